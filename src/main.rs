@@ -1,0 +1,2 @@
+//! Hearthkeep.
+fn main() {}
