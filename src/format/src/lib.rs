@@ -1,1 +1,18 @@
-//! Hearthkeep.
+//! Hearthkeep's sealed segments, envelopes and fragmented MP4.
+//!
+//! This crate does no IO and knows no clock and no randomness of its own: bytes go in, bytes come out, and whoever calls
+//! it brings a [`Random`]. Whatever is opened in the browser, by the command line and by a fuzzer is opened here.
+//! The layouts are specified in `docs/format.md`.
+#![forbid(unsafe_code)]
+
+mod error;
+mod ids;
+mod kdf;
+mod random;
+
+pub use error::Error;
+pub use ids::{BootId, DiskId, EpochId, RunId, SegmentId, StoreId, StreamId};
+pub use random::Random;
+
+/// What the readers and writers of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
