@@ -1,1 +1,5 @@
 //! Hearthkeep.
+
+pub mod clock;
+pub mod limits;
+pub mod random;
