@@ -49,4 +49,10 @@ pub enum Error {
         /// What does not belong here.
         what: &'static str,
     },
+    /// What was asked for is sealed under a key that was not given.
+    #[error("{what} is sealed under a key that is not at hand")]
+    MissingKey {
+        /// What was asked for.
+        what: &'static str,
+    },
 }

@@ -5,13 +5,21 @@
 //! The layouts are specified in `docs/format.md`.
 #![forbid(unsafe_code)]
 
+pub mod epoch;
 mod error;
+mod identity;
 mod ids;
 mod kdf;
+mod kind;
+mod metadata;
 mod random;
+pub mod segment;
 
 pub use error::Error;
+pub use identity::Identity;
 pub use ids::{BootId, DiskId, EpochId, RunId, SegmentId, StoreId, StreamId};
+pub use kind::Kind;
+pub use metadata::MetadataKey;
 pub use random::Random;
 
 /// What the readers and writers of this crate return.
