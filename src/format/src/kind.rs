@@ -29,7 +29,10 @@ impl Kind {
             1 => Ok(Self::Media),
             2 => Ok(Self::Events),
             3 => Ok(Self::Previews),
-            _ => Err(Error::Malformed { what: "kind", offset: 0 }),
+            _ => Err(Error::Malformed {
+                what: "kind",
+                offset: 0,
+            }),
         }
     }
 }

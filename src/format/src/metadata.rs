@@ -50,13 +50,22 @@ mod tests {
 
     #[test]
     fn debug_hides_the_key() {
-        assert_eq!(format!("{:?}", MetadataKey::from_bytes([0xAB; 32])), "MetadataKey(..)");
+        assert_eq!(
+            format!("{:?}", MetadataKey::from_bytes([0xAB; 32])),
+            "MetadataKey(..)"
+        );
     }
 
     #[test]
     fn commitments_differ() {
         let one = MetadataKey::from_bytes([1; 32]);
-        assert_eq!(one.commitment(), MetadataKey::from_bytes([1; 32]).commitment());
-        assert_ne!(one.commitment(), MetadataKey::from_bytes([2; 32]).commitment());
+        assert_eq!(
+            one.commitment(),
+            MetadataKey::from_bytes([1; 32]).commitment()
+        );
+        assert_ne!(
+            one.commitment(),
+            MetadataKey::from_bytes([2; 32]).commitment()
+        );
     }
 }

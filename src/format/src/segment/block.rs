@@ -145,7 +145,10 @@ impl Start {
     }
 
     fn decode(text: &[u8; BLOCK_LEN]) -> Result<Self> {
-        let malformed = |offset| Error::Malformed { what: "start block", offset };
+        let malformed = |offset| Error::Malformed {
+            what: "start block",
+            offset,
+        };
         if text[32] > 1 {
             return Err(malformed(32));
         }
@@ -182,7 +185,13 @@ impl End {
         rng: &mut dyn Random,
     ) {
         let ad = end_ad(header, tail);
-        aead::xseal(&block_key(header, m), &self.encode(), &ad, &mut tail[END], rng);
+        aead::xseal(
+            &block_key(header, m),
+            &self.encode(),
+            &ad,
+            &mut tail[END],
+            rng,
+        );
     }
 
     pub(super) fn open(
@@ -207,7 +216,10 @@ impl End {
 
     fn decode(text: &[u8; BLOCK_LEN]) -> Result<Self> {
         match first_nonzero(text, std::slice::from_ref(&(24..32))) {
-            Some(offset) => Err(Error::Malformed { what: "end block", offset }),
+            Some(offset) => Err(Error::Malformed {
+                what: "end block",
+                offset,
+            }),
             None => Ok(Self {
                 duration_us: u64::from_be_bytes(field(text, 0)),
                 wall_us: i64::from_be_bytes(field(text, 8)),
@@ -220,7 +232,10 @@ impl End {
 }
 
 fn block_key(header: &[u8; HEADER_LEN], m: &MetadataKey) -> Key {
-    expand(m.as_bytes(), &[b"hearthkeep/v1/block", &header[..super::header::BOUND]])
+    expand(
+        m.as_bytes(),
+        &[b"hearthkeep/v1/block", &header[..super::header::BOUND]],
+    )
 }
 
 fn start_ad(header: &[u8; HEADER_LEN]) -> Vec<u8> {
@@ -251,7 +266,10 @@ mod tests {
         assert_eq!(Start::decode(&start().encode()), Ok(start()));
         for &cause in GapCause::ALL {
             for length_us in [None, Some(0), Some(1_000_000)] {
-                let start = Start { gap: Some(Gap { cause, length_us }), ..start() };
+                let start = Start {
+                    gap: Some(Gap { cause, length_us }),
+                    ..start()
+                };
                 assert_eq!(Start::decode(&start.encode()), Ok(start));
             }
         }

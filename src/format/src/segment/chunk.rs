@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use sha2::{Digest, Sha256};
-
 use super::aead::{self, TAG_LEN};
 use super::header::{Header, field};
 use super::{CHUNKS_MAX, merkle};
@@ -89,7 +87,10 @@ impl IndexEntry {
     }
 
     fn decode(entry: &[u8; ENTRY_LEN]) -> Result<Self> {
-        let malformed = |offset| Error::Malformed { what: "index entry", offset };
+        let malformed = |offset| Error::Malformed {
+            what: "index entry",
+            offset,
+        };
         if entry[12] & !FLAG_KEY_FRAME != 0 {
             return Err(malformed(12));
         }
@@ -122,22 +123,40 @@ impl ChunkPrefix {
     /// # Errors
     /// [`Error::Truncated`], [`Error::Malformed`], and [`Error::Limit`] for a length or number no chunk has.
     pub fn parse(chunk: &[u8]) -> Result<Self> {
-        let bytes: &[u8; 8] = chunk.first_chunk().ok_or(Error::Truncated { what: "chunk" })?;
+        let bytes: &[u8; 8] = chunk
+            .first_chunk()
+            .ok_or(Error::Truncated { what: "chunk" })?;
         let ciphertext_len = u32::from_be_bytes(field(bytes, 0)) as usize;
         if ciphertext_len > CIPHERTEXT_LEN_MAX {
-            return Err(Error::Limit { what: "chunk", limit: CIPHERTEXT_LEN_MAX as u64 });
+            return Err(Error::Limit {
+                what: "chunk",
+                limit: CIPHERTEXT_LEN_MAX as u64,
+            });
         }
         if ciphertext_len < CIPHERTEXT_LEN_MIN {
-            return Err(Error::Malformed { what: "chunk", offset: 0 });
+            return Err(Error::Malformed {
+                what: "chunk",
+                offset: 0,
+            });
         }
         if bytes[4] & !FLAG_FINAL != 0 {
-            return Err(Error::Malformed { what: "chunk", offset: 4 });
+            return Err(Error::Malformed {
+                what: "chunk",
+                offset: 4,
+            });
         }
         let k = u32::from_be_bytes([0, bytes[5], bytes[6], bytes[7]]);
         if k >= CHUNKS_MAX {
-            return Err(Error::Limit { what: "number of chunks", limit: CHUNKS_MAX.into() });
+            return Err(Error::Limit {
+                what: "number of chunks",
+                limit: CHUNKS_MAX.into(),
+            });
         }
-        Ok(Self { ciphertext_len, is_final: bytes[4] & FLAG_FINAL != 0, k })
+        Ok(Self {
+            ciphertext_len,
+            is_final: bytes[4] & FLAG_FINAL != 0,
+            k,
+        })
     }
 
     /// Length of the whole chunk, leaf included, in bytes.
@@ -159,7 +178,10 @@ pub(super) struct IndexKey(Key);
 
 impl IndexKey {
     pub(super) fn new(header: &Header, m: &MetadataKey) -> Self {
-        Self(expand(m.as_bytes(), &[b"hearthkeep/v1/index", header.bound()]))
+        Self(expand(
+            m.as_bytes(),
+            &[b"hearthkeep/v1/index", header.bound()],
+        ))
     }
 
     pub(super) fn open(&self, chunk_header: &[u8; CHUNK_HEADER_LEN]) -> Result<IndexEntry> {
@@ -167,7 +189,13 @@ impl IndexKey {
         let mut entry: [u8; ENTRY_LEN] = field(chunk_header, ENTRY.start);
         let tag = field(chunk_header, ENTRY.end);
         let key = self.entry_key(&field(chunk_header, 8), prefix.k);
-        aead::open(&key, &chunk_header[..BEFORE_ENTRY], &mut entry, &tag, "index entry")?;
+        aead::open(
+            &key,
+            &chunk_header[..BEFORE_ENTRY],
+            &mut entry,
+            &tag,
+            "index entry",
+        )?;
         IndexEntry::decode(&entry)
     }
 
@@ -218,7 +246,14 @@ impl ContentKey {
         let (header, text) = buffer.split_at_mut(CHUNK_HEADER_LEN);
         let mut r = [0; 16];
         rng.fill(&mut r);
-        header[..8].copy_from_slice(&ChunkPrefix { ciphertext_len, is_final, k }.encode());
+        header[..8].copy_from_slice(
+            &ChunkPrefix {
+                ciphertext_len,
+                is_final,
+                k,
+            }
+            .encode(),
+        );
         header[8..BEFORE_ENTRY].copy_from_slice(&r);
         index.seal(&r, k, entry, header);
         text[0] = entry.chunk_type.as_u8();
@@ -236,7 +271,10 @@ impl ContentKey {
             return Err(Error::Truncated { what: "chunk" });
         }
         if chunk.len() > prefix.chunk_len() {
-            return Err(Error::Malformed { what: "chunk", offset: prefix.chunk_len() });
+            return Err(Error::Malformed {
+                what: "chunk",
+                offset: prefix.chunk_len(),
+            });
         }
         let (sealed, leaf) = chunk.split_at_mut(CHUNK_HEADER_LEN + prefix.ciphertext_len);
         if merkle::leaf(&[sealed]) != *leaf {
@@ -247,27 +285,36 @@ impl ContentKey {
         let key = self.chunk_key(&field(header, 8), prefix.is_final, prefix.k);
         aead::open(&key, header, text, &field(tag, 0), "chunk")?;
         let body = HEADROOM..CHUNK_HEADER_LEN + text.len();
-        let malformed = Error::Malformed { what: "chunk", offset: CHUNK_HEADER_LEN };
+        let malformed = Error::Malformed {
+            what: "chunk",
+            offset: CHUNK_HEADER_LEN,
+        };
         let chunk_type = ChunkType::from_u8(text[0]).ok_or(malformed.clone())?;
         let in_place = prefix.is_final == (chunk_type == ChunkType::Footer)
             && (prefix.k == 0) == (chunk_type == ChunkType::Preamble);
-        if in_place { Ok(Opened { prefix, chunk_type, body }) } else { Err(malformed) }
+        if in_place {
+            Ok(Opened {
+                prefix,
+                chunk_type,
+                body,
+            })
+        } else {
+            Err(malformed)
+        }
     }
 
     fn chunk_key(&self, r: &[u8; 16], is_final: bool, k: u32) -> Key {
         let k = u64::from(k).to_be_bytes();
-        expand(&self.0, &[b"hearthkeep/v1/chunk", r, &[is_final.into()], &k])
+        expand(
+            &self.0,
+            &[b"hearthkeep/v1/chunk", r, &[is_final.into()], &k],
+        )
     }
-}
-
-/// Whether the leaf of a whole chunk is right.
-pub(super) fn leaf_of(chunk: &[u8]) -> Option<[u8; LEAF_LEN]> {
-    let (sealed, leaf) = chunk.split_last_chunk::<LEAF_LEN>()?;
-    let found: [u8; LEAF_LEN] = Sha256::new_with_prefix([0]).chain_update(sealed).finalize().into();
-    (found == *leaf).then_some(found)
 }
 
 /// The first 56 bytes of a chunk.
 pub(super) fn chunk_header(chunk: &[u8]) -> Result<&[u8; CHUNK_HEADER_LEN]> {
-    chunk.first_chunk().ok_or(Error::Truncated { what: "chunk" })
+    chunk
+        .first_chunk()
+        .ok_or(Error::Truncated { what: "chunk" })
 }

@@ -63,14 +63,19 @@ impl Footer {
         }
         let count = u32::from_be_bytes(field(body, 16));
         if count > CHUNKS_MAX - 2 {
-            return Err(Error::Limit { what: "number of chunks", limit: CHUNKS_MAX.into() });
+            return Err(Error::Limit {
+                what: "number of chunks",
+                limit: CHUNKS_MAX.into(),
+            });
         }
         let end = TABLE + count as usize * PLACE_LEN;
         let table = body.get(TABLE..end).ok_or(truncated)?;
         let (places, _) = table.as_chunks::<PLACE_LEN>();
         let fragments = places.iter().enumerate().map(|(i, place)| {
-            let malformed =
-                |at| Error::Malformed { what: "footer", offset: TABLE + i * PLACE_LEN + at };
+            let malformed = |at| Error::Malformed {
+                what: "footer",
+                offset: TABLE + i * PLACE_LEN + at,
+            };
             if place[20] > 1 {
                 return Err(malformed(20));
             }

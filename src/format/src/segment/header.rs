@@ -1,13 +1,10 @@
 //! The header: 256 bytes in the clear at the start of a segment and of its copy (`docs/format.md`, 5.1).
 
+use crate::epoch::{CHAIN_STEPS_MAX, ENVELOPE_LEN_MAX, Place};
 use crate::{EpochId, Error, Kind, Result, SegmentId, StoreId, StreamId};
 
 /// Length of the header, in bytes.
 pub const HEADER_LEN: usize = 256;
-/// The longest envelope, in bytes.
-pub const ENVELOPE_LEN_MAX: usize = 64 * 1024;
-/// The last step of a chain: a reader walks no further on the word of a header it has not verified.
-pub const STEP_MAX: u64 = (1 << 17) - 1;
 
 pub(super) const MAGIC: [u8; 8] = [0x89, b'H', b'K', b'S', 0x0D, 0x0A, 0x1A, 0x0A];
 const VERSION: u8 = 1;
@@ -62,17 +59,27 @@ impl Header {
     /// [`Error::Truncated`], [`Error::Malformed`] (wrong magic, reserved bytes that are not zero),
     /// [`Error::UnknownVersion`] and [`Error::Limit`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let bytes: &[u8; HEADER_LEN] =
-            bytes.first_chunk().ok_or(Error::Truncated { what: "header" })?;
-        let malformed = |offset| Error::Malformed { what: "header", offset };
+        let bytes: &[u8; HEADER_LEN] = bytes
+            .first_chunk()
+            .ok_or(Error::Truncated { what: "header" })?;
+        let malformed = |offset| Error::Malformed {
+            what: "header",
+            offset,
+        };
         if bytes[..8] != MAGIC {
             return Err(malformed(0));
         }
         if bytes[8] != VERSION {
-            return Err(Error::UnknownVersion { what: "segment", found: bytes[8].into() });
+            return Err(Error::UnknownVersion {
+                what: "segment",
+                found: bytes[8].into(),
+            });
         }
         if bytes[9] != SUITE {
-            return Err(Error::UnknownVersion { what: "suite", found: bytes[9].into() });
+            return Err(Error::UnknownVersion {
+                what: "suite",
+                found: bytes[9].into(),
+            });
         }
         let kind = Kind::from_u8(bytes[10]).map_err(|_| malformed(10))?;
         if let Some(offset) = first_nonzero(bytes, &[11..12, START_END..HEADER_LEN]) {
@@ -83,11 +90,17 @@ impl Header {
             return Err(malformed(12));
         }
         if first_chunk_offset as usize > HEADER_LEN + ENVELOPE_LEN_MAX {
-            return Err(Error::Limit { what: "envelope", limit: ENVELOPE_LEN_MAX as u64 });
+            return Err(Error::Limit {
+                what: "envelope",
+                limit: ENVELOPE_LEN_MAX as u64,
+            });
         }
         let step = u64::from_be_bytes(field(bytes, 64));
-        if step > STEP_MAX {
-            return Err(Error::Limit { what: "step of the chain", limit: STEP_MAX });
+        if step >= CHAIN_STEPS_MAX {
+            return Err(Error::Limit {
+                what: "step of the chain",
+                limit: CHAIN_STEPS_MAX,
+            });
         }
         Ok(Self {
             kind,
@@ -106,6 +119,17 @@ impl Header {
     /// The segment's id: the first 16 bytes of its salt.
     pub fn segment_id(&self) -> SegmentId {
         SegmentId::from_bytes(field(&self.bytes, 76))
+    }
+
+    /// What its envelope must be for.
+    pub fn place(&self) -> Place {
+        Place {
+            store: self.store,
+            stream: self.stream,
+            kind: self.kind,
+            epoch: self.epoch,
+            generation: self.generation,
+        }
     }
 
     /// The header as it stands in the file.

@@ -29,7 +29,10 @@ impl Tree {
     pub fn push(&mut self, leaf: [u8; 32]) {
         let mut hash = leaf;
         for _ in 0..self.count.trailing_ones() {
-            let left = self.roots.pop().expect("one root for each bit set in the count");
+            let left = self
+                .roots
+                .pop()
+                .expect("one root for each bit set in the count");
             hash = node(&left, &hash);
         }
         self.roots.push(hash);
@@ -47,7 +50,11 @@ impl Tree {
 }
 
 fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    Sha256::new_with_prefix([1]).chain_update(left).chain_update(right).finalize().into()
+    Sha256::new_with_prefix([1])
+        .chain_update(left)
+        .chain_update(right)
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]
@@ -70,7 +77,11 @@ mod tests {
     fn equals_the_definition() {
         let leaves: Vec<_> = (0..70u8).map(|i| [i; 32]).collect();
         for n in 0..=leaves.len() {
-            assert_eq!(root(&leaves[..n]), by_definition(&leaves[..n]), "{n} leaves");
+            assert_eq!(
+                root(&leaves[..n]),
+                by_definition(&leaves[..n]),
+                "{n} leaves"
+            );
         }
     }
 
@@ -92,6 +103,9 @@ mod tests {
         ];
         let leaves: Vec<_> = data.iter().map(|d| leaf(&[d])).collect();
         let hex: String = root(&leaves).iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hex, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+        assert_eq!(
+            hex,
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
+        );
     }
 }

@@ -19,7 +19,7 @@ pub use chunk::{
     CHUNK_HEADER_LEN, CIPHERTEXT_LEN_MAX, ChunkPrefix, ChunkType, IndexEntry, LEAF_LEN,
 };
 pub use footer::{Footer, FragmentPlace};
-pub use header::{ENVELOPE_LEN_MAX, HEADER_LEN, Header, STEP_MAX};
+pub use header::{HEADER_LEN, Header};
 pub use opener::{OpenedChunk, OpenedInPlace, SegmentOpener};
 pub use preamble::Preamble;
 pub use writer::{Begin, SegmentWriter};

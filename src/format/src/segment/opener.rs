@@ -67,7 +67,7 @@ impl SegmentOpener {
         let envelope = head
             .get(HEADER_LEN..header.first_chunk_offset as usize)
             .ok_or(Error::Truncated { what: "envelope" })?;
-        let secret = epoch::open(envelope, generation, &header)?;
+        let secret = epoch::open(envelope, generation, &header.place())?;
         Self::new(head, header, &secret, Some(m))
     }
 
@@ -90,8 +90,8 @@ impl SegmentOpener {
         secret: &EpochSecret,
         m: Option<&MetadataKey>,
     ) -> Result<Self> {
-        let (content, commitment) =
-            ContentKey::new(secret.segment(header.step).key(), header.bound());
+        let segment = secret.segment(header.step)?;
+        let (content, commitment) = ContentKey::new(segment.secret(), header.bound());
         if !bool::from(commitment.ct_eq(&header.commitment)) {
             return Err(Error::Tampered { what: "commitment" });
         }
@@ -102,7 +102,9 @@ impl SegmentOpener {
             .get(header.first_chunk_offset as usize..)
             .ok_or(Error::Truncated { what: "envelope" })?;
         let length = ChunkPrefix::parse(rest)?.chunk_len();
-        let chunk = rest.get(..length).ok_or(Error::Truncated { what: "chunk 0" })?;
+        let chunk = rest
+            .get(..length)
+            .ok_or(Error::Truncated { what: "chunk 0" })?;
         let mut opener = Self {
             head_len: header.first_chunk_offset as usize + length,
             preamble: Preamble::EMPTY,
@@ -130,7 +132,9 @@ impl SegmentOpener {
     /// # Errors
     /// [`Error::MissingKey`] when it was opened without the metadata key.
     pub fn start(&self) -> Result<Start> {
-        self.start.ok_or(Error::MissingKey { what: "start block" })
+        self.start.ok_or(Error::MissingKey {
+            what: "start block",
+        })
     }
 
     /// Length of the head: where chunk 1 starts, in bytes.
@@ -144,11 +148,22 @@ impl SegmentOpener {
     /// [`Error::Tampered`], [`Error::Malformed`], [`Error::Limit`], [`Error::Truncated`].
     pub fn open_chunk(&self, chunk: &[u8]) -> Result<OpenedChunk> {
         let mut bytes = chunk.to_vec();
-        let OpenedInPlace { k, chunk_type, is_final, body, entry } =
-            self.open_chunk_in_place(&mut bytes)?;
+        let OpenedInPlace {
+            k,
+            chunk_type,
+            is_final,
+            body,
+            entry,
+        } = self.open_chunk_in_place(&mut bytes)?;
         bytes.truncate(body.end);
         bytes.drain(..body.start);
-        Ok(OpenedChunk { k, chunk_type, is_final, body: bytes, entry })
+        Ok(OpenedChunk {
+            k,
+            chunk_type,
+            is_final,
+            body: bytes,
+            entry,
+        })
     }
 
     /// Opens a whole chunk that must be number `k`.
@@ -157,7 +172,9 @@ impl SegmentOpener {
     /// As [`open_chunk`](Self::open_chunk); [`Error::Tampered`] for a chunk with another number.
     pub fn open_nth(&self, k: u32, chunk: &[u8]) -> Result<OpenedChunk> {
         if ChunkPrefix::parse(chunk)?.k != k {
-            return Err(Error::Tampered { what: "order of chunks" });
+            return Err(Error::Tampered {
+                what: "order of chunks",
+            });
         }
         self.open_chunk(chunk)
     }
@@ -174,7 +191,10 @@ impl SegmentOpener {
             _ => content_type(self.header.kind),
         };
         if opened.chunk_type != expected || entry.is_some_and(|e| e.chunk_type != expected) {
-            return Err(Error::Malformed { what: "type of chunk", offset: 0 });
+            return Err(Error::Malformed {
+                what: "type of chunk",
+                offset: 0,
+            });
         }
         Ok(OpenedInPlace {
             k: opened.prefix.k,
@@ -193,11 +213,17 @@ impl SegmentOpener {
     pub fn open_footer(&self, chunk: &[u8]) -> Result<Footer> {
         let opened = self.open_chunk(chunk)?;
         if opened.chunk_type != ChunkType::Footer {
-            return Err(Error::Malformed { what: "footer", offset: 0 });
+            return Err(Error::Malformed {
+                what: "footer",
+                offset: 0,
+            });
         }
         let footer = Footer::decode(&opened.body)?;
         if footer.fragments.len() as u32 + 1 != opened.k {
-            return Err(Error::Malformed { what: "footer", offset: 16 });
+            return Err(Error::Malformed {
+                what: "footer",
+                offset: 16,
+            });
         }
         Ok(footer)
     }
@@ -207,13 +233,17 @@ impl SegmentOpener {
     /// # Errors
     /// As [`open_chunk`](Self::open_chunk).
     pub fn entry(&self, chunk: &[u8]) -> Result<Option<IndexEntry>> {
-        let Some(index) = &self.index else { return Ok(None) };
+        let Some(index) = &self.index else {
+            return Ok(None);
+        };
         index.open(chunk_header(chunk)?).map(Some)
     }
 }
 
 impl std::fmt::Debug for SegmentOpener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SegmentOpener").field("header", &self.header).finish_non_exhaustive()
+        f.debug_struct("SegmentOpener")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
     }
 }

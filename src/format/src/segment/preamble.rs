@@ -17,8 +17,11 @@ pub struct Preamble {
 }
 
 impl Preamble {
-    pub(super) const EMPTY: Self =
-        Self { run: RunId::from_bytes([0; 16]), anchor_us: 0, init: Vec::new() };
+    pub(super) const EMPTY: Self = Self {
+        run: RunId::from_bytes([0; 16]),
+        anchor_us: 0,
+        init: Vec::new(),
+    };
 
     /// Appends it to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

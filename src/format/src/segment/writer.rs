@@ -5,11 +5,11 @@ use super::chunk::{
     CHUNK_HEADER_LEN, CIPHERTEXT_LEN_MAX, ChunkType, ContentKey, HEADROOM, IndexEntry, IndexKey,
 };
 use super::footer::{Footer, FragmentPlace};
-use super::header::{BLOCK_BOUND, BOUND, ENVELOPE_LEN_MAX, Fields, Header, STEP_MAX};
+use super::header::{BLOCK_BOUND, BOUND, Fields, Header};
 use super::locked::Tail;
 use super::preamble::Preamble;
 use super::{CHUNKS_MAX, CONTENT_END_MAX, merkle};
-use crate::epoch::{Epoch, SegmentSecret};
+use crate::epoch::{CHAIN_STEPS_MAX, ENVELOPE_LEN_MAX, Epoch, SegmentSecret};
 use crate::{Error, Kind, MetadataKey, Random, Result, SegmentId, StoreId, StreamId};
 
 /// What a segment begins with.
@@ -67,7 +67,7 @@ impl SegmentWriter {
     ) -> Result<(Self, Vec<u8>)> {
         let envelope = &begin.epoch.envelope;
         limit("envelope", envelope.len() as u64, ENVELOPE_LEN_MAX as u64)?;
-        limit("step of the chain", secret.step, STEP_MAX)?;
+        limit("step of the chain", secret.step, CHAIN_STEPS_MAX - 1)?;
         let mut chunk = vec![0; HEADROOM];
         begin.preamble.encode(&mut chunk);
         limit("chunk", ciphertext_len(&chunk), CIPHERTEXT_LEN_MAX as u64)?;
@@ -85,7 +85,7 @@ impl SegmentWriter {
             salt,
         }
         .encode();
-        let (content, commitment) = ContentKey::new(secret.key(), &header[..BOUND]);
+        let (content, commitment) = ContentKey::new(secret.secret(), &header[..BOUND]);
         header[BOUND..BLOCK_BOUND].copy_from_slice(&commitment);
         begin.start.seal(&mut header, m, rng);
         let header = Header::parse(&header).expect("it was laid out and its limits checked above");
@@ -132,7 +132,10 @@ impl SegmentWriter {
     }
 
     /// Bytes sealed so far.
-    #[expect(clippy::len_without_is_empty, reason = "a segment begins with its head: never empty")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a segment begins with its head: never empty"
+    )]
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -161,10 +164,15 @@ impl SegmentWriter {
         rng: &mut dyn Random,
     ) -> Result<u32> {
         if buffer.len() < HEADROOM {
-            return Err(Error::Truncated { what: "buffer to be sealed" });
+            return Err(Error::Truncated {
+                what: "buffer to be sealed",
+            });
         }
         if entry.chunk_type != content_type(self.header.kind) {
-            return Err(Error::Malformed { what: "index entry", offset: 13 });
+            return Err(Error::Malformed {
+                what: "index entry",
+                offset: 13,
+            });
         }
         let length = (buffer.len() + super::chunk::TAILROOM) as u64;
         limit("chunk", ciphertext_len(buffer), CIPHERTEXT_LEN_MAX as u64)?;
@@ -216,8 +224,12 @@ impl SegmentWriter {
         };
         self.seal(k, true, &entry, &mut out, rng);
 
-        let tail =
-            Tail { footer_offset, copy_offset: self.len as u32, chunks: k + 1, recovered: false };
+        let tail = Tail {
+            footer_offset,
+            copy_offset: self.len as u32,
+            chunks: k + 1,
+            recovered: false,
+        };
         let end = End {
             duration_us: self.duration_us,
             wall_us: wall_end_us,
@@ -238,7 +250,9 @@ impl SegmentWriter {
         buffer: &mut Vec<u8>,
         rng: &mut dyn Random,
     ) {
-        let leaf = self.content.seal(&self.index, (k, is_final), entry, buffer, rng);
+        let leaf = self
+            .content
+            .seal(&self.index, (k, is_final), entry, buffer, rng);
         self.tree.push(leaf);
         self.len += buffer.len() as u64;
     }
@@ -269,5 +283,9 @@ fn ciphertext_len(buffer: &[u8]) -> u64 {
 }
 
 fn limit(what: &'static str, value: u64, limit: u64) -> Result<()> {
-    if value > limit { Err(Error::Limit { what, limit }) } else { Ok(()) }
+    if value > limit {
+        Err(Error::Limit { what, limit })
+    } else {
+        Ok(())
+    }
 }
