@@ -1,1 +1,4 @@
 //! Hearthkeep.
+
+pub mod fmp4;
+pub mod fragmenter;
