@@ -4,14 +4,24 @@
 //! it brings a [`Random`]. Whatever is opened in the browser, by the command line and by a fuzzer is opened here.
 //! The layouts are specified in `docs/format.md`.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod age;
+mod bech32;
+pub mod epoch;
 mod error;
+mod identity;
 mod ids;
 mod kdf;
+mod kind;
+mod metadata;
 mod random;
 
 pub use error::Error;
+pub use identity::{Identity, RECIPIENT_LEN, Recipient, SigningKey, VerifyingKey};
 pub use ids::{BootId, DiskId, EpochId, RunId, SegmentId, StoreId, StreamId};
+pub use kind::Kind;
+pub use metadata::MetadataKey;
 pub use random::Random;
 
 /// What the readers and writers of this crate return.
