@@ -64,4 +64,10 @@ pub enum Error {
         /// What is too weak.
         what: &'static str,
     },
+    /// What was asked for is sealed under a key that was not given.
+    #[error("{what} is sealed under a key that is not at hand")]
+    MissingKey {
+        /// What was asked for.
+        what: &'static str,
+    },
 }

@@ -20,6 +20,7 @@ pub mod kit;
 mod metadata;
 pub mod passphrase;
 mod random;
+pub mod segment;
 mod xseal;
 
 pub use error::Error;

@@ -1,0 +1,30 @@
+//! Segments: the sealed files that footage lies in (`docs/format.md`, section 5).
+//!
+//! A [`SegmentWriter`] seals one, chunk by chunk; a [`SegmentOpener`] opens chunks that the caller brings.
+//! [`locked`] is what the recorder reads without being able to open a picture.
+
+mod aead;
+mod block;
+mod chunk;
+mod footer;
+mod header;
+pub mod locked;
+pub mod merkle;
+mod opener;
+mod preamble;
+mod writer;
+
+pub use block::{End, Gap, GapCause, Start};
+pub use chunk::{
+    CHUNK_HEADER_LEN, CIPHERTEXT_LEN_MAX, ChunkPrefix, ChunkType, IndexEntry, LEAF_LEN,
+};
+pub use footer::{Footer, FragmentPlace};
+pub use header::{HEADER_LEN, Header};
+pub use opener::{OpenedChunk, OpenedInPlace, SegmentOpener};
+pub use preamble::Preamble;
+pub use writer::{Begin, SegmentWriter};
+
+/// The most chunks a segment has, the preamble and the footer included.
+pub const CHUNKS_MAX: u32 = 20_000;
+/// Where the last chunk before the footer ends at most, in bytes.
+pub const CONTENT_END_MAX: u64 = 512 * 1024 * 1024;
