@@ -58,3 +58,12 @@ const _: () = {
     assert!(CAMERA_STALL_MS_MAX <= 10_000 && INGEST_PERIOD_MS * 10 < CAMERA_STALL_MS_MAX);
     assert!(CAMERA_PARAMETERS_MS_MAX > CAMERA_STALL_MS_MAX);
 };
+
+// ---- state folder
+
+/// A sealed file of the state folder.
+pub const STATE_FILE_BYTES_MAX: u64 = 8 << 20;
+/// A keyring, of which the format allows far more than a box ever has.
+pub const KEYRING_BYTES_MAX: u64 = 64 << 20;
+/// Streams of one store, those of removed cameras included: their list must fit one entry of the keyring (1 MiB).
+pub const STREAMS_MAX: usize = 2_048;
