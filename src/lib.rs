@@ -1,5 +1,8 @@
 //! Hearthkeep.
 
 pub mod clock;
+pub mod keys;
 pub mod limits;
+pub mod people;
 pub mod random;
+pub mod state_file;
