@@ -30,8 +30,8 @@ mod tests {
             &prk("077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5"),
             &[&info[..3], &info[3..]],
         );
-        let expected =
-            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
+        let expected = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf\
+                        34007208d5b887185865";
         assert_eq!(okm.as_slice(), unhex(expected));
 
         let info: Vec<u8> = (0xB0..=0xFF).collect();

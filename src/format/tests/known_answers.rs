@@ -1,5 +1,5 @@
-//! Published answers of the algorithms that the formats rest on. They guard against a dependency that changes: these
-//! must hold for every file that was ever written.
+//! Published answers of the algorithms that the formats rest on. They guard against a dependency
+//! that changes: these must hold for every file that was ever written.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder, Version};

@@ -1,6 +1,8 @@
-//! Age files against typage, another implementation: it opens ours (`tests/interop/typage.mjs --check`), we open its.
+//! Age files against typage, another implementation: it opens ours (`tests/interop/typage.mjs
+//! --check`), we open its.
 //!
-//! Our files follow from a seed, so this test also holds [`age::seal`] to the bytes it once wrote. They are written anew by
+//! Our files follow from a seed, so this test also holds [`age::seal`] to the bytes it once wrote.
+//! They are written anew by
 //! `HEARTHKEEP_WRITE_FIXTURES=1 cargo test -p hearthkeep-format --test typage`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
