@@ -7,8 +7,8 @@ const CHARACTERS_MIN: usize = 12;
 /// A run of one character, or of neighbours in the alphabet, counts as one character from this
 /// length on.
 const RUN_LEN_MIN: usize = 4;
-const SHORT: &str =
-    "Use at least 12 characters; four or five words that do not belong together do well.";
+const SHORT: &str = "Use at least 12 characters; four or five words that do not belong \
+                     together do well.";
 const COMMON: &str = "This is easy to guess: common words, names, repetitions and rows such as 1234 or qwerty do \
                       not count. Add words that do not belong together.";
 
