@@ -30,6 +30,8 @@
 //! Decode times go on through all segments of a run: a segment ends between two fragments and the
 //! fragmenter does not notice.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 use core::num::NonZeroU32;
 use std::collections::VecDeque;
 

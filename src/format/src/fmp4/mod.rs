@@ -6,6 +6,8 @@
 //!                             └──push_fragment──▶ SampleTable ──encode──▶ the segment's footer
 //!
 //!  opened chunk ──parse_fragment──▶ FragmentView ──push_view──▶ SampleTable (a rebuilt footer)
+//!
+//!  SampleTables of many segments ──MovieBuilder──▶ ftyp+moov+mdat header, and the order of payloads
 //! ```
 //!
 //! What is written goes through `mp4-atom` wherever a box has one fixed form (`mvhd`, `tkhd`, `trex`
@@ -16,12 +18,15 @@
 //!
 //! Section numbers are those of ISO/IEC 14496-12:2015 unless another document is named.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod bytes;
 mod codec;
 mod column;
 mod fragment;
 mod init;
 mod leaf;
+pub mod movie;
 mod table;
 mod track;
 mod varint;
@@ -30,6 +35,7 @@ mod view;
 pub use fragment::{Fragment, FragmentSample, Run};
 pub(crate) use fragment::{FragmentTimes, SAMPLE_OVERHEAD_BYTES_MAX, overhead_bytes_max};
 pub use init::{init_segment, parse_init};
+pub use movie::{Movie, MovieBuilder, PayloadRange, SegmentPlace};
 pub use table::{SampleTable, TableLimits};
 pub use track::{Track, TrackKind};
 pub use view::{FragmentView, RunView, parse_fragment};
