@@ -1,5 +1,6 @@
 //! Hearthkeep.
 
+pub mod camera;
 pub mod clock;
 pub mod config;
 pub mod limits;
