@@ -1,6 +1,8 @@
 //! Hearthkeep.
 
+pub mod camera;
 pub mod clock;
+pub mod config;
 pub mod keys;
 pub mod limits;
 pub mod people;
