@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod keys;
 pub mod limits;
+pub mod people;
 pub mod random;
 pub mod state_file;

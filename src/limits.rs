@@ -67,3 +67,46 @@ pub const STATE_FILE_BYTES_MAX: u64 = 8 << 20;
 pub const KEYRING_BYTES_MAX: u64 = 64 << 20;
 /// Streams of one store, those of removed cameras included: their list must fit one entry of the keyring (1 MiB).
 pub const STREAMS_MAX: usize = 2_048;
+
+// ---- people
+
+/// A person's name.
+pub const ACCOUNT_NAME_CHARS_MAX: usize = 64;
+/// Nonce, identity and tag.
+pub const SEALED_IDENTITY_BYTES: usize = 24 + 32 + 16;
+/// What `docs/format.md`, 1.1, allows a passphrase to cost.
+pub const PASSPHRASE_MEMORY_KIB_MIN: u32 = 65_536;
+/// See above.
+pub const PASSPHRASE_MEMORY_KIB_MAX: u32 = 1_048_576;
+/// See above.
+pub const PASSPHRASE_PASSES_MIN: u32 = 3;
+/// See above.
+pub const PASSPHRASE_PASSES_MAX: u32 = 16;
+/// Argon2id of what a client sends, on the box: its memory. OWASP's first choice for a server.
+pub const AUTH_MEMORY_KIB: u32 = 19_456;
+/// And its passes.
+pub const AUTH_PASSES: u32 = 2;
+/// How many are computed at once: on a small box they take memory and cores from recording.
+pub const AUTH_AT_ONCE_MAX: usize = 2;
+/// How many more may wait for that.
+pub const AUTH_WAITING_MAX: usize = 8;
+/// Attempts to sign in, or to claim, from an address and at an account, within the window.
+pub const THROTTLE_ATTEMPTS_MAX: usize = 5;
+/// The window.
+pub const THROTTLE_WINDOW_S: i64 = 60;
+/// Addresses, and names, that are remembered.
+pub const THROTTLE_ENTRIES_MAX: usize = 1_024;
+/// An IPv6 network of this length counts as one address.
+pub const THROTTLED_ADDRESS_PREFIX_BITS: u32 = 64;
+/// Login sessions of a box; the least used makes room for a new one.
+pub const SESSIONS_MAX: usize = 256;
+/// A login session ends when it was not used for this long.
+pub const SESSION_IDLE_S_MAX: i64 = 30 * 86_400;
+/// A login session ends at this age.
+pub const SESSION_ABSOLUTE_S_MAX: i64 = 90 * 86_400;
+/// How exactly the last use is remembered: a write to the disk each request would wear out a card.
+pub const SESSION_SAVED_EVERY_S: i64 = 3_600;
+/// A claim code is good for this long.
+pub const CLAIM_CODE_S_MAX: u64 = 30 * 60;
+
+const _: () = assert!(SESSION_SAVED_EVERY_S < SESSION_IDLE_S_MAX && SESSION_IDLE_S_MAX < SESSION_ABSOLUTE_S_MAX);
