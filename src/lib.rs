@@ -8,3 +8,4 @@ pub mod limits;
 pub mod people;
 pub mod random;
 pub mod state_file;
+pub mod web;

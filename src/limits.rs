@@ -121,4 +121,19 @@ pub const SESSION_SAVED_EVERY_S: i64 = 3_600;
 /// A claim code is good for this long.
 pub const CLAIM_CODE_S_MAX: u64 = 30 * 60;
 
-const _: () = assert!(SESSION_SAVED_EVERY_S < SESSION_IDLE_S_MAX && SESSION_IDLE_S_MAX < SESSION_ABSOLUTE_S_MAX);
+const _: () = assert!(
+    SESSION_SAVED_EVERY_S < SESSION_IDLE_S_MAX && SESSION_IDLE_S_MAX < SESSION_ABSOLUTE_S_MAX
+);
+
+// ---- web
+
+/// The box's authority: as long as a phone that was told to trust it is likely to live.
+pub const AUTHORITY_DAYS: i64 = 3_650;
+/// A server's certificate: the longest that all clients believe.
+pub const LEAF_DAYS: i64 = 397;
+/// How long before its end it is issued anew.
+pub const LEAF_RENEWED_DAYS_BEFORE: i64 = 30;
+/// A certificate, a chain or a key.
+pub const TLS_FILE_BYTES_MAX: u64 = 256 << 10;
+
+const _: () = assert!(LEAF_RENEWED_DAYS_BEFORE < LEAF_DAYS && LEAF_DAYS < AUTHORITY_DAYS);
