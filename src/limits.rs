@@ -21,6 +21,27 @@ pub const BUDGET_BYTES_MIN: u64 = 1 << 30;
 /// The most days that `keep_days` may say: a hundred years.
 pub const KEEP_DAYS_MAX: u32 = 36_525;
 
+// ---- store
+
+/// What all queues of all disks may hold together, shared equally among the streams that write.
+pub const QUEUE_BYTES_MAX: u64 = 128 << 20;
+/// Age of the oldest byte that is not yet durable from which on a disk takes no more.
+pub const QUEUE_AGE_MS_MAX: u64 = 30_000;
+/// From the first queued byte until its batch is written and synced: begins within.
+pub const SYNC_INTERVAL_MS_MAX: u64 = 1_500;
+/// Queued bytes of a disk from which on a batch does not wait for the interval.
+pub const WRITE_EARLY_BYTES: u64 = 32 << 20;
+/// From the end of a segment until the catalog knows it, beyond the time its disk takes.
+pub const CATALOG_LAG_MS_MAX: u64 = 2_000;
+/// Between two looks at budgets and free space.
+pub const RETENTION_PERIOD_MS: u64 = 30_000;
+/// Segments deleted between two flushes of the catalog.
+pub const RETENTION_BATCH_SEGMENTS: usize = 256;
+/// Free space that is kept on a disk: this part of it, or this much, whichever is more.
+pub const RESERVE_PERCENT: u64 = 5;
+/// See [`RESERVE_PERCENT`].
+pub const RESERVE_BYTES_MIN: u64 = 5_000_000_000;
+
 // ---- cameras
 
 /// From the first packet of a connection until a camera has answered DESCRIBE.
@@ -50,6 +71,11 @@ pub const INGEST_PERIOD_MS: u64 = 75;
 pub const INGEST_PERIOD_WATCHED_MS: u64 = 12;
 
 const _: () = {
+    assert!(
+        SYNC_INTERVAL_MS_MAX * 4 < QUEUE_AGE_MS_MAX && WRITE_EARLY_BYTES * 2 <= QUEUE_BYTES_MAX
+    );
+    // At most 2.5 s are lost to a power cut: a fragment of 0.5 s, this, and a slow fsync.
+    assert!(SYNC_INTERVAL_MS_MAX + 500 + 300 <= 2_500);
     assert!(BACKOFF_MS_MIN < BACKOFF_MS_MAX && BACKOFF_MS_MAX < BACKOFF_RESET_MS);
     // Words of `docs/format.md`: a chunk holds a fragment, a fragment at least one sample.
     assert!(SAMPLE_BYTES_MAX < 16 << 20);
