@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use hearthkeep_format::segment::ReadAt;
@@ -80,7 +80,7 @@ impl Segment for OnDisk<'_> {
 }
 
 /// A disk's folder, opened.
-pub(super) fn open_disk(path: &PathBuf) -> Result<RealDisk, Failure> {
+pub(super) fn open_disk(path: &Path) -> Result<RealDisk, Failure> {
     RealDisk::open(path).map_err(|error| {
         let sentence = format_args!(
             "the disk folder {} cannot be opened ({error}): make it, mount it, or change the path in the configuration",

@@ -5,12 +5,13 @@ mod export;
 mod init;
 mod keys;
 mod list;
+mod local;
 mod opening;
 mod output;
-mod play;
 mod reindex;
 mod run;
-mod status;
+mod span;
+mod store;
 
 use std::path::PathBuf;
 
@@ -32,12 +33,8 @@ enum Command {
     Init(init::InitArguments),
     /// Record
     Run(run::RunArguments),
-    /// Show what the box does
-    Status(status::StatusArguments),
     /// List what has been recorded
     List(list::ListArguments),
-    /// Write footage to standard output, for a player
-    Play(play::PlayArguments),
     /// Write footage to an MP4 file, as it was recorded
     Export(export::ExportArguments),
     /// Check that what has been recorded is whole
@@ -69,9 +66,7 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
     match arguments.command {
         Command::Init(arguments) => init::main(arguments),
         Command::Run(arguments) => run::main(arguments),
-        Command::Status(arguments) => status::main(arguments),
         Command::List(arguments) => list::main(arguments),
-        Command::Play(arguments) => play::main(arguments),
         Command::Export(arguments) => export::main(arguments),
         Command::Check(arguments) => check::main(arguments),
         Command::Reindex(arguments) => reindex::main(arguments),

@@ -21,18 +21,18 @@ pub struct OpeningArguments {
     passphrase_file: Option<PathBuf>,
     /// Open with the recovery kit in this file
     #[arg(long, value_name = "FILE")]
-    kit_file: Option<PathBuf>,
+    kit: Option<PathBuf>,
 }
 
 impl OpeningArguments {
     /// Whether an identity was named at all.
     pub(super) fn is_given(&self) -> bool {
-        self.passphrase_file.is_some() || self.kit_file.is_some()
+        self.passphrase_file.is_some() || self.kit.is_some()
     }
 
     /// Opens the store's keyring.
     pub(super) fn open(&self, local: &Local, account: &str) -> Result<OpenKeyring, Failure> {
-        let identity = match &self.kit_file {
+        let identity = match &self.kit {
             Some(file) => read_kit(file)?,
             None => self.identity_by_passphrase(local, account)?,
         };
@@ -73,7 +73,7 @@ impl OpeningArguments {
             .map_err(|error| match error {
                 FormatError::WrongPassphrase => Failure::new(
                     ExitStatus::Refused,
-                    "wrong passphrase; the recovery kit opens the footage too (--kit-file)",
+                    "wrong passphrase; the recovery kit opens the footage too (--kit)",
                 ),
                 error => Failure::new(ExitStatus::Damaged, error),
             })

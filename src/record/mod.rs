@@ -27,7 +27,7 @@ use tokio::sync::watch;
 pub use live::{Joined, LiveHub, LiveMessage, RecentChunk, TooManyViewers, Viewer};
 pub use state::{Phase, StreamSnapshot, Trouble};
 
-use crate::camera::Ingest;
+use crate::camera::ingest::Ingest;
 use crate::clock::Clock;
 use crate::config::Camera;
 use crate::keys::Sealing;
@@ -114,7 +114,7 @@ impl Recorder {
                 clock: Arc::clone(&setting.clock),
                 first_target_us: SEGMENT_US_MAX * index / count,
             };
-            let before = setting.store.newest(&source.id).map(Before::from);
+            let before = Before::of(&setting.store, &source.id);
             streams.push(Stream {
                 id: source.id,
                 camera: source.camera.name.clone(),

@@ -64,7 +64,7 @@ impl Run {
     /// What the camera sent cannot be recorded; the run is over.
     pub(super) fn take(&mut self, sample: camera::Sample, writing: &mut Writing) -> fmp4::Result<()> {
         let Some(track) = self.tracks.get(sample.track) else { return Ok(()) };
-        let is_video = track.is_video();
+        let is_video = track.kind.is_video();
         let media_us = micros(sample.decode_time, track.timescale);
         let age_us = self.clock.monotonic_us().saturating_sub(sample.arrived_us);
         let wall_us = self.clock.wall_us().saturating_sub_unsigned(age_us);
@@ -103,7 +103,7 @@ impl Run {
     fn begin(&self, media_us: i64, wall_us: i64) -> fmp4::Result<Begun> {
         let clocks = self.tracks.iter().map(|track| TrackClock {
             timescale: track.timescale,
-            is_video: track.is_video(),
+            is_video: track.kind.is_video(),
         });
         let fragmenter = Fragmenter::new(clocks.collect(), Limits::default())?;
         let origins = self.tracks.iter().map(|track| ticks(media_us, track.timescale)).collect();

@@ -3,7 +3,7 @@
 use hearthkeep_format::epoch::{self, Chain, Epoch, SegmentSecret};
 use hearthkeep_format::{Kind, Random, StoreId, StreamId};
 
-use crate::keys::SealTo;
+use crate::keys::Sealing;
 use crate::limits::EPOCH_US_MAX;
 
 /// The epochs of one stream. Each segment takes the next step of the chain; a new epoch begins after
@@ -30,7 +30,7 @@ impl Epochs {
     /// The epoch and secret of the next segment. `now_us` is monotonic time.
     pub(super) fn next_segment(
         &mut self,
-        seal_to: &SealTo,
+        seal_to: &Sealing,
         now_us: u64,
         random: &mut dyn Random,
     ) -> (&Epoch, SegmentSecret) {

@@ -10,7 +10,7 @@ use hearthkeep_format::{Error, Result};
 use super::live::LiveHub;
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_NO_KEY_BYTES_MAX, SEGMENT_NO_KEY_US_MAX};
 use crate::random::OsRandom;
-use crate::store::{Refused, SegmentHandle};
+use crate::store::writer::{Refused, SegmentHandle};
 
 /// A segment being sealed. It is either [finished](Self::finish) or dropped; a dropped one is torn and is recovered at
 /// the next start.
@@ -73,7 +73,7 @@ impl OpenSegment {
             chunk_type: ChunkType::Fragment,
         };
         let offset = self.writer.len();
-        self.writer.seal_in_place(&mut buffer, &entry, &mut OsRandom)?;
+        self.writer.seal_in_place(&mut buffer, entry, &mut OsRandom)?;
         self.table.push_fragment(fragment).map_err(|_| Error::Limit {
             what: "number of samples in the segment",
             limit: u64::from(u32::MAX),

@@ -14,7 +14,8 @@ use crate::clock::Clock;
 use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
 use crate::random::OsRandom;
-use crate::store::{NewSegment, Refused, SegmentHandle, Store};
+use crate::store::Store;
+use crate::store::writer::{NewSegment, Refused, SegmentHandle};
 
 /// What the segments of one stream are made with.
 pub(super) struct Materials {
@@ -36,6 +37,18 @@ pub(super) struct Before {
     pub wall_end_us: i64,
     /// Whether it was torn.
     pub torn: bool,
+}
+
+impl Before {
+    /// What the store knows of the stream; nothing where it has never recorded it. A catalog that cannot be read is no
+    /// reason not to record: the stream then begins as if it were new.
+    pub(super) fn of(store: &Store, stream: &StreamId) -> Option<Self> {
+        let last = store.last(stream).unwrap_or_else(|error| {
+            tracing::error!(%error, "the catalog cannot say what was recorded last");
+            None
+        })?;
+        Some(Self { sequence: last.sequence, wall_end_us: last.end_us(), torn: last.recovered })
+    }
 }
 
 /// The segments of one stream, one after another.

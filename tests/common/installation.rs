@@ -76,7 +76,7 @@ impl Installation {
     /// Runs a subcommand with `--config`, and with the passphrase where it opens footage; waits for its end.
     pub fn run(&self, subcommand: &str, arguments: &[&str]) -> Output {
         let mut command = self.command(subcommand);
-        if ["init", "export", "play"].contains(&subcommand) && !arguments.contains(&"--kit-file") {
+        if ["init", "export", "play"].contains(&subcommand) && !arguments.contains(&"--kit") {
             command.arg("--passphrase-file").arg(self.passphrase_file());
         }
         command.args(arguments).stdin(Stdio::null()).output().unwrap()
