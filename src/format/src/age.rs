@@ -1,7 +1,8 @@
 //! Binary age v1 files (<https://c2sp.org/age>) with recipients of type `mlkem768x25519`.
 //!
-//! Small files in one piece: envelopes, sealed seeds and metadata keys. `age` from 1.3 on and typage open what
-//! [`seal`] writes. Why the `age` crate is not used: `docs/decisions/0001-age-files-without-the-age-crate.md`.
+//! Small files in one piece: envelopes, sealed seeds and metadata keys. `age` from 1.3 on and
+//! typage open what [`seal`] writes. Why the `age` crate is not used:
+//! `docs/decisions/0001-age-files-without-the-age-crate.md`.
 
 mod header;
 mod stanza;
@@ -31,11 +32,13 @@ pub fn seal(recipients: &[&Recipient], plaintext: &[u8], random: &mut dyn Random
     file
 }
 
-/// Opens a file that was sealed to one of `identities`. Nothing is returned before the whole file was verified.
+/// Opens a file that was sealed to one of `identities`. Nothing is returned before the whole file
+/// was verified.
 ///
 /// # Errors
-/// [`Error::NoMatchingIdentity`] when no stanza is for these identities, [`Error::Tampered`] or [`Error::Truncated`]
-/// when the file is not as it was sealed, [`Error::Malformed`] when it is no such file. Stanzas of types other than
+/// [`Error::NoMatchingIdentity`] when no stanza is for these identities, [`Error::Tampered`] or
+/// [`Error::Truncated`] when the file is not as it was sealed, [`Error::Malformed`] when it is no
+/// such file. Stanzas of types other than
 /// `mlkem768x25519` are passed over, as the specification asks; see [`stanza_count`].
 pub fn open(identities: &[&Identity], file: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let header = header::parse(file)?;

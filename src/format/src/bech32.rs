@@ -15,7 +15,8 @@ pub(crate) fn encode(prefix: &str, data: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// The bytes of `text`; `None` unless it is what [`encode`] writes for them, in one case throughout.
+/// The bytes of `text`; `None` unless it is what [`encode`] writes for them, in one case
+/// throughout.
 pub(crate) fn decode(prefix: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let parsed = CheckedHrpstring::new::<Unlimited>(text).ok()?;
     if parsed.hrp() != Hrp::parse_unchecked(prefix) {
@@ -23,7 +24,8 @@ pub(crate) fn decode(prefix: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
     }
     let mut data = Zeroizing::new(Vec::with_capacity(text.len()));
     data.extend(parsed.byte_iter());
-    // The last character may carry bits that belong to no byte: written otherwise, it is another text.
+    // The last character may carry bits that belong to no byte: written otherwise, it is another
+    // text.
     encode(prefix, &data)
         .eq_ignore_ascii_case(text)
         .then_some(data)

@@ -1,12 +1,13 @@
-//! Epochs: the key E, the envelope that seals it to the generation, and the chain of segment secrets that follows from it.
+//! Epochs: the key E, the envelope that seals it to the generation, and the chain of segment
+//! secrets that follows from it.
 
 use zeroize::Zeroizing;
 
 use crate::kdf::{Key, expand};
 use crate::{EpochId, Error, Identity, Kind, Random, Recipient, Result, StoreId, StreamId, age};
 
-/// Steps of a chain that a reader walks at most: a header that claims more is refused, so that it cannot keep a reader
-/// busy. An epoch of 24 h with a segment each second has 86,400.
+/// Steps of a chain that a reader walks at most: a header that claims more is refused, so that it
+/// cannot keep a reader busy. An epoch of 24 h with a segment each second has 86,400.
 pub const CHAIN_STEPS_MAX: u64 = 1 << 20;
 
 /// Length of an envelope in bytes at most.
@@ -78,8 +79,9 @@ pub fn begin(
 /// Opens an envelope with the generation's identity.
 ///
 /// # Errors
-/// [`Error::Limit`] when the envelope is too long or has more stanzas than one: then somebody else can open it too.
-/// [`Error::Foreign`] when it was sealed for another place than `expect`. Else as [`age::open`].
+/// [`Error::Limit`] when the envelope is too long or has more stanzas than one: then somebody else
+/// can open it too. [`Error::Foreign`] when it was sealed for another place than `expect`. Else as
+/// [`age::open`].
 pub fn open(
     envelope: &[u8],
     generation_identity: &Identity,
@@ -110,7 +112,8 @@ pub fn open(
     })
 }
 
-/// The writer's end of the chain: it holds the next step only, so what it holds opens nothing that is finished.
+/// The writer's end of the chain: it holds the next step only, so what it holds opens nothing that
+/// is finished.
 pub struct Chain {
     step: u64,
     link: Key,
@@ -188,7 +191,7 @@ pub struct SegmentSecret {
 
 impl SegmentSecret {
     /// `segment(i)` of `docs/format.md`, 4.
-    pub(crate) fn secret(&self) -> &[u8; 32] {
+    pub fn secret(&self) -> &[u8; 32] {
         &self.secret
     }
 

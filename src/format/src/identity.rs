@@ -1,4 +1,5 @@
-//! Identities: an X-Wing key pair (ML-KEM-768 with X25519) and the Ed25519 key that follows from it.
+//! Identities: an X-Wing key pair (ML-KEM-768 with X25519) and the Ed25519 key that follows from
+//! it.
 
 use hpke::kem::XWing;
 use hpke::{Deserializable, Kem, Serializable};
@@ -81,7 +82,8 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// The public half of an [`Identity`]: an X-Wing public key of 1,216 bytes that was checked when it was read.
+/// The public half of an [`Identity`]: an X-Wing public key of 1,216 bytes that was checked when it
+/// was read.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Recipient(Box<[u8; RECIPIENT_LEN]>);
 
@@ -94,8 +96,8 @@ impl Recipient {
     /// The recipient with these bytes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when they are not 1,216 bytes, when the ML-KEM part fails the modulus check of FIPS 203,
-    /// section 7.2, or when the X25519 part is a point of low order.
+    /// [`Error::Malformed`] when they are not 1,216 bytes, when the ML-KEM part fails the modulus
+    /// check of FIPS 203, section 7.2, or when the X25519 part is a point of low order.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         const WRONG: Error = Error::Malformed {
             what: "recipient",
@@ -118,7 +120,8 @@ impl Recipient {
     /// Reads what [`Recipient::to_text`] writes.
     ///
     /// # Errors
-    /// [`Error::Mistyped`] when it is not Bech32 with the prefix `age1pq`, else as [`Recipient::from_bytes`].
+    /// [`Error::Mistyped`] when it is not Bech32 with the prefix `age1pq`, else as
+    /// [`Recipient::from_bytes`].
     pub fn from_text(text: &str) -> Result<Self> {
         let bytes = bech32::decode(RECIPIENT_PREFIX, text).ok_or(Error::Mistyped {
             what: "the recipient",
@@ -178,7 +181,8 @@ impl VerifyingKey {
     /// The key with these bytes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when they are not a point of the curve, or one of low order: everything would verify.
+    /// [`Error::Malformed`] when they are not a point of the curve, or one of low order: everything
+    /// would verify.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self> {
         match ed25519_dalek::VerifyingKey::from_bytes(bytes) {
             Ok(key) if !key.is_weak() => Ok(Self(*bytes)),
@@ -225,7 +229,8 @@ impl std::fmt::Debug for VerifyingKey {
     }
 }
 
-/// Whether an X25519 point has low order: then every secret gives the shared secret zero (RFC 7748, section 6.1).
+/// Whether an X25519 point has low order: then every secret gives the shared secret zero (RFC 7748,
+/// section 6.1).
 pub(crate) fn has_low_order(point: &[u8; 32]) -> bool {
     // Any scalar does: clamping makes it a multiple of 8, the order of every such point divides 8.
     x25519_dalek::x25519([0; 32], *point) == [0; 32]

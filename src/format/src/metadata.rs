@@ -1,4 +1,5 @@
-//! The metadata key M of a generation: what the recorder keeps to serve times and offsets of footage it cannot open.
+//! The metadata key M of a generation: what the recorder keeps to serve times and offsets of
+//! footage it cannot open.
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;

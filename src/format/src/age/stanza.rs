@@ -1,4 +1,5 @@
-//! The stanza type `mlkem768x25519`: the file key under HPKE (RFC 9180, base mode) with X-Wing as its KEM.
+//! The stanza type `mlkem768x25519`: the file key under HPKE (RFC 9180, base mode) with X-Wing as
+//! its KEM.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
@@ -47,7 +48,8 @@ pub(super) fn write(
     write_stanza(file, &[TYPE, &encapsulated], &body);
 }
 
-/// The stanzas of our type. Others are left to those who know them, but one of ours must be well formed.
+/// The stanzas of our type. Others are left to those who know them, but one of ours must be well
+/// formed.
 pub(super) fn recognise<'a>(stanzas: &'a [Stanza<'_>]) -> Result<Vec<Wrapped<'a>>> {
     stanzas
         .iter()
@@ -87,9 +89,10 @@ fn parse<'a>(stanza: &'a Stanza<'_>) -> Option<Wrapped<'a>> {
         return None;
     };
     let encapsulated = BASE64_STANDARD_NO_PAD.decode(encapsulated).ok()?;
-    // An exact length of the body keeps partitioning oracles out (age, section "mlkem768x25519 recipient stanza").
-    // Low order would make the X25519 half of the secret zero whoever the recipient is; ML-KEM's half would still hold,
-    // but what other implementations refuse is refused here.
+    // An exact length of the body keeps partitioning oracles out (age, section "mlkem768x25519
+    // recipient stanza"). Low order would make the X25519 half of the secret zero whoever the
+    // recipient is; ML-KEM's half would still hold, but what other implementations refuse is
+    // refused here.
     if encapsulated.len() != ENCAPSULATED_LEN
         || stanza.body.len() != BODY_LEN
         || has_low_order(last_32(&encapsulated))
