@@ -10,6 +10,8 @@ pub mod age;
 mod bech32;
 pub mod epoch;
 mod error;
+pub mod fmp4;
+pub mod fragmenter;
 pub mod generation;
 mod identity;
 mod ids;
@@ -20,6 +22,7 @@ pub mod kit;
 mod metadata;
 pub mod passphrase;
 mod random;
+pub mod segment;
 mod xseal;
 
 pub use error::Error;

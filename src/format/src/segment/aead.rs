@@ -1,15 +1,13 @@
 //! The two forms of authenticated encryption in a segment: `Seal` and `XSeal` of `docs/format.md`.
 
 use chacha20poly1305::aead::inout::InOutBuf;
-use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, XChaCha20Poly1305};
+use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
 
 use crate::kdf::Key;
 use crate::{Error, Random, Result};
 
 /// Length of an authentication tag.
 pub(super) const TAG_LEN: usize = 16;
-/// What [`xseal`] adds to a plaintext: nonce and tag.
-pub(super) const XSEAL_OVERHEAD: usize = 24 + TAG_LEN;
 
 /// `Seal`: encrypts `text` in place and returns the tag. The nonce is zero, so a key MUST seal once only.
 pub(super) fn seal(key: &Key, ad: &[u8], text: &mut [u8]) -> [u8; TAG_LEN] {
@@ -34,20 +32,12 @@ pub(super) fn open(
         .map_err(|_| Error::Tampered { what })
 }
 
-/// `XSeal` of a block of fixed size, into `out` (nonce, ciphertext, tag).
-pub(super) fn xseal(key: &Key, plaintext: &[u8], ad: &[u8], out: &mut [u8], rng: &mut dyn Random) {
-    debug_assert_eq!(out.len(), plaintext.len() + XSEAL_OVERHEAD);
-    let (nonce, rest) = out.split_at_mut(24);
-    let (text, tag) = rest.split_at_mut(plaintext.len());
-    rng.fill(nonce);
-    text.copy_from_slice(plaintext);
-    let nonce: [u8; 24] = std::array::from_fn(|i| nonce[i]);
+/// `XSeal`: nonce, ciphertext and tag.
+pub(super) fn xseal(key: &Key, plaintext: &[u8], ad: &[u8], rng: &mut dyn Random) -> Vec<u8> {
+    let sealed = crate::xseal::xseal(key, plaintext, ad, rng);
     #[cfg(test)]
-    record::push(key, &nonce);
-    let sealed = XChaCha20Poly1305::new((&**key).into())
-        .encrypt_inout_detached(&nonce.into(), ad, InOutBuf::from(text))
-        .expect("a block is far below the 256 GiB that XChaCha20-Poly1305 seals");
-    tag.copy_from_slice(&sealed);
+    record::push(key, &sealed[..24]);
+    sealed
 }
 
 /// Opens what [`xseal`] sealed.
@@ -57,14 +47,10 @@ pub(super) fn xopen<const N: usize>(
     ad: &[u8],
     what: &'static str,
 ) -> Result<[u8; N]> {
-    let cut = Error::Truncated { what };
-    let (nonce, rest) = sealed.split_first_chunk::<24>().ok_or(cut.clone())?;
-    let (text, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(cut.clone())?;
-    let mut text: [u8; N] = text.try_into().map_err(|_| cut)?;
-    XChaCha20Poly1305::new((&**key).into())
-        .decrypt_inout_detached(nonce.into(), ad, InOutBuf::from(&mut text[..]), tag.into())
-        .map_err(|_| Error::Tampered { what })?;
-    Ok(text)
+    let text = crate::xseal::xopen(key, sealed, ad).ok_or(Error::Tampered { what })?;
+    text.as_slice()
+        .try_into()
+        .map_err(|_| Error::Truncated { what })
 }
 
 /// Remembers every (key, nonce) that sealed something, so that a test can look for one used twice.

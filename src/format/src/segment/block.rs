@@ -121,7 +121,8 @@ impl Start {
     ) {
         let key = block_key(header, m);
         let ad = start_ad(header);
-        aead::xseal(&key, &self.encode(), &ad, &mut header[START], rng);
+        let block = aead::xseal(&key, &self.encode(), &ad, rng);
+        header[START].copy_from_slice(&block);
     }
 
     pub(super) fn open(header: &[u8; HEADER_LEN], m: &MetadataKey) -> Result<Self> {
@@ -185,13 +186,8 @@ impl End {
         rng: &mut dyn Random,
     ) {
         let ad = end_ad(header, tail);
-        aead::xseal(
-            &block_key(header, m),
-            &self.encode(),
-            &ad,
-            &mut tail[END],
-            rng,
-        );
+        let block = aead::xseal(&block_key(header, m), &self.encode(), &ad, rng);
+        tail[END].copy_from_slice(&block);
     }
 
     pub(super) fn open(
