@@ -12,13 +12,12 @@ export interface Batch {
   readonly to: number;
 }
 
-/** Position in `chunks` of the key frame that decoding must begin with to show `offsetUs`. */
+/** Position in `chunks` of the key frame that decoding must begin with to show `offsetUs`; the first of all if it is later. */
 export function keyChunkFor(chunks: readonly ChunkEntry[], offsetUs: number): number {
   let found = -1;
   for (const [at, chunk] of chunks.entries()) {
     if (chunk.start_us > offsetUs && found >= 0) break;
     if (chunk.key) found = at;
-    if (chunk.start_us > offsetUs) break;
   }
   return found;
 }

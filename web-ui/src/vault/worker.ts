@@ -57,7 +57,7 @@ async function answer(id: number, name: CallName, given: unknown[]): Promise<voi
     const value = await handle(given, controller.signal);
     post({ kind: "answer", id, value }, transferables(value));
   } catch (error) {
-    if (error instanceof CoreError) post({ kind: "answer", id, value: failure("vault", error.message) });
+    if (error instanceof CoreError) post({ kind: "answer", id, value: failure("vault", sentence(error.message)) });
     else post({ kind: "fault", id, message: String(error) });
   } finally {
     aborts.delete(id);
@@ -86,3 +86,6 @@ function transferables(value: unknown): Transferable[] {
   if (value && typeof value === "object") return Object.values(value).flatMap(transferables);
   return [];
 }
+
+/** The core's words ("chunk 0 is cut short") as a sentence for the person. */
+const sentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
