@@ -8,7 +8,9 @@ use hearthkeep_format::{SegmentId, fmp4};
 #[non_exhaustive]
 pub enum Error {
     /// There is none in the span.
-    #[error("there is no footage of this camera in that time; `hearthkeep list` shows what there is")]
+    #[error(
+        "there is no footage of this camera in that time; `hearthkeep list` shows what there is"
+    )]
     Nothing,
     /// Segments were found, but none can be opened.
     #[error("none of the {count} segments can be opened; the first one: {first}")]
@@ -19,7 +21,9 @@ pub enum Error {
         first: String,
     },
     /// The identity does not open a generation that the footage is sealed to.
-    #[error("segment {segment} is sealed to generation {generation}, which this identity cannot open")]
+    #[error(
+        "segment {segment} is sealed to generation {generation}, which this identity cannot open"
+    )]
     NotAllowed {
         /// The segment.
         segment: SegmentId,

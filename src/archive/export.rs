@@ -62,7 +62,9 @@ pub fn export<W: Write>(
     let mut damage = Damage::new();
     loop {
         let plan = Plan::make(export, &damage)?;
-        let Some(mut file) = output()? else { return Err(first_damage(export, &damage)) };
+        let Some(mut file) = output()? else {
+            return Err(first_damage(export, &damage));
+        };
         match plan.write(export, &mut file, progress)? {
             None => {
                 file.flush()?;
@@ -98,7 +100,10 @@ impl Plan {
                 Ok(piece) => piece,
                 Err(Unusable::Fatal(error)) => return Err(error),
                 Err(Unusable::Damaged(reason)) => {
-                    skipped.push(Skipped { segment: segment.id(), reason });
+                    skipped.push(Skipped {
+                        segment: segment.id(),
+                        reason,
+                    });
                     continue;
                 }
             };
@@ -106,7 +111,9 @@ impl Plan {
             for range in piece.wanted(&export.span, bad) {
                 let place = match last_run == Some(piece.run()) {
                     true => SegmentPlace::SameRun,
-                    false => SegmentPlace::NewRun { origin_us: piece.origin_us() },
+                    false => SegmentPlace::NewRun {
+                        origin_us: piece.origin_us(),
+                    },
                 };
                 builder
                     .add_segment(&piece.tracks, &piece.table, range.clone(), place)
@@ -116,9 +123,16 @@ impl Plan {
                 parts.push((index, range));
             }
         }
-        let Some(begins_us) = begins_us else { return Err(nothing(skipped)) };
+        let Some(begins_us) = begins_us else {
+            return Err(nothing(skipped));
+        };
         let movie = builder.finish().map_err(Error::Movie)?;
-        Ok(Self { movie, parts, begins_us, skipped })
+        Ok(Self {
+            movie,
+            parts,
+            begins_us,
+            skipped,
+        })
     }
 
     /// Writes the file; returns the first damaged chunk (index of its segment, k), if there is one.
@@ -158,10 +172,20 @@ impl Plan {
         let mut skipped = self.skipped;
         for (index, chunks) in damage {
             let chunks: Vec<_> = chunks.iter().map(u32::to_string).collect();
-            let reason = format!("damaged at chunk {}; left out to the next key frame", chunks.join(", "));
-            skipped.push(Skipped { segment: export.segments[*index].id(), reason });
+            let reason = format!(
+                "damaged at chunk {}; left out to the next key frame",
+                chunks.join(", ")
+            );
+            skipped.push(Skipped {
+                segment: export.segments[*index].id(),
+                reason,
+            });
         }
-        Exported { bytes: self.movie.file_bytes(), begins_us: self.begins_us, skipped }
+        Exported {
+            bytes: self.movie.file_bytes(),
+            begins_us: self.begins_us,
+            skipped,
+        }
     }
 }
 
@@ -177,7 +201,9 @@ fn payload(
         Err(ReadError::Format(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let Ok(view) = parse_fragment(&buffer[body.clone()]) else { return Ok(None) };
+    let Ok(view) = parse_fragment(&buffer[body.clone()]) else {
+        return Ok(None);
+    };
     let payload = body.start + view.payload.start..body.start + view.payload.end;
     Ok((payload.len() == expected).then_some(payload))
 }
@@ -214,11 +240,17 @@ fn reopen<'a>(export: &Export<'a>, index: usize) -> Result<Piece<'a>, Error> {
 }
 
 fn read_error(export: &Export<'_>, index: usize, source: ReadError) -> Error {
-    Error::Read { segment: export.segments[index].id(), source }
+    Error::Read {
+        segment: export.segments[index].id(),
+        source,
+    }
 }
 
 fn first_damage(export: &Export<'_>, damage: &Damage) -> Error {
-    let (index, chunks) = damage.iter().next().expect("the output is asked for again only after damage");
+    let (index, chunks) = damage
+        .iter()
+        .next()
+        .expect("the output is asked for again only after damage");
     Error::DamagedOnTheWay {
         segment: export.segments[*index].id(),
         chunk: chunks.iter().next().copied().unwrap_or(0),
@@ -227,7 +259,10 @@ fn first_damage(export: &Export<'_>, damage: &Damage) -> Error {
 
 fn nothing(skipped: Vec<Skipped>) -> Error {
     match skipped.first() {
-        Some(first) => Error::AllDamaged { count: skipped.len(), first: first.reason.clone() },
+        Some(first) => Error::AllDamaged {
+            count: skipped.len(),
+            first: first.reason.clone(),
+        },
         None => Error::Nothing,
     }
 }

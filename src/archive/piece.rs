@@ -31,9 +31,12 @@ impl<'a> Piece<'a> {
     /// Opens a segment with the keys of its generation.
     pub fn open(segment: &'a dyn Segment, keyring: &OpenKeyring) -> Result<Self, Unusable> {
         let id = segment.id();
-        let bytes = segment
-            .open()
-            .map_err(|source| Unusable::Fatal(Error::Read { segment: id, source: source.into() }))?;
+        let bytes = segment.open().map_err(|source| {
+            Unusable::Fatal(Error::Read {
+                segment: id,
+                source: source.into(),
+            })
+        })?;
         let mut unknown_generation = None;
         let file = File::open(bytes, |head| {
             let header = hearthkeep_format::segment::Header::parse(head)?;
@@ -48,16 +51,35 @@ impl<'a> Piece<'a> {
         let file = match (file, unknown_generation) {
             (Ok(file), _) => file,
             (Err(_), Some(generation)) => {
-                return Err(Unusable::Fatal(Error::NotAllowed { segment: id, generation }));
+                return Err(Unusable::Fatal(Error::NotAllowed {
+                    segment: id,
+                    generation,
+                }));
             }
-            (Err(ReadError::Format(error)), None) => return Err(Unusable::Damaged(error.to_string())),
-            (Err(source), None) => return Err(Unusable::Fatal(Error::Read { segment: id, source })),
+            (Err(ReadError::Format(error)), None) => {
+                return Err(Unusable::Damaged(error.to_string()));
+            }
+            (Err(source), None) => {
+                return Err(Unusable::Fatal(Error::Read {
+                    segment: id,
+                    source,
+                }));
+            }
         };
         let tracks = parse_init(&file.preamble().init)
             .map_err(|error| Unusable::Damaged(error.to_string()))?;
-        let (table, places) = sample_table(&file)
-            .map_err(|source| Unusable::Fatal(Error::Read { segment: id, source }))?;
-        Ok(Self { file, tracks, table, places })
+        let (table, places) = sample_table(&file).map_err(|source| {
+            Unusable::Fatal(Error::Read {
+                segment: id,
+                source,
+            })
+        })?;
+        Ok(Self {
+            file,
+            tracks,
+            table,
+            places,
+        })
     }
 
     /// The run it belongs to.
@@ -74,7 +96,9 @@ impl<'a> Piece<'a> {
             return Vec::new();
         }
         let inside = self.file.range(relative(span.start)..relative(span.end));
-        let (Some(first), Some(last)) = (inside.first(), inside.last()) else { return Vec::new() };
+        let (Some(first), Some(last)) = (inside.first(), inside.last()) else {
+            return Vec::new();
+        };
         let mut ranges: Vec<Range<u32>> = Vec::new();
         let mut whole = false;
         for (index, place) in (0..).zip(&self.places) {
@@ -104,8 +128,12 @@ impl<'a> Piece<'a> {
 
     /// Wall time at which a fragment of the table begins, in microseconds.
     pub fn wall_us_of(&self, chunk: u32) -> i64 {
-        let entry = self.places.get(chunk as usize).and_then(|place| place.entry);
-        self.first_wall_us().saturating_add_unsigned(entry.map_or(0, |entry| entry.start_us))
+        let entry = self
+            .places
+            .get(chunk as usize)
+            .and_then(|place| place.entry);
+        self.first_wall_us()
+            .saturating_add_unsigned(entry.map_or(0, |entry| entry.start_us))
     }
 
     /// Wall time of the run's decode time 0, in microseconds.
@@ -116,16 +144,24 @@ impl<'a> Piece<'a> {
 
 /// The table of a segment's samples, out of its footer; without one, out of the fragments themselves.
 fn sample_table<R: ReadAt>(file: &File<R>) -> Result<(SampleTable, Vec<Place>), ReadError> {
-    let limits = TableLimits { chunks_max: SEGMENT_CHUNKS_MAX, samples_max: SEGMENT_SAMPLES_MAX };
+    let limits = TableLimits {
+        chunks_max: SEGMENT_CHUNKS_MAX,
+        samples_max: SEGMENT_SAMPLES_MAX,
+    };
     let is_fragment = |place: &&Place| {
-        place.entry.is_none_or(|entry| entry.chunk_type == ChunkType::Fragment)
+        place
+            .entry
+            .is_none_or(|entry| entry.chunk_type == ChunkType::Fragment)
     };
     if let Some(footer) = file.footer()
         && let Ok(table) = SampleTable::decode(&footer.sample_table, limits)
         && table.chunks() as usize == footer.fragments.len()
         && table.chunks() as usize == file.places().iter().filter(is_fragment).count()
     {
-        return Ok((table, file.places().iter().filter(is_fragment).copied().collect()));
+        return Ok((
+            table,
+            file.places().iter().filter(is_fragment).copied().collect(),
+        ));
     }
     let mut table = SampleTable::new();
     let mut places = Vec::new();
@@ -137,7 +173,9 @@ fn sample_table<R: ReadAt>(file: &File<R>) -> Result<(SampleTable, Vec<Place>), 
             Err(ReadError::Format(_)) => continue,
             Err(error) => return Err(error),
         };
-        let Ok(view) = parse_fragment(&buffer[body]) else { continue };
+        let Ok(view) = parse_fragment(&buffer[body]) else {
+            continue;
+        };
         if table.push_view(&view).is_ok() {
             places.push(*place);
         }

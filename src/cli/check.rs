@@ -52,7 +52,10 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
         false => None,
     };
     let listing = local.listing(None)?;
-    let mut findings = Findings { opened: keyring.is_some(), ..Findings::default() };
+    let mut findings = Findings {
+        opened: keyring.is_some(),
+        ..Findings::default()
+    };
     for listed in &listing.segments {
         let report = look(&local, listed, keyring.as_ref());
         findings.take(listed, report);
@@ -65,24 +68,35 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     }
     show(&findings, arguments.json)?;
     let sound = findings.damaged.is_empty() && findings.strange.is_empty();
-    Ok(if sound { ExitStatus::Done } else { ExitStatus::Damaged })
+    Ok(if sound {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Damaged
+    })
 }
 
 fn look(local: &Local, listed: &Listed, keyring: Option<&OpenKeyring>) -> Result<Report, String> {
-    let segment = OnDisk { disk: &*local.disks[listed.disk], listed };
+    let segment = OnDisk {
+        disk: &*local.disks[listed.disk],
+        listed,
+    };
     let file = segment.open().map_err(|error| error.to_string())?;
     let generation = listed.facts.header.generation;
     let report = match keyring {
         None => {
-            let m = local.state.metadata_key(generation).ok_or("its metadata key is not known here")?;
+            let m = local
+                .state
+                .metadata_key(generation)
+                .ok_or("its metadata key is not known here")?;
             scrub(&*file, m)
         }
         Some(keyring) => {
             let m = keyring.generation(generation).map(|(_, m)| m);
             let file = File::open(file, |head| {
                 let header = Header::parse(head)?;
-                let (identity, m) =
-                    keyring.generation(header.generation).ok_or(FormatError::NoMatchingIdentity)?;
+                let (identity, m) = keyring
+                    .generation(header.generation)
+                    .ok_or(FormatError::NoMatchingIdentity)?;
                 SegmentOpener::open(head, identity, m)
             });
             file.and_then(|file| file.check(m))
@@ -108,7 +122,10 @@ impl Findings {
             }
             Err(error) => error,
         };
-        self.damaged.push(Finding { path: listed.path.display().to_string(), what });
+        self.damaged.push(Finding {
+            path: listed.path.display().to_string(),
+            what,
+        });
     }
 }
 
@@ -131,6 +148,8 @@ fn show(findings: &Findings, json: bool) -> Result<(), Failure> {
     ))?;
     match findings.opened {
         true => line("everything was opened"),
-        false => line("structure and hashes were checked; with --passphrase-file or --kit everything is opened too"),
+        false => line(
+            "structure and hashes were checked; with --passphrase-file or --kit everything is opened too",
+        ),
     }
 }

@@ -43,12 +43,23 @@ pub(super) fn main(arguments: ExportArguments) -> Result<ExitStatus, Failure> {
         .iter()
         .filter(|listed| {
             let start = listed.facts.start.wall_us;
-            start < span.end && start.saturating_add_unsigned(listed.facts.end.duration_us) > span.start
+            start < span.end
+                && start.saturating_add_unsigned(listed.facts.end.duration_us) > span.start
         })
-        .map(|listed| OnDisk { disk: &*local.disks[listed.disk], listed })
+        .map(|listed| OnDisk {
+            disk: &*local.disks[listed.disk],
+            listed,
+        })
         .collect();
-    let segments: Vec<&dyn Segment> = segments.iter().map(|segment| segment as &dyn Segment).collect();
-    let export = Export { segments: &segments, keyring: &keyring, span };
+    let segments: Vec<&dyn Segment> = segments
+        .iter()
+        .map(|segment| segment as &dyn Segment)
+        .collect();
+    let export = Export {
+        segments: &segments,
+        keyring: &keyring,
+        span,
+    };
     let exported = match arguments.out.as_os_str() == "-" {
         true => to_stdout(&export),
         false => to_file(&export, &arguments.out),
@@ -58,7 +69,11 @@ pub(super) fn main(arguments: ExportArguments) -> Result<ExitStatus, Failure> {
 
 fn to_stdout(export: &Export<'_>) -> Result<Exported, archive::Error> {
     let mut fresh = Some(io::stdout().lock());
-    archive::export(export, &mut || Ok(fresh.take().map(BufWriter::new)), &mut |_, _| {})
+    archive::export(
+        export,
+        &mut || Ok(fresh.take().map(BufWriter::new)),
+        &mut |_, _| {},
+    )
 }
 
 /// Writes beside the file and renames, so that a name never stands for half a file.
@@ -89,8 +104,9 @@ fn to_file(export: &Export<'_>, out: &Path) -> Result<Exported, archive::Error> 
 }
 
 fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
-        .expect("the template is right");
+    let style =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+            .expect("the template is right");
     ProgressBar::new(0).with_style(style)
 }
 
@@ -103,7 +119,11 @@ fn report(exported: Exported) -> Result<ExitStatus, Failure> {
         rfc3339(exported.begins_us)
     );
     for skipped in &exported.skipped {
-        let _ = writeln!(words, "left out: segment {}: {}", skipped.segment, skipped.reason);
+        let _ = writeln!(
+            words,
+            "left out: segment {}: {}",
+            skipped.segment, skipped.reason
+        );
     }
     Ok(match exported.skipped.is_empty() {
         true => ExitStatus::Done,
@@ -115,7 +135,9 @@ fn failure(error: archive::Error) -> Failure {
     let status = match &error {
         archive::Error::Nothing => ExitStatus::Nothing,
         archive::Error::NotAllowed { .. } => ExitStatus::Refused,
-        archive::Error::AllDamaged { .. } | archive::Error::DamagedOnTheWay { .. } => ExitStatus::Damaged,
+        archive::Error::AllDamaged { .. } | archive::Error::DamagedOnTheWay { .. } => {
+            ExitStatus::Damaged
+        }
         _ => ExitStatus::Failed,
     };
     Failure::new(status, error)

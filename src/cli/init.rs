@@ -37,7 +37,8 @@ pub(super) fn main(arguments: InitArguments) -> Result<ExitStatus, Failure> {
     let config = load_config(&arguments.config.config)?;
     let passphrase = passphrase(&arguments)?;
     let _lock = store::lock(&config)?;
-    let mut state = StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;
+    let mut state =
+        StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;
     if state.is_claimed() {
         let sentence = format!(
             "{} holds a store with an owner already; choose another state_dir for another store",
@@ -76,7 +77,9 @@ fn make(state: &mut StateFolder, owner: NewOwner, name: &str) -> Result<(), Fail
             sealed_identity: owner.sealed_identity,
         })
         .or_fail(ExitStatus::Failed)?;
-    state.claim(&owner.claim, &mut OsRandom).map_err(state_failure)
+    state
+        .claim(&owner.claim, &mut OsRandom)
+        .map_err(state_failure)
 }
 
 fn passphrase(arguments: &InitArguments) -> Result<Zeroizing<String>, Failure> {
@@ -89,7 +92,8 @@ fn passphrase(arguments: &InitArguments) -> Result<Zeroizing<String>, Failure> {
         };
     }
     loop {
-        let text = ask("Choose a passphrase (at least 12 characters; four or five words are good): ")?;
+        let text =
+            ask("Choose a passphrase (at least 12 characters; four or five words are good): ")?;
         if let Err(advice) = check(&text) {
             eprintln!("{advice}");
         } else if *text != *ask("Once more: ")? {
@@ -105,7 +109,10 @@ fn hand_over(arguments: &InitArguments, kit: &Identity, page: &str) -> Result<()
     if let Some(file) = &arguments.recovery_kit_out {
         return write_kit(file, page).map_err(|error| {
             let file = file.display();
-            Failure::new(ExitStatus::Failed, format_args!("the recovery kit cannot be written to {file}: {error}"))
+            Failure::new(
+                ExitStatus::Failed,
+                format_args!("the recovery kit cannot be written to {file}: {error}"),
+            )
         });
     }
     if !io::stdout().is_terminal() {
@@ -117,7 +124,10 @@ fn hand_over(arguments: &InitArguments, kit: &Identity, page: &str) -> Result<()
     let groups = kit::groups(kit);
     for index in two_of(groups.len()) {
         loop {
-            let typed = ask(&format!("To be sure that you have it, type group {}: ", index + 1))?;
+            let typed = ask(&format!(
+                "To be sure that you have it, type group {}: ",
+                index + 1
+            ))?;
             if typed.trim().eq_ignore_ascii_case(&groups[index]) {
                 break;
             }
@@ -129,7 +139,11 @@ fn hand_over(arguments: &InitArguments, kit: &Identity, page: &str) -> Result<()
 
 fn write_kit(file: &Path, page: &str) -> io::Result<()> {
     let mut options = std::fs::File::options();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(file)?;
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)?;
     file.write_all(page.as_bytes())?;
     file.sync_all()
 }

@@ -35,12 +35,18 @@ pub(super) fn main(arguments: KeysArguments) -> Result<ExitStatus, Failure> {
                 MemberKind::Owner => "owner",
                 MemberKind::RecoveryKit => "recovery kit",
             };
-            line(format_args!("  {kind:<13} {}", member.verifying_key.fingerprint()))?;
+            line(format_args!(
+                "  {kind:<13} {}",
+                member.verifying_key.fingerprint()
+            ))?;
         }
     }
     if arguments.opening.is_given() {
         let open = arguments.opening.open(&local, &arguments.name)?;
-        line(format_args!("This identity opens all footage, up to generation {}.", open.newest()))?;
+        line(format_args!(
+            "This identity opens all footage, up to generation {}.",
+            open.newest()
+        ))?;
     }
     Ok(ExitStatus::Done)
 }

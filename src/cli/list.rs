@@ -51,7 +51,11 @@ struct GapRow {
 
 pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     let local = Local::open(&arguments.config.config)?;
-    let stream = arguments.camera.as_deref().map(|camera| local.stream(camera)).transpose()?;
+    let stream = arguments
+        .camera
+        .as_deref()
+        .map(|camera| local.stream(camera))
+        .transpose()?;
     let names = local.state.streams().map_err(state_failure)?;
     let names: HashMap<_, _> = names.iter().map(|known| (known.id, &known.name)).collect();
     let span = arguments.span.micros();
@@ -64,7 +68,11 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     for listed in listing.segments.iter().filter(inside) {
         let name = names.get(&listed.facts.header.stream);
         let camera = name.map_or("(unknown)", |name| name.camera.as_str());
-        rows.push(Row::new(listed, camera, name.map_or("main", |name| name.feed.as_str())));
+        rows.push(Row::new(
+            listed,
+            camera,
+            name.map_or("main", |name| name.feed.as_str()),
+        ));
     }
     for oddity in &listing.oddities {
         eprintln!("hearthkeep: {}: {}", oddity.path.display(), oddity.why);
@@ -111,10 +119,17 @@ fn print_table(rows: &[Row<'_>]) -> Result<(), Failure> {
     for row in rows {
         let seconds = row.duration_us as f64 / 1e6;
         let megabytes = row.bytes as f64 / 1e6;
-        let gap = row.gap_before.as_ref().map_or(String::new(), |gap| match gap.length_us {
-            Some(length) => format!("  after a gap of {:.1} s ({})", length as f64 / 1e6, gap.cause),
-            None => format!("  ({})", gap.cause),
-        });
+        let gap = row
+            .gap_before
+            .as_ref()
+            .map_or(String::new(), |gap| match gap.length_us {
+                Some(length) => format!(
+                    "  after a gap of {:.1} s ({})",
+                    length as f64 / 1e6,
+                    gap.cause
+                ),
+                None => format!("  ({})", gap.cause),
+            });
         line(format_args!(
             "{:<16} {}  {seconds:>6.1} s  {megabytes:>7.1} MB  {}{gap}",
             row.camera, row.start, row.state

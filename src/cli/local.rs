@@ -36,21 +36,34 @@ impl Local {
         for disk in &config.disks {
             disks.push(Arc::new(open_disk(&disk.path)?));
         }
-        Ok(Self { config, state, disks })
+        Ok(Self {
+            config,
+            state,
+            disks,
+        })
     }
 
     /// The stream of a camera, by the camera's name.
     pub fn stream(&self, camera: &str) -> Result<KnownStream, Failure> {
         let known = self.state.streams().map_err(state_failure)?;
-        let found = known.iter().find(|stream| stream.name.camera == camera).cloned();
-        found.ok_or_else(|| no_such_camera(camera, known.iter().map(|stream| stream.name.camera.as_str())))
+        let found = known
+            .iter()
+            .find(|stream| stream.name.camera == camera)
+            .cloned();
+        found.ok_or_else(|| {
+            no_such_camera(
+                camera,
+                known.iter().map(|stream| stream.name.camera.as_str()),
+            )
+        })
     }
 
     /// All footage, or that of one stream.
     pub fn listing(&self, stream: Option<&StreamId>) -> Result<Listing, Failure> {
         let keys = self.metadata_keys();
         let keys = move |generation| {
-            keys.get(&generation).map(|key: &[u8; 32]| MetadataKey::from_bytes(*key))
+            keys.get(&generation)
+                .map(|key: &[u8; 32]| MetadataKey::from_bytes(*key))
         };
         browse::list(&self.disks, &self.state.store(), &keys, stream).or_fail(ExitStatus::Failed)
     }
@@ -75,7 +88,9 @@ impl Segment for OnDisk<'_> {
     }
 
     fn open(&self) -> io::Result<Box<dyn ReadAt + '_>> {
-        Ok(Box::new(Front::whole(self.disk.open_read(&self.listed.path)?)?))
+        Ok(Box::new(Front::whole(
+            self.disk.open_read(&self.listed.path)?,
+        )?))
     }
 }
 
@@ -105,7 +120,10 @@ fn no_such_camera<'a>(camera: &str, known: impl Iterator<Item = &'a str>) -> Fai
     let names: Vec<_> = known.map(|name| format!("\"{name}\"")).collect();
     let sentence = match names.is_empty() {
         true => "nothing has been recorded yet: start `hearthkeep run`".to_owned(),
-        false => format!("there is no camera \"{camera}\"; there are: {}", names.join(", ")),
+        false => format!(
+            "there is no camera \"{camera}\"; there are: {}",
+            names.join(", ")
+        ),
     };
     Failure::new(ExitStatus::Nothing, sentence)
 }

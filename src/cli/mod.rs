@@ -57,7 +57,11 @@ enum Command {
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConfigArgument {
     /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/hearthkeep/hearthkeep.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/hearthkeep/hearthkeep.toml"
+    )]
     config: PathBuf,
 }
 

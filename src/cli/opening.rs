@@ -48,7 +48,10 @@ impl OpeningArguments {
         // A keyring verifies from its own root: only this comparison says that it is ours.
         match local.state.root() == Some(open.root()) {
             true => Ok(open),
-            false => Err(Failure::new(ExitStatus::Damaged, "the keyring is signed by another owner than this store's")),
+            false => Err(Failure::new(
+                ExitStatus::Damaged,
+                "the keyring is signed by another owner than this store's",
+            )),
         }
     }
 
@@ -61,7 +64,8 @@ impl OpeningArguments {
         )
         .or_fail(ExitStatus::Failed)?;
         let Some((parameters, sealed)) = people.sealed_identity(account) else {
-            let sentence = format!("there is no account \"{account}\" in this store; name it with --name");
+            let sentence =
+                format!("there is no account \"{account}\" in this store; name it with --name");
             return Err(Failure::new(ExitStatus::Refused, sentence));
         };
         let text = match &self.passphrase_file {
@@ -87,7 +91,10 @@ pub(super) fn read_passphrase(file: &Path) -> Result<Zeroizing<String>, Failure>
     match line.is_empty() {
         true => Err(Failure::new(
             ExitStatus::Refused,
-            format_args!("the passphrase file {} is empty: write the passphrase on its first line", file.display()),
+            format_args!(
+                "the passphrase file {} is empty: write the passphrase on its first line",
+                file.display()
+            ),
         )),
         false => Ok(Zeroizing::new(line.to_owned())),
     }
@@ -95,21 +102,32 @@ pub(super) fn read_passphrase(file: &Path) -> Result<Zeroizing<String>, Failure>
 
 /// Asks on the terminal, without showing what is typed.
 pub(super) fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
-    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
-        let sentence = format!("there is no terminal to ask on ({error}); use --passphrase-file");
-        Failure::new(ExitStatus::Refused, sentence)
-    })
+    rpassword::prompt_password(prompt)
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            let sentence =
+                format!("there is no terminal to ask on ({error}); use --passphrase-file");
+            Failure::new(ExitStatus::Refused, sentence)
+        })
 }
 
 fn read_kit(file: &Path) -> Result<Identity, Failure> {
     let text = read_secret(file, "recovery kit")?;
     kit::parse(&text).map_err(|error| {
-        Failure::new(ExitStatus::Refused, format_args!("the recovery kit {}: {error}", file.display()))
+        Failure::new(
+            ExitStatus::Refused,
+            format_args!("the recovery kit {}: {error}", file.display()),
+        )
     })
 }
 
 fn read_secret(file: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {
-    fs::read_to_string(file).map(Zeroizing::new).map_err(|error| {
-        Failure::new(ExitStatus::Failed, format_args!("the {what} {} cannot be read: {error}", file.display()))
-    })
+    fs::read_to_string(file)
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            Failure::new(
+                ExitStatus::Failed,
+                format_args!("the {what} {} cannot be read: {error}", file.display()),
+            )
+        })
 }

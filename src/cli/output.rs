@@ -40,7 +40,10 @@ pub struct Failure {
 impl Failure {
     /// A failure with this sentence.
     pub fn new(status: ExitStatus, sentence: impl Display) -> Self {
-        Self { status, sentence: sentence.to_string() }
+        Self {
+            status,
+            sentence: sentence.to_string(),
+        }
     }
 }
 

@@ -32,5 +32,9 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     for (path, why) in &report.named {
         eprintln!("hearthkeep: {}: {why}", path.display());
     }
-    Ok(if report.strange == 0 { ExitStatus::Done } else { ExitStatus::Damaged })
+    Ok(if report.strange == 0 {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Damaged
+    })
 }

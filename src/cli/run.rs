@@ -48,7 +48,12 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     );
     let opened = Arc::new(opened);
     let sealing = state.sealing().map_err(state_failure)?;
-    let setting = Setting { store_id: state.store(), sealing, store: Arc::clone(&opened), clock };
+    let setting = Setting {
+        store_id: state.store(),
+        sealing,
+        store: Arc::clone(&opened),
+        clock,
+    };
     let recorder = Recorder::start(sources, setting).or_fail(ExitStatus::Failed)?;
     tracing::info!(cameras = recorder.streams().len(), "recording");
     wait_for_end()?;
@@ -63,11 +68,23 @@ fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Fail
     let wanted: Vec<_> = config
         .cameras
         .iter()
-        .map(|camera| StreamName { camera: camera.name.clone(), feed: "main".to_owned() })
+        .map(|camera| StreamName {
+            camera: camera.name.clone(),
+            feed: "main".to_owned(),
+        })
         .collect();
-    let (known, _) = state.stream_ids(&wanted, &mut OsRandom).map_err(state_failure)?;
-    let source = |(known, camera): (crate::keys::KnownStream, _)| Source { id: known.id, camera };
-    Ok(known.into_iter().zip(config.cameras.iter().cloned()).map(source).collect())
+    let (known, _) = state
+        .stream_ids(&wanted, &mut OsRandom)
+        .map_err(state_failure)?;
+    let source = |(known, camera): (crate::keys::KnownStream, _)| Source {
+        id: known.id,
+        camera,
+    };
+    Ok(known
+        .into_iter()
+        .zip(config.cameras.iter().cloned())
+        .map(source)
+        .collect())
 }
 
 fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
@@ -101,7 +118,11 @@ fn wait_for_end() -> Result<(), Failure> {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTHKEEP_LOG")
         .unwrap_or_else(|_| "info,retina=warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }
 
 /// A core file would hold keys and passwords.

@@ -26,5 +26,6 @@ impl SpanArguments {
 
 /// A wall time in microseconds, as RFC 3339 in UTC.
 pub(super) fn rfc3339(wall_us: i64) -> String {
-    Timestamp::from_microsecond(wall_us).map_or_else(|_| format!("{wall_us} us"), |time| time.to_string())
+    Timestamp::from_microsecond(wall_us)
+        .map_or_else(|_| format!("{wall_us} us"), |time| time.to_string())
 }

@@ -18,7 +18,10 @@ use crate::store::{self, MountedDisk, SharedKeys};
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
     std::fs::create_dir_all(&config.state_dir).map_err(|error| {
         let folder = config.state_dir.display();
-        Failure::new(ExitStatus::Failed, format_args!("the state folder {folder} cannot be made: {error}"))
+        Failure::new(
+            ExitStatus::Failed,
+            format_args!("the state folder {folder} cannot be made: {error}"),
+        )
     })?;
     lock::acquire(&config.state_dir).map_err(|error| match error {
         store::Error::Locked { .. } => Failure::new(ExitStatus::Busy, error),
@@ -55,8 +58,9 @@ pub(super) fn write_keyring(disks: &[MountedDisk], state: &StateFolder) -> Resul
 
 /// The store's metadata keys, shared with its threads.
 pub(super) fn shared_keys(state: &StateFolder) -> SharedKeys {
-    let keys: Vec<[u8; 32]> =
-        (1..).map_while(|n| state.metadata_key(n).map(|key| *key.as_bytes())).collect();
+    let keys: Vec<[u8; 32]> = (1..)
+        .map_while(|n| state.metadata_key(n).map(|key| *key.as_bytes()))
+        .collect();
     Arc::new(move |generation: u32| {
         let index = usize::try_from(generation).ok()?.checked_sub(1)?;
         keys.get(index).map(|key| MetadataKey::from_bytes(*key))
@@ -69,23 +73,35 @@ fn identify(path: &Path, state: &mut StateFolder) -> Result<DiskId, Failure> {
     let found = layout::identify(&disk, path).or_fail(ExitStatus::Failed)?;
     if let Some(identity) = found {
         if identity.store != state.store() {
-            let error = store::Error::OtherStore { disk: path.to_owned(), found: identity.store };
+            let error = store::Error::OtherStore {
+                disk: path.to_owned(),
+                found: identity.store,
+            };
             return Err(Failure::new(ExitStatus::Failed, error));
         }
         let known = state.disks().iter().any(|known| known.id == identity.disk);
         if !known {
-            state.remember_disk(path, identity.disk, &mut OsRandom).map_err(state_failure)?;
+            state
+                .remember_disk(path, identity.disk, &mut OsRandom)
+                .map_err(state_failure)?;
         }
         return Ok(identity.disk);
     }
     if state.disks().iter().any(|known| known.path == path) {
-        let error = store::Error::NotMounted { disk: path.to_owned() };
+        let error = store::Error::NotMounted {
+            disk: path.to_owned(),
+        };
         return Err(Failure::new(ExitStatus::Failed, error));
     }
     let id = new_id();
-    let identity = DiskIdentity { store: state.store(), disk: id };
+    let identity = DiskIdentity {
+        store: state.store(),
+        disk: id,
+    };
     layout::mark(&disk, path, &identity).or_fail(ExitStatus::Failed)?;
-    state.remember_disk(path, id, &mut OsRandom).map_err(state_failure)?;
+    state
+        .remember_disk(path, id, &mut OsRandom)
+        .map_err(state_failure)?;
     Ok(id)
 }
 

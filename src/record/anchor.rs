@@ -22,13 +22,19 @@ pub struct Anchor {
 impl Anchor {
     /// Anchors a run at its first sample, which arrived at `wall_us` with `media_us` of media time.
     pub fn new(wall_us: i64, media_us: i64) -> Self {
-        Self { current_us: wall_us - media_us, smallest_us: None }
+        Self {
+            current_us: wall_us - media_us,
+            smallest_us: None,
+        }
     }
 
     /// Takes note of a sample's arrival; both in microseconds.
     pub fn observe(&mut self, wall_us: i64, media_us: i64) {
         let difference = wall_us - media_us;
-        self.smallest_us = Some(self.smallest_us.map_or(difference, |least| least.min(difference)));
+        self.smallest_us = Some(
+            self.smallest_us
+                .map_or(difference, |least| least.min(difference)),
+        );
     }
 
     /// The anchor for a segment that begins now; in microseconds.
@@ -62,7 +68,8 @@ mod tests {
                 anchor.observe(wall + (second * 37 % 100) * 1_000, media);
             }
             let elapsed = (minute + 1) * 60 * SECOND;
-            let error = anchor.next_segment() + elapsed * 9_995 / 10_000 - (1_000 * SECOND + elapsed);
+            let error =
+                anchor.next_segment() + elapsed * 9_995 / 10_000 - (1_000 * SECOND + elapsed);
             assert!(error.abs() <= 31_000, "minute {minute}: {error} us");
         }
     }

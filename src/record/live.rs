@@ -105,13 +105,18 @@ impl LiveHub {
         let mut state = self.lock();
         state.recent.clear();
         state.head = Some((segment, head.clone()));
-        state.send(&LiveMessage::Head { segment, bytes: head });
+        state.send(&LiveMessage::Head {
+            segment,
+            bytes: head,
+        });
     }
 
     /// A chunk was sealed. `durable` is how much of the segment's file is durable, in bytes.
     pub fn publish(&self, offset: u64, bytes: Bytes, key_frame: bool, durable: u64) {
         let mut state = self.lock();
-        let Some((segment, _)) = state.head else { return };
+        let Some((segment, _)) = state.head else {
+            return;
+        };
         if key_frame {
             state.recent.clear();
         }
@@ -121,7 +126,11 @@ impl LiveHub {
             }
         }
         let length = bytes.len();
-        state.recent.push_back(RecentChunk { offset, length, bytes: Some(bytes.clone()) });
+        state.recent.push_back(RecentChunk {
+            offset,
+            length,
+            bytes: Some(bytes.clone()),
+        });
         state.send(&LiveMessage::Chunk { segment, bytes });
     }
 
@@ -145,19 +154,25 @@ impl LiveHub {
         Ok(Joined {
             head: state.head.clone(),
             recent: state.recent.iter().cloned().collect(),
-            viewer: Viewer { messages, watched: Arc::clone(&self.watched) },
+            viewer: Viewer {
+                messages,
+                watched: Arc::clone(&self.watched),
+            },
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl State {
     /// Hands a message to all viewers; one whose queue is full is let go, since a hole would be worse.
     fn send(&mut self, message: &LiveMessage) {
-        self.viewers.retain(|viewer| viewer.try_send(message.clone()).is_ok());
+        self.viewers
+            .retain(|viewer| viewer.try_send(message.clone()).is_ok());
     }
 }
 
@@ -182,7 +197,11 @@ mod tests {
         }
         let mut joined = hub.join().unwrap();
         assert_eq!(joined.head, Some((segment(1), chunk(0))));
-        let recent: Vec<_> = joined.recent.iter().map(|c| c.bytes.clone().unwrap()[0]).collect();
+        let recent: Vec<_> = joined
+            .recent
+            .iter()
+            .map(|c| c.bytes.clone().unwrap()[0])
+            .collect();
         assert_eq!(recent, [3, 4]);
         hub.publish(50, chunk(5), false, 0);
         match joined.viewer.messages.try_recv().unwrap() {
@@ -198,7 +217,13 @@ mod tests {
         hub.publish(10, chunk(1), true, 10);
         hub.publish(20, chunk(2), false, 20);
         hub.publish(30, chunk(3), false, 30);
-        let kept: Vec<_> = hub.join().unwrap().recent.iter().map(|c| c.bytes.is_some()).collect();
+        let kept: Vec<_> = hub
+            .join()
+            .unwrap()
+            .recent
+            .iter()
+            .map(|c| c.bytes.is_some())
+            .collect();
         assert_eq!(kept, [false, false, true]);
     }
 

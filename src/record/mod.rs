@@ -135,7 +135,12 @@ impl Recorder {
                 drop(running);
             });
         }
-        Ok(Self { streams, ingest, stop, ended })
+        Ok(Self {
+            streams,
+            ingest,
+            stop,
+            ended,
+        })
     }
 
     /// The streams, in the order of the configuration.

@@ -43,7 +43,10 @@ struct Begun {
 
 impl Run {
     pub(super) fn new(tracks: &[camera::Track], clock: Arc<dyn Clock>) -> Self {
-        let tracks: Vec<_> = (1..).zip(tracks).map(|(id, track)| mp4_track(id, track)).collect();
+        let tracks: Vec<_> = (1..)
+            .zip(tracks)
+            .map(|(id, track)| mp4_track(id, track))
+            .collect();
         Self {
             id: RunId::random(&mut OsRandom),
             init: fmp4::init_segment(&tracks),
@@ -62,8 +65,14 @@ impl Run {
     ///
     /// # Errors
     /// What the camera sent cannot be recorded; the run is over.
-    pub(super) fn take(&mut self, sample: camera::Sample, writing: &mut Writing) -> fmp4::Result<()> {
-        let Some(track) = self.tracks.get(sample.track) else { return Ok(()) };
+    pub(super) fn take(
+        &mut self,
+        sample: camera::Sample,
+        writing: &mut Writing,
+    ) -> fmp4::Result<()> {
+        let Some(track) = self.tracks.get(sample.track) else {
+            return Ok(());
+        };
         let is_video = track.kind.is_video();
         let media_us = micros(sample.decode_time, track.timescale);
         let age_us = self.clock.monotonic_us().saturating_sub(sample.arrived_us);
@@ -74,14 +83,24 @@ impl Run {
             }
             self.begun = Some(self.begin(media_us, wall_us)?);
         }
-        let Some(begun) = &mut self.begun else { return Ok(()) };
+        let Some(begun) = &mut self.begun else {
+            return Ok(());
+        };
         let origin = begun.origins[sample.track];
-        let Ok(decode_time) = u64::try_from(sample.decode_time - origin) else { return Ok(()) };
+        let Ok(decode_time) = u64::try_from(sample.decode_time - origin) else {
+            return Ok(());
+        };
         if is_video {
-            begun.anchor.observe(wall_us, media_us - micros(origin, track.timescale));
+            begun
+                .anchor
+                .observe(wall_us, media_us - micros(origin, track.timescale));
         }
         let watched = writing.is_watched();
-        begun.fragmenter.set_duration_max_us(if watched { FRAGMENT_WATCHED_US_MAX } else { FRAGMENT_US_MAX });
+        begun.fragmenter.set_duration_max_us(if watched {
+            FRAGMENT_WATCHED_US_MAX
+        } else {
+            FRAGMENT_US_MAX
+        });
         let sample = Sample {
             track: sample.track,
             decode_time,
@@ -106,13 +125,23 @@ impl Run {
             is_video: track.kind.is_video(),
         });
         let fragmenter = Fragmenter::new(clocks.collect(), Limits::default())?;
-        let origins = self.tracks.iter().map(|track| ticks(media_us, track.timescale)).collect();
-        Ok(Begun { fragmenter, anchor: Anchor::new(wall_us, 0), origins })
+        let origins = self
+            .tracks
+            .iter()
+            .map(|track| ticks(media_us, track.timescale))
+            .collect();
+        Ok(Begun {
+            fragmenter,
+            anchor: Anchor::new(wall_us, 0),
+            origins,
+        })
     }
 
     fn pull(&mut self, writing: &mut Writing) {
         let Some(begun) = &mut self.begun else { return };
-        let Begun { fragmenter, anchor, .. } = begun;
+        let Begun {
+            fragmenter, anchor, ..
+        } = begun;
         while let Some(fragment) = fragmenter.pull() {
             let mut preamble = || Preamble {
                 run: self.id,
@@ -124,7 +153,14 @@ impl Run {
     }
 
     fn flush(&mut self, writing: &mut Writing) {
-        let Some(Begun { fragmenter, mut anchor, .. }) = self.begun.take() else { return };
+        let Some(Begun {
+            fragmenter,
+            mut anchor,
+            ..
+        }) = self.begun.take()
+        else {
+            return;
+        };
         let mut preamble = || Preamble {
             run: self.id,
             anchor_us: anchor.next_segment(),
@@ -140,9 +176,20 @@ impl Run {
 fn mp4_track(id: u32, track: &camera::Track) -> Track {
     let kind = match track.kind {
         camera::TrackKind::Video { width, height } => TrackKind::Video { width, height },
-        camera::TrackKind::Audio { sample_rate, channels } => TrackKind::Audio { sample_rate, channels },
+        camera::TrackKind::Audio {
+            sample_rate,
+            channels,
+        } => TrackKind::Audio {
+            sample_rate,
+            channels,
+        },
     };
-    Track { id, timescale: track.timescale, kind, sample_entry: track.sample_entry.clone() }
+    Track {
+        id,
+        timescale: track.timescale,
+        kind,
+        sample_entry: track.sample_entry.clone(),
+    }
 }
 
 /// Ticks to microseconds, rounded down.

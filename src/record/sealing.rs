@@ -24,7 +24,11 @@ struct Running {
 
 impl Epochs {
     pub(super) fn new(store: StoreId, stream: StreamId) -> Self {
-        Self { store, stream, running: None }
+        Self {
+            store,
+            stream,
+            running: None,
+        }
     }
 
     /// The epoch and secret of the next segment. `now_us` is monotonic time.
@@ -47,9 +51,16 @@ impl Epochs {
                 Kind::Media,
                 random,
             );
-            self.running = Some(Running { epoch, chain, begun_us: now_us });
+            self.running = Some(Running {
+                epoch,
+                chain,
+                begun_us: now_us,
+            });
         }
-        let running = self.running.as_mut().expect("begun above where there was none");
+        let running = self
+            .running
+            .as_mut()
+            .expect("begun above where there was none");
         let secret = running.chain.next();
         (&running.epoch, secret)
     }

@@ -49,7 +49,15 @@ impl OpenSegment {
     ) -> Self {
         hub.begin(writer.id(), Bytes::copy_from_slice(writer.head()));
         let table = SampleTable::default();
-        Self { writer, table, file, hub, media_start_us, anchor_us, fragments: 0 }
+        Self {
+            writer,
+            table,
+            file,
+            hub,
+            media_start_us,
+            anchor_us,
+            fragments: 0,
+        }
     }
 
     /// Seals a fragment and hands it to the disk and to viewers.
@@ -67,17 +75,22 @@ impl OpenSegment {
         self.fragments += 1;
         fragment.write_to(self.fragments, &mut buffer);
         let entry = IndexEntry {
-            start_us: fragment.decode_time_us().saturating_sub(self.media_start_us),
+            start_us: fragment
+                .decode_time_us()
+                .saturating_sub(self.media_start_us),
             duration_us: fragment.duration_us(),
             key_frame: fragment.starts_with_key(),
             chunk_type: ChunkType::Fragment,
         };
         let offset = self.writer.len();
-        self.writer.seal_in_place(&mut buffer, entry, &mut OsRandom)?;
-        self.table.push_fragment(fragment).map_err(|_| Error::Limit {
-            what: "number of samples in the segment",
-            limit: u64::from(u32::MAX),
-        })?;
+        self.writer
+            .seal_in_place(&mut buffer, entry, &mut OsRandom)?;
+        self.table
+            .push_fragment(fragment)
+            .map_err(|_| Error::Limit {
+                what: "number of samples in the segment",
+                limit: u64::from(u32::MAX),
+            })?;
         let chunk = Bytes::from(buffer);
         let durable = match &self.file {
             Some(file) => {
@@ -89,7 +102,11 @@ impl OpenSegment {
             None => 0,
         };
         self.hub.publish(offset, chunk, entry.key_frame, durable);
-        Ok(if self.is_stored() { Fate::Queued } else { Fate::LiveOnly })
+        Ok(if self.is_stored() {
+            Fate::Queued
+        } else {
+            Fate::LiveOnly
+        })
     }
 
     /// Whether the segment should end before the next key frame of `target_us`.
@@ -117,7 +134,9 @@ impl OpenSegment {
     /// Seals the footer. Says when the segment ended, in microseconds of wall time.
     pub(super) fn finish(self) -> i64 {
         let wall_end_us = self.wall_end_us();
-        let Some(file) = self.file else { return wall_end_us };
+        let Some(file) = self.file else {
+            return wall_end_us;
+        };
         let mut table = Vec::new();
         self.table.encode(&mut table);
         let duration_us = self.writer.duration_us();

@@ -46,7 +46,10 @@ pub struct Trouble {
 
 impl From<&camera::Error> for Trouble {
     fn from(error: &camera::Error) -> Self {
-        Self { message: error.sentence(), advice: error.advice().to_owned() }
+        Self {
+            message: error.sentence(),
+            advice: error.advice().to_owned(),
+        }
     }
 }
 
@@ -98,7 +101,9 @@ impl StreamState {
             reconnects: 0,
             trouble: None,
         };
-        Self { snapshot: Mutex::new(snapshot) }
+        Self {
+            snapshot: Mutex::new(snapshot),
+        }
     }
 
     pub(super) fn snapshot(&self) -> StreamSnapshot {
@@ -126,7 +131,9 @@ impl StreamState {
             TrackKind::Video { width, height } => Some((width, height)),
             TrackKind::Audio { .. } => None,
         });
-        snapshot.audio = tracks.iter().any(|track| matches!(track.kind, TrackKind::Audio { .. }));
+        snapshot.audio = tracks
+            .iter()
+            .any(|track| matches!(track.kind, TrackKind::Audio { .. }));
     }
 
     pub(super) fn recording(&self, now_us: i64) {

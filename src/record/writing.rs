@@ -47,7 +47,11 @@ impl Before {
             tracing::error!(%error, "the catalog cannot say what was recorded last");
             None
         })?;
-        Some(Self { sequence: last.sequence, wall_end_us: last.end_us(), torn: last.recovered })
+        Some(Self {
+            sequence: last.sequence,
+            wall_end_us: last.end_us(),
+            torn: last.recovered,
+        })
     }
 }
 
@@ -100,7 +104,9 @@ impl Writing {
             }
             self.begin(fragment, &preamble());
         }
-        let Some(segment) = &mut self.segment else { return };
+        let Some(segment) = &mut self.segment else {
+            return;
+        };
         match segment.seal(fragment) {
             Ok(Fate::Queued | Fate::LiveOnly) => {}
             Ok(Fate::Refused(refused)) => self.refused(refused, fragment, preamble),
@@ -120,13 +126,17 @@ impl Writing {
 
     /// Remembers why nothing is recorded since the last segment, unless an earlier cause stands.
     pub(super) fn lost(&mut self, cause: GapCause) {
-        let since = self.last_end_us.unwrap_or_else(|| self.materials.clock.wall_us());
+        let since = self
+            .last_end_us
+            .unwrap_or_else(|| self.materials.clock.wall_us());
         self.gap.get_or_insert((cause, Some(since)));
     }
 
     /// Ends the segment; nothing is lost by it as long as another one begins with the next fragment.
     pub(super) fn finish(&mut self) {
-        let Some(segment) = self.segment.take() else { return };
+        let Some(segment) = self.segment.take() else {
+            return;
+        };
         let stored = segment.is_stored();
         let wall_end_us = segment.finish();
         if stored {
@@ -140,7 +150,9 @@ impl Writing {
     }
 
     fn must_change(&self, fragment: &Fragment) -> bool {
-        let Some(segment) = &self.segment else { return false };
+        let Some(segment) = &self.segment else {
+            return false;
+        };
         let due = !segment.is_stored() || segment.is_due(self.target_us);
         segment.must_end() || (fragment.starts_with_key() && due)
     }
@@ -165,7 +177,9 @@ impl Writing {
 
     /// Begins a segment with the first of its fragments, on a disk if one takes it.
     fn begin(&mut self, fragment: &Fragment, preamble: &Preamble) {
-        let Some((writer, start)) = self.seal_head(fragment, preamble) else { return };
+        let Some((writer, start)) = self.seal_head(fragment, preamble) else {
+            return;
+        };
         let new = NewSegment {
             stream: self.materials.stream,
             kind: Kind::Media,
@@ -173,7 +187,11 @@ impl Writing {
             segment: writer.id(),
             start,
         };
-        let file = match self.materials.store.begin(new, Bytes::copy_from_slice(writer.head())) {
+        let file = match self
+            .materials
+            .store
+            .begin(new, Bytes::copy_from_slice(writer.head()))
+        {
             Ok(file) => {
                 self.sequence += 1;
                 self.gap = None;
@@ -202,25 +220,46 @@ impl Writing {
     ) {
         let hub = Arc::clone(&self.materials.hub);
         let media_start_us = fragment.decode_time_us();
-        self.segment = Some(OpenSegment::new(writer, file, hub, media_start_us, preamble.anchor_us));
+        self.segment = Some(OpenSegment::new(
+            writer,
+            file,
+            hub,
+            media_start_us,
+            preamble.anchor_us,
+        ));
         let first = self.sequence <= self.first_sequence + 1;
-        self.target_us = if first { self.materials.first_target_us } else { SEGMENT_US_MAX };
+        self.target_us = if first {
+            self.materials.first_target_us
+        } else {
+            SEGMENT_US_MAX
+        };
     }
 
     /// A writer and what its start block says; `None` when the format's limits forbid it.
-    fn seal_head(&mut self, fragment: &Fragment, preamble: &Preamble) -> Option<(SegmentWriter, Start)> {
+    fn seal_head(
+        &mut self,
+        fragment: &Fragment,
+        preamble: &Preamble,
+    ) -> Option<(SegmentWriter, Start)> {
         let clock = &self.materials.clock;
-        let wall_us = preamble.anchor_us.saturating_add_unsigned(fragment.decode_time_us());
+        let wall_us = preamble
+            .anchor_us
+            .saturating_add_unsigned(fragment.decode_time_us());
         let start = Start {
             wall_us,
             monotonic_us: clock.monotonic_us(),
             boot: clock.boot_id(),
             clock_trusted: clock.trusted(),
-            gap: self.gap.map(|(cause, since)| Gap { cause, length_us: gap_length_us(since, wall_us) }),
+            gap: self.gap.map(|(cause, since)| Gap {
+                cause,
+                length_us: gap_length_us(since, wall_us),
+            }),
             sequence: self.sequence,
         };
         let sealing = Arc::clone(&self.materials.sealing);
-        let (epoch, secret) = self.epochs.next_segment(&sealing, start.monotonic_us, &mut OsRandom);
+        let (epoch, secret) = self
+            .epochs
+            .next_segment(&sealing, start.monotonic_us, &mut OsRandom);
         let begin = Begin {
             store: self.materials.store_id,
             stream: self.materials.stream,
@@ -241,7 +280,9 @@ impl Writing {
 
 /// How long a gap was that began at `since` and ends at `until`; a clock that was set back leaves it unknown.
 fn gap_length_us(since: Option<i64>, until: i64) -> Option<u64> {
-    since.and_then(|since| until.checked_sub(since)).and_then(|length| u64::try_from(length).ok())
+    since
+        .and_then(|since| until.checked_sub(since))
+        .and_then(|length| u64::try_from(length).ok())
 }
 
 fn cause_of(refused: Refused) -> GapCause {
