@@ -1,4 +1,5 @@
 //! Hearthkeep.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod camera;
 pub mod clock;
