@@ -75,7 +75,7 @@ pub const BACKOFF_RESET_MS: u64 = 60_000;
 // ---- ingest: how often waiting packets are taken from the kernel
 
 /// While nobody watches.
-pub const INGEST_PERIOD_MS: u64 = 75;
+pub const INGEST_PERIOD_MS: u64 = 100;
 /// While somebody watches live.
 pub const INGEST_PERIOD_WATCHED_MS: u64 = 12;
 /// What tasks have, when the recorder ends, to end by themselves.
