@@ -22,7 +22,6 @@ pub struct File<R> {
     file: R,
     opener: SegmentOpener,
     layout: Layout,
-    opened_from_copy: bool,
     footer: Option<Footer>,
     places: Vec<Place>,
 }
@@ -55,9 +54,13 @@ impl<R: ReadAt> File<R> {
             Ok(head) => unlock(&head.bytes),
             Err(error) => Err(error.clone()),
         };
-        let (opener, opened_from_copy) = match (first, &layout.copy) {
-            (Ok(opener), _) => (opener, false),
-            (Err(error), Some(Ok(copy))) => (unlock(&copy.bytes).map_err(|_| error)?, true),
+        let opener = match (first, &layout.copy) {
+            (Ok(opener), _) => opener,
+            (Err(error), Some(Ok(copy))) => {
+                let opener = unlock(&copy.bytes).map_err(|_| error.clone())?;
+                layout.first = Err(error);
+                opener
+            }
             (Err(error), _) => return Err(error.into()),
         };
         layout.chunks.start = u64::from(opener.header().first_chunk_offset);
@@ -66,7 +69,6 @@ impl<R: ReadAt> File<R> {
             file,
             opener,
             layout,
-            opened_from_copy,
             footer: None,
             places: Vec::new(),
         };
@@ -169,7 +171,7 @@ impl<R: ReadAt> File<R> {
     pub fn check(&self, m: Option<&MetadataKey>) -> Result<Report, ReadError> {
         let walk = self.walk()?;
         let mut failed = None;
-        let report = check::report(&walk, m, Some(self.opened_from_copy), &mut |chunk| {
+        let report = check::report(&walk, m, &mut |chunk| {
             self.opens(chunk, &walk).unwrap_or_else(|error| {
                 failed = Some(error);
                 false

@@ -80,16 +80,18 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
     }
 
     pub(super) fn with_key(file: &'a R, layout: &Layout, index: Option<&'a IndexKey>) -> Self {
+        let end = layout.chunks.end.min(file.size());
+        let length = end.saturating_sub(layout.chunks.start);
         Self {
             file,
             index,
             offset: layout.chunks.start,
-            end: layout.chunks.end.min(file.size()),
+            end,
             k: 0,
             found: VecDeque::new(),
             resync_bytes: RESYNC_BYTES_MAX + file.size(),
             is_over: false,
-            piece: vec![0; PIECE_LEN],
+            piece: vec![0; length.min(PIECE_LEN as u64) as usize],
         }
     }
 
@@ -134,10 +136,10 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
 
     /// The next chunk from `from` on that has a number from `self.k` on.
     fn look_beyond(&mut self, from: u64) -> io::Result<Option<WalkedChunk>> {
-        let mut window = vec![0; PIECE_LEN];
+        let mut window = vec![0; self.piece.len()];
         let mut at = from;
         while at + 8 <= self.end {
-            let length = (self.end - at).min(PIECE_LEN as u64) as usize;
+            let length = self.end.saturating_sub(at).min(PIECE_LEN as u64) as usize;
             self.file.read_at(at, &mut window[..length])?;
             for (i, bytes) in window[..length].windows(8).enumerate() {
                 // Cheap, and true of one in thirty million places in random bytes.
@@ -145,7 +147,7 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
                     continue;
                 };
                 let offset = at + i as u64;
-                if prefix.k < self.k || self.end - offset < prefix.chunk_len() as u64 {
+                if prefix.k < self.k || self.end.saturating_sub(offset) < prefix.chunk_len() as u64 {
                     continue;
                 }
                 if let Some(chunk) = self.chunk_at(offset, self.k..u32::MAX)? {
@@ -164,7 +166,7 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
 
     /// The chunk at `offset`, if one stands there whose number is among `numbers`.
     fn chunk_at(&mut self, offset: u64, numbers: Range<u32>) -> io::Result<Option<WalkedChunk>> {
-        if self.end - offset < (CHUNK_HEADER_LEN + LEAF_LEN) as u64 {
+        if self.end.saturating_sub(offset) < (CHUNK_HEADER_LEN + LEAF_LEN) as u64 {
             return Ok(None);
         }
         let mut header = [0; CHUNK_HEADER_LEN];
@@ -173,7 +175,7 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
             return Ok(None);
         };
         let length = prefix.chunk_len();
-        if !numbers.contains(&prefix.k) || self.end - offset < length as u64 {
+        if !numbers.contains(&prefix.k) || self.end.saturating_sub(offset) < length as u64 {
             return Ok(None);
         }
         let entry = match self.index.map(|index| index.open(&header)).transpose() {
