@@ -250,7 +250,8 @@ impl Store {
         spans.retain(|span| catalogued.iter().all(|entry| entry.segment != span.segment));
         let later = spans.iter().filter(|span| span.start_us >= to_us).copied();
         let later = later.min_by_key(|span| span.start_us);
-        spans.retain(|span| span.start_us < to_us && span.end_us() > from_us);
+        let is_within = |span: &Span| span.start_us < to_us && span.end_us() > from_us;
+        spans.retain(|span| span.duration_us > 0 && is_within(span));
         spans.extend(catalogued.iter().map(Span::of_entry));
         let next = self.shared.catalog.next_from(stream, to_us)?;
         let next = next.as_ref().map(Span::of_entry).or(later);
