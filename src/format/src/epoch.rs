@@ -231,3 +231,140 @@ fn bound(place: &Place) -> Zeroizing<Vec<u8>> {
     bytes.extend_from_slice(&place.generation.to_be_bytes());
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SeededRandom;
+
+    const STORE: StoreId = StoreId::from_bytes([1; 16]);
+    const STREAM: StreamId = StreamId::from_bytes([2; 16]);
+
+    fn begun(identity: &Identity) -> (Epoch, Chain, Place) {
+        let mut random = SeededRandom::new(3);
+        let (epoch, chain) = begin(
+            5,
+            &identity.recipient(),
+            &STORE,
+            &STREAM,
+            Kind::Media,
+            &mut random,
+        );
+        let place = Place {
+            store: STORE,
+            stream: STREAM,
+            kind: Kind::Media,
+            epoch: epoch.id,
+            generation: 5,
+        };
+        (epoch, chain, place)
+    }
+
+    #[test]
+    fn the_reader_finds_the_writers_secrets() {
+        let identity = Identity::from_seed([9; 32]);
+        let (epoch, mut chain, place) = begun(&identity);
+        let opened = open(&epoch.envelope, &identity, &place).unwrap();
+        for step in 0..100 {
+            let written = chain.next();
+            assert_eq!(written.step, step);
+            assert_eq!(chain.step(), step + 1);
+            let read = opened.segment(step).unwrap();
+            assert_eq!((read.step, read.secret()), (step, written.secret()));
+        }
+    }
+
+    #[test]
+    fn secrets_follow_from_e_as_specified() {
+        let e = [4; 32];
+        let c0 = expand::<32>(&e, &[b"hearthkeep/v1/chain", &[2; 16], &[1]]);
+        let c1 = expand::<32>(&c0, &[b"hearthkeep/v1/next"]);
+        let segment_1 = expand::<32>(&c1, &[b"hearthkeep/v1/segment"]);
+        let secret = EpochSecret::from_bytes(e, &STREAM, Kind::Media)
+            .segment(1)
+            .unwrap();
+        assert_eq!(secret.secret(), &*segment_1);
+        let other = EpochSecret::from_bytes(e, &STREAM, Kind::Previews)
+            .segment(1)
+            .unwrap();
+        assert_ne!(secret.secret(), other.secret());
+    }
+
+    #[test]
+    fn an_envelope_of_another_place_is_refused() {
+        let identity = Identity::from_seed([9; 32]);
+        let (epoch, _, place) = begun(&identity);
+        for other in [
+            Place {
+                store: StoreId::from_bytes([8; 16]),
+                ..place
+            },
+            Place {
+                stream: StreamId::from_bytes([8; 16]),
+                ..place
+            },
+            Place {
+                kind: Kind::Events,
+                ..place
+            },
+            Place {
+                epoch: EpochId::from_bytes([8; 16]),
+                ..place
+            },
+            Place {
+                generation: 6,
+                ..place
+            },
+        ] {
+            let error = open(&epoch.envelope, &identity, &other).unwrap_err();
+            assert_eq!(error, Error::Foreign { what: "envelope" });
+        }
+    }
+
+    #[test]
+    fn an_envelope_that_others_can_open_is_refused() {
+        let (one, two) = (Identity::from_seed([9; 32]), Identity::from_seed([10; 32]));
+        let (_, _, place) = begun(&one);
+        let mut plaintext = bound(&place);
+        plaintext.extend_from_slice(&[7; 32]);
+        let both = [&one.recipient(), &two.recipient()];
+        let envelope = age::seal(&both, &plaintext, &mut SeededRandom::new(1));
+        assert!(matches!(
+            open(&envelope, &one, &place),
+            Err(Error::Limit { limit: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn other_contents_are_refused() {
+        let identity = Identity::from_seed([9; 32]);
+        let (epoch, _, place) = begun(&identity);
+        for plaintext in [b"".as_slice(), &[0; 31], &[0; 32], &[0; 200]] {
+            let envelope = age::seal(
+                &[&identity.recipient()],
+                plaintext,
+                &mut SeededRandom::new(1),
+            );
+            assert!(open(&envelope, &identity, &place).is_err());
+        }
+        let long = [epoch.envelope.as_slice(), &[0; ENVELOPE_LEN_MAX]].concat();
+        assert!(matches!(
+            open(&long, &identity, &place),
+            Err(Error::Limit { .. })
+        ));
+        assert_eq!(
+            open(&epoch.envelope, &Identity::from_seed([1; 32]), &place).unwrap_err(),
+            Error::NoMatchingIdentity
+        );
+    }
+
+    #[test]
+    fn the_chain_is_not_walked_without_end() {
+        let secret = EpochSecret::from_bytes([4; 32], &STREAM, Kind::Media);
+        assert!(matches!(secret.segment(u64::MAX), Err(Error::Limit { .. })));
+        assert!(matches!(
+            secret.segment(CHAIN_STEPS_MAX),
+            Err(Error::Limit { .. })
+        ));
+    }
+}

@@ -227,3 +227,6 @@ fn expect_stanzas(sealed: &[u8], count: usize, what: &'static str) -> Result<()>
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

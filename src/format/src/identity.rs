@@ -242,3 +242,107 @@ pub(crate) fn last_32(bytes: &[u8]) -> &[u8; 32] {
         .last_chunk()
         .expect("X-Wing keys and ciphertexts are longer than 32 bytes")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SeededRandom;
+
+    fn identity() -> Identity {
+        Identity::generate(&mut SeededRandom::new(7))
+    }
+
+    #[test]
+    fn texts_are_read_back() {
+        let identity = identity();
+        let text = identity.to_text();
+        assert!(text.starts_with("AGE-SECRET-KEY-PQ-1"));
+        assert_eq!(text.len(), 77);
+        assert_eq!(Identity::from_text(&text).unwrap().seed(), identity.seed());
+        assert_eq!(
+            Identity::from_text(&text.to_lowercase()).unwrap().seed(),
+            identity.seed()
+        );
+        let recipient = identity.recipient();
+        assert_eq!(
+            Recipient::from_text(&recipient.to_text()).unwrap(),
+            recipient
+        );
+        assert_eq!(
+            Recipient::from_bytes(recipient.as_bytes()).unwrap(),
+            recipient
+        );
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let text = identity().to_text();
+        let mixed_case = text.replacen('A', "a", 1);
+        let recipient = identity().recipient().to_text();
+        for wrong in [
+            "",
+            "AGE-SECRET-KEY-PQ-1",
+            &text[..76],
+            &mixed_case,
+            &recipient,
+        ] {
+            let error = Identity::from_text(wrong).unwrap_err();
+            assert_eq!(
+                error,
+                Error::Mistyped {
+                    what: "the identity"
+                }
+            );
+        }
+        assert!(Recipient::from_text(&text).is_err());
+        assert!(Recipient::from_text(&recipient[..recipient.len() - 1]).is_err());
+        // An X25519 identity of age has another prefix.
+        let x25519 = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+        assert!(Identity::from_text(x25519).is_err());
+    }
+
+    #[test]
+    fn recipients_that_are_no_keys_are_refused() {
+        let good = identity().recipient();
+        assert!(Recipient::from_bytes(&good.as_bytes()[1..]).is_err());
+        let mut beyond_modulus = good.as_bytes().to_vec();
+        beyond_modulus[..2].fill(0xFF);
+        assert!(Recipient::from_bytes(&beyond_modulus).is_err());
+        for low_order in [0, 1] {
+            let mut recipient = good.as_bytes().to_vec();
+            recipient[1184..].fill(0);
+            recipient[1184] = low_order;
+            assert!(Recipient::from_bytes(&recipient).is_err());
+        }
+    }
+
+    #[test]
+    fn signatures_verify_for_their_message_only() {
+        let key = identity().signing_key();
+        let signature = key.sign(b"statement");
+        let verifying = VerifyingKey::from_bytes(key.verifying_key().as_bytes()).unwrap();
+        assert_eq!(verifying.verify(b"statement", &signature), Ok(()));
+        assert!(verifying.verify(b"Statement", &signature).is_err());
+        for at in 0..64 {
+            let mut changed = signature;
+            changed[at] ^= 1;
+            assert!(verifying.verify(b"statement", &changed).is_err());
+        }
+        // The neutral element would verify everything.
+        let mut weak = [0; 32];
+        weak[0] = 1;
+        assert!(VerifyingKey::from_bytes(&weak).is_err());
+    }
+
+    #[test]
+    fn debug_hides_secrets() {
+        let identity = identity();
+        assert_eq!(format!("{identity:?}"), "Identity(..)");
+        assert_eq!(format!("{:?}", identity.signing_key()), "SigningKey(..)");
+        assert!(format!("{:?}", identity.recipient()).len() < 24);
+        assert_eq!(
+            identity.signing_key().verifying_key().fingerprint().len(),
+            79
+        );
+    }
+}

@@ -269,3 +269,6 @@ fn try_each<T>(
     }
     Err(wrong.unwrap_or(Error::Truncated { what: WHAT }))
 }
+
+#[cfg(test)]
+mod tests;

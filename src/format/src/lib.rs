@@ -32,6 +32,8 @@ pub use keyring::{Keyring, OpenKeyring};
 pub use kind::Kind;
 pub use metadata::MetadataKey;
 pub use random::Random;
+#[cfg(any(test, feature = "test-util"))]
+pub use random::SeededRandom;
 
 /// What the readers and writers of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -57,10 +57,7 @@ pub fn derive(passphrase: &str, salt: &[u8; 16], params: Params) -> Result<Deriv
     params.check()?;
     let argon = argon2::Params::new(params.memory_kib, params.passes, params.lanes, Some(32))
         .expect("the bounds checked are within Argon2's own");
-    // NFC is at most three times as long (UAX #15): allocated once, the passphrase leaves no
-    // copies.
-    let mut normal = Zeroizing::new(String::with_capacity(passphrase.len() * 3));
-    normal.extend(passphrase.nfc());
+    let normal = normalised(passphrase);
     let mut root = Key::default();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, argon)
         .hash_password_into(normal.as_bytes(), salt, root.as_mut_slice())
@@ -126,6 +123,14 @@ impl std::fmt::Debug for Derived {
     }
 }
 
+/// In NFC, so that every keyboard and browser gives the same bytes.
+fn normalised(text: &str) -> Zeroizing<String> {
+    // NFC is at most three times as long (UAX #15): allocated once, a secret leaves no copies.
+    let mut normal = Zeroizing::new(String::with_capacity(text.len() * 3));
+    normal.extend(text.nfc());
+    normal
+}
+
 impl Params {
     fn check(&self) -> Result<()> {
         if self.memory_kib < MEMORY_KIB_MIN || self.passes < PASSES_MIN {
@@ -160,5 +165,93 @@ impl Params {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SeededRandom;
+
+    #[test]
+    fn an_identity_comes_back_under_its_passphrase_and_name_only() {
+        let identity = Identity::from_seed([5; 32]);
+        // The same word, composed and decomposed.
+        let derived = derive("B\u{e4}r im K\u{fc}hlschrank", &[6; 16], Params::default()).unwrap();
+        let again = derive(
+            "Ba\u{308}r im Ku\u{308}hlschrank",
+            &[6; 16],
+            Params::default(),
+        )
+        .unwrap();
+        assert_eq!(derived.auth, again.auth);
+        let sealed = derived.seal_identity(&identity, "jo", &mut SeededRandom::new(1));
+        assert_eq!(sealed.len(), 24 + 32 + 16);
+        assert_eq!(
+            again.open_identity(&sealed, "jo").unwrap().seed(),
+            identity.seed()
+        );
+        let refused =
+            |result: Result<Identity>| assert_eq!(result.unwrap_err(), Error::WrongPassphrase);
+        refused(derived.open_identity(&sealed, "Jo"));
+        refused(derived.open_identity(&sealed[1..], "jo"));
+        refused(derived.open_identity(&[], "jo"));
+        let other_salt =
+            derive("B\u{e4}r im K\u{fc}hlschrank", &[7; 16], Params::default()).unwrap();
+        refused(other_salt.open_identity(&sealed, "jo"));
+    }
+
+    /// Follows `docs/format.md`, 1.1, step by step.
+    #[test]
+    fn keys_follow_as_specified() {
+        let derived = derive("kettle", &[6; 16], Params::default()).unwrap();
+        let mut root = [0; 32];
+        Argon2::new(
+            Algorithm::Argon2id,
+            Version::V0x13,
+            argon2::Params::new(65_536, 3, 1, Some(32)).unwrap(),
+        )
+        .hash_password_into(b"kettle", &[6; 16], &mut root)
+        .unwrap();
+        assert_eq!(derived.auth, expand(&root, &[b"hearthkeep/v1/auth"]));
+        let wrap: Key = expand(&root, &[b"hearthkeep/v1/wrap"]);
+        let sealed = derived.seal_identity(
+            &Identity::from_seed([5; 32]),
+            "jo",
+            &mut SeededRandom::new(1),
+        );
+        let bound = [
+            b"hearthkeep/v1/identity\x01\0\x01\0\0\0\0\0\x03\0\0\0\x01".as_slice(),
+            &[6; 16],
+            b"jo",
+        ]
+        .concat();
+        assert_eq!(xopen(&wrap, &sealed, &bound).unwrap().as_slice(), [5; 32]);
+    }
+
+    #[test]
+    fn parameters_out_of_bounds_are_refused_before_any_work() {
+        let good = Params::default();
+        let refused = |params| derive("kettle", &[6; 16], params).unwrap_err();
+        for weak in [
+            Params {
+                memory_kib: 65_535,
+                ..good
+            },
+            Params { passes: 2, ..good },
+        ] {
+            assert!(matches!(refused(weak), Error::Weak { .. }));
+        }
+        for large in [
+            Params {
+                memory_kib: 1_048_577,
+                ..good
+            },
+            Params { passes: 17, ..good },
+            Params { lanes: 2, ..good },
+            Params { lanes: 0, ..good },
+        ] {
+            assert!(matches!(refused(large), Error::Limit { .. }));
+        }
     }
 }

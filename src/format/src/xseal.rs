@@ -49,3 +49,50 @@ pub(crate) fn xopen(
         .ok()
         .map(Zeroizing::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SeededRandom;
+
+    /// draft-irtf-cfrg-xchacha-03, A.3.1.
+    #[test]
+    fn seals_as_the_draft_does() {
+        struct Nonce;
+        impl Random for Nonce {
+            fn fill(&mut self, bytes: &mut [u8]) {
+                bytes.copy_from_slice(&std::array::from_fn::<u8, 24, _>(|i| 0x40 + i as u8));
+            }
+        }
+        let key = std::array::from_fn(|i| 0x80 + i as u8);
+        let plaintext =
+            b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the \
+                          future, sunscreen would be it.";
+        let bound = [
+            0x50, 0x51, 0x52, 0x53, 0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xC7,
+        ];
+        let sealed = xseal(&key, plaintext, &bound, &mut Nonce);
+        assert_eq!(sealed.len(), 24 + plaintext.len() + 16);
+        assert_eq!(
+            sealed[24..32],
+            [0xBD, 0x6D, 0x17, 0x9D, 0x3E, 0x83, 0xD4, 0x3B]
+        );
+        let tag = 0xc087_5924_c1c7_9879_47de_afd8_780a_cf49_u128.to_be_bytes();
+        assert_eq!(sealed[sealed.len() - 16..], tag);
+        assert_eq!(xopen(&key, &sealed, &bound).unwrap().as_slice(), plaintext);
+    }
+
+    #[test]
+    fn every_change_is_refused() {
+        let sealed = xseal(&[7; 32], b"hearth", b"keep", &mut SeededRandom::new(1));
+        assert!(xopen(&[7; 32], &sealed, b"keep").is_some());
+        assert!(xopen(&[8; 32], &sealed, b"keep").is_none());
+        assert!(xopen(&[7; 32], &sealed, b"kept").is_none());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(xopen(&[7; 32], &changed, b"keep").is_none());
+            assert!(xopen(&[7; 32], &sealed[..at], b"keep").is_none());
+        }
+    }
+}

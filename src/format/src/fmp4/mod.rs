@@ -6,6 +6,8 @@
 //!                             └──push_fragment──▶ SampleTable ──encode──▶ the segment's footer
 //!
 //!  opened chunk ──parse_fragment──▶ FragmentView ──push_view──▶ SampleTable (a rebuilt footer)
+//!
+//!  SampleTables of many segments ──MovieBuilder──▶ ftyp+moov+mdat header, and the order of payloads
 //! ```
 //!
 //! What is written goes through `mp4-atom` wherever a box has one fixed form (`mvhd`, `tkhd`, `trex`
@@ -22,6 +24,7 @@ mod column;
 mod fragment;
 mod init;
 mod leaf;
+pub mod movie;
 mod table;
 mod track;
 mod varint;
@@ -30,6 +33,7 @@ mod view;
 pub use fragment::{Fragment, FragmentSample, Run};
 pub(crate) use fragment::{FragmentTimes, SAMPLE_OVERHEAD_BYTES_MAX, overhead_bytes_max};
 pub use init::{init_segment, parse_init};
+pub use movie::{Movie, MovieBuilder, PayloadRange, SegmentPlace};
 pub use table::{SampleTable, TableLimits};
 pub use track::{Track, TrackKind};
 pub use view::{FragmentView, RunView, parse_fragment};

@@ -1,14 +1,15 @@
 //! What a new passphrase must be: long, once everything that guessers try first is left out.
 
-use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
+
+use super::normalised;
 
 const CHARACTERS_MIN: usize = 12;
 /// A run of one character, or of neighbours in the alphabet, counts as one character from this
 /// length on.
 const RUN_LEN_MIN: usize = 4;
-const SHORT: &str =
-    "Use at least 12 characters; four or five words that do not belong together do well.";
+const SHORT: &str = "Use at least 12 characters; four or five words that do not belong \
+                     together do well.";
 const COMMON: &str = "This is easy to guess: common words, names, repetitions and rows such as 1234 or qwerty do \
                       not count. Add words that do not belong together.";
 
@@ -70,12 +71,12 @@ pub fn check_strength(passphrase: &str) -> Result<(), &'static str> {
 /// # Errors
 /// The sentence, for a person.
 pub fn check_strength_for(passphrase: &str, name: &str) -> Result<(), &'static str> {
-    let normal: Zeroizing<String> = Zeroizing::new(passphrase.nfc().collect());
+    let normal = normalised(passphrase);
     if normal.chars().count() < CHARACTERS_MIN {
         return Err(SHORT);
     }
     let mut rest = Zeroizing::new(normal.to_lowercase());
-    let name = name.nfc().collect::<String>().to_lowercase();
+    let name = normalised(name).to_lowercase();
     for piece in PIECES
         .iter()
         .copied()

@@ -43,7 +43,7 @@ pub fn open_index(
 }
 
 /// Opens the index entries of one segment.
-pub struct Index(IndexKey);
+pub struct Index(pub(super) IndexKey);
 
 impl Index {
     /// For the segment with this header.
