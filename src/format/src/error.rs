@@ -49,4 +49,25 @@ pub enum Error {
         /// What does not belong here.
         what: &'static str,
     },
+    /// A text that a person copies has a mistake in it. It is not quoted: it may be a secret.
+    #[error("{what} has a mistake in it: compare it with the original, character by character")]
+    Mistyped {
+        /// The text that was being read.
+        what: &'static str,
+    },
+    /// The passphrase does not open the identity that was sealed under it.
+    #[error("the passphrase is wrong, or the identity sealed under it was changed")]
+    WrongPassphrase,
+    /// Parameters weaker than this program accepts, whoever asks for them.
+    #[error("{what} is weaker than this program accepts")]
+    Weak {
+        /// What is too weak.
+        what: &'static str,
+    },
+    /// What was asked for is sealed under a key that was not given.
+    #[error("{what} is sealed under a key that is not at hand")]
+    MissingKey {
+        /// What was asked for.
+        what: &'static str,
+    },
 }
