@@ -13,6 +13,7 @@ mod live;
 mod openapi;
 mod page;
 mod range;
+mod recorder;
 mod routes;
 mod segments;
 mod server;
@@ -21,4 +22,5 @@ mod streams;
 pub mod tls;
 
 pub use openapi::Api;
+pub use recorder::{RecorderFootage, Recording};
 pub use server::{Error, Parts, Running, start};
