@@ -10,6 +10,7 @@
 //! L1  disk   clock   random   config   limits   state_file
 //! L0  hearthkeep-format (a crate of its own)
 //! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod archive;
 pub mod camera;
