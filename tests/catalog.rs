@@ -36,7 +36,7 @@ fn entry(stream: u8, sequence: u64) -> Entry {
         clock_trusted: true,
         recovered: false,
         tombstone: false,
-        gap: (sequence % 50 == 0).then_some(Gap {
+        gap: sequence.is_multiple_of(50).then_some(Gap {
             cause: GapCause::CameraLost,
             length_us: Some(sequence),
         }),
@@ -177,6 +177,41 @@ fn damage_is_contained_moved_aside_and_noticed() {
         "moved aside {}, whole {}, short {}",
         kinds[0], kinds[1], kinds[2]
     );
+}
+
+#[test]
+fn a_catalog_that_could_not_be_read_is_not_believed_again() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("catalog");
+    let catalog = open(&folder);
+    catalog.disk_number(&DiskId::from_bytes([8; 16])).unwrap();
+    for n in 0..2000 {
+        catalog.insert(&[entry(1, n)]).unwrap();
+    }
+    catalog.flush().unwrap();
+    drop(catalog);
+    // Rot in the middle: opening may not see it, reading everything does.
+    let mut db = std::fs::read(folder.join("db")).unwrap();
+    let middle = db.len() / 8;
+    db[middle..middle * 5]
+        .iter_mut()
+        .step_by(512)
+        .for_each(|byte| *byte ^= 0x55);
+    std::fs::write(folder.join("db"), db).unwrap();
+    let opened = Catalog::open(&folder, &STORE).unwrap();
+    if opened.moved_aside.is_some() {
+        println!("seen when it was opened");
+        return;
+    }
+    let stream = StreamId::from_bytes([1; 16]);
+    let failed = opened
+        .catalog
+        .oldest_first(&stream)
+        .any(|entry| entry.is_err());
+    println!("{} entries, failed: {failed}", opened.catalog.len());
+    drop(opened);
+    let opened = Catalog::open(&folder, &STORE).unwrap();
+    assert_eq!(opened.moved_aside.is_some(), failed);
 }
 
 #[test]

@@ -345,3 +345,63 @@ fn the_keyring_is_read_from_whichever_copy_is_whole() {
     let error = layout::read_keyring(&disk, home.disk.path()).unwrap_err();
     assert!(matches!(error, Error::Keyring { .. }));
 }
+
+#[test]
+fn the_catalog_opens_on_a_full_disk() {
+    let mut home = Home::new(29);
+    let Some(small) = SmallDisk::mount(64 << 20) else {
+        eprintln!("SKIPPED: mounting a small file system needs root");
+        return;
+    };
+    home.move_to(&small.0);
+    let mut stream = home.stream(0);
+    {
+        let (store, _) = home.open();
+        (0..50).for_each(|_| stream.seal(1, 2000).record(&store));
+    }
+    let filler = std::fs::File::create(small.0.join("filler")).unwrap();
+    let piece = vec![1; 4096];
+    while std::io::Write::write_all(&mut &filler, &piece).is_ok() {}
+    let torn = stream.seal(1, 20);
+    assert!(
+        std::fs::write(small.0.join("more"), &piece).is_err(),
+        "it is full"
+    );
+    let mut options = home.options();
+    options.reserve_bytes_min = 1 << 20;
+    let (store, _) = home.open_with(options);
+    let usage = store.usage(&stream.id);
+    println!("{} segments are known on the full disk", usage.segments);
+    // The room that was kept aside lets it record while retention works.
+    torn.record(&store);
+    until("it records again", || {
+        let last = store.last(&stream.id).unwrap();
+        last.is_some_and(|span| span.segment == torn.new.segment)
+    });
+}
+
+/// A file system of its own, unmounted when dropped.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(bytes: u64) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let mut mount = std::process::Command::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]);
+        let mounted = mount
+            .arg(&folder)
+            .status()
+            .is_ok_and(|status| status.success());
+        mounted.then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}

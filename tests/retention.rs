@@ -36,7 +36,7 @@ fn entry(stream: u8, sequence: u64, disk: u16) -> Entry {
     }
 }
 
-fn state(entries: &[Entry]) -> StreamState<std::vec::IntoIter<Entry>> {
+fn state(entries: &[Entry]) -> StreamState<impl Iterator<Item = Entry>> {
     let mut used: Vec<(u16, u64)> = Vec::new();
     for entry in entries {
         match used.iter_mut().find(|(disk, _)| *disk == entry.disk) {
@@ -47,7 +47,7 @@ fn state(entries: &[Entry]) -> StreamState<std::vec::IntoIter<Entry>> {
     StreamState {
         stream: entries[0].stream,
         used,
-        oldest_first: entries.to_vec().into_iter(),
+        oldest_first: entries.iter().copied(),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod lock;
 mod mount;
 pub mod recovery;
+mod reserve;
 pub mod retention;
 mod timeline;
 pub mod writer;
@@ -379,7 +380,7 @@ fn prepare(options: Options) -> Result<(Shared, Pace)> {
     if options.disks.is_empty() {
         return Err(Error::NoDisk);
     }
-    let opened = Catalog::open(&options.state_dir.join("catalog"), &options.store)?;
+    let opened = reserve::open_catalog(&options.state_dir, &options.store)?;
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");

@@ -1,5 +1,5 @@
 //! A store in temporary folders, streams that fill it with real segments, and a disk that fails when told to.
-#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+#![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used)]
 
 mod faulty_disk;
 
@@ -59,13 +59,24 @@ impl Home {
             m,
             clock: Arc::new(SimClock::new(START_US)),
         };
-        let disk = RealDisk::open(home.disk.path()).unwrap();
-        let identity = DiskIdentity {
-            store: home.store,
-            disk: home.disk_id,
-        };
-        layout::mark(&disk, home.disk.path(), &identity).unwrap();
+        home.mark();
         home
+    }
+
+    /// Puts an empty disk and state folder below another folder.
+    pub fn move_to(&mut self, folder: &std::path::Path) {
+        self.state = tempfile::tempdir_in(folder).unwrap();
+        self.disk = tempfile::tempdir_in(folder).unwrap();
+        self.mark();
+    }
+
+    fn mark(&self) {
+        let disk = RealDisk::open(self.disk.path()).unwrap();
+        let identity = DiskIdentity {
+            store: self.store,
+            disk: self.disk_id,
+        };
+        layout::mark(&disk, self.disk.path(), &identity).unwrap();
     }
 
     pub fn keys(&self) -> SharedKeys {

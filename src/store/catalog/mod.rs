@@ -196,16 +196,16 @@ impl Catalog {
                 _ => batch.put(&key, &tally.pack()),
             }
         }
-        self.db.apply(batch)?;
         self.directory_mut(|directory| {
+            self.db.apply(batch)?;
             for (stream, number, summary) in summaries {
                 directory.set(stream, number, summary);
             }
             for (folder, tally) in tallies {
                 directory.set_tally(folder, tally);
             }
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Counts a bucket's segments into or out of the tallies of their epochs.
@@ -227,18 +227,31 @@ impl Catalog {
     ///
     /// What cannot be read makes the next start doubt the catalog: it would not read every bucket by itself.
     fn bucket(&self, stream: &StreamId, number: u64) -> Result<Vec<Entry>, CatalogError> {
-        let read = self
-            .db
-            .get(&bucket_key(b'b', stream, number))
-            .and_then(|packed| {
-                let entries = packed.map(|packed| entry::unpack(*stream, &packed));
-                let strange = CatalogError::Damaged("a bucket cannot be read");
-                entries.unwrap_or_else(|| Some(Vec::new())).ok_or(strange)
-            });
+        let read = {
+            // Held over both, so that they are of one moment.
+            let directory = self.directory();
+            let expected = directory.segments_of(stream, number);
+            self.db
+                .get(&bucket_key(b'b', stream, number))
+                .and_then(|packed| {
+                    let entries = packed.map(|packed| entry::unpack(*stream, &packed));
+                    let entries = entries.unwrap_or_else(|| Some(Vec::new()));
+                    let as_expected = entries.filter(|entries| entries.len() == expected);
+                    as_expected.ok_or(CatalogError::Damaged(
+                        "a bucket is not what its summary says",
+                    ))
+                })
+        };
         if read.as_ref().is_err_and(CatalogError::is_damage) {
-            self.db.doubt();
+            self.doubt();
         }
         read
+    }
+
+    /// Makes the next start rebuild the catalog.
+    pub(super) fn doubt(&self) {
+        tracing::error!("the catalog contradicts itself: it is rebuilt at the next start");
+        self.db.doubt();
     }
 
     fn directory(&self) -> RwLockReadGuard<'_, Directory> {
@@ -247,13 +260,12 @@ impl Catalog {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn directory_mut(&self, edit: impl FnOnce(&mut Directory)) {
-        edit(
-            &mut self
-                .directory
-                .write()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+    fn directory_mut<T>(&self, edit: impl FnOnce(&mut Directory) -> T) -> T {
+        let mut directory = self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        edit(&mut directory)
     }
 }
 
@@ -282,8 +294,11 @@ fn put_bucket(
 fn read_directory(db: &Db) -> Result<Directory, CatalogError> {
     const STRANGE: CatalogError = CatalogError::Damaged("a summary cannot be read");
     let mut directory = Directory::default();
-    db.scan(b"d", &mut |_, id| {
+    db.scan(b"d", &mut |key, id| {
         let id: [u8; 16] = id.try_into().map_err(|_| STRANGE)?;
+        if key[1..] != (directory.disks.len() as u16).to_be_bytes() {
+            return Err(CatalogError::Damaged("a disk is missing in it"));
+        }
         directory.disks.push(DiskId::from_bytes(id));
         Ok(())
     })?;
