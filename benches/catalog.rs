@@ -20,7 +20,10 @@ fn main() {
     let segments = std::env::var("HEARTHKEEP_BENCH_SEGMENTS");
     let segments: u64 = segments.map_or(1_000_000, |text| text.parse().unwrap());
     let arguments: Vec<_> = std::env::args().collect();
-    match arguments.iter().position(|argument| argument == "--measure") {
+    match arguments
+        .iter()
+        .position(|argument| argument == "--measure")
+    {
         Some(at) => measure(Path::new(&arguments[at + 1]), segments),
         None => {
             let folder = tempfile::tempdir().unwrap();
@@ -39,7 +42,9 @@ fn fill(folder: &Path, segments: u64) {
     let begun = Instant::now();
     let minutes = segments / STREAMS;
     for minute in 0..minutes {
-        let entries: Vec<_> = (0..STREAMS).map(|stream| entry(stream, minute, disk)).collect();
+        let entries: Vec<_> = (0..STREAMS)
+            .map(|stream| entry(stream, minute, disk))
+            .collect();
         catalog.insert(&entries).unwrap();
         if minute % 512 == 0 {
             catalog.flush().unwrap();
@@ -62,7 +67,11 @@ fn measure(folder: &Path, segments: u64) {
     let catalog = Catalog::open(folder, &store()).unwrap().catalog;
     let found = catalog.len();
     let last = catalog.last(&stream(0)).unwrap().unwrap();
-    println!("ready in {:.0?} ({found} segments, the last {})", begun.elapsed(), last.segment);
+    println!(
+        "ready in {:.0?} ({found} segments, the last {})",
+        begun.elapsed(),
+        last.segment
+    );
     let ready = resident_bytes();
     let minutes = (segments / STREAMS) as i64;
     let mut seed = 1;
@@ -144,12 +153,17 @@ fn random(seed: &mut u64) -> u64 {
 
 fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib * 1024
 }
 
 fn folder_bytes(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).unwrap();
-    files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum()
 }

@@ -10,6 +10,7 @@
 //! L1  disk   clock   random   config   limits   state_file
 //! L0  hearthkeep-format (a crate of its own)
 //! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod archive;
 pub mod camera;
@@ -20,6 +21,7 @@ pub mod disk;
 pub mod keys;
 pub mod limits;
 pub mod people;
+pub mod play;
 pub mod random;
 pub mod record;
 pub mod state_file;

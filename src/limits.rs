@@ -75,7 +75,7 @@ pub const BACKOFF_RESET_MS: u64 = 60_000;
 // ---- ingest: how often waiting packets are taken from the kernel
 
 /// While nobody watches.
-pub const INGEST_PERIOD_MS: u64 = 75;
+pub const INGEST_PERIOD_MS: u64 = 100;
 /// While somebody watches live.
 pub const INGEST_PERIOD_WATCHED_MS: u64 = 12;
 /// What tasks have, when the recorder ends, to end by themselves.
@@ -161,8 +161,55 @@ pub const LEAF_DAYS: i64 = 397;
 pub const LEAF_RENEWED_DAYS_BEFORE: i64 = 30;
 /// A certificate, a chain or a key.
 pub const TLS_FILE_BYTES_MAX: u64 = 256 << 10;
+/// The body of a request. A claim, the largest, has about 16 KiB.
+pub const REQUEST_BODY_BYTES_MAX: usize = 64 << 10;
+/// Threads that serve.
+pub const WEB_THREADS: usize = 2;
+/// Threads of each of those that wait for disks and Argon2.
+pub const BLOCKING_THREADS_MAX: usize = 16;
+/// Connections in all.
+pub const CONNECTIONS_MAX: usize = 512;
+/// TLS handshakes at once.
+pub const HANDSHAKES_MAX: usize = 64;
+/// A TLS handshake.
+pub const HANDSHAKE_S_MAX: u64 = 10;
+/// From the first byte of a request until its head is whole.
+pub const REQUEST_HEAD_S_MAX: u64 = 10;
+/// From there until the head of the answer: the request's body must be in by then.
+pub const ANSWER_S_MAX: u64 = 30;
+/// Between two requests on a connection.
+pub const IDLE_S_MAX: u64 = 60;
+/// What is under way when the box ends, or a connection is closed, gets this long.
+pub const GOODBYE_S_MAX: u64 = 3;
+/// A client that takes nothing for this long is gone.
+pub const STUCK_CLIENT_MS_MAX: u32 = 30_000;
+/// How often certificates, sessions and the claim code are looked after.
+pub const TIDY_S: u64 = 60;
+/// The span of a timeline that is asked for at once: a month, and an hour of daylight saving.
+pub const TIMELINE_DAYS_MAX: i64 = 32;
+/// How much of a segment is read at a time.
+pub const READ_PIECE_BYTES_MAX: u64 = 256 << 10;
+/// Live viewers of a box, each tile of a grid counted.
+pub const LIVE_VIEWERS_MAX: usize = 128;
+/// What may be on its way to one of them: some seconds, and any key frame.
+pub const LIVE_QUEUE_BYTES_MAX: usize = 8 << 20;
+/// A viewer that takes nothing for this long is dropped.
+pub const LIVE_SEND_MS_MAX: u64 = 5_000;
+/// What a viewer says; it has nothing to say but pongs.
+pub const LIVE_FRAME_BYTES_MAX: usize = 4 << 10;
+/// How often it is looked whether a viewer is still signed in.
+pub const LIVE_CHECK_MS: u64 = 1_000;
+/// How often a viewer is asked whether it is there.
+pub const LIVE_PING_MS: u64 = 15_000;
+/// Without an answer for this long it is gone.
+pub const LIVE_SILENCE_MS_MAX: u64 = 45_000;
 
-const _: () = assert!(LEAF_RENEWED_DAYS_BEFORE < LEAF_DAYS && LEAF_DAYS < AUTHORITY_DAYS);
+const _: () = {
+    assert!(LEAF_RENEWED_DAYS_BEFORE < LEAF_DAYS && LEAF_DAYS < AUTHORITY_DAYS);
+    assert!(LIVE_VIEWERS_MAX < CONNECTIONS_MAX && HANDSHAKES_MAX < CONNECTIONS_MAX);
+    assert!(2 * LIVE_PING_MS < LIVE_SILENCE_MS_MAX && LIVE_CHECK_MS < LIVE_PING_MS);
+    assert!(AUTH_AT_ONCE_MAX + AUTH_WAITING_MAX < BLOCKING_THREADS_MAX);
+};
 
 // ---- record
 
@@ -186,8 +233,6 @@ pub const FRAGMENT_US_MAX: u32 = 500_000;
 pub const FRAGMENT_WATCHED_US_MAX: u32 = 100_000;
 /// Chunks that wait for one live viewer before it is let go.
 pub const LIVE_QUEUE_CHUNKS_MAX: usize = 64;
-/// Viewers of one stream at once.
-pub const LIVE_VIEWERS_MAX: usize = 32;
 
 const _: () = {
     assert!(SEGMENT_US_MAX < SEGMENT_NO_KEY_US_MAX && SEGMENT_BYTES_MAX < SEGMENT_NO_KEY_BYTES_MAX);

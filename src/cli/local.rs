@@ -18,7 +18,6 @@ use crate::store::browse::{self, Listed, Listing};
 
 /// Configuration, state folder and disks.
 pub(super) struct Local {
-    pub config: Config,
     pub state: StateFolder,
     pub disks: Vec<Arc<dyn Disk>>,
 }
@@ -37,7 +36,7 @@ impl Local {
             disks.push(Arc::new(open_disk(&disk.path)?));
         }
         Ok(Self {
-            config,
+
             state,
             disks,
         })

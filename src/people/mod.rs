@@ -192,10 +192,12 @@ impl People {
     ///
     /// [`Error::Throttled`].
     pub fn count_claim_attempt(&self, address: IpAddr) -> Result<(), Error> {
-        self.count_attempt(
-            address,
-            Target::Known(keyed_hash(&self.server_key, "claim", "")),
-        )
+        self.count_attempt(address, self.claim_target())
+    }
+
+    /// Takes the attempt back: it was right.
+    pub fn forgive_claim_attempt(&self, address: IpAddr) {
+        self.known().throttle.forgive(address, self.claim_target());
     }
 
     /// Begins a login session for somebody who has just proved to be `name`.
@@ -245,6 +247,10 @@ impl People {
         } else {
             Target::Unknown(key)
         }
+    }
+
+    fn claim_target(&self) -> Target {
+        Target::Known(keyed_hash(&self.server_key, "claim", ""))
     }
 
     fn count_attempt(&self, address: IpAddr, target: Target) -> Result<(), Error> {

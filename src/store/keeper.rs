@@ -16,9 +16,7 @@ use super::recovery::Report;
 use super::retention::{Deletion, DiskState, Now, Reason, StreamState, plan};
 use super::writer::{Event, Segment, State};
 use super::{MountedDisk, Shared, layout};
-use crate::limits::{
-    CATALOG_LAG_MS_MAX, RESERVE_PERCENT, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS,
-};
+use crate::limits::{CATALOG_LAG_MS_MAX, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS};
 
 /// A disk that ran full is looked at this often until it has room.
 const FULL_PERIOD: Duration = Duration::from_secs(1);
@@ -224,11 +222,11 @@ impl Work {
     /// One pass of retention.
     fn look(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let states: Vec<_> = shared
-            .disks
-            .iter()
-            .map(|disk| disk_state(&shared, disk))
-            .collect();
+        let state = |disk: &MountedDisk| {
+            let used = shared.catalog.disk_bytes(disk.number());
+            disk.state(used, shared.reserve_bytes_min)
+        };
+        let states: Vec<_> = shared.disks.iter().map(state).collect();
         let deletions = self.plan(&shared, &states);
         let more = deletions.len() >= RETENTION_BATCH_SEGMENTS;
         if !deletions.is_empty() {
@@ -396,21 +394,5 @@ fn entry_of(segment: &Segment) -> Entry {
         recovered: false,
         tombstone: false,
         gap: new.start.gap,
-    }
-}
-
-fn disk_state(shared: &Shared, disk: &MountedDisk) -> DiskState {
-    let space = disk.space();
-    let reserve = space.map_or(0, |space| {
-        let part = space.total_bytes / 100 * RESERVE_PERCENT;
-        part.max(shared.reserve_bytes_min)
-            .min(space.total_bytes / 4)
-    });
-    DiskState {
-        disk: disk.number(),
-        used_bytes: shared.catalog.disk_bytes(disk.number()),
-        max_bytes: disk.max_bytes,
-        free_bytes: space.map_or(u64::MAX, |space| space.free_bytes),
-        reserve_bytes: reserve,
     }
 }

@@ -192,7 +192,9 @@ pub(super) fn create_folders(
 
 /// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.
 fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_added_extension("new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
     match disk.remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

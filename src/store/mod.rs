@@ -13,6 +13,7 @@ pub mod layout;
 pub mod lock;
 mod mount;
 pub mod recovery;
+mod reserve;
 pub mod retention;
 mod timeline;
 pub mod writer;
@@ -250,7 +251,8 @@ impl Store {
         spans.retain(|span| catalogued.iter().all(|entry| entry.segment != span.segment));
         let later = spans.iter().filter(|span| span.start_us >= to_us).copied();
         let later = later.min_by_key(|span| span.start_us);
-        spans.retain(|span| span.start_us < to_us && span.end_us() > from_us);
+        let is_within = |span: &Span| span.start_us < to_us && span.end_us() > from_us;
+        spans.retain(|span| span.duration_us > 0 && is_within(span));
         spans.extend(catalogued.iter().map(Span::of_entry));
         let next = self.shared.catalog.next_from(stream, to_us)?;
         let next = next.as_ref().map(Span::of_entry).or(later);
@@ -378,7 +380,7 @@ fn prepare(options: Options) -> Result<(Shared, Pace)> {
     if options.disks.is_empty() {
         return Err(Error::NoDisk);
     }
-    let opened = Catalog::open(&options.state_dir.join("catalog"), &options.store)?;
+    let opened = reserve::open_catalog(&options.state_dir, &options.store)?;
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");

@@ -10,9 +10,11 @@ use hearthkeep_format::{DiskId, StoreId};
 use tokio::sync::broadcast;
 
 use super::layout::{self, DiskIdentity};
+use super::retention::DiskState;
 use super::writer::{Budget, Event, NewSegment, Pace, Refused, SegmentHandle, Writer};
 use super::{Error, Note, Result};
 use crate::disk::{Disk, RealDisk, Space};
+use crate::limits::RESERVE_PERCENT;
 
 /// For how long a disk that failed is the last to be asked.
 const AVOIDED: Duration = Duration::from_secs(10);
@@ -171,6 +173,22 @@ impl MountedDisk {
     pub(super) fn close_writer(&self) {
         if let Some(writer) = self.writer.get() {
             writer.close();
+        }
+    }
+
+    /// What retention needs to know. Where the file system does not answer, nothing is deleted for its sake.
+    pub(super) fn state(&self, used_bytes: u64, reserve_bytes_min: u64) -> DiskState {
+        let space = self.space();
+        let reserve = |space: Space| {
+            let part = space.total_bytes / 100 * RESERVE_PERCENT;
+            part.max(reserve_bytes_min).min(space.total_bytes / 4)
+        };
+        DiskState {
+            disk: self.number(),
+            used_bytes,
+            max_bytes: self.max_bytes,
+            free_bytes: space.map_or(u64::MAX, |space| space.free_bytes),
+            reserve_bytes: space.map_or(0, reserve),
         }
     }
 

@@ -161,6 +161,13 @@ impl Recovery<'_> {
             return Ok(report);
         }
         let known = self.catalog.epoch(stream, epoch, self.number)?;
+        let mut known_tally = Tally::default();
+        known
+            .iter()
+            .for_each(|entry| known_tally.add(&entry.segment));
+        if known_tally != self.catalog.epoch_tally(stream, epoch, self.number) {
+            self.catalog.doubt();
+        }
         let mut known: HashMap<_, _> = known.into_iter().map(|e| (e.segment, e)).collect();
         let unknown = names
             .into_iter()

@@ -353,6 +353,8 @@ def main():
     parser.add_argument("--basic", action="store_true", help="Basic instead of Digest")
     parser.add_argument("cameras", nargs="+", metavar="NAME=CLIP.mp4")
     options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     Gst.init(None)
     feeder, clips, cameras = Feeder(), {}, {}
     SERVER.set_address("127.0.0.1")
@@ -376,8 +378,8 @@ def main():
     print("READY", flush=True)
     feeder.start()
     threading.Thread(target=read_commands, args=(cameras,), daemon=True).start()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, lambda: os._exit(0))
+    # Python sees signals only between its own steps, which the main loop must make now and then.
+    GLib.timeout_add(200, lambda: True)
     GLib.timeout_add_seconds(5, lambda: SERVER.get_session_pool().cleanup() >= 0)
     GLib.MainLoop().run()
 

@@ -9,9 +9,14 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Pages sled may keep in memory, bytes: the catalog keeps what it needs often itself.
 const CACHE_BYTES: u64 = 2 << 20;
+/// A file beside the database's that says not to believe it.
+const DOUBT: &str = "doubted";
+/// How long a lock that is held is waited for.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why the catalog cannot be read or written. Whatever it is, the footage is not concerned: the catalog is rebuilt.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,32 @@ pub enum CatalogError {
     Damaged(&'static str),
 }
 
+impl CatalogError {
+    /// Whether a new catalog would be better. Not where the machine is at fault: no room, no permission, or another process
+    /// that has it open.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Database(sled::Error::Io(error)) | Self::Sync(error) => {
+                let is_the_machines = matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::ReadOnlyFilesystem
+                );
+                !is_the_machines && !self.is_lock()
+            }
+            _ => true,
+        }
+    }
+
+    /// sled tells this by its words only.
+    fn is_lock(&self) -> bool {
+        matches!(self, Self::Database(sled::Error::Io(error))
+            if error.to_string().contains("could not acquire lock"))
+    }
+}
+
 /// Writes that happen together or not at all.
 #[derive(Default)]
 pub(crate) struct Batch(sled::Batch);
@@ -45,6 +76,9 @@ impl Batch {
     }
 }
 
+/// What is called with a key and its value.
+type Each<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), CatalogError> + 'a;
+
 /// An ordered map from bytes to bytes.
 pub(crate) struct Db {
     db: sled::Db,
@@ -54,14 +88,17 @@ pub(crate) struct Db {
 impl Db {
     /// Opens the database in `folder`, or makes it. On damage it deletes the snapshots, which are caches, and tries once more.
     pub(crate) fn open(folder: &Path) -> Result<Self, CatalogError> {
+        if folder.join(DOUBT).exists() {
+            return Err(CatalogError::Damaged("it could not be read before"));
+        }
         let snapshots = Snapshots::list(folder);
         if snapshots.unfinished {
             snapshots.delete()?;
         }
-        let db = match open_contained(folder) {
-            Err(_) if !snapshots.files.is_empty() => {
+        let db = match open_patiently(folder) {
+            Err(error) if error.is_damage() && !snapshots.files.is_empty() => {
                 snapshots.delete()?;
-                open_contained(folder)
+                open_patiently(folder)
             }
             opened => opened,
         }?;
@@ -86,11 +123,7 @@ impl Db {
     }
 
     /// Calls `each` with all keys that begin with `prefix`, in order.
-    pub(crate) fn scan(
-        &self,
-        prefix: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), CatalogError>,
-    ) -> Result<(), CatalogError> {
+    pub(crate) fn scan(&self, prefix: &[u8], each: &mut Each<'_>) -> Result<(), CatalogError> {
         contained(|| {
             self.db.scan_prefix(prefix).try_for_each(|item| {
                 let (key, value) = item?;
@@ -110,9 +143,29 @@ impl Db {
         Ok(File::open(self.folder.join("db"))?.sync_all()?)
     }
 
+    /// Makes the next start begin a new one.
+    pub(crate) fn doubt(&self) {
+        if let Err(error) = File::create(self.folder.join(DOUBT)) {
+            tracing::error!("the catalog is damaged, and could not be marked so: {error}");
+        }
+    }
+
     /// Whether nothing was ever written to it.
     pub(crate) fn is_empty(&self) -> Result<bool, CatalogError> {
         contained(|| Ok(self.db.first()?.is_none()))
+    }
+}
+
+/// Opens, waiting for a handle of this process that was just dropped: sled's own threads keep its lock a little longer.
+fn open_patiently(folder: &Path) -> Result<sled::Db, CatalogError> {
+    let begun = Instant::now();
+    loop {
+        match open_contained(folder) {
+            Err(error) if error.is_lock() && begun.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
     }
 }
 

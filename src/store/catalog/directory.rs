@@ -159,6 +159,15 @@ impl Directory {
         self.streams.values().flat_map(BTreeMap::values)
     }
 
+    /// How many segments a bucket has.
+    pub(crate) fn segments_of(&self, stream: &StreamId, bucket: u64) -> usize {
+        let summary = self
+            .streams
+            .get(stream)
+            .and_then(|buckets| buckets.get(&bucket));
+        summary.map_or(0, |summary| summary.fingerprints.len())
+    }
+
     /// Numbers of the buckets that may hold something of a span.
     pub(crate) fn within(&self, stream: &StreamId, from_us: i64, to_us: i64) -> Vec<u64> {
         self.filtered(stream, |s| s.from_us < to_us && s.to_us > from_us)

@@ -6,6 +6,7 @@
 mod db;
 mod directory;
 mod entry;
+mod queries;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use directory::Tally;
 use directory::{Directory, EpochFolder, Summary};
 pub use entry::Entry;
 use entry::{bucket_key, tally_key};
+pub use queries::{OldestFirst, Usage};
 
 /// Written under `v`; another one is a catalog of another version, which is rebuilt.
 const VERSION: &[u8] = b"hearthkeep catalog 1 ";
@@ -42,24 +44,11 @@ pub struct Opened {
     pub moved_aside: Option<(CatalogError, PathBuf)>,
 }
 
-/// How much a stream has, from when to when.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Number of segments.
-    pub segments: u64,
-    /// Bytes of their files.
-    pub bytes: u64,
-    /// The earliest start, us of wall time; `None` where there is nothing.
-    pub first_us: Option<i64>,
-    /// The latest end, us of wall time.
-    pub last_us: Option<i64>,
-}
-
 impl Catalog {
-    /// Opens the catalog in `folder`. Whatever is wrong with what is there, it is moved aside and a new one begun.
+    /// Opens the catalog in `folder`. What is damaged is moved aside, and a new one begun.
     ///
     /// # Errors
-    /// When a new one cannot be made either.
+    /// When the machine is at fault (no room, no permission), or a new one cannot be made either.
     pub fn open(folder: &Path, store: &StoreId) -> Result<Opened, CatalogError> {
         let problem = match Self::open_as_it_is(folder, store) {
             Ok((catalog, fresh)) => {
@@ -69,7 +58,8 @@ impl Catalog {
                     moved_aside: None,
                 });
             }
-            Err(problem) => problem,
+            Err(problem) if problem.is_damage() => problem,
+            Err(problem) => return Err(problem),
         };
         let aside = move_aside(folder)?;
         let (catalog, fresh) = Self::open_as_it_is(folder, store)?;
@@ -206,16 +196,16 @@ impl Catalog {
                 _ => batch.put(&key, &tally.pack()),
             }
         }
-        self.db.apply(batch)?;
         self.directory_mut(|directory| {
+            self.db.apply(batch)?;
             for (stream, number, summary) in summaries {
                 directory.set(stream, number, summary);
             }
             for (folder, tally) in tallies {
                 directory.set_tally(folder, tally);
             }
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Counts a bucket's segments into or out of the tallies of their epochs.
@@ -233,202 +223,35 @@ impl Catalog {
         }
     }
 
-    /// The segments of a stream that have something of a span of wall time, by their start.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn timeline(
-        &self,
-        stream: &StreamId,
-        from_us: i64,
-        to_us: i64,
-    ) -> Result<Vec<Entry>, CatalogError> {
-        let numbers = self.directory().within(stream, from_us, to_us);
-        let mut found = Vec::new();
-        for number in numbers {
-            let bucket = self.bucket(stream, number)?;
-            found.extend(bucket.into_iter().filter(|entry| {
-                entry.start_us < to_us && entry.end_us() > from_us && !entry.tombstone
-            }));
-        }
-        found.sort_by_key(|entry| (entry.start_us, entry.sequence));
-        Ok(found)
-    }
-
-    /// The segment of a stream that starts first at or after a wall time.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn next_from(&self, stream: &StreamId, at_us: i64) -> Result<Option<Entry>, CatalogError> {
-        let Some(number) = self.directory().first_from(stream, at_us) else {
-            return Ok(None);
-        };
-        let bucket = self.bucket(stream, number)?;
-        let later = bucket.into_iter().filter(|entry| entry.start_us >= at_us);
-        Ok(later.min_by_key(|entry| entry.start_us))
-    }
-
-    /// A segment of a stream.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn find(
-        &self,
-        stream: &StreamId,
-        segment: &SegmentId,
-    ) -> Result<Option<Entry>, CatalogError> {
-        let numbers = self.directory().holding(stream, segment);
-        for number in numbers {
-            let bucket = self.bucket(stream, number)?;
-            if let Some(entry) = bucket.iter().find(|entry| entry.segment == *segment) {
-                return Ok(Some(*entry));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The segment of a stream with the highest sequence.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn last(&self, stream: &StreamId) -> Result<Option<Entry>, CatalogError> {
-        let number = {
-            let directory = self.directory();
-            let buckets = directory.streams.get(stream);
-            buckets
-                .and_then(BTreeMap::last_key_value)
-                .map(|(number, _)| *number)
-        };
-        match number {
-            Some(number) => Ok(self.bucket(stream, number)?.pop()),
-            None => Ok(None),
-        }
-    }
-
-    /// The segments of a stream in the order of their sequence, read bucket by bucket as the iterator is driven.
-    pub fn oldest_first(&self, stream: &StreamId) -> OldestFirst<'_> {
-        let directory = self.directory();
-        let numbers = directory
-            .streams
-            .get(stream)
-            .into_iter()
-            .flat_map(BTreeMap::keys);
-        OldestFirst {
-            catalog: self,
-            stream: *stream,
-            buckets: numbers.copied().collect::<Vec<_>>().into_iter(),
-            entries: Vec::new().into_iter(),
-        }
-    }
-
-    /// The streams that have segments.
-    pub fn streams(&self) -> Vec<StreamId> {
-        self.directory().streams.keys().copied().collect()
-    }
-
-    /// What a stream has.
-    pub fn usage(&self, stream: &StreamId) -> Usage {
-        let directory = self.directory();
-        let mut usage = Usage::default();
-        for summary in directory
-            .streams
-            .get(stream)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-        {
-            usage.segments += summary.fingerprints.len() as u64;
-            usage.bytes += summary.bytes.iter().map(|(_, bytes)| bytes).sum::<u64>();
-            let first = usage.first_us.unwrap_or(i64::MAX);
-            usage.first_us = Some(first.min(summary.from_us));
-            let last = usage.last_us.unwrap_or(i64::MIN);
-            usage.last_us = Some(last.max(summary.to_us));
-        }
-        usage
-    }
-
-    /// Bytes of a stream's segments on each disk that has any.
-    pub fn stream_bytes(&self, stream: &StreamId) -> Vec<(u16, u64)> {
-        let directory = self.directory();
-        let mut sums = BTreeMap::new();
-        let summaries = directory
-            .streams
-            .get(stream)
-            .into_iter()
-            .flat_map(BTreeMap::values);
-        for (disk, bytes) in summaries.flat_map(|summary| summary.bytes.iter()) {
-            *sums.entry(*disk).or_insert(0) += bytes;
-        }
-        sums.into_iter().collect()
-    }
-
-    /// Bytes of all segments on a disk.
-    pub fn disk_bytes(&self, disk: u16) -> u64 {
-        let directory = self.directory();
-        let sums = directory.buckets().flat_map(|summary| summary.bytes.iter());
-        sums.filter(|(number, _)| *number == disk)
-            .map(|(_, bytes)| bytes)
-            .sum()
-    }
-
-    /// Number of segments.
-    pub fn len(&self) -> u64 {
-        self.directory()
-            .buckets()
-            .map(|s| s.fingerprints.len() as u64)
-            .sum()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// What is known of the segments of an epoch on a disk.
-    pub fn epoch_tally(&self, stream: &StreamId, epoch: &EpochId, disk: u16) -> Tally {
-        let folder = (*stream, *epoch, disk);
-        self.directory()
-            .epochs
-            .get(&folder)
-            .copied()
-            .unwrap_or_default()
-    }
-
-    /// The epochs of a stream that have segments on a disk.
-    pub fn epochs(&self, stream: &StreamId, disk: u16) -> Vec<EpochId> {
-        let directory = self.directory();
-        let folders = directory.epochs.keys();
-        folders
-            .filter(|(of, _, on)| of == stream && *on == disk)
-            .map(|(_, epoch, _)| *epoch)
-            .collect()
-    }
-
-    /// The segments of an epoch that lie on a disk. This reads all of the stream's.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn epoch(
-        &self,
-        stream: &StreamId,
-        epoch: &EpochId,
-        disk: u16,
-    ) -> Result<Vec<Entry>, CatalogError> {
-        if self.epoch_tally(stream, epoch, disk).count == 0 {
-            return Ok(Vec::new());
-        }
-        let is_of_it = |entry: &Entry| entry.epoch == *epoch && entry.disk == disk;
-        self.oldest_first(stream)
-            .filter(|entry| entry.as_ref().map_or(true, is_of_it))
-            .collect()
-    }
-
     /// A bucket, empty where there is none.
+    ///
+    /// What cannot be read makes the next start doubt the catalog: it would not read every bucket by itself.
     fn bucket(&self, stream: &StreamId, number: u64) -> Result<Vec<Entry>, CatalogError> {
-        match self.db.get(&bucket_key(b'b', stream, number))? {
-            Some(packed) => entry::unpack(*stream, &packed)
-                .ok_or(CatalogError::Damaged("a bucket cannot be read")),
-            None => Ok(Vec::new()),
+        let read = {
+            // Held over both, so that they are of one moment.
+            let directory = self.directory();
+            let expected = directory.segments_of(stream, number);
+            self.db
+                .get(&bucket_key(b'b', stream, number))
+                .and_then(|packed| {
+                    let entries = packed.map(|packed| entry::unpack(*stream, &packed));
+                    let entries = entries.unwrap_or_else(|| Some(Vec::new()));
+                    let as_expected = entries.filter(|entries| entries.len() == expected);
+                    as_expected.ok_or(CatalogError::Damaged(
+                        "a bucket is not what its summary says",
+                    ))
+                })
+        };
+        if read.as_ref().is_err_and(CatalogError::is_damage) {
+            self.doubt();
         }
+        read
+    }
+
+    /// Makes the next start rebuild the catalog.
+    pub(super) fn doubt(&self) {
+        tracing::error!("the catalog contradicts itself: it is rebuilt at the next start");
+        self.db.doubt();
     }
 
     fn directory(&self) -> RwLockReadGuard<'_, Directory> {
@@ -437,37 +260,12 @@ impl Catalog {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn directory_mut(&self, edit: impl FnOnce(&mut Directory)) {
-        edit(
-            &mut self
-                .directory
-                .write()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-    }
-}
-
-/// See [`Catalog::oldest_first`].
-pub struct OldestFirst<'a> {
-    catalog: &'a Catalog,
-    stream: StreamId,
-    buckets: std::vec::IntoIter<u64>,
-    entries: std::vec::IntoIter<Entry>,
-}
-
-impl Iterator for OldestFirst<'_> {
-    type Item = Result<Entry, CatalogError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(entry) = self.entries.next() {
-                return Some(Ok(entry));
-            }
-            match self.catalog.bucket(&self.stream, self.buckets.next()?) {
-                Ok(entries) => self.entries = entries.into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
-        }
+    fn directory_mut<T>(&self, edit: impl FnOnce(&mut Directory) -> T) -> T {
+        let mut directory = self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        edit(&mut directory)
     }
 }
 
@@ -496,8 +294,11 @@ fn put_bucket(
 fn read_directory(db: &Db) -> Result<Directory, CatalogError> {
     const STRANGE: CatalogError = CatalogError::Damaged("a summary cannot be read");
     let mut directory = Directory::default();
-    db.scan(b"d", &mut |_, id| {
+    db.scan(b"d", &mut |key, id| {
         let id: [u8; 16] = id.try_into().map_err(|_| STRANGE)?;
+        if key[1..] != (directory.disks.len() as u16).to_be_bytes() {
+            return Err(CatalogError::Damaged("a disk is missing in it"));
+        }
         directory.disks.push(DiskId::from_bytes(id));
         Ok(())
     })?;

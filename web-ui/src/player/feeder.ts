@@ -1,6 +1,7 @@
 /** Reads segment after segment into the player's buffer, from one seek until the next. */
 import type { SegmentEntry } from "../api/types";
 import type { Result } from "../api/result";
+import { clamp } from "../timeline/scale";
 import type { TimelineStore } from "../timeline/store";
 import type { OpenedFragment, SegmentOpened } from "../vault/protocol";
 import { vault } from "../vault/vault";
@@ -96,7 +97,9 @@ export class Feeder {
     let seeking = targetUs !== null;
     let batch: Batch | null =
       targetUs === null ? nextBatch(chunks, 0) : firstBatch(chunks, targetUs - startUs);
-    if (seeking && !batch && !open) return "empty";
+    const last = chunks.at(-1);
+    const over = targetUs !== null && last !== undefined && startUs + last.start_us + last.duration_us <= targetUs;
+    if (seeking && !open && (!batch || over)) return "empty";
     for (;;) {
       while (!batch && open) {
         if (!(await this.#sleep(AT_EDGE_MS))) return null;
@@ -120,7 +123,7 @@ export class Feeder {
         seeking = false;
         const range = buffer.ranges[0];
         const targetS = this.player.clock.playerS(targetUs, this.piece);
-        this.player.begin(this, Math.max(targetS, range ? range.startS + 0.001 : targetS));
+        this.player.begin(this, range ? clamp(targetS, range.startS + 0.001, range.endS - 0.05) : targetS);
       }
       if (!(await this.#waitForRoom(buffer))) return null;
       batch = nextBatch(chunks, batch.to);

@@ -37,6 +37,8 @@ const TICK_MS = 100;
 /** Seams shorter than this are jumped over without a word. */
 const SKIP_SILENT_US = 1_500_000;
 const MUTED_ABOVE_RATE = 2;
+/** No new picture this long after a seek: it is the one that was shown. */
+const SAME_PICTURE_MS = 60;
 /** The player's seconds count from this long before the first seek: nothing before second 0 can be shown. */
 const ORIGIN_BEFORE_US = 30 * 86_400e6;
 
@@ -174,8 +176,13 @@ export class Playback {
     const target = this.#clock.playerSOf(us);
     const range = target === null ? null : this.#buffer.rangeAt(target, 0);
     if (target === null || !range || range.endS - target < 0.25 || this.#feeder.appendedToS > range.endS + 1) return false;
+    const beganMs = performance.now();
+    this.firstPictureMs.value = null;
     this.video.currentTime = target;
     this.state.value = { kind: "ready" };
+    this.#whenShown(() => {
+      this.firstPictureMs.value = Math.round(performance.now() - beganMs);
+    });
     return true;
   }
 
@@ -202,13 +209,24 @@ export class Playback {
     if (feeder.aborted) return;
     this.video.currentTime = targetS;
     this.video.playbackRate = this.rate.value;
-    this.video.requestVideoFrameCallback(() => {
+    this.#whenShown(() => {
       if (feeder.aborted) return;
       this.firstPictureMs.value = Math.round(performance.now() - feeder.beganMs);
       this.state.value = { kind: "ready" };
       if (this.#wanted !== null) this.seek(this.#wanted);
     });
     if (this.playing.value) void this.video.play().catch(() => undefined);
+  }
+
+  /** Calls back once the picture sought is on the screen; at once after the seek when it was there already. */
+  #whenShown(shown: () => void): void {
+    let told = false;
+    const tell = () => {
+      if (!told) shown();
+      told = true;
+    };
+    this.video.requestVideoFrameCallback(tell);
+    this.video.addEventListener("seeked", () => setTimeout(tell, SAME_PICTURE_MS), { once: true });
   }
 
   ended(feeder: Feeder): void {

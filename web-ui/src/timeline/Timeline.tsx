@@ -28,6 +28,8 @@ interface Props {
 interface Hover {
   readonly fraction: number;
   readonly stream: string | null;
+  /** The cursor follows and tells the time itself. */
+  readonly dragging: boolean;
 }
 
 export function Timeline(props: Props) {
@@ -45,9 +47,11 @@ export function Timeline(props: Props) {
       case "pan":
         return onSpan(pan(span, gesture.by * lengthOf(span), day));
       case "hover":
-        return setHover(gesture.fraction === null ? null : { fraction: gesture.fraction, stream: gesture.stream });
+        return setHover(
+          gesture.fraction === null ? null : { fraction: gesture.fraction, stream: gesture.stream, dragging: false },
+        );
       case "seek":
-        setHover({ fraction: gesture.fraction, stream: gesture.stream });
+        setHover({ fraction: gesture.fraction, stream: gesture.stream, dragging: true });
         return onSeek(Math.min(at(gesture.fraction), nowUs()), gesture.stream, gesture.done);
     }
   };
@@ -114,6 +118,7 @@ function Bubble({ hover, span, rows, nowUs: now }: { hover: Hover; span: Span; r
   const us = instantAt(span, hover.fraction);
   const row = rows.find(({ stream }) => stream.id === hover.stream);
   const gap = row && us < now ? gapAt(row.timeline.gaps, us) : null;
+  if (hover.dragging && !gap) return null;
   return (
     <div class={`bubble${edge(hover.fraction)}`} style={{ left: percent(hover.fraction) }}>
       <b>{clock(us)}</b>

@@ -17,7 +17,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use fields::{Answer, Fields};
-use hearthkeep_format::segment::SegmentOpener;
 use hearthkeep_format::{Identity, OpenKeyring};
 use zeroize::Zeroize;
 
@@ -29,7 +28,7 @@ struct Vault {
     derived: Option<hearthkeep_format::passphrase::Derived>,
     identity: Option<Identity>,
     keyring: Option<OpenKeyring>,
-    segments: BTreeMap<u32, SegmentOpener>,
+    segments: BTreeMap<u32, media::Opened>,
     next_segment: u32,
 }
 

@@ -11,6 +11,13 @@ use crate::{Failure, Vault};
 /// Segments open at once; the page keeps fewer.
 const SEGMENTS_MAX: usize = 256;
 
+/// A segment whose chunks can be opened.
+pub(crate) struct Opened {
+    opener: SegmentOpener,
+    /// Identifier and ticks a second of the track with the pictures.
+    pictures: Option<(u32, u32)>,
+}
+
 impl Vault {
     /// head, stream, segment -> handle, length of the head, run, anchor, start, init segment, codecs, width, height
     pub(crate) fn open_segment(
@@ -51,7 +58,11 @@ impl Vault {
             .text(&codecs)
             .number(width.into())
             .number(height.into());
-        self.segments.insert(handle, opener);
+        let pictures = tracks
+            .iter()
+            .find(|track| track.kind.is_video())
+            .map(|track| (track.id, track.timescale));
+        self.segments.insert(handle, Opened { opener, pictures });
         self.next_segment = handle.wrapping_add(1);
         Ok(())
     }
@@ -73,7 +84,7 @@ impl Vault {
         let handle = fields.u32()?;
         let length = fields.bytes()?.len();
         let from = given.len() - length;
-        let opener = self
+        let Opened { opener, pictures } = self
             .segments
             .get(&handle)
             .ok_or("this segment was closed")?;
@@ -83,10 +94,9 @@ impl Vault {
             .entry
             .ok_or("the index of this chunk cannot be opened")?;
         let body = &chunk[opened.body.clone()];
-        let times = if opened.chunk_type == ChunkType::Fragment {
-            picture_times(body, &opener.preamble().init)?
-        } else {
-            Vec::new()
+        let times = match pictures {
+            Some(track) if opened.chunk_type == ChunkType::Fragment => picture_times(body, *track)?,
+            _ => Vec::new(),
         };
         answer
             .number(opened.k.into())
@@ -126,22 +136,17 @@ fn describe(tracks: &[Track]) -> (String, (u16, u16)) {
 }
 
 /// When each picture of a fragment is shown, in seconds from the start of the run, ascending.
-fn picture_times(fragment: &[u8], init: &[u8]) -> Result<Vec<f64>, Failure> {
-    let tracks = fmp4::parse_init(init).map_err(|error| error.to_string())?;
+fn picture_times(
+    fragment: &[u8],
+    (track_id, timescale): (u32, u32),
+) -> Result<Vec<f64>, Failure> {
     let view = fmp4::parse_fragment(fragment).map_err(|error| error.to_string())?;
     let mut times = Vec::new();
-    for run in &view.runs {
-        let Some(track) = tracks
-            .iter()
-            .find(|track| track.id == run.track_id && track.kind.is_video())
-        else {
-            continue;
-        };
+    for run in view.runs.iter().filter(|run| run.track_id == track_id) {
         let mut decode_time = run.decode_time as f64;
         for sample in &run.samples {
-            times.push(
-                (decode_time + f64::from(sample.composition_offset)) / f64::from(track.timescale),
-            );
+            let shown = decode_time + f64::from(sample.composition_offset);
+            times.push(shown / f64::from(timescale));
             decode_time += f64::from(sample.duration);
         }
     }

@@ -125,11 +125,12 @@ pub(super) fn report(
     if state != State::Torn {
         damage.extend(missing_at_end(walk, end.as_ref()));
     }
-    let tail_is_bad = matches!(end, Some(Err(_))) || state != State::Torn && !tail_fits(walk);
+    let end_is_bad = matches!(end, Some(Err(_)));
     let end = end.and_then(Result::ok);
     let chunks_are_whole = damage.is_empty();
     damage.extend(head_damage(walk, end.as_ref()));
-    if tail_is_bad {
+    let misleads = state != State::Torn && chunks_are_whole && !tail_fits(walk);
+    if end_is_bad || misleads {
         damage.push(Damage::Tail);
     }
     let roots = [layout.first.as_ref().ok(), copy_head(walk)];
