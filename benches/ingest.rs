@@ -45,11 +45,16 @@ fn main() {
     };
     let counters = Arc::new(Counters::default());
     let work = |i: usize| {
-        pull(camera(&format!("{}{i}", arguments.url)), Arc::clone(&counters))
+        pull(
+            camera(&format!("{}{i}", arguments.url)),
+            Arc::clone(&counters),
+        )
     };
     let measure = || measure(&arguments, &counters);
     if arguments.mode == Mode::Woken {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let runtime = runtime.expect("a runtime");
         let handle = runtime.handle().clone();
         std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
@@ -82,9 +87,15 @@ async fn count(mut session: Session, counters: &Counters) -> hearthkeep::camera:
     loop {
         match session.next().await {
             Ok(Event::Sample(sample)) => {
-                let counter = if sample.track == 0 { &counters.pictures } else { &counters.sounds };
+                let counter = if sample.track == 0 {
+                    &counters.pictures
+                } else {
+                    &counters.sounds
+                };
                 counter.fetch_add(1, Ordering::Relaxed);
-                counters.bytes.fetch_add(sample.data.len() as u64, Ordering::Relaxed);
+                counters
+                    .bytes
+                    .fetch_add(sample.data.len() as u64, Ordering::Relaxed);
             }
             Ok(_) => {}
             Err(error) => return error,
@@ -94,7 +105,11 @@ async fn count(mut session: Session, counters: &Counters) -> hearthkeep::camera:
 
 fn measure(arguments: &Arguments, counters: &Counters) {
     while counters.playing.load(Ordering::Relaxed) < arguments.cameras {
-        assert_eq!(counters.failed.load(Ordering::Relaxed), 0, "not all cameras play");
+        assert_eq!(
+            counters.failed.load(Ordering::Relaxed),
+            0,
+            "not all cameras play"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     std::thread::sleep(Duration::from_secs(2)); // What waited while others connected.
@@ -147,8 +162,12 @@ fn camera(url: &str) -> Camera {
 }
 
 fn arguments() -> Option<Arguments> {
-    let mut found =
-        Arguments { url: String::new(), cameras: 16, seconds: 60, mode: Mode::Driven };
+    let mut found = Arguments {
+        url: String::new(),
+        cameras: 16,
+        seconds: 60,
+        mode: Mode::Driven,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {

@@ -21,6 +21,27 @@ pub const BUDGET_BYTES_MIN: u64 = 16 << 20;
 /// The most days that `keep_days` may say: a hundred years.
 pub const KEEP_DAYS_MAX: u32 = 36_525;
 
+// ---- store
+
+/// What all queues of all disks may hold together, shared equally among the streams that write.
+pub const QUEUE_BYTES_MAX: u64 = 128 << 20;
+/// Age of the oldest byte that is not yet durable from which on a disk takes no more.
+pub const QUEUE_AGE_MS_MAX: u64 = 30_000;
+/// From the first queued byte until its batch is written and synced: begins within.
+pub const SYNC_INTERVAL_MS_MAX: u64 = 1_500;
+/// Queued bytes of a disk from which on a batch does not wait for the interval.
+pub const WRITE_EARLY_BYTES: u64 = 32 << 20;
+/// From the end of a segment until the catalog knows it, beyond the time its disk takes.
+pub const CATALOG_LAG_MS_MAX: u64 = 2_000;
+/// Between two looks at budgets and free space.
+pub const RETENTION_PERIOD_MS: u64 = 30_000;
+/// Segments deleted between two flushes of the catalog.
+pub const RETENTION_BATCH_SEGMENTS: usize = 256;
+/// Free space that is kept on a disk: this part of it, or this much, whichever is more.
+pub const RESERVE_PERCENT: u64 = 5;
+/// See [`RESERVE_PERCENT`].
+pub const RESERVE_BYTES_MIN: u64 = 5_000_000_000;
+
 // ---- cameras
 
 /// From the first packet of a connection until a camera has answered DESCRIBE.
@@ -54,7 +75,7 @@ pub const BACKOFF_RESET_MS: u64 = 60_000;
 // ---- ingest: how often waiting packets are taken from the kernel
 
 /// While nobody watches.
-pub const INGEST_PERIOD_MS: u64 = 75;
+pub const INGEST_PERIOD_MS: u64 = 100;
 /// While somebody watches live.
 pub const INGEST_PERIOD_WATCHED_MS: u64 = 12;
 /// What tasks have, when the recorder ends, to end by themselves.
@@ -63,6 +84,11 @@ pub const INGEST_SHUTDOWN_MS_MAX: u64 = 1_000;
 const _: () = {
     assert!(BACKOFF_MS_MIN < BACKOFF_ABSENT_MS_MAX && BACKOFF_ABSENT_MS_MAX < BACKOFF_MS_MAX);
     assert!(BACKOFF_MS_MAX < BACKOFF_RESET_MS && BACKOFF_ABSENT_MS_MAX < 10_000);
+    assert!(
+        SYNC_INTERVAL_MS_MAX * 4 < QUEUE_AGE_MS_MAX && WRITE_EARLY_BYTES * 2 <= QUEUE_BYTES_MAX
+    );
+    // At most 2.5 s are lost to a power cut: a fragment of 0.5 s, this, and a slow fsync.
+    assert!(SYNC_INTERVAL_MS_MAX + 500 + 300 <= 2_500);
     // Words of `docs/format.md`: a chunk holds a fragment, a fragment at least one sample.
     assert!(SAMPLE_BYTES_MAX < 16 << 20);
     assert!(INGEST_PERIOD_WATCHED_MS < INGEST_PERIOD_MS);
@@ -164,7 +190,7 @@ pub const TIMELINE_DAYS_MAX: i64 = 32;
 /// How much of a segment is read at a time.
 pub const READ_PIECE_BYTES_MAX: u64 = 256 << 10;
 /// Live viewers of a box, each tile of a grid counted.
-pub const LIVE_VIEWERS_MAX: usize = 128;
+pub const SOCKETS_MAX: usize = 128;
 /// What may be on its way to one of them: some seconds, and any key frame.
 pub const LIVE_QUEUE_BYTES_MAX: usize = 8 << 20;
 /// A viewer that takes nothing for this long is dropped.
@@ -180,7 +206,43 @@ pub const LIVE_SILENCE_MS_MAX: u64 = 45_000;
 
 const _: () = {
     assert!(LEAF_RENEWED_DAYS_BEFORE < LEAF_DAYS && LEAF_DAYS < AUTHORITY_DAYS);
-    assert!(LIVE_VIEWERS_MAX < CONNECTIONS_MAX && HANDSHAKES_MAX < CONNECTIONS_MAX);
+    assert!(
+        SOCKETS_MAX < CONNECTIONS_MAX
+            && LIVE_VIEWERS_MAX <= SOCKETS_MAX
+            && HANDSHAKES_MAX < CONNECTIONS_MAX
+    );
     assert!(2 * LIVE_PING_MS < LIVE_SILENCE_MS_MAX && LIVE_CHECK_MS < LIVE_PING_MS);
     assert!(AUTH_AT_ONCE_MAX + AUTH_WAITING_MAX < BLOCKING_THREADS_MAX);
+};
+
+// ---- record
+
+/// An epoch.
+pub const EPOCH_US_MAX: u64 = 24 * 3600 * 1_000_000;
+/// A segment ends at the first key frame after this.
+pub const SEGMENT_US_MAX: u64 = 60_000_000;
+/// Or after this many bytes.
+pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+/// Without a key frame a segment ends after this.
+pub const SEGMENT_NO_KEY_US_MAX: u64 = 300_000_000;
+/// Or after this many bytes.
+pub const SEGMENT_NO_KEY_BYTES_MAX: u64 = 480 << 20;
+/// Chunks of a segment (`docs/format.md`, section 7).
+pub const SEGMENT_CHUNKS_MAX: u32 = 20_000;
+/// Samples that a segment's sample table may tell of: five minutes at 240 pictures and 375 pieces of sound a second, and more.
+pub const SEGMENT_SAMPLES_MAX: u32 = 1 << 20;
+/// A fragment, while nobody watches.
+pub const FRAGMENT_US_MAX: u32 = 500_000;
+/// A fragment, while somebody watches live.
+pub const FRAGMENT_WATCHED_US_MAX: u32 = 100_000;
+/// Chunks that wait for one live viewer before it is let go.
+pub const LIVE_QUEUE_CHUNKS_MAX: usize = 64;
+/// Viewers of one stream at once.
+pub const LIVE_VIEWERS_MAX: usize = 32;
+
+const _: () = {
+    assert!(SEGMENT_US_MAX < SEGMENT_NO_KEY_US_MAX && SEGMENT_BYTES_MAX < SEGMENT_NO_KEY_BYTES_MAX);
+    // A fragment may still be sealed when the limit is not quite reached: 512 MiB is the format's (section 7).
+    assert!(SEGMENT_NO_KEY_BYTES_MAX + (16 << 20) < 512 << 20);
+    assert!(FRAGMENT_WATCHED_US_MAX < FRAGMENT_US_MAX);
 };

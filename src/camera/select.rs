@@ -5,6 +5,7 @@ use retina::codec::{AudioParameters, ParametersRef, VideoParameters};
 
 use super::ErrorKind;
 use super::error::printable;
+use super::nal::NalCodec;
 use crate::limits::CAMERA_STREAMS_MAX;
 
 /// One track of a camera, as an MP4 file describes it.
@@ -54,8 +55,7 @@ pub struct Ignored {
 #[derive(Debug)]
 pub(super) struct Selection {
     pub video: usize,
-    /// Whether the pictures are H.265.
-    pub is_h265: bool,
+    pub codec: NalCodec,
     /// With its track, for a camera's audio parameters never change.
     pub audio: Option<(usize, Track)>,
     pub ignored: Vec<Ignored>,
@@ -68,8 +68,12 @@ pub(super) fn select(streams: &[Stream]) -> Result<Selection, ErrorKind> {
     let mut foreign_codec = None;
     for (i, stream) in streams.iter().enumerate().take(CAMERA_STREAMS_MAX) {
         let reason = match (stream.media(), stream.encoding_name()) {
-            ("video", "h264" | "h265") if video.is_none() => {
-                video = Some((i, stream.encoding_name() == "h265"));
+            ("video", "h264") if video.is_none() => {
+                video = Some((i, NalCodec::H264));
+                continue;
+            }
+            ("video", "h265") if video.is_none() => {
+                video = Some((i, NalCodec::H265));
                 continue;
             }
             ("video", "h264" | "h265") => "one video is enough",
@@ -99,9 +103,9 @@ pub(super) fn select(streams: &[Stream]) -> Result<Selection, ErrorKind> {
         });
     }
     match (video, foreign_codec) {
-        (Some((video, is_h265)), _) => Ok(Selection {
+        (Some((video, codec)), _) => Ok(Selection {
             video,
-            is_h265,
+            codec,
             audio,
             ignored,
         }),

@@ -16,7 +16,7 @@ use retina::codec::{AudioFrame, CodecItem, FrameFormat, VideoFrame};
 use secrecy::ExposeSecret;
 
 use super::error::{Phase, Teller};
-use super::nal::is_h265_irap;
+use super::nal::{Content, content};
 use super::select::{Ignored, Selection, Track, select, video_track};
 use super::timeline::{Timeline, Zero};
 use super::{Error, ErrorKind};
@@ -194,7 +194,6 @@ impl Session {
     }
 
     fn take_video(&mut self, frame: VideoFrame, arrived_us: u64) -> Result<(), ErrorKind> {
-        self.watchdog.seen(arrived_us);
         self.lost(VIDEO, frame.loss());
         if frame.has_new_parameters() && !self.tracks.is_empty() {
             let stream = &self.demuxed.streams()[self.selection.video];
@@ -204,9 +203,13 @@ impl Session {
                 self.queue.push_back(Event::Parameters(self.tracks.clone()));
             }
         }
+        let key = match content(self.selection.codec, frame.data()) {
+            Content::KeyFrame => true,
+            Content::Picture => false,
+            Content::Nothing => return Ok(()),
+        };
+        self.watchdog.seen(arrived_us);
         let elapsed = frame.timestamp().elapsed();
-        let key =
-            frame.is_random_access_point() || self.selection.is_h265 && is_h265_irap(frame.data());
         self.push(VIDEO, elapsed, key, frame.into_data(), arrived_us)
     }
 

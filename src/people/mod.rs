@@ -151,6 +151,13 @@ impl People {
             .map_or(made_up, Account::parameters)
     }
 
+    /// What opens an account's identity in this process, for the command line; nothing is proved by asking.
+    pub fn sealed_identity(&self, name: &str) -> Option<(Parameters, Vec<u8>)> {
+        let known = self.known();
+        let account = known.account(name)?;
+        Some((account.parameters(), account.sealed_identity.clone()))
+    }
+
     /// Checks what a client derived, and begins a login session. Costs one Argon2id whether the name is known or not.
     ///
     /// # Errors

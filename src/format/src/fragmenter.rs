@@ -30,14 +30,14 @@
 //! Decode times go on through all segments of a run: a segment ends between two fragments and the
 //! fragmenter does not notice.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+mod track;
 
-use core::num::NonZeroU32;
 use std::collections::VecDeque;
 
+use self::track::TrackState;
 use crate::fmp4::{
-    Error, FRAGMENT_BYTES_MAX, FRAGMENT_SAMPLES_MAX, Fragment, FragmentSample, FragmentTimes,
-    Result, Run, SAMPLE_OVERHEAD_BYTES_MAX, SampleInfo, TRACKS_MAX, overhead_bytes_max,
+    Error, FRAGMENT_BYTES_MAX, FRAGMENT_SAMPLES_MAX, Fragment, FragmentTimes, Result,
+    SAMPLE_OVERHEAD_BYTES_MAX, TRACKS_MAX, overhead_bytes_max,
 };
 
 /// Audio of a run whose video stands still is cut after this long.
@@ -45,9 +45,6 @@ const AUDIO_ALONE_MAX_US: u32 = 2_000_000;
 
 /// Longest duration of a fragment until [`Fragmenter::set_duration_max_us`] says another.
 const DURATION_MAX_US_DEFAULT: u32 = 500_000;
-
-/// Samples in a raw AAC frame (ISO/IEC 14496-3 section 4.5.2.1): the duration of an only one.
-const AAC_FRAME_TICKS: u32 = 1024;
 
 /// A track's clock, as far as fragmenting depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,21 +104,6 @@ pub struct Fragmenter<D = Vec<u8>> {
     video_begun: bool,
     samples_taken: u64,
     samples_given: u64,
-}
-
-#[derive(Debug)]
-struct TrackState<D> {
-    id: NonZeroU32,
-    clock: TrackClock,
-    /// The last sample that was pushed; its duration is not known yet.
-    held: Option<Sample<D>>,
-    /// Samples of the fragment that is being collected.
-    pending: Vec<FragmentSample<D>>,
-    /// Decode time of the first pending sample.
-    pending_start: u64,
-    /// Decode time after the last released sample.
-    released_end: u64,
-    last_duration: Option<u32>,
 }
 
 impl<D: AsRef<[u8]>> Fragmenter<D> {
@@ -427,61 +409,6 @@ impl<D: AsRef<[u8]>> Fragmenter<D> {
         self.ready.push_back(Fragment::new(runs, times));
         self.pending_samples = 0;
         self.pending_bytes = 0;
-    }
-}
-
-impl<D: AsRef<[u8]>> TrackState<D> {
-    fn new(id: u32, clock: TrackClock) -> Self {
-        Self {
-            id: NonZeroU32::new(id).expect("identifiers are counted from 1"),
-            clock,
-            held: None,
-            pending: Vec::new(),
-            pending_start: 0,
-            released_end: 0,
-            last_duration: None,
-        }
-    }
-
-    /// The duration of a sample that stays the only one of its track.
-    fn only_duration(&self) -> u32 {
-        if self.clock.is_video {
-            (self.clock.timescale / 30).max(1)
-        } else {
-            AAC_FRAME_TICKS
-        }
-    }
-
-    fn append(&mut self, sample: Sample<D>, duration: u32) {
-        if self.pending.is_empty() {
-            self.pending_start = sample.decode_time;
-        }
-        self.released_end = sample.decode_time + u64::from(duration);
-        let info = SampleInfo {
-            size: sample.data.as_ref().len() as u32,
-            duration,
-            composition_offset: sample.composition_offset,
-            key: sample.key || !self.clock.is_video,
-        };
-        self.pending.push(FragmentSample {
-            info,
-            data: sample.data,
-        });
-    }
-
-    fn take_run(&mut self) -> Option<Run<D>> {
-        if self.pending.is_empty() {
-            return None;
-        }
-        // The next fragment will be about as long as this one.
-        let next = Vec::with_capacity(self.pending.len() + 1);
-        let samples = core::mem::replace(&mut self.pending, next);
-        Some(Run::new(self.id, self.pending_start, samples))
-    }
-
-    fn ticks_to_us(&self, ticks: u64) -> u64 {
-        let us = u128::from(ticks) * 1_000_000 / u128::from(self.clock.timescale);
-        u64::try_from(us).unwrap_or(u64::MAX)
     }
 }
 

@@ -86,9 +86,9 @@ pub fn page(kit: &Identity, store: &StoreId, root: &VerifyingKey) -> Zeroizing<S
     for (index, group) in groups.iter().enumerate() {
         append(
             &mut page,
-            format_args!("  {:>2}. {:GROUP_LEN$}", index + 1, group.as_str()),
+            format_args!("  {:>2}. {}", index + 1, group.as_str()),
         );
-        page.push_str(if index % GROUPS_A_ROW + 1 == GROUPS_A_ROW {
+        page.push_str(if (index + 1).is_multiple_of(GROUPS_A_ROW) {
             "\n"
         } else {
             "  "

@@ -57,10 +57,7 @@ pub fn derive(passphrase: &str, salt: &[u8; 16], params: Params) -> Result<Deriv
     params.check()?;
     let argon = argon2::Params::new(params.memory_kib, params.passes, params.lanes, Some(32))
         .expect("the bounds checked are within Argon2's own");
-    // NFC is at most three times as long (UAX #15): allocated once, the passphrase leaves no
-    // copies.
-    let mut normal = Zeroizing::new(String::with_capacity(passphrase.len() * 3));
-    normal.extend(passphrase.nfc());
+    let normal = normalised(passphrase);
     let mut root = Key::default();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, argon)
         .hash_password_into(normal.as_bytes(), salt, root.as_mut_slice())
@@ -124,6 +121,14 @@ impl std::fmt::Debug for Derived {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Derived(..)")
     }
+}
+
+/// In NFC, so that every keyboard and browser gives the same bytes.
+fn normalised(text: &str) -> Zeroizing<String> {
+    // NFC is at most three times as long (UAX #15): allocated once, a secret leaves no copies.
+    let mut normal = Zeroizing::new(String::with_capacity(text.len() * 3));
+    normal.extend(text.nfc());
+    normal
 }
 
 impl Params {

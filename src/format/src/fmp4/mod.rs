@@ -18,8 +18,6 @@
 //!
 //! Section numbers are those of ISO/IEC 14496-12:2015 unless another document is named.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
 mod bytes;
 mod codec;
 mod column;

@@ -1,7 +1,7 @@
 //! Tests of the contract at the top of the module.
 
 use super::*;
-use crate::fmp4::{SampleTable, parse_fragment};
+use crate::fmp4::{Run, SampleTable, parse_fragment};
 use proptest::prelude::*;
 
 const VIDEO: TrackClock = TrackClock {

@@ -1,7 +1,8 @@
 //! What a new passphrase must be: long, once everything that guessers try first is left out.
 
-use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
+
+use super::normalised;
 
 const CHARACTERS_MIN: usize = 12;
 /// A run of one character, or of neighbours in the alphabet, counts as one character from this
@@ -70,12 +71,12 @@ pub fn check_strength(passphrase: &str) -> Result<(), &'static str> {
 /// # Errors
 /// The sentence, for a person.
 pub fn check_strength_for(passphrase: &str, name: &str) -> Result<(), &'static str> {
-    let normal: Zeroizing<String> = Zeroizing::new(passphrase.nfc().collect());
+    let normal = normalised(passphrase);
     if normal.chars().count() < CHARACTERS_MIN {
         return Err(SHORT);
     }
     let mut rest = Zeroizing::new(normal.to_lowercase());
-    let name = name.nfc().collect::<String>().to_lowercase();
+    let name = normalised(name).to_lowercase();
     for piece in PIECES
         .iter()
         .copied()

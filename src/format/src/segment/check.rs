@@ -1,7 +1,9 @@
 //! Saying of a whole file what is wrong with it.
 
 use std::fmt;
+use std::ops::Range;
 
+use super::CHUNKS_MAX;
 use super::block::End;
 use super::layout::Head;
 use super::locked;
@@ -25,8 +27,8 @@ pub enum State {
 pub enum Damage {
     /// The header, the envelope or chunk 0 at the file's start; the copy serves.
     Head,
-    /// A chunk that is missing or cannot be opened.
-    Chunk(u32),
+    /// Chunks that are missing or cannot be opened, by number.
+    Chunks(Range<u32>),
     /// Bytes before this chunk that belong to nothing.
     Stray(u32),
     /// The copy of the head.
@@ -71,7 +73,8 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Head => f.write_str("head"),
-            Self::Chunk(k) => write!(f, "chunk {k}"),
+            Self::Chunks(k) if k.len() == 1 => write!(f, "chunk {}", k.start),
+            Self::Chunks(k) => write!(f, "chunks {} to {}", k.start, k.end.saturating_sub(1)),
             Self::Stray(k) => write!(f, "stray bytes before chunk {k}"),
             Self::Copy => f.write_str("copy"),
             Self::Tail => f.write_str("tail"),
@@ -95,20 +98,13 @@ impl fmt::Display for Report {
 /// # Errors
 /// As [`Layout::find`](super::Layout::find).
 pub fn scrub<R: ReadAt + ?Sized>(file: &R, m: &MetadataKey) -> Result<Report, ReadError> {
-    Ok(report(
-        &walk::walk(file, Some(m))?,
-        Some(m),
-        None,
-        &mut |_| true,
-    ))
+    Ok(report(&walk::walk(file, Some(m))?, Some(m), &mut |_| true))
 }
 
-/// What a walk amounts to. `opens` says whether a chunk with the right leaf opens; `opened_from_copy` is what a reader
-/// with the epoch's key knows of the heads.
+/// What a walk amounts to. `opens` says whether a chunk with the right leaf opens.
 pub(super) fn report(
     walk: &Walk,
     m: Option<&MetadataKey>,
-    opened_from_copy: Option<bool>,
     opens: &mut dyn FnMut(&WalkedChunk) -> bool,
 ) -> Report {
     let layout = &walk.layout;
@@ -118,23 +114,23 @@ pub(super) fn report(
         .as_ref()
         .zip(m)
         .map(|((_, bytes), m)| locked::open_end(layout.head().header.as_bytes(), bytes, m));
-    let state = match (&layout.tail, &layout.copy) {
-        (Some((tail, _)), _) if tail.recovered => State::Recovered,
-        (Some(_), _) => State::Whole,
-        // The tail is there, and unreadable: a file that was cut has no copy at this place.
-        (None, Some(_)) if walk.is_complete() => State::Whole,
-        (None, Some(_)) => State::Recovered,
-        (None, None) => State::Torn,
+    let state = match (&layout.tail, &end) {
+        (None, _) if layout.copy.is_none() => State::Torn,
+        (Some((tail, _)), None | Some(Ok(_))) if tail.recovered => State::Recovered,
+        (Some(_), None | Some(Ok(_))) => State::Whole,
+        // A tail is there and does not hold: a file that was cut has no copy in its place either.
+        _ if walk.is_complete() => State::Whole,
+        _ => State::Recovered,
     };
-    let end_is_bad = matches!(end, Some(Err(_)));
-    let end = end.and_then(Result::ok);
-    let tail_is_bad = end_is_bad || state != State::Torn && !tail_fits(walk);
     if state != State::Torn {
         damage.extend(missing_at_end(walk, end.as_ref()));
     }
+    let end_is_bad = matches!(end, Some(Err(_)));
+    let end = end.and_then(Result::ok);
     let chunks_are_whole = damage.is_empty();
-    head_damage(walk, end.as_ref(), opened_from_copy, &mut damage);
-    if tail_is_bad {
+    damage.extend(head_damage(walk, end.as_ref()));
+    let misleads = state != State::Torn && chunks_are_whole && !tail_fits(walk);
+    if end_is_bad || misleads {
         damage.push(Damage::Tail);
     }
     let roots = [layout.first.as_ref().ok(), copy_head(walk)];
@@ -157,40 +153,46 @@ fn chunk_damage(walk: &Walk, opens: &mut dyn FnMut(&WalkedChunk) -> bool) -> Vec
     let mut damage = Vec::new();
     let mut gaps = walk.damaged.iter().peekable();
     for chunk in &walk.chunks {
-        while let Some(gap) = gaps.next_if(|gap| gap.range.start < chunk.offset) {
+        while let Some(gap) = gaps.next_if(|gap| gap.range.end <= chunk.offset) {
             // Chunk 0 is part of the head, of which there is a copy.
-            damage.extend(gap.missing.clone().filter(|&k| k > 0).map(Damage::Chunk));
-            if gap.missing.is_empty() {
+            let missing = gap.missing.start.max(1)..gap.missing.end;
+            if !missing.is_empty() {
+                damage.push(Damage::Chunks(missing));
+            } else if gap.missing.is_empty() {
                 damage.push(Damage::Stray(chunk.k));
             }
         }
         if !opens(chunk) {
-            damage.push(Damage::Chunk(chunk.k));
+            damage.push(Damage::Chunks(chunk.k..chunk.k + 1));
         }
     }
     damage
 }
 
-/// What the tail promises after the last whole chunk, or what stands there without belonging to anything.
-fn missing_at_end(walk: &Walk, end: Option<&End>) -> Vec<Damage> {
+/// What the tail promises after the last whole chunk, or what stands there without belonging to
+/// anything.
+fn missing_at_end(walk: &Walk, end: Option<&Result<End>>) -> Option<Damage> {
     let next = walk.chunks.last().map_or(0, |chunk| chunk.k + 1);
-    let told = end
-        .map(|end| end.chunks)
-        .or(walk.layout.tail.map(|(tail, _)| tail.chunks));
-    let told = told
-        .filter(|&told| told <= super::CHUNKS_MAX)
-        .unwrap_or(next);
-    let is_recovered = walk.layout.tail.is_some_and(|(tail, _)| tail.recovered);
-    let expected = match walk.is_complete() || is_recovered || walk.layout.tail.is_none() {
-        true => told,
-        // Not even the footer is there.
-        false => told.max(next + 1),
+    let tail = walk.layout.tail.as_ref().map(|(tail, _)| tail);
+    let told = match end {
+        Some(Ok(end)) => end.chunks,
+        Some(Err(_)) => next,
+        None => tail.map_or(next, |tail| tail.chunks),
     };
-    let mut missing: Vec<_> = (next..expected).map(Damage::Chunk).collect();
-    if missing.is_empty() && walk.good_end < walk.layout.chunks.end {
-        missing.push(Damage::Stray(next));
+    let expected = match tail {
+        _ if walk.is_complete() => next,
+        None => next,
+        Some(tail) if tail.recovered || matches!(end, Some(Err(_))) => told,
+        // Not even the footer is there.
+        Some(_) => told.max(next + 1),
+    };
+    if next < expected {
+        Some(Damage::Chunks(next..expected.min(CHUNKS_MAX)))
+    } else if walk.good_end < walk.layout.chunks.end {
+        Some(Damage::Stray(next))
+    } else {
+        None
     }
-    missing
 }
 
 /// Whether the clear part of the tail says where things were found.
@@ -218,32 +220,18 @@ fn copy_head(walk: &Walk) -> Option<&Head> {
         .and_then(|copy| copy.as_ref().ok())
 }
 
-fn head_damage(
-    walk: &Walk,
-    end: Option<&End>,
-    opened_from_copy: Option<bool>,
-    damage: &mut Vec<Damage>,
-) {
+fn head_damage(walk: &Walk, end: Option<&End>) -> Option<Damage> {
     let layout = &walk.layout;
     match (&layout.first, &layout.copy) {
-        (Ok(first), Some(Ok(copy))) if first == copy => {}
+        (Ok(first), Some(Ok(copy))) if first == copy => None,
         (Ok(first), Some(Ok(copy))) => {
             // Two heads that differ: the root says which one is right, if it can.
-            let is_right = |head| end.map(|end| end.root == walk.root_with(head));
-            let copy_is_right = match (is_right(first), is_right(copy)) {
-                (Some(false), Some(true)) => true,
-                (Some(true), _) => false,
-                _ => opened_from_copy == Some(true),
-            };
-            damage.push(if copy_is_right {
-                Damage::Head
-            } else {
-                Damage::Copy
-            });
+            let is_right = |head| end.is_some_and(|end| end.root == walk.root_with(head));
+            let is_copy = is_right(copy) && !is_right(first);
+            Some(if is_copy { Damage::Head } else { Damage::Copy })
         }
-        (Ok(_), Some(Err(_))) => damage.push(Damage::Copy),
-        (Ok(_), None) if layout.tail.is_some() => damage.push(Damage::Copy),
-        (Ok(_), None) => {}
-        (Err(_), _) => damage.push(Damage::Head),
+        (Ok(_), Some(Err(_))) => Some(Damage::Copy),
+        (Ok(_), None) => layout.tail.map(|_| Damage::Copy),
+        (Err(_), _) => Some(Damage::Head),
     }
 }

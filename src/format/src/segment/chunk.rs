@@ -174,6 +174,7 @@ impl ChunkPrefix {
 }
 
 /// Opens index entries; made from the metadata key.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct IndexKey(Key);
 
 impl IndexKey {
@@ -212,6 +213,7 @@ impl IndexKey {
 }
 
 /// Opens chunks; made from the epoch's chain. Its other half is the commitment.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct ContentKey(Key);
 
 /// What a chunk turned out to hold.

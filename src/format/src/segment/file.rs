@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::check::{self, Report};
 use super::chunk::{ChunkPrefix, IndexEntry};
-use super::footer::Footer;
+use super::footer::{Footer, FragmentPlace};
 use super::layout::Layout;
 use super::opener::SegmentOpener;
 use super::preamble::Preamble;
 use super::read_at::{ReadAt, ReadError, read_vec};
-use super::walk::{self, Walk, WalkedChunk};
+use super::walk::{self, Proof, Walk, WalkedChunk};
 use super::writer::content_type;
 use super::{CIPHERTEXT_LEN_MAX, Header};
 use crate::{Error, MetadataKey, Result};
@@ -22,7 +22,6 @@ pub struct File<R> {
     file: R,
     opener: SegmentOpener,
     layout: Layout,
-    opened_from_copy: bool,
     footer: Option<Footer>,
     places: Vec<Place>,
 }
@@ -55,9 +54,13 @@ impl<R: ReadAt> File<R> {
             Ok(head) => unlock(&head.bytes),
             Err(error) => Err(error.clone()),
         };
-        let (opener, opened_from_copy) = match (first, &layout.copy) {
-            (Ok(opener), _) => (opener, false),
-            (Err(error), Some(Ok(copy))) => (unlock(&copy.bytes).map_err(|_| error)?, true),
+        let opener = match (first, &layout.copy) {
+            (Ok(opener), _) => opener,
+            (Err(error), Some(Ok(copy))) => {
+                let opener = unlock(&copy.bytes).map_err(|_| error.clone())?;
+                layout.first = Err(error);
+                opener
+            }
             (Err(error), _) => return Err(error.into()),
         };
         layout.chunks.start = u64::from(opener.header().first_chunk_offset);
@@ -66,7 +69,6 @@ impl<R: ReadAt> File<R> {
             file,
             opener,
             layout,
-            opened_from_copy,
             footer: None,
             places: Vec::new(),
         };
@@ -169,8 +171,8 @@ impl<R: ReadAt> File<R> {
     pub fn check(&self, m: Option<&MetadataKey>) -> Result<Report, ReadError> {
         let walk = self.walk()?;
         let mut failed = None;
-        let report = check::report(&walk, m, Some(self.opened_from_copy), &mut |chunk| {
-            self.opens(chunk, &walk).unwrap_or_else(|error| {
+        let report = check::report(&walk, m, &mut |chunk| {
+            self.fits(chunk, &walk).unwrap_or_else(|error| {
                 failed = Some(error);
                 false
             })
@@ -181,58 +183,87 @@ impl<R: ReadAt> File<R> {
         }
     }
 
-    fn opens(&self, chunk: &WalkedChunk, walk: &Walk) -> Result<bool, ReadError> {
+    /// Every walked chunk opens; a footer must also say where the others were found.
+    fn fits(&self, chunk: &WalkedChunk, walk: &Walk) -> Result<bool, ReadError> {
+        if !chunk.is_final || !walk.damaged.is_empty() {
+            return Ok(true);
+        }
         let bytes = read_vec(&self.file, chunk.offset, chunk.length as usize)?;
-        Ok(match chunk.is_final {
-            false => self.opener.open_nth(chunk.k, &bytes).is_ok(),
-            true => self.opener.open_footer(&bytes).is_ok_and(|footer| {
-                walk.chunks
-                    .iter()
-                    .all(|chunk| match chunk.k.checked_sub(1) {
-                        _ if chunk.is_final => true,
-                        None => chunk.offset == walk.layout.chunks.start,
-                        Some(i) => footer.fragments.get(i as usize).is_some_and(|place| {
-                            (u64::from(place.offset), place.length) == (chunk.offset, chunk.length)
-                        }),
-                    })
-            }),
-        })
+        let Ok(footer) = self.opener.open_footer(&bytes) else {
+            return Ok(false);
+        };
+        let walked = walk
+            .chunks
+            .iter()
+            .filter(|chunk| chunk.k > 0 && !chunk.is_final);
+        let found = walked.map(|chunk| (chunk.offset, chunk.length));
+        let told = footer
+            .fragments
+            .iter()
+            .map(|place| (place.offset.into(), place.length));
+        Ok(found.eq(told))
     }
 
     fn walk(&self) -> Result<Walk, ReadError> {
-        walk::walk_with(&self.file, self.layout.clone(), self.opener.index())
+        let layout = self.layout.clone();
+        walk::walk_with(&self.file, layout, Proof::Content(&self.opener))
     }
 
-    /// Finds chunks by the footer that the tail names, by a footer found on the way, or by walking alone.
+    /// Finds chunks by the footer that the tail names, or else by walking.
     fn locate(&mut self) -> Result<(), ReadError> {
         let told = self
             .layout
             .tail
             .map_or(0, |(tail, _)| u64::from(tail.footer_offset));
         self.footer = self.footer_at(told)?;
-        if self.footer.is_none() {
-            let walk = self.walk()?;
-            if let Some(last) = walk.chunks.last().filter(|chunk| chunk.is_final) {
-                self.footer = self.footer_at(last.offset)?;
-            }
-            self.places = walk.chunks.iter().filter_map(place_of_walked).collect();
-        }
         if let Some(footer) = &self.footer {
-            let chunk_type = content_type(self.opener.header().kind);
-            let places = footer.fragments.iter().zip(1..).map(|(place, k)| Place {
+            let entries = self.footer_entries(footer);
+            let places = footer.fragments.iter().zip(entries).zip(1..);
+            let place = |((place, entry), k): ((&FragmentPlace, _), _)| Place {
                 k,
                 offset: place.offset.into(),
                 length: place.length,
-                entry: Some(IndexEntry {
-                    start_us: place.start_us,
-                    duration_us: place.duration_us,
-                    key_frame: place.key_frame,
-                    chunk_type,
-                }),
-            });
-            self.places = places.collect();
+                entry: Some(entry),
+            };
+            self.places = places.map(place).collect();
+            return Ok(());
         }
+        let walk = self.walk()?;
+        if let Some(last) = walk.chunks.last().filter(|chunk| chunk.is_final) {
+            self.footer = self.footer_at(last.offset)?;
+        }
+        // A footer that is not where the tail says may have been moved, and the chunks with it: it
+        // is believed for times, not for places.
+        let entries: Vec<_> = match &self.footer {
+            Some(footer) => self.footer_entries(footer).collect(),
+            None => Vec::new(),
+        };
+        let walked = walk
+            .chunks
+            .iter()
+            .filter(|chunk| chunk.k > 0 && !chunk.is_final);
+        self.places = walked
+            .map(|chunk| Place {
+                k: chunk.k,
+                offset: chunk.offset,
+                length: chunk.length,
+                entry: chunk.entry.or(entries.get(chunk.k as usize - 1).copied()),
+            })
+            .collect();
         Ok(())
+    }
+
+    fn footer_entries<'f>(
+        &self,
+        footer: &'f Footer,
+    ) -> impl Iterator<Item = IndexEntry> + use<'f, R> {
+        let chunk_type = content_type(self.opener.header().kind);
+        footer.fragments.iter().map(move |place| IndexEntry {
+            start_us: place.start_us,
+            duration_us: place.duration_us,
+            key_frame: place.key_frame,
+            chunk_type,
+        })
     }
 
     fn footer_at(&self, offset: u64) -> Result<Option<Footer>, ReadError> {
@@ -251,21 +282,4 @@ impl<R: ReadAt> File<R> {
         let bytes = read_vec(&self.file, offset, prefix.chunk_len())?;
         Ok(self.opener.open_footer(&bytes).ok())
     }
-}
-
-fn place_of_walked(chunk: &WalkedChunk) -> Option<Place> {
-    let WalkedChunk {
-        k,
-        offset,
-        length,
-        is_final,
-        entry,
-        ..
-    } = *chunk;
-    (k > 0 && !is_final).then_some(Place {
-        k,
-        offset,
-        length,
-        entry,
-    })
 }

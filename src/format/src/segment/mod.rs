@@ -17,6 +17,8 @@ mod opener;
 mod preamble;
 mod read_at;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod writer;
 

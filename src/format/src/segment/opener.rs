@@ -228,10 +228,6 @@ impl SegmentOpener {
         Ok(footer)
     }
 
-    pub(super) fn index(&self) -> Option<&IndexKey> {
-        self.index.as_ref()
-    }
-
     /// The index entry of a chunk of which only the first 56 bytes need be there; `None` without the metadata key.
     ///
     /// # Errors

@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use super::chunk::{CHUNK_HEADER_LEN, ChunkPrefix, IndexEntry, IndexKey, LEAF_LEN};
 use super::layout::Layout;
 use super::merkle::Tree;
-use super::read_at::{ReadAt, ReadError};
+use super::opener::SegmentOpener;
+use super::read_at::{ReadAt, ReadError, read_vec};
 use crate::{MetadataKey, Result};
 
 /// How many bytes, beyond the length of the file, are hashed at most for offsets that only look like a chunk.
@@ -58,10 +59,27 @@ pub enum Step {
     Damaged(Damaged),
 }
 
+/// What a chunk must have besides the right leaf.
+#[derive(Clone, Copy)]
+pub(super) enum Proof<'a> {
+    /// Nothing.
+    Leaf,
+    /// An index entry that opens.
+    Index(&'a IndexKey),
+    /// A body that opens, and an index entry where the metadata key is known. Reads whole chunks.
+    Content(&'a SegmentOpener),
+}
+
+impl<'a> Proof<'a> {
+    fn of(index: Option<&'a IndexKey>) -> Self {
+        index.map_or(Self::Leaf, Self::Index)
+    }
+}
+
 /// Goes through the chunks of a file, one each time it is asked. It ends after the final chunk, or where no further chunk is.
 pub struct Walker<'a, R: ?Sized> {
     file: &'a R,
-    index: Option<&'a IndexKey>,
+    proof: Proof<'a>,
     /// Where the last whole chunk ended.
     offset: u64,
     end: u64,
@@ -74,22 +92,24 @@ pub struct Walker<'a, R: ?Sized> {
 }
 
 impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
-    /// Begins at chunk 0.
+    /// Begins at chunk 0. Without `index`, a right leaf is all that is asked of a chunk.
     pub fn new(file: &'a R, layout: &Layout, index: Option<&'a super::locked::Index>) -> Self {
-        Self::with_key(file, layout, index.map(|index| &index.0))
+        Self::with_proof(file, layout, Proof::of(index.map(|index| &index.0)))
     }
 
-    pub(super) fn with_key(file: &'a R, layout: &Layout, index: Option<&'a IndexKey>) -> Self {
+    pub(super) fn with_proof(file: &'a R, layout: &Layout, proof: Proof<'a>) -> Self {
+        let end = layout.chunks.end.min(file.size());
+        let length = end.saturating_sub(layout.chunks.start);
         Self {
             file,
-            index,
+            proof,
             offset: layout.chunks.start,
-            end: layout.chunks.end.min(file.size()),
+            end,
             k: 0,
             found: VecDeque::new(),
             resync_bytes: RESYNC_BYTES_MAX + file.size(),
             is_over: false,
-            piece: vec![0; PIECE_LEN],
+            piece: vec![0; length.min(PIECE_LEN as u64) as usize],
         }
     }
 
@@ -134,10 +154,10 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
 
     /// The next chunk from `from` on that has a number from `self.k` on.
     fn look_beyond(&mut self, from: u64) -> io::Result<Option<WalkedChunk>> {
-        let mut window = vec![0; PIECE_LEN];
+        let mut window = vec![0; self.piece.len()];
         let mut at = from;
         while at + 8 <= self.end {
-            let length = (self.end - at).min(PIECE_LEN as u64) as usize;
+            let length = self.end.saturating_sub(at).min(PIECE_LEN as u64) as usize;
             self.file.read_at(at, &mut window[..length])?;
             for (i, bytes) in window[..length].windows(8).enumerate() {
                 // Cheap, and true of one in thirty million places in random bytes.
@@ -145,7 +165,8 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
                     continue;
                 };
                 let offset = at + i as u64;
-                if prefix.k < self.k || self.end - offset < prefix.chunk_len() as u64 {
+                if prefix.k < self.k || self.end.saturating_sub(offset) < prefix.chunk_len() as u64
+                {
                     continue;
                 }
                 if let Some(chunk) = self.chunk_at(offset, self.k..u32::MAX)? {
@@ -164,7 +185,7 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
 
     /// The chunk at `offset`, if one stands there whose number is among `numbers`.
     fn chunk_at(&mut self, offset: u64, numbers: Range<u32>) -> io::Result<Option<WalkedChunk>> {
-        if self.end - offset < (CHUNK_HEADER_LEN + LEAF_LEN) as u64 {
+        if self.end.saturating_sub(offset) < (CHUNK_HEADER_LEN + LEAF_LEN) as u64 {
             return Ok(None);
         }
         let mut header = [0; CHUNK_HEADER_LEN];
@@ -173,12 +194,22 @@ impl<'a, R: ReadAt + ?Sized> Walker<'a, R> {
             return Ok(None);
         };
         let length = prefix.chunk_len();
-        if !numbers.contains(&prefix.k) || self.end - offset < length as u64 {
+        if !numbers.contains(&prefix.k) || self.end.saturating_sub(offset) < length as u64 {
             return Ok(None);
         }
-        let entry = match self.index.map(|index| index.open(&header)).transpose() {
-            Ok(entry) => entry,
-            Err(_) => return Ok(None),
+        let entry = match self.proof {
+            Proof::Leaf => None,
+            Proof::Index(index) => match index.open(&header) {
+                Ok(entry) => Some(entry),
+                Err(_) => return Ok(None),
+            },
+            Proof::Content(opener) => {
+                let mut chunk = read_vec(self.file, offset, length)?;
+                match opener.open_chunk_in_place(&mut chunk) {
+                    Ok(opened) => opened.entry,
+                    Err(_) => return Ok(None),
+                }
+            }
         };
         let Some(leaf) = self.verified_leaf(offset, length)? else {
             return Ok(None);
@@ -263,15 +294,15 @@ impl Walk {
 pub fn walk<R: ReadAt + ?Sized>(file: &R, m: Option<&MetadataKey>) -> Result<Walk, ReadError> {
     let layout = Layout::find(file, m)?;
     let index = m.map(|m| IndexKey::new(&layout.head().header, m));
-    walk_with(file, layout, index.as_ref())
+    walk_with(file, layout, Proof::of(index.as_ref()))
 }
 
 pub(super) fn walk_with<R: ReadAt + ?Sized>(
     file: &R,
     layout: Layout,
-    index: Option<&IndexKey>,
+    proof: Proof<'_>,
 ) -> Result<Walk, ReadError> {
-    let mut walker = Walker::with_key(file, &layout, index);
+    let mut walker = Walker::with_proof(file, &layout, proof);
     let (mut chunks, mut damaged) = (Vec::new(), Vec::new());
     for step in &mut walker {
         match step? {

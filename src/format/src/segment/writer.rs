@@ -258,6 +258,23 @@ impl SegmentWriter {
     }
 }
 
+#[cfg(test)]
+impl SegmentWriter {
+    /// What a restored snapshot of the machine goes on with.
+    pub(super) fn snapshot(&self) -> Self {
+        Self {
+            header: self.header.clone(),
+            head: self.head.clone(),
+            content: self.content.clone(),
+            index: self.index.clone(),
+            metadata: MetadataKey::from_bytes(*self.metadata.as_bytes()),
+            tree: self.tree.clone(),
+            fragments: self.fragments.clone(),
+            ..*self
+        }
+    }
+}
+
 impl std::fmt::Debug for SegmentWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SegmentWriter")

@@ -143,12 +143,13 @@ impl MovieTrack {
             self.push_duration(ticks, source.id)?;
         }
         self.last_time = time;
-        let scale =
-            |value: i64| value * i64::from(self.track.timescale) / i64::from(source.timescale);
-        self.last_duration = u32::try_from(scale(i64::from(info.duration)))
-            .map_err(|_| out_of_range.clone())?
-            .clamp(1, DURATION_MAX as u32);
-        let composition = i32::try_from(scale(i64::from(info.composition_offset)));
+        let (from, to) = (
+            i128::from(source.timescale),
+            i128::from(self.track.timescale),
+        );
+        let scale = |ticks: i128| ticks * to / from;
+        self.last_duration = scale(info.duration.into()).clamp(1, DURATION_MAX.into()) as u32;
+        let composition = i32::try_from(scale(info.composition_offset.into()));
         self.composition_offsets
             .push(composition.map_err(|_| out_of_range)?);
         self.sizes.push(info.size);

@@ -294,3 +294,69 @@ fn check_key(feeds: &[Feed<'_>], chunks: &Range<u32>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fmp4::track::tests::two_tracks;
+    use crate::fmp4::{FragmentView, RunView, SampleInfo};
+    use proptest::prelude::*;
+
+    fn any_run(track_id: u32) -> impl Strategy<Value = Option<RunView>> {
+        let extreme = prop_oneof![
+            Just(0),
+            Just(1),
+            Just(u32::MAX >> 1),
+            Just(u32::MAX),
+            0..5000_u32
+        ];
+        let info = (1..u32::MAX >> 1, extreme, any::<i32>(), any::<bool>()).prop_map(
+            |(size, duration, composition_offset, key)| SampleInfo {
+                size,
+                duration,
+                composition_offset,
+                key,
+            },
+        );
+        let samples = prop::collection::vec(info, 1..5);
+        let time = prop_oneof![Just(0), 0..100_000_u64, any::<u64>()];
+        let run = (samples, time).prop_map(move |(samples, decode_time)| RunView {
+            track_id,
+            decode_time,
+            samples,
+            data: 0..0,
+        });
+        prop::option::weighted(0.8, run)
+    }
+
+    proptest! {
+        /// Tables come from chunks that somebody with the key has made up.
+        #[test]
+        fn any_tables_give_a_result(
+            segments in prop::collection::vec(
+                (any_run(1), any_run(2), 1..u32::MAX, prop::option::of(any::<i64>())), 1..6,
+            ),
+        ) {
+            let mut builder = MovieBuilder::new();
+            let mut bytes = 0;
+            for (video, audio, timescale, origin_us) in segments {
+                let runs: Vec<_> = video.into_iter().chain(audio).collect();
+                let all = runs.iter().flat_map(|run| &run.samples);
+                bytes += all.map(|info| u64::from(info.size)).sum::<u64>();
+                let view = FragmentView { sequence: 0, runs, payload: 0..0 };
+                let Ok(table) = SampleTable::from_views([&view]) else { return Ok(()) };
+                let mut tracks = two_tracks();
+                tracks[0].timescale = timescale;
+                let place = origin_us.map_or(SegmentPlace::SameRun, |origin_us| {
+                    SegmentPlace::NewRun { origin_us }
+                });
+                if builder.add_segment(&tracks, &table, 0..1, place).is_err() {
+                    return Ok(());
+                }
+            }
+            if let Ok(movie) = builder.finish() {
+                prop_assert_eq!(movie.file_bytes(), movie.head().len() as u64 + bytes);
+            }
+        }
+    }
+}

@@ -122,9 +122,11 @@ fn extents(tracks: &[MovieTrack], timescale: u32) -> Result<Vec<Extent>> {
             track: track.track().id,
         };
         let duration = scaled(track, track.duration() as i64);
+        // Half of what 64 bits hold, so that the two can be added.
+        u64::try_from(2 * (start - first + duration)).map_err(out_of_range)?;
         Ok(Extent {
-            delay: u64::try_from(start - first).map_err(out_of_range)?,
-            duration: u64::try_from(duration).map_err(out_of_range)?,
+            delay: (start - first) as u64,
+            duration: duration as u64,
             media_time: track.first_composition() as u64,
         })
     };
