@@ -21,6 +21,7 @@ pub mod disk;
 pub mod keys;
 pub mod limits;
 pub mod people;
+pub mod play;
 pub mod random;
 pub mod record;
 pub mod state_file;

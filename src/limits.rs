@@ -237,8 +237,6 @@ pub const FRAGMENT_US_MAX: u32 = 500_000;
 pub const FRAGMENT_WATCHED_US_MAX: u32 = 100_000;
 /// Chunks that wait for one live viewer before it is let go.
 pub const LIVE_QUEUE_CHUNKS_MAX: usize = 64;
-/// Viewers of one stream at once.
-pub const LIVE_VIEWERS_MAX: usize = 32;
 
 const _: () = {
     assert!(SEGMENT_US_MAX < SEGMENT_NO_KEY_US_MAX && SEGMENT_BYTES_MAX < SEGMENT_NO_KEY_BYTES_MAX);

@@ -1,36 +1,29 @@
 //! Live viewers of one stream: each chunk is theirs as soon as it is sealed, before it is durable.
 //!
 //! A viewer who joins gets the segment's head, the chunks since the last key frame and then every further chunk, in order and
-//! without a hole. What is durable already is read back from the file by whoever serves the viewer,
-//! so that the hub holds in memory only what is still on its way.
+//! without a hole. What is durable already is read back from the file by whoever serves the viewer, so that the hub
+//! holds in memory only what is still on its way. Messages are those of `docs/format.md`, section 6.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hearthkeep_format::SegmentId;
-use tokio::sync::mpsc;
+use tokio::sync::broadcast;
 
-use crate::limits::{LIVE_QUEUE_CHUNKS_MAX, LIVE_VIEWERS_MAX};
+use crate::limits::LIVE_QUEUE_CHUNKS_MAX;
 
-/// What a viewer is sent, in order.
-#[derive(Debug, Clone)]
-pub enum LiveMessage {
-    /// A segment begins: header, envelope and chunk 0.
-    Head {
-        /// The segment.
-        segment: SegmentId,
-        /// Its first bytes.
-        bytes: Bytes,
-    },
-    /// A chunk of that segment.
-    Chunk {
-        /// The segment.
-        segment: SegmentId,
-        /// The chunk as it stands in the file.
-        bytes: Bytes,
-    },
+const HEAD: u8 = 1;
+const CHUNK: u8 = 2;
+
+/// The message that begins a segment. `head` is header, envelope and chunk 0.
+pub fn head_message(segment: &SegmentId, head: &[u8]) -> Bytes {
+    message(HEAD, segment, head)
+}
+
+/// The message of a chunk as it stands in the file.
+pub fn chunk_message(segment: &SegmentId, chunk: &[u8]) -> Bytes {
+    message(CHUNK, segment, chunk)
 }
 
 /// A chunk that a joining viewer needs: in memory, or in the file by now.
@@ -51,64 +44,45 @@ pub struct Joined {
     pub head: Option<(SegmentId, Bytes)>,
     /// Chunks from the last key frame on.
     pub recent: Vec<RecentChunk>,
-    /// Everything after.
-    pub viewer: Viewer,
+    /// Every message after. Who lags behind by [`LIVE_QUEUE_CHUNKS_MAX`] is told so and must join again.
+    pub messages: broadcast::Receiver<Bytes>,
 }
 
-/// A viewer's queue. When it falls behind by [`LIVE_QUEUE_CHUNKS_MAX`] chunks it is dropped: the stream ends for it.
+/// The hub of one stream. It is watched as long as a receiver lives.
 #[derive(Debug)]
-pub struct Viewer {
-    messages: mpsc::Receiver<LiveMessage>,
-    watched: Arc<AtomicUsize>,
-}
-
-impl Viewer {
-    /// The next message; `None` when the stream ended or the viewer was too slow.
-    pub async fn next(&mut self) -> Option<LiveMessage> {
-        self.messages.recv().await
-    }
-}
-
-impl Drop for Viewer {
-    fn drop(&mut self) {
-        self.watched.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Too many viewers at once.
-#[derive(Debug, thiserror::Error)]
-#[error("this stream has {LIVE_VIEWERS_MAX} viewers already; close one of them")]
-pub struct TooManyViewers;
-
-/// The hub of one stream.
-#[derive(Debug, Default)]
 pub struct LiveHub {
     state: Mutex<State>,
-    watched: Arc<AtomicUsize>,
+    messages: broadcast::Sender<Bytes>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     head: Option<(SegmentId, Bytes)>,
     recent: VecDeque<RecentChunk>,
-    viewers: Vec<mpsc::Sender<LiveMessage>>,
+}
+
+impl Default for LiveHub {
+    fn default() -> Self {
+        let (messages, _) = broadcast::channel(LIVE_QUEUE_CHUNKS_MAX);
+        Self {
+            state: Mutex::default(),
+            messages,
+        }
+    }
 }
 
 impl LiveHub {
     /// Whether anybody watches.
     pub fn is_watched(&self) -> bool {
-        self.watched.load(Ordering::Relaxed) > 0
+        self.messages.receiver_count() > 0
     }
 
     /// A new segment begins with these bytes.
     pub fn begin(&self, segment: SegmentId, head: Bytes) {
         let mut state = self.lock();
         state.recent.clear();
-        state.head = Some((segment, head.clone()));
-        state.send(&LiveMessage::Head {
-            segment,
-            bytes: head,
-        });
+        self.send(|| head_message(&segment, &head));
+        state.head = Some((segment, head));
     }
 
     /// A chunk was sealed. `durable` is how much of the segment's file is durable, in bytes.
@@ -125,55 +99,49 @@ impl LiveHub {
                 chunk.bytes = None;
             }
         }
-        let length = bytes.len();
+        self.send(|| chunk_message(&segment, &bytes));
         state.recent.push_back(RecentChunk {
             offset,
-            length,
-            bytes: Some(bytes.clone()),
+            length: bytes.len(),
+            bytes: Some(bytes),
         });
-        state.send(&LiveMessage::Chunk { segment, bytes });
     }
 
     /// The run ended; viewers stay and wait for the next segment.
     pub fn pause(&self) {
-        let mut state = self.lock();
-        state.head = None;
-        state.recent.clear();
+        *self.lock() = State::default();
     }
 
     /// Adds a viewer.
-    pub fn join(&self) -> Result<Joined, TooManyViewers> {
-        let mut state = self.lock();
-        state.viewers.retain(|viewer| !viewer.is_closed());
-        if state.viewers.len() >= LIVE_VIEWERS_MAX {
-            return Err(TooManyViewers);
-        }
-        let (sender, messages) = mpsc::channel(LIVE_QUEUE_CHUNKS_MAX);
-        state.viewers.push(sender);
-        self.watched.fetch_add(1, Ordering::Relaxed);
-        Ok(Joined {
+    pub fn join(&self) -> Joined {
+        let state = self.lock();
+        Joined {
             head: state.head.clone(),
             recent: state.recent.iter().cloned().collect(),
-            viewer: Viewer {
-                messages,
-                watched: Arc::clone(&self.watched),
-            },
-        })
+            messages: self.messages.subscribe(),
+        }
+    }
+
+    /// Copies a message together only where somebody waits for it. Called with the state locked, so that who joins misses
+    /// nothing and gets nothing twice.
+    fn send(&self, message: impl FnOnce() -> Bytes) {
+        if self.is_watched() {
+            // An error says that the last viewer has just left.
+            let _ = self.messages.send(message());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Hands a message to all viewers; one whose queue is full is let go, since a hole would be worse.
-    fn send(&mut self, message: &LiveMessage) {
-        self.viewers
-            .retain(|viewer| viewer.try_send(message.clone()).is_ok());
-    }
+fn message(kind: u8, segment: &SegmentId, content: &[u8]) -> Bytes {
+    let mut message = Vec::with_capacity(1 + 16 + content.len());
+    message.push(kind);
+    message.extend_from_slice(segment.as_bytes());
+    message.extend_from_slice(content);
+    message.into()
 }
 
 #[cfg(test)]
@@ -195,7 +163,7 @@ mod tests {
         for (k, key) in [(1, true), (2, false), (3, true), (4, false)] {
             hub.publish(u64::from(k) * 10, chunk(k), key, 0);
         }
-        let mut joined = hub.join().unwrap();
+        let mut joined = hub.join();
         assert_eq!(joined.head, Some((segment(1), chunk(0))));
         let recent: Vec<_> = joined
             .recent
@@ -204,10 +172,11 @@ mod tests {
             .collect();
         assert_eq!(recent, [3, 4]);
         hub.publish(50, chunk(5), false, 0);
-        match joined.viewer.messages.try_recv().unwrap() {
-            LiveMessage::Chunk { bytes, .. } => assert_eq!(bytes[0], 5),
-            other => panic!("{other:?}"),
-        }
+        hub.begin(segment(2), chunk(6));
+        let next = joined.messages.try_recv().unwrap();
+        assert_eq!((next[0], next[1], next[17]), (CHUNK, 1, 5));
+        let next = joined.messages.try_recv().unwrap();
+        assert_eq!((next[0], next[1], next[17]), (HEAD, 2, 6));
     }
 
     #[test]
@@ -219,7 +188,6 @@ mod tests {
         hub.publish(30, chunk(3), false, 30);
         let kept: Vec<_> = hub
             .join()
-            .unwrap()
             .recent
             .iter()
             .map(|c| c.bytes.is_some())
@@ -228,25 +196,17 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_viewer_is_let_go_and_no_longer_counted() {
+    fn a_slow_viewer_is_told_and_one_who_left_is_not_counted() {
         let hub = LiveHub::default();
         hub.begin(segment(1), chunk(0));
-        let joined = hub.join().unwrap();
+        let mut joined = hub.join();
         assert!(hub.is_watched());
         for k in 0..=LIVE_QUEUE_CHUNKS_MAX {
             hub.publish(10 * k as u64, chunk(1), false, 0);
         }
-        assert!(joined.viewer.messages.is_closed());
+        let lagged = joined.messages.try_recv().unwrap_err();
+        assert!(matches!(lagged, broadcast::error::TryRecvError::Lagged(_)));
         drop(joined);
         assert!(!hub.is_watched());
-    }
-
-    #[test]
-    fn the_number_of_viewers_is_bounded() {
-        let hub = LiveHub::default();
-        let viewers: Vec<_> = (0..LIVE_VIEWERS_MAX).map(|_| hub.join().unwrap()).collect();
-        assert!(hub.join().is_err());
-        drop(viewers);
-        assert!(hub.join().is_ok());
     }
 }

@@ -24,7 +24,7 @@ use std::sync::{Arc, mpsc};
 use hearthkeep_format::{StoreId, StreamId};
 use tokio::sync::watch;
 
-pub use live::{Joined, LiveHub, LiveMessage, RecentChunk, TooManyViewers, Viewer};
+pub use live::{Joined, LiveHub, RecentChunk, chunk_message, head_message};
 pub use state::{Phase, StreamSnapshot, Trouble};
 
 use crate::camera::ingest::Ingest;
