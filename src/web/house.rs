@@ -13,7 +13,7 @@ use super::footage::Footage;
 use super::tls::Tls;
 use crate::clock::Clock;
 use crate::keys::StateFolder;
-use crate::limits::SOCKETS_MAX;
+use crate::limits::LIVE_VIEWERS_MAX;
 use crate::people::{self, ClaimCode, People, remove_claim_code};
 use crate::random::OsRandom;
 
@@ -48,7 +48,7 @@ impl House {
         } else {
             Some(ClaimCode::make(&folder, clock, &mut OsRandom)?)
         };
-        let (live, desk) = (Arc::new(Semaphore::new(SOCKETS_MAX)), Mutex::new(code));
+        let (live, desk) = (Arc::new(Semaphore::new(LIVE_VIEWERS_MAX)), Mutex::new(code));
         let house = Self {
             keys,
             people,
