@@ -6,7 +6,7 @@ use super::aead::{self, TAG_LEN};
 use super::header::{Header, field};
 use super::{CHUNKS_MAX, merkle};
 use crate::kdf::{Key, expand};
-use crate::{Error, MetadataKey, Random, Result};
+use crate::{Error, Kind, MetadataKey, Random, Result};
 
 /// Length of a chunk before its ciphertext, in bytes.
 pub const CHUNK_HEADER_LEN: usize = 56;
@@ -45,6 +45,15 @@ pub enum ChunkType {
 }
 
 impl ChunkType {
+    /// What the chunks between preamble and footer are, in a segment of this kind.
+    pub const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Media => Self::Fragment,
+            Kind::Events => Self::Event,
+            Kind::Previews => Self::Preview,
+        }
+    }
+
     /// The byte that stands for it.
     pub const fn as_u8(self) -> u8 {
         self as u8
@@ -164,6 +173,17 @@ impl ChunkPrefix {
         CHUNK_HEADER_LEN + self.ciphertext_len + LEAF_LEN
     }
 
+    /// Whether a chunk with this number and flag may be of this type, in a segment of this kind.
+    fn holds(&self, chunk_type: ChunkType, kind: Kind) -> bool {
+        let expected = match (self.k, self.is_final) {
+            (0, false) => ChunkType::Preamble,
+            (0, true) => return false,
+            (_, true) => ChunkType::Footer,
+            (_, false) => ChunkType::of(kind),
+        };
+        chunk_type == expected
+    }
+
     fn encode(&self) -> [u8; 8] {
         let mut bytes = [0; 8];
         bytes[..4].copy_from_slice(&(self.ciphertext_len as u32).to_be_bytes());
@@ -175,16 +195,21 @@ impl ChunkPrefix {
 
 /// Opens index entries; made from the metadata key.
 #[cfg_attr(test, derive(Clone))]
-pub(super) struct IndexKey(Key);
+pub(super) struct IndexKey {
+    key: Key,
+    kind: Kind,
+}
 
 impl IndexKey {
     pub(super) fn new(header: &Header, m: &MetadataKey) -> Self {
-        Self(expand(
-            m.as_bytes(),
-            &[b"hearthkeep/v1/index", header.bound()],
-        ))
+        let key = expand(m.as_bytes(), &[b"hearthkeep/v1/index", header.bound()]);
+        Self {
+            key,
+            kind: header.kind,
+        }
     }
 
+    /// Opens an entry. Its type must be one that a chunk with this number and flag has.
     pub(super) fn open(&self, chunk_header: &[u8; CHUNK_HEADER_LEN]) -> Result<IndexEntry> {
         let prefix = ChunkPrefix::parse(chunk_header)?;
         let mut entry: [u8; ENTRY_LEN] = field(chunk_header, ENTRY.start);
@@ -197,7 +222,14 @@ impl IndexKey {
             &tag,
             "index entry",
         )?;
-        IndexEntry::decode(&entry)
+        let entry = IndexEntry::decode(&entry)?;
+        match prefix.holds(entry.chunk_type, self.kind) {
+            true => Ok(entry),
+            false => Err(Error::Malformed {
+                what: "index entry",
+                offset: 13,
+            }),
+        }
     }
 
     fn seal(&self, r: &[u8; 16], k: u32, entry: &IndexEntry, header: &mut [u8]) {
@@ -208,13 +240,16 @@ impl IndexKey {
     }
 
     fn entry_key(&self, r: &[u8; 16], k: u32) -> Key {
-        expand(&self.0, &[b"chunk", r, &u64::from(k).to_be_bytes()])
+        expand(&self.key, &[b"chunk", r, &u64::from(k).to_be_bytes()])
     }
 }
 
 /// Opens chunks; made from the epoch's chain. Its other half is the commitment.
 #[cfg_attr(test, derive(Clone))]
-pub(super) struct ContentKey(Key);
+pub(super) struct ContentKey {
+    key: Key,
+    kind: Kind,
+}
 
 /// What a chunk turned out to hold.
 pub(super) struct Opened {
@@ -226,9 +261,10 @@ pub(super) struct Opened {
 
 impl ContentKey {
     /// The key of a segment and its commitment.
-    pub(super) fn new(segment: &[u8; 32], header_bound: &[u8]) -> (Self, [u8; 32]) {
+    pub(super) fn new(segment: &[u8; 32], kind: Kind, header_bound: &[u8]) -> (Self, [u8; 32]) {
         let both = expand::<64>(segment, &[b"hearthkeep/v1/keys", header_bound]);
-        (Self(Key::new(field(&*both, 0))), field(&*both, 32))
+        let key = Key::new(field(&*both, 0));
+        (Self { key, kind }, field(&*both, 32))
     }
 
     /// Seals the body that stands in `buffer` after [`HEADROOM`] bytes; `buffer` becomes the chunk.
@@ -287,28 +323,23 @@ impl ContentKey {
         let key = self.chunk_key(&field(header, 8), prefix.is_final, prefix.k);
         aead::open(&key, header, text, &field(tag, 0), "chunk")?;
         let body = HEADROOM..CHUNK_HEADER_LEN + text.len();
-        let malformed = Error::Malformed {
-            what: "chunk",
-            offset: CHUNK_HEADER_LEN,
-        };
-        let chunk_type = ChunkType::from_u8(text[0]).ok_or(malformed.clone())?;
-        let in_place = prefix.is_final == (chunk_type == ChunkType::Footer)
-            && (prefix.k == 0) == (chunk_type == ChunkType::Preamble);
-        if in_place {
-            Ok(Opened {
+        match ChunkType::from_u8(text[0]).filter(|&found| prefix.holds(found, self.kind)) {
+            Some(chunk_type) => Ok(Opened {
                 prefix,
                 chunk_type,
                 body,
-            })
-        } else {
-            Err(malformed)
+            }),
+            None => Err(Error::Malformed {
+                what: "chunk",
+                offset: CHUNK_HEADER_LEN,
+            }),
         }
     }
 
     fn chunk_key(&self, r: &[u8; 16], is_final: bool, k: u32) -> Key {
         let k = u64::from(k).to_be_bytes();
         expand(
-            &self.0,
+            &self.key,
             &[b"hearthkeep/v1/chunk", r, &[is_final.into()], &k],
         )
     }

@@ -3,14 +3,13 @@
 use std::ops::Range;
 
 use super::check::{self, Report};
-use super::chunk::{ChunkPrefix, IndexEntry};
+use super::chunk::{ChunkPrefix, ChunkType, IndexEntry};
 use super::footer::{Footer, FragmentPlace};
 use super::layout::Layout;
 use super::opener::SegmentOpener;
 use super::preamble::Preamble;
 use super::read_at::{ReadAt, ReadError, read_vec};
 use super::walk::{self, Proof, Walk, WalkedChunk};
-use super::writer::content_type;
 use super::{CIPHERTEXT_LEN_MAX, Header};
 use crate::{Error, MetadataKey, Result};
 
@@ -257,7 +256,7 @@ impl<R: ReadAt> File<R> {
         &self,
         footer: &'f Footer,
     ) -> impl Iterator<Item = IndexEntry> + use<'f, R> {
-        let chunk_type = content_type(self.opener.header().kind);
+        let chunk_type = ChunkType::of(self.opener.header().kind);
         footer.fragments.iter().map(move |place| IndexEntry {
             start_us: place.start_us,
             duration_us: place.duration_us,

@@ -9,7 +9,6 @@ use super::chunk::{ChunkPrefix, ChunkType, ContentKey, IndexEntry, IndexKey, chu
 use super::footer::Footer;
 use super::header::{HEADER_LEN, Header};
 use super::preamble::Preamble;
-use super::writer::content_type;
 use crate::epoch::{self, EpochSecret};
 use crate::{Error, Identity, MetadataKey, Result};
 
@@ -91,7 +90,7 @@ impl SegmentOpener {
         m: Option<&MetadataKey>,
     ) -> Result<Self> {
         let segment = secret.segment(header.step)?;
-        let (content, commitment) = ContentKey::new(segment.secret(), header.bound());
+        let (content, commitment) = ContentKey::new(segment.secret(), header.kind, header.bound());
         if !bool::from(commitment.ct_eq(&header.commitment)) {
             return Err(Error::Tampered { what: "commitment" });
         }
@@ -186,16 +185,6 @@ impl SegmentOpener {
     pub fn open_chunk_in_place(&self, chunk: &mut [u8]) -> Result<OpenedInPlace> {
         let entry = self.entry(chunk)?;
         let opened = self.content.open(chunk)?;
-        let expected = match opened.chunk_type {
-            ChunkType::Preamble | ChunkType::Footer => opened.chunk_type,
-            _ => content_type(self.header.kind),
-        };
-        if opened.chunk_type != expected || entry.is_some_and(|e| e.chunk_type != expected) {
-            return Err(Error::Malformed {
-                what: "type of chunk",
-                offset: 0,
-            });
-        }
         Ok(OpenedInPlace {
             k: opened.prefix.k,
             chunk_type: opened.chunk_type,

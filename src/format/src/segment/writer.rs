@@ -85,7 +85,7 @@ impl SegmentWriter {
             salt,
         }
         .encode();
-        let (content, commitment) = ContentKey::new(secret.secret(), &header[..BOUND]);
+        let (content, commitment) = ContentKey::new(secret.secret(), begin.kind, &header[..BOUND]);
         header[BOUND..BLOCK_BOUND].copy_from_slice(&commitment);
         begin.start.seal(&mut header, m, rng);
         let header = Header::parse(&header).expect("it was laid out and its limits checked above");
@@ -168,7 +168,7 @@ impl SegmentWriter {
                 what: "buffer to be sealed",
             });
         }
-        if entry.chunk_type != content_type(self.header.kind) {
+        if entry.chunk_type != ChunkType::of(self.header.kind) {
             return Err(Error::Malformed {
                 what: "index entry",
                 offset: 13,
@@ -282,15 +282,6 @@ impl std::fmt::Debug for SegmentWriter {
             .field("chunks", &self.chunks())
             .field("len", &self.len)
             .finish_non_exhaustive()
-    }
-}
-
-/// What the chunks between preamble and footer are, in a segment of this kind.
-pub(super) fn content_type(kind: Kind) -> ChunkType {
-    match kind {
-        Kind::Media => ChunkType::Fragment,
-        Kind::Events => ChunkType::Event,
-        Kind::Previews => ChunkType::Preview,
     }
 }
 

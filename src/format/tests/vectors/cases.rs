@@ -9,8 +9,10 @@ pub struct Case {
     pub expect: &'static str,
     /// What one with E alone says, where that is something else.
     pub expect_with_e: Option<&'static str>,
-    /// The fragments that open.
+    /// The fragments that open, found by walking.
     pub footage: &'static [u32],
+    /// Whether the footer's offsets lead to fewer of them.
+    pub footer_misleads: bool,
     pub bytes: Vec<u8>,
 }
 
@@ -115,6 +117,7 @@ macro_rules! cases {
             expect: $expect,
             expect_with_e: None$(.or(Some($with_e)))?,
             footage: &[$($k),*],
+            footer_misleads: $name == "chunks-swapped",
             bytes: $bytes,
         }),*]
     };
