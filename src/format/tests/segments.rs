@@ -1,4 +1,5 @@
 //! Segments that are whole, cut, flipped, spliced and recovered.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -196,7 +197,8 @@ fn recovered(world: &World, torn: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A flipped bit is always found, and costs at most the chunk it hits; in head, copy and tail nothing.
+/// A flipped bit is always found, and costs at most the chunk it hits; in head, copy and tail
+/// nothing.
 #[test]
 fn flip_every_bit() {
     let (world, built) = small();
@@ -257,7 +259,8 @@ fn flip_every_byte_of_the_head_with_an_identity() {
     }
 }
 
-/// The same in a file that has no copy yet: nothing false comes out, and chunks cost no other chunks.
+/// The same in a file that has no copy yet: nothing false comes out, and chunks cost no other
+/// chunks.
 #[test]
 fn flip_every_byte_of_a_torn_segment() {
     let (world, built) = small();

@@ -1,7 +1,7 @@
 //! Segments: the sealed files that footage lies in (`docs/format.md`, section 5).
 //!
-//! A [`SegmentWriter`] seals one, chunk by chunk; a [`SegmentOpener`] opens chunks that the caller brings.
-//! [`locked`] is what the recorder reads without being able to open a picture.
+//! A [`SegmentWriter`] seals one, chunk by chunk; a [`SegmentOpener`] opens chunks that the caller
+//! brings. [`locked`] is what the recorder reads without being able to open a picture.
 
 mod aead;
 mod block;

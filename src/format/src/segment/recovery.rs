@@ -1,4 +1,5 @@
-//! Closing a torn segment (`docs/format.md`, 5.5): the recorder needs the metadata key and nothing else.
+//! Closing a torn segment (`docs/format.md`, 5.5): the recorder needs the metadata key and nothing
+//! else.
 
 use super::block::End;
 use super::locked::{self, Tail};
@@ -19,11 +20,13 @@ pub struct Recovery {
 
 /// What to do with a file that a crash may have torn; `None` when its tail is right.
 ///
-/// The file is cut after its last whole chunk. Where a chunk before that is damaged, the others stay.
+/// The file is cut after its last whole chunk. Where a chunk before that is damaged, the others
+/// stay.
 ///
 /// # Errors
-/// [`ReadError::Format`] when the file ends within its head: then it holds no footage. A caller that removes such a file
-/// compares its length with a head's first: damage may have the same effect.
+/// [`ReadError::Format`] when the file ends within its head: then it holds no footage. A caller
+/// that removes such a file compares its length with a head's first: damage may have the same
+/// effect.
 pub fn recover<R: ReadAt + ?Sized>(
     file: &R,
     m: &MetadataKey,
