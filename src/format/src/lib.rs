@@ -10,6 +10,8 @@ pub mod age;
 mod bech32;
 pub mod epoch;
 mod error;
+pub mod fmp4;
+pub mod fragmenter;
 pub mod generation;
 mod identity;
 mod ids;

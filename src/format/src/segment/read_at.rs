@@ -55,6 +55,16 @@ impl<R: ReadAt + ?Sized> ReadAt for &R {
     }
 }
 
+impl<R: ReadAt + ?Sized> ReadAt for Box<R> {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buffer)
+    }
+}
+
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {

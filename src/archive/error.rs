@@ -1,0 +1,58 @@
+//! What can go wrong when footage is opened.
+
+use hearthkeep_format::segment::ReadError;
+use hearthkeep_format::{SegmentId, fmp4};
+
+/// Why footage could not be written out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is none in the span.
+    #[error(
+        "there is no footage of this camera in that time; `hearthkeep list` shows what there is"
+    )]
+    Nothing,
+    /// Segments were found, but none can be opened.
+    #[error("none of the {count} segments can be opened; the first one: {first}")]
+    AllDamaged {
+        /// How many there are.
+        count: usize,
+        /// What is wrong with the first.
+        first: String,
+    },
+    /// The identity does not open a generation that the footage is sealed to.
+    #[error(
+        "segment {segment} is sealed to generation {generation}, which this identity cannot open"
+    )]
+    NotAllowed {
+        /// The segment.
+        segment: SegmentId,
+        /// The generation.
+        generation: u32,
+    },
+    /// A segment could not be read.
+    #[error("segment {segment} cannot be read: {source}")]
+    Read {
+        /// The segment.
+        segment: SegmentId,
+        /// Why.
+        source: ReadError,
+    },
+    /// Damage was found after output had begun, and the output cannot be begun again.
+    #[error(
+        "segment {segment} is damaged at chunk {chunk}, and standard output cannot be begun again; \
+         write to a file, and the damage is left out"
+    )]
+    DamagedOnTheWay {
+        /// The segment.
+        segment: SegmentId,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// The span does not fit one MP4 file.
+    #[error("this span does not fit one MP4 file ({0}); export it in shorter spans")]
+    Movie(fmp4::Error),
+    /// The output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Write(#[from] std::io::Error),
+}

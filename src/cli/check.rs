@@ -1,0 +1,155 @@
+//! `hearthkeep check`
+
+use hearthkeep_format::segment::{File, Header, Report, SegmentOpener, State, scrub};
+use hearthkeep_format::{Error as FormatError, OpenKeyring};
+use serde::Serialize;
+
+use super::ConfigArgument;
+use super::local::{Local, OnDisk};
+use super::opening::OpeningArguments;
+use super::output::{ExitStatus, Failure, OrFail, line};
+use crate::archive::Segment;
+use crate::store::browse::Listed;
+
+#[derive(Debug, clap::Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    #[command(flatten)]
+    opening: OpeningArguments,
+    /// The account whose passphrase it is
+    #[arg(long, value_name = "NAME", default_value = "owner")]
+    name: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found. Scripts rely on these names.
+#[derive(Default, Serialize)]
+struct Findings {
+    segments: u64,
+    whole: u64,
+    recovered: u64,
+    /// Being written, or torn.
+    open: u64,
+    /// Whether everything was opened, or only its structure looked at.
+    opened: bool,
+    damaged: Vec<Finding>,
+    strange: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    path: String,
+    what: String,
+}
+
+pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
+    let local = Local::open(&arguments.config.config)?;
+    let keyring = match arguments.opening.is_given() {
+        true => Some(arguments.opening.open(&local, &arguments.name)?),
+        false => None,
+    };
+    let listing = local.listing(None)?;
+    let mut findings = Findings {
+        opened: keyring.is_some(),
+        ..Findings::default()
+    };
+    for listed in &listing.segments {
+        let report = look(&local, listed, keyring.as_ref());
+        findings.take(listed, report);
+    }
+    for oddity in &listing.oddities {
+        findings.strange.push(Finding {
+            path: oddity.path.display().to_string(),
+            what: oddity.why.to_string(),
+        });
+    }
+    show(&findings, arguments.json)?;
+    let sound = findings.damaged.is_empty() && findings.strange.is_empty();
+    Ok(if sound {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Damaged
+    })
+}
+
+fn look(local: &Local, listed: &Listed, keyring: Option<&OpenKeyring>) -> Result<Report, String> {
+    let segment = OnDisk {
+        disk: &*local.disks[listed.disk],
+        listed,
+    };
+    let file = segment.open().map_err(|error| error.to_string())?;
+    let generation = listed.facts.header.generation;
+    let report = match keyring {
+        None => {
+            let m = local
+                .state
+                .metadata_key(generation)
+                .ok_or("its metadata key is not known here")?;
+            scrub(&*file, m)
+        }
+        Some(keyring) => {
+            let m = keyring.generation(generation).map(|(_, m)| m);
+            let file = File::open(file, |head| {
+                let header = Header::parse(head)?;
+                let (identity, m) = keyring
+                    .generation(header.generation)
+                    .ok_or(FormatError::NoMatchingIdentity)?;
+                SegmentOpener::open(head, identity, m)
+            });
+            file.and_then(|file| file.check(m))
+        }
+    };
+    report.map_err(|error| error.to_string())
+}
+
+impl Findings {
+    fn take(&mut self, listed: &Listed, report: Result<Report, String>) {
+        self.segments += 1;
+        let what = match report {
+            Ok(report) => {
+                match report.state {
+                    State::Whole => self.whole += 1,
+                    State::Recovered => self.recovered += 1,
+                    State::Torn => self.open += 1,
+                }
+                match report.damage.is_empty() {
+                    true => return,
+                    false => report.to_string(),
+                }
+            }
+            Err(error) => error,
+        };
+        self.damaged.push(Finding {
+            path: listed.path.display().to_string(),
+            what,
+        });
+    }
+}
+
+fn show(findings: &Findings, json: bool) -> Result<(), Failure> {
+    if json {
+        let text = serde_json::to_string_pretty(findings).or_fail(ExitStatus::Failed)?;
+        return line(text);
+    }
+    for finding in findings.damaged.iter().chain(&findings.strange) {
+        line(format_args!("{}: {}", finding.path, finding.what))?;
+    }
+    line(format_args!(
+        "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files",
+        findings.segments,
+        findings.whole,
+        findings.recovered,
+        findings.open,
+        findings.damaged.len(),
+        findings.strange.len()
+    ))?;
+    match findings.opened {
+        true => line("everything was opened"),
+        false => line(
+            "structure and hashes were checked; with --passphrase-file or --kit everything is opened too",
+        ),
+    }
+}

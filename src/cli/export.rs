@@ -1,0 +1,144 @@
+//! `hearthkeep export`
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::ConfigArgument;
+use super::local::{Local, OnDisk};
+use super::opening::OpeningArguments;
+use super::output::{ExitStatus, Failure};
+use super::span::{SpanArguments, rfc3339};
+use crate::archive::{self, Export, Exported, Segment};
+
+#[derive(Debug, clap::Args)]
+pub struct ExportArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    #[command(flatten)]
+    opening: OpeningArguments,
+    /// The account whose passphrase it is
+    #[arg(long, value_name = "NAME", default_value = "owner")]
+    name: String,
+    /// The camera
+    #[arg(long, value_name = "NAME")]
+    camera: String,
+    #[command(flatten)]
+    span: SpanArguments,
+    /// The MP4 file to write; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn main(arguments: ExportArguments) -> Result<ExitStatus, Failure> {
+    let local = Local::open(&arguments.config.config)?;
+    let stream = local.stream(&arguments.camera)?;
+    let keyring = arguments.opening.open(&local, &arguments.name)?;
+    let listing = local.listing(Some(&stream.id))?;
+    let span = arguments.span.micros();
+    let segments: Vec<OnDisk<'_>> = listing
+        .segments
+        .iter()
+        .filter(|listed| {
+            let start = listed.facts.start.wall_us;
+            start < span.end
+                && start.saturating_add_unsigned(listed.facts.end.duration_us) > span.start
+        })
+        .map(|listed| OnDisk {
+            disk: &*local.disks[listed.disk],
+            listed,
+        })
+        .collect();
+    let segments: Vec<&dyn Segment> = segments
+        .iter()
+        .map(|segment| segment as &dyn Segment)
+        .collect();
+    let export = Export {
+        segments: &segments,
+        keyring: &keyring,
+        span,
+    };
+    let exported = match arguments.out.as_os_str() == "-" {
+        true => to_stdout(&export),
+        false => to_file(&export, &arguments.out),
+    };
+    report(exported.map_err(failure)?)
+}
+
+fn to_stdout(export: &Export<'_>) -> Result<Exported, archive::Error> {
+    let mut fresh = Some(io::stdout().lock());
+    archive::export(
+        export,
+        &mut || Ok(fresh.take().map(BufWriter::new)),
+        &mut |_, _| {},
+    )
+}
+
+/// Writes beside the file and renames, so that a name never stands for half a file.
+fn to_file(export: &Export<'_>, out: &Path) -> Result<Exported, archive::Error> {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = out.with_file_name(name);
+    let bar = progress_bar();
+    let exported = archive::export(
+        export,
+        &mut || File::create(&part).map(|file| Some(BufWriter::with_capacity(1 << 20, file))),
+        &mut |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+        },
+    );
+    bar.finish_and_clear();
+    let renamed = exported.and_then(|exported| {
+        File::open(&part)?.sync_all()?;
+        fs::rename(&part, out)?;
+        Ok(exported)
+    });
+    if renamed.is_err() {
+        // Whatever was written is of no use; that it may not be there is fine.
+        let _ = fs::remove_file(&part);
+    }
+    renamed
+}
+
+fn progress_bar() -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+            .expect("the template is right");
+    ProgressBar::new(0).with_style(style)
+}
+
+fn report(exported: Exported) -> Result<ExitStatus, Failure> {
+    let mut words = io::stderr().lock();
+    let _ = writeln!(
+        words,
+        "exported {:.1} MB, beginning at {}",
+        exported.bytes as f64 / 1e6,
+        rfc3339(exported.begins_us)
+    );
+    for skipped in &exported.skipped {
+        let _ = writeln!(
+            words,
+            "left out: segment {}: {}",
+            skipped.segment, skipped.reason
+        );
+    }
+    Ok(match exported.skipped.is_empty() {
+        true => ExitStatus::Done,
+        false => ExitStatus::Damaged,
+    })
+}
+
+fn failure(error: archive::Error) -> Failure {
+    let status = match &error {
+        archive::Error::Nothing => ExitStatus::Nothing,
+        archive::Error::NotAllowed { .. } => ExitStatus::Refused,
+        archive::Error::AllDamaged { .. } | archive::Error::DamagedOnTheWay { .. } => {
+            ExitStatus::Damaged
+        }
+        _ => ExitStatus::Failed,
+    };
+    Failure::new(status, error)
+}

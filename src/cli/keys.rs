@@ -1,0 +1,52 @@
+//! `hearthkeep keys`
+
+use hearthkeep_format::Keyring;
+use hearthkeep_format::generation::MemberKind;
+
+use super::ConfigArgument;
+use super::local::{Local, state_failure};
+use super::opening::OpeningArguments;
+use super::output::{ExitStatus, Failure, OrFail, line};
+
+#[derive(Debug, clap::Args)]
+pub struct KeysArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Also try whether this passphrase or kit opens the footage
+    #[command(flatten)]
+    opening: OpeningArguments,
+    /// The account whose passphrase it is
+    #[arg(long, value_name = "NAME", default_value = "owner")]
+    name: String,
+}
+
+pub(super) fn main(arguments: KeysArguments) -> Result<ExitStatus, Failure> {
+    let local = Local::open(&arguments.config.config)?;
+    let bytes = local.state.keyring_bytes().map_err(state_failure)?;
+    let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
+    line(format_args!("store       {}", local.state.store()))?;
+    if let Some(root) = local.state.root() {
+        line(format_args!("root key    {}", root.fingerprint()))?;
+    }
+    for statement in keyring.verify().or_fail(ExitStatus::Damaged)? {
+        line(format_args!("generation  {}", statement.number))?;
+        for member in &statement.members {
+            let kind = match member.kind {
+                MemberKind::Owner => "owner",
+                MemberKind::RecoveryKit => "recovery kit",
+            };
+            line(format_args!(
+                "  {kind:<13} {}",
+                member.verifying_key.fingerprint()
+            ))?;
+        }
+    }
+    if arguments.opening.is_given() {
+        let open = arguments.opening.open(&local, &arguments.name)?;
+        line(format_args!(
+            "This identity opens all footage, up to generation {}.",
+            open.newest()
+        ))?;
+    }
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,139 @@
+//! `hearthkeep list`
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::ConfigArgument;
+use super::local::{Local, state_failure};
+use super::output::{ExitStatus, Failure, line};
+use super::span::{SpanArguments, rfc3339};
+use crate::store::browse::Listed;
+
+#[derive(Debug, clap::Args)]
+pub struct ListArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Only this camera
+    #[arg(long, value_name = "NAME")]
+    camera: Option<String>,
+    #[command(flatten)]
+    span: SpanArguments,
+    /// As JSON: an array with an object for each segment
+    #[arg(long)]
+    json: bool,
+}
+
+/// A segment, as `list --json` shows it. Scripts rely on these names.
+#[derive(Serialize)]
+struct Row<'a> {
+    camera: &'a str,
+    feed: &'a str,
+    stream: String,
+    segment: String,
+    start: String,
+    end: String,
+    start_us: i64,
+    duration_us: u64,
+    bytes: u64,
+    sequence: u64,
+    /// "whole", "recovered" or "open".
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap_before: Option<GapRow>,
+}
+
+#[derive(Serialize)]
+struct GapRow {
+    cause: &'static str,
+    length_us: Option<u64>,
+}
+
+pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
+    let local = Local::open(&arguments.config.config)?;
+    let stream = arguments
+        .camera
+        .as_deref()
+        .map(|camera| local.stream(camera))
+        .transpose()?;
+    let names = local.state.streams().map_err(state_failure)?;
+    let names: HashMap<_, _> = names.iter().map(|known| (known.id, &known.name)).collect();
+    let span = arguments.span.micros();
+    let listing = local.listing(stream.as_ref().map(|known| &known.id))?;
+    let inside = |listed: &&Listed| {
+        let start = listed.facts.start.wall_us;
+        start < span.end && start.saturating_add_unsigned(listed.facts.end.duration_us) > span.start
+    };
+    let mut rows = Vec::new();
+    for listed in listing.segments.iter().filter(inside) {
+        let name = names.get(&listed.facts.header.stream);
+        let camera = name.map_or("(unknown)", |name| name.camera.as_str());
+        rows.push(Row::new(
+            listed,
+            camera,
+            name.map_or("main", |name| name.feed.as_str()),
+        ));
+    }
+    for oddity in &listing.oddities {
+        eprintln!("hearthkeep: {}: {}", oddity.path.display(), oddity.why);
+    }
+    match arguments.json {
+        true => line(serde_json::to_string_pretty(&rows).expect("plain values become JSON"))?,
+        false => print_table(&rows)?,
+    }
+    Ok(ExitStatus::Done)
+}
+
+impl<'a> Row<'a> {
+    fn new(listed: &Listed, camera: &'a str, feed: &'a str) -> Self {
+        let facts = &listed.facts;
+        let start_us = facts.start.wall_us;
+        Self {
+            camera,
+            feed,
+            stream: facts.header.stream.to_string(),
+            segment: facts.header.segment_id().to_string(),
+            start: rfc3339(start_us),
+            end: rfc3339(start_us.saturating_add_unsigned(facts.end.duration_us)),
+            start_us,
+            duration_us: facts.end.duration_us,
+            bytes: facts.bytes,
+            sequence: facts.start.sequence,
+            state: match (listed.open, facts.recovered) {
+                (true, _) => "open",
+                (false, true) => "recovered",
+                (false, false) => "whole",
+            },
+            gap_before: facts.start.gap.map(|gap| GapRow {
+                cause: gap.cause.as_str(),
+                length_us: gap.length_us,
+            }),
+        }
+    }
+}
+
+fn print_table(rows: &[Row<'_>]) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return line("nothing has been recorded in this span");
+    }
+    for row in rows {
+        let seconds = row.duration_us as f64 / 1e6;
+        let megabytes = row.bytes as f64 / 1e6;
+        let gap = row
+            .gap_before
+            .as_ref()
+            .map_or(String::new(), |gap| match gap.length_us {
+                Some(length) => format!(
+                    "  after a gap of {:.1} s ({})",
+                    length as f64 / 1e6,
+                    gap.cause
+                ),
+                None => format!("  ({})", gap.cause),
+            });
+        line(format_args!(
+            "{:<16} {}  {seconds:>6.1} s  {megabytes:>7.1} MB  {}{gap}",
+            row.camera, row.start, row.state
+        ))?;
+    }
+    Ok(())
+}

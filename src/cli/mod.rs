@@ -1,0 +1,81 @@
+//! The command line: one file a subcommand.
+
+mod check;
+mod export;
+mod init;
+mod keys;
+mod list;
+mod local;
+mod opening;
+mod output;
+mod reindex;
+mod run;
+mod span;
+mod store;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use output::{ExitStatus, Failure};
+
+/// A home-base for security cameras: records sealed footage that it cannot read back.
+#[derive(Debug, Parser)]
+#[command(name = "hearthkeep", version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a store: the owner's identity under a passphrase, the recovery kit, the keys
+    Init(init::InitArguments),
+    /// Record
+    Run(run::RunArguments),
+    /// List what has been recorded
+    List(list::ListArguments),
+    /// Write footage to an MP4 file, as it was recorded
+    Export(export::ExportArguments),
+    /// Check that what has been recorded is whole
+    Check(check::CheckArguments),
+    /// Rebuild the catalog from the segments
+    Reindex(reindex::ReindexArguments),
+    /// Show the keys that footage is sealed to, or confirm the recovery kit
+    Keys(keys::KeysArguments),
+    /// Write a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConfigArgument {
+    /// The configuration file
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/hearthkeep/hearthkeep.toml"
+    )]
+    config: PathBuf,
+}
+
+/// Does what the arguments say.
+pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
+    match arguments.command {
+        Command::Init(arguments) => init::main(arguments),
+        Command::Run(arguments) => run::main(arguments),
+        Command::List(arguments) => list::main(arguments),
+        Command::Export(arguments) => export::main(arguments),
+        Command::Check(arguments) => check::main(arguments),
+        Command::Reindex(arguments) => reindex::main(arguments),
+        Command::Keys(arguments) => keys::main(arguments),
+        Command::Completions { shell } => output::completions(shell),
+        Command::Man => output::manual(),
+    }
+}

@@ -1,0 +1,133 @@
+//! The identity that opens footage: by passphrase or by recovery kit. It lives in this process only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hearthkeep_format::{Error as FormatError, Identity, Keyring, OpenKeyring, kit, passphrase};
+use zeroize::Zeroizing;
+
+use super::local::{Local, state_failure};
+use super::output::{ExitStatus, Failure, OrFail};
+use crate::clock::SystemClock;
+use crate::people::People;
+
+/// How footage is opened.
+#[derive(Debug, Clone, clap::Args)]
+#[group(multiple = false)]
+pub struct OpeningArguments {
+    /// Open with the passphrase in this file; asked for on the terminal where it is missing
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Open with the recovery kit in this file
+    #[arg(long, value_name = "FILE")]
+    kit: Option<PathBuf>,
+}
+
+impl OpeningArguments {
+    /// Whether an identity was named at all.
+    pub(super) fn is_given(&self) -> bool {
+        self.passphrase_file.is_some() || self.kit.is_some()
+    }
+
+    /// Opens the store's keyring.
+    pub(super) fn open(&self, local: &Local, account: &str) -> Result<OpenKeyring, Failure> {
+        let identity = match &self.kit {
+            Some(file) => read_kit(file)?,
+            None => self.identity_by_passphrase(local, account)?,
+        };
+        let bytes = local.state.keyring_bytes().map_err(state_failure)?;
+        let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
+        let open = keyring.open(&identity).map_err(|error| match error {
+            FormatError::NoMatchingIdentity => Failure::new(
+                ExitStatus::Refused,
+                "this identity opens nothing of this store: it is another store's, or was removed from this one",
+            ),
+            error => Failure::new(ExitStatus::Damaged, format_args!("the keyring: {error}")),
+        })?;
+        // A keyring verifies from its own root: only this comparison says that it is ours.
+        match local.state.root() == Some(open.root()) {
+            true => Ok(open),
+            false => Err(Failure::new(
+                ExitStatus::Damaged,
+                "the keyring is signed by another owner than this store's",
+            )),
+        }
+    }
+
+    fn identity_by_passphrase(&self, local: &Local, account: &str) -> Result<Identity, Failure> {
+        let people = People::open(
+            local.state.folder(),
+            local.state.state_key(),
+            local.state.server_key(),
+            Arc::new(SystemClock::new()),
+        )
+        .or_fail(ExitStatus::Failed)?;
+        let Some((parameters, sealed)) = people.sealed_identity(account) else {
+            let sentence =
+                format!("there is no account \"{account}\" in this store; name it with --name");
+            return Err(Failure::new(ExitStatus::Refused, sentence));
+        };
+        let text = match &self.passphrase_file {
+            Some(file) => read_passphrase(file)?,
+            None => ask("Passphrase: ")?,
+        };
+        passphrase::derive(&text, &parameters.salt, parameters.params)
+            .and_then(|derived| derived.open_identity(&sealed, account))
+            .map_err(|error| match error {
+                FormatError::WrongPassphrase => Failure::new(
+                    ExitStatus::Refused,
+                    "wrong passphrase; the recovery kit opens the footage too (--kit)",
+                ),
+                error => Failure::new(ExitStatus::Damaged, error),
+            })
+    }
+}
+
+/// The first line of a passphrase file.
+pub(super) fn read_passphrase(file: &Path) -> Result<Zeroizing<String>, Failure> {
+    let text = read_secret(file, "passphrase file")?;
+    let line = text.lines().next().unwrap_or_default();
+    match line.is_empty() {
+        true => Err(Failure::new(
+            ExitStatus::Refused,
+            format_args!(
+                "the passphrase file {} is empty: write the passphrase on its first line",
+                file.display()
+            ),
+        )),
+        false => Ok(Zeroizing::new(line.to_owned())),
+    }
+}
+
+/// Asks on the terminal, without showing what is typed.
+pub(super) fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    rpassword::prompt_password(prompt)
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            let sentence =
+                format!("there is no terminal to ask on ({error}); use --passphrase-file");
+            Failure::new(ExitStatus::Refused, sentence)
+        })
+}
+
+fn read_kit(file: &Path) -> Result<Identity, Failure> {
+    let text = read_secret(file, "recovery kit")?;
+    kit::parse(&text).map_err(|error| {
+        Failure::new(
+            ExitStatus::Refused,
+            format_args!("the recovery kit {}: {error}", file.display()),
+        )
+    })
+}
+
+fn read_secret(file: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {
+    fs::read_to_string(file)
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            Failure::new(
+                ExitStatus::Failed,
+                format_args!("the {what} {} cannot be read: {error}", file.display()),
+            )
+        })
+}

@@ -1,0 +1,102 @@
+//! What a command says and how it ends.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use super::Arguments;
+
+/// How a command ended; `docs/cli.md` has the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Done.
+    Done = 0,
+    /// A file or the network failed.
+    Failed = 1,
+    /// Damaged, changed or foreign data was found.
+    Damaged = 65,
+    /// Not initialised, or nothing in the span.
+    Nothing = 66,
+    /// The box or the camera cannot be reached.
+    Unreachable = 69,
+    /// Another process uses the store.
+    Busy = 75,
+    /// Wrong passphrase or kit, or not allowed.
+    Refused = 77,
+    /// A mistake in the configuration.
+    Configuration = 78,
+}
+
+/// Why a command could not be done: a sentence for a person, and the exit status for a script.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit status.
+    pub status: ExitStatus,
+    /// What is wrong and what to do next.
+    pub sentence: String,
+}
+
+impl Failure {
+    /// A failure with this sentence.
+    pub fn new(status: ExitStatus, sentence: impl Display) -> Self {
+        Self {
+            status,
+            sentence: sentence.to_string(),
+        }
+    }
+}
+
+/// Turns an error of a room into a failure with a status; the error's own words are the sentence.
+pub(super) trait OrFail<T> {
+    fn or_fail(self, status: ExitStatus) -> Result<T, Failure>;
+}
+
+impl<T, E: std::error::Error> OrFail<T> for Result<T, E> {
+    fn or_fail(self, status: ExitStatus) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(status, with_sources(&error)))
+    }
+}
+
+/// Writes a line to standard output. A closed pipe (`| head`) ends the output, not in an error.
+pub(super) fn line(text: impl Display) -> Result<(), Failure> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+            ExitStatus::Failed,
+            format_args!("cannot write to standard output: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the completion script.
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<ExitStatus, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "hearthkeep", &mut script);
+    line(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(ExitStatus::Done)
+}
+
+/// Writes the manual page.
+pub(super) fn manual() -> Result<ExitStatus, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Arguments::command())
+        .render(&mut page)
+        .or_fail(ExitStatus::Failed)?;
+    line(String::from_utf8_lossy(&page).trim_end())?;
+    Ok(ExitStatus::Done)
+}
+
+/// An error and what caused it, in one sentence; a cause that repeats the words of its consequence is left out.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !sentence.contains(&text) {
+            sentence = format!("{sentence}: {text}");
+        }
+        source = cause.source();
+    }
+    sentence
+}

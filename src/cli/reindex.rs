@@ -1,0 +1,40 @@
+//! `hearthkeep reindex`
+
+use std::sync::Arc;
+
+use super::ConfigArgument;
+use super::local::{load_config, state_failure};
+use super::output::{ExitStatus, Failure, OrFail, line};
+use super::store;
+use crate::clock::SystemClock;
+use crate::keys::StateFolder;
+use crate::store::{Options, Store};
+
+#[derive(Debug, clap::Args)]
+pub struct ReindexArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
+    let config = load_config(&arguments.config.config)?;
+    let lock = store::lock(&config)?;
+    let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+    let disks = store::mount(&config, &mut state)?;
+    let keys = store::shared_keys(&state);
+    let clock = Arc::new(SystemClock::new());
+    let options = Options::new(config.state_dir.clone(), state.store(), disks, keys, clock);
+    let report = Store::reindex(options, &lock).or_fail(ExitStatus::Failed)?;
+    line(format_args!(
+        "{} segments are in the catalog; {} were torn and are closed now, {} were empty and are gone, {} files were left alone",
+        report.inserted, report.recovered, report.removed, report.strange
+    ))?;
+    for (path, why) in &report.named {
+        eprintln!("hearthkeep: {}: {why}", path.display());
+    }
+    Ok(if report.strange == 0 {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Damaged
+    })
+}

@@ -1,0 +1,221 @@
+//! `hearthkeep run`
+
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::ConfigArgument;
+use super::local::{load_config, state_failure};
+use super::output::{ExitStatus, Failure, OrFail};
+use super::store;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::keys::{KnownStream, StateFolder, StreamName};
+use crate::people::People;
+use crate::random::OsRandom;
+use crate::record::{Recorder, Setting, Source};
+use crate::store::lock::Lock;
+use crate::store::retention::CameraBudget;
+use crate::store::{Options, Store};
+use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
+use crate::web::{self, Parts, RecorderFootage, Recording};
+
+#[derive(Debug, clap::Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
+    log_to_stderr();
+    refuse_core_dumps();
+    let config = load_config(&arguments.config.config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let lock = store::lock(&config)?;
+    let state = StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;
+    let state = Arc::new(Mutex::new(state));
+    let footage = Arc::new(RecorderFootage::new(Arc::clone(&state), Arc::clone(&clock)));
+    let ended = end_on_signal(Arc::clone(&footage))?;
+    let server = serve(&config, &state, &footage, &clock)?;
+    let running = match wait_for_owner(&state, &footage, &ended) {
+        true => Some(record(&config, &state, clock, lock, &footage)?),
+        false => None,
+    };
+    ended.wait();
+    tracing::info!("ending: what has been taken is made durable");
+    if let Some((recorder, store)) = running {
+        recorder.stop();
+        store.close();
+    }
+    server.stop();
+    Ok(ExitStatus::Done)
+}
+
+/// Serves the page and the API, also before the box has an owner: it is claimed there.
+fn serve(
+    config: &Config,
+    state: &Arc<Mutex<StateFolder>>,
+    footage: &Arc<RecorderFootage>,
+    clock: &Arc<dyn Clock>,
+) -> Result<web::Running, Failure> {
+    let own = config.server.certificate.as_ref().map(|own| OwnCertificate {
+        certificate: own.certificate.clone(),
+        key: own.key.clone(),
+    });
+    let settings = TlsSettings {
+        names: config.server.names.clone(),
+        own,
+    };
+    let tls = Tls::open(&config.state_dir, settings, Arc::clone(clock)).or_fail(ExitStatus::Failed)?;
+    let fingerprint = tls.fingerprint();
+    let people = {
+        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        People::open(state.folder(), state.state_key(), state.server_key(), Arc::clone(clock))
+            .or_fail(ExitStatus::Failed)?
+    };
+    let server = web::start(Parts {
+        listen: config.server.listen,
+        keys: Arc::clone(state),
+        people: Arc::new(people),
+        tls: Arc::new(tls),
+        footage: Arc::clone(footage) as Arc<dyn web::footage::Footage>,
+        clock: Arc::clone(clock),
+    })
+    .or_fail(ExitStatus::Failed)?;
+    tracing::info!(address = %server.address(), "serving https; the certificate's SHA-256 fingerprint is {fingerprint}");
+    Ok(server)
+}
+
+/// Blocks until there is somebody to seal to. False when the program is to end instead.
+fn wait_for_owner(state: &Mutex<StateFolder>, footage: &RecorderFootage, ended: &End) -> bool {
+    let is_claimed = || state.lock().unwrap_or_else(PoisonError::into_inner).is_claimed();
+    if !is_claimed() {
+        tracing::info!("nothing is recorded until this box has an owner");
+        footage.wait_for_claim();
+    }
+    !ended.has_come() && is_claimed()
+}
+
+fn record(
+    config: &Config,
+    state: &Mutex<StateFolder>,
+    clock: Arc<dyn Clock>,
+    lock: Lock,
+    footage: &RecorderFootage,
+) -> Result<(Recorder, Arc<Store>), Failure> {
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    let sources = sources(config, &mut state)?;
+    let disks = store::mount(config, &mut state)?;
+    let keys = store::shared_keys(&state);
+    let mut options = Options::new(
+        config.state_dir.clone(),
+        state.store(),
+        disks,
+        Arc::clone(&keys),
+        Arc::clone(&clock),
+    );
+    options.cameras = budgets(&sources);
+    let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
+    tracing::info!(
+        recovered = report.recovered,
+        catalogued = report.inserted,
+        strange = report.strange,
+        "the store is open"
+    );
+    let store = Arc::new(opened);
+    let setting = Setting {
+        store_id: state.store(),
+        sealing: state.sealing().map_err(state_failure)?,
+        store: Arc::clone(&store),
+        clock,
+    };
+    drop(state);
+    let recorder = Recorder::start(sources, setting).or_fail(ExitStatus::Failed)?;
+    tracing::info!(cameras = recorder.streams().len(), "recording");
+    footage.begun(Recording {
+        store: Arc::clone(&store),
+        streams: recorder.streams().to_vec(),
+        keys,
+    });
+    Ok((recorder, store))
+}
+
+/// The streams to record; new cameras get an id.
+fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Failure> {
+    let name = |camera: &crate::config::Camera| StreamName {
+        camera: camera.name.clone(),
+        feed: "main".to_owned(),
+    };
+    let wanted: Vec<_> = config.cameras.iter().map(name).collect();
+    let (known, _) = state.stream_ids(&wanted, &mut OsRandom).map_err(state_failure)?;
+    let source = |(known, camera): (KnownStream, _)| Source { id: known.id, camera };
+    Ok(known.into_iter().zip(config.cameras.iter().cloned()).map(source).collect())
+}
+
+fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
+    let budget = |source: &Source| CameraBudget {
+        streams: vec![source.id],
+        keep_days: source.camera.keep_days,
+        max_bytes: source.camera.max_bytes,
+    };
+    sources.iter().map(budget).collect()
+}
+
+/// That SIGTERM or SIGINT has come.
+struct End(tokio::sync::watch::Receiver<bool>, tokio::runtime::Runtime);
+
+impl End {
+    fn has_come(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    fn wait(&self) {
+        let mut come = self.0.clone();
+        // An error says that the listening thread is gone: then there is nothing left to wait for either.
+        let _ = self.1.block_on(come.wait_for(|come| *come));
+    }
+}
+
+/// Listens for SIGTERM and SIGINT from now on.
+fn end_on_signal(footage: Arc<RecorderFootage>) -> Result<End, Failure> {
+    let (tell, told) = tokio::sync::watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("signals")
+        .enable_io()
+        .build()
+        .or_fail(ExitStatus::Failed)?;
+    let guard = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate()).or_fail(ExitStatus::Failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).or_fail(ExitStatus::Failed)?;
+    drop(guard);
+    runtime.spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let _ = tell.send(true);
+        footage.wake();
+    });
+    Ok(End(told, runtime))
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTHKEEP_LOG")
+        .unwrap_or_else(|_| "info,retina=warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// A core file would hold keys and passwords.
+fn refuse_core_dumps() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
+}

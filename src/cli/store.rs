@@ -1,0 +1,111 @@
+//! A store of this machine as `run`, `init` and `reindex` see it: locked, its disks mounted, its keyring on every disk.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hearthkeep_format::{DiskId, Keyring, MetadataKey, Random};
+
+use super::local::{open_disk, state_failure};
+use super::output::{ExitStatus, Failure, OrFail};
+use crate::config::Config;
+use crate::keys::StateFolder;
+use crate::random::OsRandom;
+use crate::store::layout::{self, DiskIdentity};
+use crate::store::lock::{self, Lock};
+use crate::store::{self, MountedDisk, SharedKeys};
+
+/// Takes the lock of the configured store.
+pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
+    std::fs::create_dir_all(&config.state_dir).map_err(|error| {
+        let folder = config.state_dir.display();
+        Failure::new(
+            ExitStatus::Failed,
+            format_args!("the state folder {folder} cannot be made: {error}"),
+        )
+    })?;
+    lock::acquire(&config.state_dir).map_err(|error| match error {
+        store::Error::Locked { .. } => Failure::new(ExitStatus::Busy, error),
+        error => Failure::new(ExitStatus::Failed, error),
+    })
+}
+
+/// Opens all configured disks, makes a new one of a folder that is empty, and sees to it that each carries the keyring.
+///
+/// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused.
+pub(super) fn mount(config: &Config, state: &mut StateFolder) -> Result<Vec<MountedDisk>, Failure> {
+    let mut mounted = Vec::new();
+    for disk in &config.disks {
+        let id = identify(&disk.path, state)?;
+        let opened = MountedDisk::open(&disk.path, state.store(), id, disk.max_bytes);
+        mounted.push(opened.or_fail(ExitStatus::Failed)?);
+    }
+    write_keyring(&mounted, state)?;
+    Ok(mounted)
+}
+
+/// Writes the keyring to every disk that does not have this version of it.
+pub(super) fn write_keyring(disks: &[MountedDisk], state: &StateFolder) -> Result<(), Failure> {
+    let bytes = state.keyring_bytes().map_err(state_failure)?;
+    let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
+    for disk in disks {
+        let there = layout::read_keyring(&*disk.disk, &disk.path).ok();
+        if there.is_none_or(|there| there.version < keyring.version) {
+            layout::write_keyring(&*disk.disk, &disk.path, &keyring).or_fail(ExitStatus::Failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// The store's metadata keys, shared with its threads.
+pub(super) fn shared_keys(state: &StateFolder) -> SharedKeys {
+    let keys: Vec<[u8; 32]> = (1..)
+        .map_while(|n| state.metadata_key(n).map(|key| *key.as_bytes()))
+        .collect();
+    Arc::new(move |generation: u32| {
+        let index = usize::try_from(generation).ok()?.checked_sub(1)?;
+        keys.get(index).map(|key| MetadataKey::from_bytes(*key))
+    })
+}
+
+/// Which disk is at this path. An empty folder that the store has never used becomes a new disk.
+fn identify(path: &Path, state: &mut StateFolder) -> Result<DiskId, Failure> {
+    let disk = open_disk(path)?;
+    let found = layout::identify(&disk, path).or_fail(ExitStatus::Failed)?;
+    if let Some(identity) = found {
+        if identity.store != state.store() {
+            let error = store::Error::OtherStore {
+                disk: path.to_owned(),
+                found: identity.store,
+            };
+            return Err(Failure::new(ExitStatus::Failed, error));
+        }
+        let known = state.disks().iter().any(|known| known.id == identity.disk);
+        if !known {
+            state
+                .remember_disk(path, identity.disk, &mut OsRandom)
+                .map_err(state_failure)?;
+        }
+        return Ok(identity.disk);
+    }
+    if state.disks().iter().any(|known| known.path == path) {
+        let error = store::Error::NotMounted {
+            disk: path.to_owned(),
+        };
+        return Err(Failure::new(ExitStatus::Failed, error));
+    }
+    let id = new_id();
+    let identity = DiskIdentity {
+        store: state.store(),
+        disk: id,
+    };
+    layout::mark(&disk, path, &identity).or_fail(ExitStatus::Failed)?;
+    state
+        .remember_disk(path, id, &mut OsRandom)
+        .map_err(state_failure)?;
+    Ok(id)
+}
+
+fn new_id() -> DiskId {
+    let random: &mut dyn Random = &mut OsRandom;
+    DiskId::random(random)
+}

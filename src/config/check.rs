@@ -1,0 +1,291 @@
+//! From the configuration as written to the one that is used: what a value must be, and defaults.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use super::error::Problem;
+use super::raw::{self, At};
+use super::secret::UrlCredentials;
+use super::{Camera, CameraUrl, Config, Credentials, Disk, OwnCertificate, Password, Server, size};
+use crate::limits::{
+    BUDGET_BYTES_MIN, CAMERA_NAME_CHARS_MAX, CAMERAS_MAX, DISKS_MAX, KEEP_DAYS_MAX,
+};
+
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
+
+/// The checked configuration; `None` where `problems` say why not (what is missing or of the wrong
+/// type was reported when it was read).
+pub(super) fn check(file: raw::File, folder: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
+    let mut check = Check { folder, problems };
+    let server = check.server(file.server);
+    check.unique(&file.disks, "disk", "path", DISKS_MAX, |disk| {
+        disk.path.as_ref()
+    });
+    check.unique(&file.cameras, "camera", "name", CAMERAS_MAX, |camera| {
+        camera.name.as_ref()
+    });
+    let disks: Vec<_> = file
+        .disks
+        .into_iter()
+        .map(|disk| check.disk(disk))
+        .collect();
+    let cameras: Vec<_> = file
+        .cameras
+        .into_iter()
+        .map(|camera| check.camera(camera))
+        .collect();
+    Some(Config {
+        state_dir: check.path(file.state_dir?),
+        server: server?,
+        disks: disks.into_iter().collect::<Option<_>>()?,
+        cameras: cameras.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+struct Check<'a> {
+    folder: &'a Path,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn problem(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        self.problems.push(Problem::new(span, message, advice));
+    }
+
+    fn path(&self, path: At<String>) -> PathBuf {
+        self.folder.join(path.into_inner())
+    }
+
+    fn server(&mut self, server: raw::Server) -> Option<Server> {
+        let listen = match server.listen {
+            None => Some(LISTEN_DEFAULT),
+            Some(text) => {
+                let address = text.get_ref().parse().ok();
+                if address.is_none() {
+                    self.problem(
+                        text.span(),
+                        "\"listen\" must be an address and a port",
+                        "for example listen = \"0.0.0.0:8443\" or \"[::]:8443\"",
+                    );
+                }
+                address
+            }
+        };
+        for name in &server.names {
+            if url::Host::parse(name.get_ref()).is_err() {
+                self.problem(
+                    name.span(),
+                    "not a name or address that a page can be reached by",
+                    "for example names = [\"hearthkeep.home.arpa\", \"192.168.1.5\"]",
+                );
+            }
+        }
+        let certificate = match (server.certificate, server.key) {
+            (Some(certificate), Some(key)) => Some(OwnCertificate {
+                certificate: self.path(certificate),
+                key: self.path(key),
+            }),
+            (None, None) => None,
+            (Some(alone), None) | (None, Some(alone)) => {
+                self.problem(
+                    alone.span(),
+                    "\"certificate\" and \"key\" go together",
+                    "give both files, or none: then the box makes its own",
+                );
+                None
+            }
+        };
+        let names = server.names.into_iter().map(At::into_inner).collect();
+        Some(Server {
+            listen: listen?,
+            names,
+            certificate,
+        })
+    }
+
+    fn disk(&mut self, disk: raw::Disk) -> Option<Disk> {
+        let max_bytes = self.budget(disk.max_bytes);
+        Some(Disk {
+            path: self.path(disk.path?),
+            max_bytes: max_bytes?,
+        })
+    }
+
+    /// The outer `None` is a mistake, the inner one no budget.
+    #[allow(clippy::option_option)]
+    fn budget(&mut self, text: Option<At<String>>) -> Option<Option<u64>> {
+        let Some(text) = text else { return Some(None) };
+        match size::parse(text.get_ref()) {
+            None => {
+                self.problem(
+                    text.span(),
+                    "\"max_bytes\" is not a size",
+                    "expected a number and a unit, for example \"500GB\", \"1.5 TiB\" or 500000000000",
+                );
+                None
+            }
+            Some(bytes) if bytes < BUDGET_BYTES_MIN => {
+                self.problem(
+                    text.span(),
+                    "\"max_bytes\" is too small to hold footage",
+                    format!(
+                        "expected at least {} MiB, for example \"500GB\"",
+                        BUDGET_BYTES_MIN >> 20
+                    ),
+                );
+                None
+            }
+            bytes => Some(bytes),
+        }
+    }
+
+    fn camera(&mut self, camera: raw::Camera) -> Option<Camera> {
+        let max_bytes = self.budget(camera.max_bytes);
+        let keep_days = self.keep_days(camera.keep_days);
+        let name = camera.name.and_then(|name| self.name(name));
+        let url = camera.url?;
+        let place = url.span();
+        let (url, given) = match CameraUrl::parse(url.get_ref()) {
+            Ok(parsed) => parsed,
+            Err((message, advice)) => {
+                self.problem(place, format!("\"url\": {message}"), advice);
+                return None;
+            }
+        };
+        let written = Written {
+            username: camera.username,
+            password: camera.password,
+            password_file: camera.password_file,
+        };
+        let credentials = self.credentials(place, given, written)?;
+        Some(Camera {
+            name: name?,
+            url,
+            credentials,
+            keep_days: keep_days?,
+            max_bytes: max_bytes?,
+        })
+    }
+
+    fn name(&mut self, name: At<String>) -> Option<String> {
+        let text = name.get_ref();
+        let wrong = if text.chars().count() > CAMERA_NAME_CHARS_MAX {
+            format!("\"name\" is longer than {CAMERA_NAME_CHARS_MAX} characters")
+        } else if text.chars().any(char::is_control) {
+            "\"name\" has control characters".to_owned()
+        } else if text.trim() != text {
+            "\"name\" begins or ends with a space".to_owned()
+        } else {
+            return Some(name.into_inner());
+        };
+        self.problem(name.span(), wrong, "for example name = \"front door\"");
+        None
+    }
+
+    #[allow(clippy::option_option)]
+    fn keep_days(&mut self, days: Option<At<i64>>) -> Option<Option<u32>> {
+        let Some(days) = days else { return Some(None) };
+        match u32::try_from(*days.get_ref()) {
+            Ok(number @ 1..=KEEP_DAYS_MAX) => Some(Some(number)),
+            _ => {
+                self.problem(
+                    days.span(),
+                    format!("\"keep_days\" must be from 1 to {KEEP_DAYS_MAX}"),
+                    "for example keep_days = 14; without it, footage stays until space is needed",
+                );
+                None
+            }
+        }
+    }
+
+    /// The outer `None` is a mistake.
+    #[allow(clippy::option_option)]
+    fn credentials(
+        &mut self,
+        url: Range<usize>,
+        given: UrlCredentials,
+        written: Written,
+    ) -> Option<Option<Credentials>> {
+        let before = self.problems.len();
+        if let (Some(_), Some(name)) = (&given.username, &written.username) {
+            self.problem(
+                name.span(),
+                "the user name is given twice: here and in \"url\"",
+                "keep one of them, best \"username\"",
+            );
+        }
+        let places = [
+            given.password.as_ref().map(|_| url.clone()),
+            written.password.as_ref().map(At::span),
+            written.password_file.as_ref().map(At::span),
+        ];
+        let mut given_places = places.into_iter().flatten();
+        let first_place = given_places.next();
+        if let Some(second) = given_places.next() {
+            self.problem(
+                second,
+                "the password is given more than once",
+                "keep one of: \"password_file\" (best), \"password\", or the one in \"url\"",
+            );
+        }
+        let username = given.username.or(written.username.map(At::into_inner));
+        let password = written
+            .password_file
+            .map(|file| Password::File(self.path(file)))
+            .or(written
+                .password
+                .map(|text| Password::Inline(text.into_inner().into())))
+            .or(given.password.map(Password::Inline));
+        if let (None, Some(place)) = (&username, first_place) {
+            let advice = "add username = \"…\", as the camera knows it";
+            self.problem(place, "there is a password but no user name", advice);
+        }
+        if self.problems.len() > before {
+            return None;
+        }
+        // Some cameras have a user without a password.
+        let password = password.unwrap_or_else(|| Password::Inline(SecretString::from("")));
+        Some(username.map(|username| Credentials { username, password }))
+    }
+
+    /// Reports too many sections, and those that carry the same key.
+    fn unique<T>(
+        &mut self,
+        items: &[T],
+        kind: &str,
+        key: &str,
+        most: usize,
+        value: impl Fn(&T) -> Option<&At<String>>,
+    ) {
+        let mut seen = HashMap::new();
+        for value in items.iter().filter_map(value) {
+            if seen.insert(value.get_ref().clone(), ()).is_some() {
+                self.problem(
+                    value.span(),
+                    format!("two [[{kind}]] sections have the same \"{key}\""),
+                    format!("each {kind} needs a {key} of its own"),
+                );
+            }
+        }
+        if items.len() > most {
+            let message = format!("there are {} [[{kind}]] sections", items.len());
+            self.problem(0..0, message, format!("one box has at most {most}"));
+        }
+    }
+}
+
+/// What stands in the section about the user, beside the address.
+struct Written {
+    username: Option<At<String>>,
+    password: Option<At<String>>,
+    password_file: Option<At<String>>,
+}

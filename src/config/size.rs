@@ -1,0 +1,65 @@
+//! Sizes as people write them: `500GB`, `1.5 TiB`, `1000000`.
+
+/// Reads a size in bytes. Units are decimal (`GB` = 10⁹) or binary (`GiB` = 2³⁰), in any case, with
+/// or without a space. `None` for anything else, and for what does not fit in 64 bits.
+pub(super) fn parse(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit_bytes(unit.trim_start())?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || number.ends_with('.') || fraction.len() > 6 {
+        return None;
+    }
+    let whole = whole.parse::<u64>().ok()?;
+    let fraction_millionths = if fraction.is_empty() {
+        0
+    } else {
+        format!("{fraction:0<6}").parse::<u64>().ok()?
+    };
+    let bytes = u128::from(whole) * u128::from(unit)
+        + u128::from(fraction_millionths) * u128::from(unit) / 1_000_000;
+    u64::try_from(bytes).ok()
+}
+
+fn unit_bytes(unit: &str) -> Option<u64> {
+    let lower = unit.to_ascii_lowercase();
+    if lower.is_empty() || lower == "b" {
+        return Some(1);
+    }
+    let mut letters = lower.chars();
+    let power = 1 + "kmgtp".find(letters.next()?)?;
+    let base: u64 = match letters.as_str() {
+        "b" => 1000,
+        "ib" => 1024,
+        _ => return None,
+    };
+    base.checked_pow(u32::try_from(power).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn sizes_as_people_write_them() {
+        for (text, bytes) in [
+            ("500GB", 500_000_000_000),
+            ("1.5 TiB", 1_649_267_441_664),
+            ("1.5tib", 1_649_267_441_664),
+            ("1000000", 1_000_000),
+            ("0.000001 MB", 1),
+            (" 20 kB ", 20_000),
+            ("7 B", 7),
+        ] {
+            assert_eq!(parse(text), Some(bytes), "{text}");
+        }
+        for text in [
+            "", "GB", "500G", "500 GBit", "-1GB", "1,5TB", "1.GB", ".5GB", "1e9", "99999PB",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

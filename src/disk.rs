@@ -1,0 +1,365 @@
+//! What the store needs of a disk, and the real one.
+//!
+//! The trait is small so that a simulated disk (with a live and a durable image, a failing fsync, a full file system)
+//! can stand in for the real one. Paths are relative to the disk's root. Nothing here retries: whoever calls decides
+//! what a failure means.
+
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use hearthkeep_format::segment::ReadAt;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+
+/// Slices that one `writev` takes (IOV_MAX of Linux).
+const SLICES_MAX: usize = 1024;
+
+/// A disk: a folder tree that can be made durable piece by piece.
+pub trait Disk: Send + Sync {
+    /// Makes a file that must not exist yet, open for appending and reading. Its name is durable only after
+    /// [`Disk::sync_folder`] of its folder.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file for reading.
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file that exists for reading, appending and truncating.
+    fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Calls `each` with the name of every entry of a folder, in no order, and with whether it is a folder itself. Names that are not
+    /// UTF-8 are not ours and are left out.
+    fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> io::Result<()>;
+
+    /// Makes a folder. One that exists is an error of kind `AlreadyExists`.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable. The root is the empty path.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Renames a file over another.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a folder that is empty; one that is not is an error.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Size and free space of the file system.
+    fn space(&self) -> io::Result<Space>;
+}
+
+/// A file of a [`Disk`]. It ends at its end: all writing is appending.
+pub trait DiskFile: Send + Sync {
+    /// Reads at `offset` into `bytes`; fewer than asked for only at the end, where it is 0.
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize>;
+
+    /// Length in bytes.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Writes the slices at the end, one after another, all of them or an error (then any part may have been written).
+    fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()>;
+
+    /// Cuts the file to `len` bytes.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+
+    /// Makes content and length durable (fdatasync). After an error nothing is known about what was written, and
+    /// another call that succeeds does not change that.
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// The first bytes of a file, as the format crate reads them. They do not change, even while the file grows.
+pub struct Front {
+    file: Box<dyn DiskFile>,
+    bytes: u64,
+}
+
+impl Front {
+    /// All that is in the file now.
+    pub fn whole(file: Box<dyn DiskFile>) -> io::Result<Self> {
+        let bytes = file.size()?;
+        Ok(Self { file, bytes })
+    }
+
+    /// Its first `bytes`, or fewer where it has fewer.
+    pub fn of(file: Box<dyn DiskFile>, bytes: u64) -> io::Result<Self> {
+        let bytes = file.size()?.min(bytes);
+        Ok(Self { file, bytes })
+    }
+
+    /// The file itself.
+    pub fn file(&self) -> &dyn DiskFile {
+        &*self.file
+    }
+}
+
+impl ReadAt for Front {
+    fn size(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buffer.len() as u64);
+        if end.is_none_or(|end| end > self.bytes) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match self.file.read_at(offset, buffer)? {
+            n if n == buffer.len() => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// Size and free space of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// The whole of it, in bytes.
+    pub total_bytes: u64,
+    /// What an ordinary user may still write, in bytes.
+    pub free_bytes: u64,
+}
+
+/// Reads a whole file of at most `bytes_max` bytes; an error of kind `FileTooLarge` beyond.
+pub fn read_file(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let file = Front::whole(disk.open_read(path)?)?;
+    let size = usize::try_from(file.bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    if file.bytes > bytes_max {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = vec![0; size];
+    ReadAt::read_at(&file, 0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// A folder of the machine.
+///
+/// It is held open and everything is reached through it: when a disk is unmounted under it, calls fail instead of
+/// landing in the bare mount point.
+#[derive(Debug)]
+pub struct RealDisk {
+    root: OwnedFd,
+    path: PathBuf,
+}
+
+impl RealDisk {
+    /// Opens the folder at `path`, which must exist.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self {
+            root,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open_at(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(rustix::fs::openat(
+            &self.root,
+            path,
+            flags,
+            Mode::from_raw_mode(0o600),
+        )?)
+    }
+
+    fn file(&self, path: &Path, flags: OFlags) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(RealFile(self.open_at(path, flags)?)))
+    }
+}
+
+impl Disk for RealDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
+        self.file(path, flags)
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.file(path, OFlags::RDONLY)
+    }
+
+    fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.file(path, OFlags::RDWR | OFlags::APPEND)
+    }
+
+    fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> io::Result<()> {
+        let folder = self.open_at(folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        for entry in rustix::fs::Dir::read_from(&folder)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                // Some file systems do not tell in the listing.
+                FileType::Unknown => {
+                    let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                    FileType::from_raw_mode(stat.st_mode)
+                }
+                known => known,
+            };
+            each(name, kind == FileType::Directory);
+        }
+        Ok(())
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::mkdirat(
+            &self.root,
+            path,
+            Mode::from_raw_mode(0o700),
+        )?)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        let folder = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        Ok(rustix::fs::fsync(folder)?)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.root, from, &self.root, to)?)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.root, path, AtFlags::empty())?)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.root, path, AtFlags::REMOVEDIR)?)
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let stat = rustix::fs::fstatvfs(&self.root)?;
+        Ok(Space {
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(OwnedFd);
+
+impl DiskFile for RealFile {
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match rustix::io::pread(&self.0, &mut bytes[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(u64::try_from(rustix::fs::fstat(&self.0)?.st_size).unwrap_or(0))
+    }
+
+    fn append(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        while !slices.is_empty() {
+            let some = slices.len().min(SLICES_MAX);
+            match rustix::io::writev(&self.0, &slices[..some]) {
+                Ok(0) if slices[..some].iter().any(|slice| !slice.is_empty()) => {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                // Empty slices only: writev took none of them, and there is nothing to take.
+                Ok(0) => slices = &mut slices[some..],
+                Ok(n) => IoSlice::advance_slices(&mut slices, n),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::ftruncate(&self.0, len)?)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(&self.0)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_grows_is_read_and_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(folder.path()).unwrap();
+        disk.create_folder(Path::new("a")).unwrap();
+        let path = Path::new("a/file");
+        let file = disk.create_new(path).unwrap();
+        assert!(disk.create_new(path).is_err(), "it exists");
+        // More slices than one writev takes, some of them empty.
+        let pieces: Vec<Vec<u8>> = (0..3000u32)
+            .map(|i| vec![i as u8; i as usize % 3])
+            .collect();
+        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        file.append(&mut slices).unwrap();
+        file.sync_data().unwrap();
+        disk.sync_folder(Path::new("a")).unwrap();
+        disk.sync_folder(Path::new("")).unwrap();
+        let whole = pieces.concat();
+        assert_eq!(read_file(&disk, path, 1 << 20).unwrap(), whole);
+        assert!(read_file(&disk, path, 10).is_err());
+        let file = disk.open_write(path).unwrap();
+        file.truncate(5).unwrap();
+        file.append(&mut [IoSlice::new(b"x")]).unwrap();
+        assert_eq!(read_file(&disk, path, 10).unwrap().len(), 6);
+        let mut six = [0; 8];
+        assert_eq!(file.read_at(0, &mut six).unwrap(), 6);
+        let front = Front::of(file, 4).unwrap();
+        assert_eq!(front.size(), 4);
+        front.read_at(2, &mut six[..2]).unwrap();
+        assert!(front.read_at(2, &mut six[..3]).is_err(), "not of the front");
+        assert!(front.read_at(u64::MAX, &mut six).is_err());
+    }
+
+    #[test]
+    fn listing_tells_folders_from_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(folder.path()).unwrap();
+        disk.create_folder(Path::new("folder")).unwrap();
+        disk.create_new(Path::new("file")).unwrap();
+        let mut found = Vec::new();
+        disk.list(Path::new(""), &mut |name, is_folder| {
+            found.push((name.to_owned(), is_folder))
+        })
+        .unwrap();
+        found.sort();
+        assert_eq!(
+            found,
+            [("file".to_owned(), false), ("folder".to_owned(), true)]
+        );
+        assert!(disk.remove_folder(Path::new("file")).is_err());
+        disk.remove_folder(Path::new("folder")).unwrap();
+        disk.remove_file(Path::new("file")).unwrap();
+        assert!(disk.space().unwrap().total_bytes > 0);
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("target"), "x").unwrap();
+        std::os::unix::fs::symlink("target", folder.path().join("link")).unwrap();
+        let disk = RealDisk::open(folder.path()).unwrap();
+        assert!(disk.open_read(Path::new("link")).is_err());
+    }
+}

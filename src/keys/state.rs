@@ -1,0 +1,154 @@
+//! `store.sealed`: what a box knows of its store, under its machine key.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hearthkeep_format::{DiskId, MetadataKey, StoreId, VerifyingKey};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+const VERSION: u32 = 1;
+
+/// A disk that belongs to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownDisk {
+    /// Where the configuration mounts it.
+    pub path: PathBuf,
+    /// The id in its `hearthkeep-disk.json`.
+    pub id: DiskId,
+}
+
+/// The content of `store.sealed`.
+pub(super) struct State {
+    pub store: StoreId,
+    /// The owner's key that the box was claimed with; `None` until then.
+    pub root: Option<VerifyingKey>,
+    /// The newest generation that was accepted: the keyring may not fall behind it.
+    pub generation: u32,
+    pub metadata_keys: BTreeMap<u32, MetadataKey>,
+    pub disks: Vec<KnownDisk>,
+}
+
+impl State {
+    pub fn new(store: StoreId) -> Self {
+        let (metadata_keys, disks) = (BTreeMap::new(), Vec::new());
+        Self {
+            store,
+            root: None,
+            generation: 0,
+            metadata_keys,
+            disks,
+        }
+    }
+
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let keys = self.metadata_keys.iter();
+        let written = Written {
+            version: VERSION,
+            store: self.store.to_string(),
+            root: self.root.map(|root| BASE64.encode(root.as_bytes())),
+            generation: self.generation,
+            metadata_keys: keys
+                .map(|(n, m)| (*n, Secret(Zeroizing::new(*m.as_bytes()))))
+                .collect(),
+            disks: self.disks.iter().map(WrittenDisk::from).collect(),
+        };
+        // Grown once: growing would leave copies of the keys in memory that nobody erases.
+        let mut json = Zeroizing::new(Vec::with_capacity(64 << 10));
+        serde_json::to_writer(&mut *json, &written).expect("plain values become JSON");
+        json
+    }
+
+    /// `Err` says what makes no sense.
+    pub fn decode(json: &[u8]) -> Result<Self, String> {
+        let written: Written = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        if written.version != VERSION {
+            return Err(format!(
+                "version {} is not known to this program",
+                written.version
+            ));
+        }
+        let root = written.root.map(|text| {
+            let bytes = BASE64
+                .decode(text)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok());
+            bytes.and_then(|bytes: [u8; 32]| VerifyingKey::from_bytes(&bytes).ok())
+        });
+        if root == Some(None) {
+            return Err("root is not a key".to_owned());
+        }
+        let keys = written.metadata_keys.into_iter();
+        Ok(Self {
+            store: StoreId::from_hex(&written.store).ok_or("store is not an id")?,
+            root: root.flatten(),
+            generation: written.generation,
+            metadata_keys: keys
+                .map(|(n, key)| (n, MetadataKey::from_bytes(*key.0)))
+                .collect(),
+            disks: written
+                .disks
+                .into_iter()
+                .map(WrittenDisk::read)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: u32,
+    store: String,
+    root: Option<String>,
+    generation: u32,
+    metadata_keys: BTreeMap<u32, Secret>,
+    disks: Vec<WrittenDisk>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenDisk {
+    path: PathBuf,
+    disk: String,
+}
+
+impl From<&KnownDisk> for WrittenDisk {
+    fn from(known: &KnownDisk) -> Self {
+        Self {
+            path: known.path.clone(),
+            disk: known.id.to_string(),
+        }
+    }
+}
+
+impl WrittenDisk {
+    fn read(self) -> Result<KnownDisk, String> {
+        let id = DiskId::from_hex(&self.disk).ok_or("a disk's id is not an id")?;
+        Ok(KnownDisk {
+            path: self.path,
+            id,
+        })
+    }
+}
+
+/// 32 secret bytes, in base64 where they are written.
+struct Secret(Zeroizing<[u8; 32]>);
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&Zeroizing::new(BASE64.encode(*self.0)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?);
+        let bytes = <[u8; 32]>::try_from(bytes.as_slice()).map_err(D::Error::custom)?;
+        Ok(Self(Zeroizing::new(bytes)))
+    }
+}

@@ -1,0 +1,242 @@
+//! Every bound of the recorder, its unit last in the name. What relates them is asserted below, at compile time.
+//!
+//! Limits of the file formats stand in `docs/format.md`, section 7, and in `hearthkeep_format`.
+
+// ---- configuration
+
+/// The configuration file itself.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Cameras of one box.
+pub const CAMERAS_MAX: usize = 256;
+/// Disks of one store.
+pub const DISKS_MAX: usize = 64;
+/// A camera's name.
+pub const CAMERA_NAME_CHARS_MAX: usize = 64;
+/// A camera's address as written.
+pub const CAMERA_URL_BYTES_MAX: usize = 2048;
+/// A password file: longer ones are surely not what was meant.
+pub const PASSWORD_FILE_BYTES_MAX: u64 = 4096;
+/// The least that `max_bytes` of a disk or camera may say: less is surely a slip in the unit.
+pub const BUDGET_BYTES_MIN: u64 = 16 << 20;
+/// The most days that `keep_days` may say: a hundred years.
+pub const KEEP_DAYS_MAX: u32 = 36_525;
+
+// ---- store
+
+/// What all queues of all disks may hold together, shared equally among the streams that write.
+pub const QUEUE_BYTES_MAX: u64 = 128 << 20;
+/// Age of the oldest byte that is not yet durable from which on a disk takes no more.
+pub const QUEUE_AGE_MS_MAX: u64 = 30_000;
+/// From the first queued byte until its batch is written and synced: begins within.
+pub const SYNC_INTERVAL_MS_MAX: u64 = 1_500;
+/// Queued bytes of a disk from which on a batch does not wait for the interval.
+pub const WRITE_EARLY_BYTES: u64 = 32 << 20;
+/// From the end of a segment until the catalog knows it, beyond the time its disk takes.
+pub const CATALOG_LAG_MS_MAX: u64 = 2_000;
+/// Between two looks at budgets and free space.
+pub const RETENTION_PERIOD_MS: u64 = 30_000;
+/// Segments deleted between two flushes of the catalog.
+pub const RETENTION_BATCH_SEGMENTS: usize = 256;
+/// Free space that is kept on a disk: this part of it, or this much, whichever is more.
+pub const RESERVE_PERCENT: u64 = 5;
+/// See [`RESERVE_PERCENT`].
+pub const RESERVE_BYTES_MIN: u64 = 5_000_000_000;
+
+// ---- cameras
+
+/// From the first packet of a connection until a camera has answered DESCRIBE.
+pub const CAMERA_DESCRIBE_MS_MAX: u64 = 8_000;
+/// From SETUP until it has answered PLAY.
+pub const CAMERA_PLAY_MS_MAX: u64 = 8_000;
+/// Without a picture for this long, a camera counts as stalled.
+pub const CAMERA_STALL_MS_MAX: u64 = 10_000;
+/// From PLAY until the parameter sets have come in-band, where DESCRIBE did not tell them.
+pub const CAMERA_PARAMETERS_MS_MAX: u64 = 15_000;
+/// One access unit or audio frame.
+pub const SAMPLE_BYTES_MAX: usize = 8 << 20;
+/// Streams of a camera's description that are looked at.
+pub const CAMERA_STREAMS_MAX: usize = 32;
+/// How far a camera's time stamps may run ahead of the packets' arrival, in one step.
+pub const TIMESTAMP_AHEAD_MS_MAX: u64 = 10_000;
+/// How far audio time stamps may fall back and still be straightened out.
+pub const TIMESTAMP_AUDIO_BACK_MS_MAX: u64 = 500;
+/// How far sound may begin before or after the pictures by its time stamps, against its arrival, before
+/// the camera's RTP-Info is taken for wrong. More than the GOP that some cameras send in one burst.
+pub const TRACKS_APART_MS_MAX: u64 = 5_000;
+/// The wait after the first failed attempt to connect.
+pub const BACKOFF_MS_MIN: u64 = 1_000;
+/// The longest wait between attempts, jitter included.
+pub const BACKOFF_MS_MAX: u64 = 30_000;
+/// The longest wait where the camera is merely not there: its return is to be seen within 10 s.
+pub const BACKOFF_ABSENT_MS_MAX: u64 = 5_000;
+/// After this long without an error the next wait is the shortest again.
+pub const BACKOFF_RESET_MS: u64 = 60_000;
+
+// ---- ingest: how often waiting packets are taken from the kernel
+
+/// While nobody watches.
+pub const INGEST_PERIOD_MS: u64 = 100;
+/// While somebody watches live.
+pub const INGEST_PERIOD_WATCHED_MS: u64 = 12;
+/// What tasks have, when the recorder ends, to end by themselves.
+pub const INGEST_SHUTDOWN_MS_MAX: u64 = 1_000;
+
+const _: () = {
+    assert!(BACKOFF_MS_MIN < BACKOFF_ABSENT_MS_MAX && BACKOFF_ABSENT_MS_MAX < BACKOFF_MS_MAX);
+    assert!(BACKOFF_MS_MAX < BACKOFF_RESET_MS && BACKOFF_ABSENT_MS_MAX < 10_000);
+    assert!(
+        SYNC_INTERVAL_MS_MAX * 4 < QUEUE_AGE_MS_MAX && WRITE_EARLY_BYTES * 2 <= QUEUE_BYTES_MAX
+    );
+    // At most 2.5 s are lost to a power cut: a fragment of 0.5 s, this, and a slow fsync.
+    assert!(SYNC_INTERVAL_MS_MAX + 500 + 300 <= 2_500);
+    // Words of `docs/format.md`: a chunk holds a fragment, a fragment at least one sample.
+    assert!(SAMPLE_BYTES_MAX < 16 << 20);
+    assert!(INGEST_PERIOD_WATCHED_MS < INGEST_PERIOD_MS);
+    // A fault must be seen within 10 s (docs/format.md, 5.6: camera-stalled).
+    assert!(CAMERA_STALL_MS_MAX <= 10_000 && INGEST_PERIOD_MS * 10 < CAMERA_STALL_MS_MAX);
+    assert!(CAMERA_PARAMETERS_MS_MAX > CAMERA_STALL_MS_MAX);
+};
+
+// ---- state folder
+
+/// A sealed file of the state folder.
+pub const STATE_FILE_BYTES_MAX: u64 = 8 << 20;
+/// A keyring, of which the format allows far more than a box ever has.
+pub const KEYRING_BYTES_MAX: u64 = 64 << 20;
+/// Streams of one store, those of removed cameras included: their list must fit one entry of the keyring (1 MiB).
+pub const STREAMS_MAX: usize = 2_048;
+
+// ---- people
+
+/// A person's name.
+pub const ACCOUNT_NAME_CHARS_MAX: usize = 64;
+/// Nonce, identity and tag.
+pub const SEALED_IDENTITY_BYTES: usize = 24 + 32 + 16;
+/// What `docs/format.md`, 1.1, allows a passphrase to cost.
+pub const PASSPHRASE_MEMORY_KIB_MIN: u32 = 65_536;
+/// See above.
+pub const PASSPHRASE_MEMORY_KIB_MAX: u32 = 1_048_576;
+/// See above.
+pub const PASSPHRASE_PASSES_MIN: u32 = 3;
+/// See above.
+pub const PASSPHRASE_PASSES_MAX: u32 = 16;
+/// Argon2id of what a client sends, on the box: its memory. OWASP's first choice for a server.
+pub const AUTH_MEMORY_KIB: u32 = 19_456;
+/// And its passes.
+pub const AUTH_PASSES: u32 = 2;
+/// How many are computed at once: on a small box they take memory and cores from recording.
+pub const AUTH_AT_ONCE_MAX: usize = 2;
+/// How many more may wait for that.
+pub const AUTH_WAITING_MAX: usize = 8;
+/// Attempts to sign in, or to claim, from an address and at an account, within the window.
+pub const THROTTLE_ATTEMPTS_MAX: usize = 5;
+/// The window.
+pub const THROTTLE_WINDOW_S: i64 = 60;
+/// Addresses, and names, that are remembered.
+pub const THROTTLE_ENTRIES_MAX: usize = 1_024;
+/// An IPv6 network of this length counts as one address.
+pub const THROTTLED_ADDRESS_PREFIX_BITS: u32 = 64;
+/// Login sessions of a box; the least used makes room for a new one.
+pub const SESSIONS_MAX: usize = 256;
+/// A login session ends when it was not used for this long.
+pub const SESSION_IDLE_S_MAX: i64 = 30 * 86_400;
+/// A login session ends at this age.
+pub const SESSION_ABSOLUTE_S_MAX: i64 = 90 * 86_400;
+/// How exactly the last use is remembered: a write to the disk each request would wear out a card.
+pub const SESSION_SAVED_EVERY_S: i64 = 3_600;
+/// A claim code is good for this long.
+pub const CLAIM_CODE_S_MAX: u64 = 30 * 60;
+
+const _: () = assert!(
+    SESSION_SAVED_EVERY_S < SESSION_IDLE_S_MAX && SESSION_IDLE_S_MAX < SESSION_ABSOLUTE_S_MAX
+);
+
+// ---- web
+
+/// The box's authority: as long as a phone that was told to trust it is likely to live.
+pub const AUTHORITY_DAYS: i64 = 3_650;
+/// A server's certificate: the longest that all clients believe.
+pub const LEAF_DAYS: i64 = 397;
+/// How long before its end it is issued anew.
+pub const LEAF_RENEWED_DAYS_BEFORE: i64 = 30;
+/// A certificate, a chain or a key.
+pub const TLS_FILE_BYTES_MAX: u64 = 256 << 10;
+/// The body of a request. A claim, the largest, has about 16 KiB.
+pub const REQUEST_BODY_BYTES_MAX: usize = 64 << 10;
+/// Threads that serve.
+pub const WEB_THREADS: usize = 2;
+/// Threads of each of those that wait for disks and Argon2.
+pub const BLOCKING_THREADS_MAX: usize = 16;
+/// Connections in all.
+pub const CONNECTIONS_MAX: usize = 512;
+/// TLS handshakes at once.
+pub const HANDSHAKES_MAX: usize = 64;
+/// A TLS handshake.
+pub const HANDSHAKE_S_MAX: u64 = 10;
+/// From the first byte of a request until its head is whole.
+pub const REQUEST_HEAD_S_MAX: u64 = 10;
+/// From there until the head of the answer: the request's body must be in by then.
+pub const ANSWER_S_MAX: u64 = 30;
+/// Between two requests on a connection.
+pub const IDLE_S_MAX: u64 = 60;
+/// What is under way when the box ends, or a connection is closed, gets this long.
+pub const GOODBYE_S_MAX: u64 = 3;
+/// A client that takes nothing for this long is gone.
+pub const STUCK_CLIENT_MS_MAX: u32 = 30_000;
+/// How often certificates, sessions and the claim code are looked after.
+pub const TIDY_S: u64 = 60;
+/// The span of a timeline that is asked for at once: a month, and an hour of daylight saving.
+pub const TIMELINE_DAYS_MAX: i64 = 32;
+/// How much of a segment is read at a time.
+pub const READ_PIECE_BYTES_MAX: u64 = 256 << 10;
+/// Live viewers of a box, each tile of a grid counted.
+pub const LIVE_VIEWERS_MAX: usize = 128;
+/// What may be on its way to one of them: some seconds, and any key frame.
+pub const LIVE_QUEUE_BYTES_MAX: usize = 8 << 20;
+/// A viewer that takes nothing for this long is dropped.
+pub const LIVE_SEND_MS_MAX: u64 = 5_000;
+/// What a viewer says; it has nothing to say but pongs.
+pub const LIVE_FRAME_BYTES_MAX: usize = 4 << 10;
+/// How often it is looked whether a viewer is still signed in.
+pub const LIVE_CHECK_MS: u64 = 1_000;
+/// How often a viewer is asked whether it is there.
+pub const LIVE_PING_MS: u64 = 15_000;
+/// Without an answer for this long it is gone.
+pub const LIVE_SILENCE_MS_MAX: u64 = 45_000;
+
+const _: () = {
+    assert!(LEAF_RENEWED_DAYS_BEFORE < LEAF_DAYS && LEAF_DAYS < AUTHORITY_DAYS);
+    assert!(LIVE_VIEWERS_MAX < CONNECTIONS_MAX && HANDSHAKES_MAX < CONNECTIONS_MAX);
+    assert!(2 * LIVE_PING_MS < LIVE_SILENCE_MS_MAX && LIVE_CHECK_MS < LIVE_PING_MS);
+    assert!(AUTH_AT_ONCE_MAX + AUTH_WAITING_MAX < BLOCKING_THREADS_MAX);
+};
+
+// ---- record
+
+/// An epoch.
+pub const EPOCH_US_MAX: u64 = 24 * 3600 * 1_000_000;
+/// A segment ends at the first key frame after this.
+pub const SEGMENT_US_MAX: u64 = 60_000_000;
+/// Or after this many bytes.
+pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+/// Without a key frame a segment ends after this.
+pub const SEGMENT_NO_KEY_US_MAX: u64 = 300_000_000;
+/// Or after this many bytes.
+pub const SEGMENT_NO_KEY_BYTES_MAX: u64 = 480 << 20;
+/// Chunks of a segment (`docs/format.md`, section 7).
+pub const SEGMENT_CHUNKS_MAX: u32 = 20_000;
+/// Samples that a segment's sample table may tell of: five minutes at 240 pictures and 375 pieces of sound a second, and more.
+pub const SEGMENT_SAMPLES_MAX: u32 = 1 << 20;
+/// A fragment, while nobody watches.
+pub const FRAGMENT_US_MAX: u32 = 500_000;
+/// A fragment, while somebody watches live.
+pub const FRAGMENT_WATCHED_US_MAX: u32 = 100_000;
+/// Chunks that wait for one live viewer before it is let go.
+pub const LIVE_QUEUE_CHUNKS_MAX: usize = 64;
+
+const _: () = {
+    assert!(SEGMENT_US_MAX < SEGMENT_NO_KEY_US_MAX && SEGMENT_BYTES_MAX < SEGMENT_NO_KEY_BYTES_MAX);
+    // A fragment may still be sealed when the limit is not quite reached: 512 MiB is the format's (section 7).
+    assert!(SEGMENT_NO_KEY_BYTES_MAX + (16 << 20) < 512 << 20);
+    assert!(FRAGMENT_WATCHED_US_MAX < FRAGMENT_US_MAX);
+};

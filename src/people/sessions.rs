@@ -1,0 +1,246 @@
+//! Login sessions: who holds a cookie that lets them in.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hearthkeep_format::Random;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::limits::{
+    SESSION_ABSOLUTE_S_MAX, SESSION_IDLE_S_MAX, SESSION_SAVED_EVERY_S, SESSIONS_MAX,
+};
+
+const SECOND_US: i64 = 1_000_000;
+
+/// The secret in the cookie: 32 random bytes. The box keeps its hash only.
+pub struct Token(Zeroizing<[u8; 32]>);
+
+impl Token {
+    fn random(random: &mut dyn Random) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        random.fill(bytes.as_mut_slice());
+        Self(bytes)
+    }
+
+    /// As it stands in the cookie.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(*self.0))
+    }
+
+    /// Reads a cookie's value; `None` for anything but a token.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(text, bytes.as_mut_slice())
+            .ok()?;
+        (length == bytes.len()).then_some(Self(bytes))
+    }
+
+    fn id(&self) -> SessionId {
+        SessionId(Sha256::digest(*self.0).into())
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// Names a login session without being able to open it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId([u8; 32]);
+
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The login session.
+    pub id: SessionId,
+    /// The account's name.
+    pub name: String,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    all: HashMap<SessionId, Entry>,
+    /// Something was used that a file may be told at leisure.
+    pub worth_saving: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    begun_us: i64,
+    used_us: i64,
+}
+
+impl Entry {
+    /// A clock set back makes ages negative: nobody is signed out for that.
+    fn is_over(&self, now_us: i64) -> bool {
+        now_us.saturating_sub(self.begun_us) > SESSION_ABSOLUTE_S_MAX * SECOND_US
+            || now_us.saturating_sub(self.used_us) > SESSION_IDLE_S_MAX * SECOND_US
+    }
+}
+
+impl Sessions {
+    pub fn begin(&mut self, name: &str, now_us: i64, random: &mut dyn Random) -> Token {
+        self.drop_over(now_us);
+        if self.all.len() >= SESSIONS_MAX {
+            let oldest = self
+                .all
+                .iter()
+                .min_by_key(|(_, entry)| entry.used_us)
+                .map(|(id, _)| *id);
+            oldest.and_then(|id| self.all.remove(&id));
+        }
+        let token = Token::random(random);
+        let entry = Entry {
+            name: name.to_owned(),
+            begun_us: now_us,
+            used_us: now_us,
+        };
+        self.all.insert(token.id(), entry);
+        token
+    }
+
+    pub fn find(&mut self, token: &Token, now_us: i64) -> Option<Session> {
+        let id = token.id();
+        let entry = self
+            .all
+            .get_mut(&id)
+            .filter(|entry| !entry.is_over(now_us))?;
+        if now_us - entry.used_us > SESSION_SAVED_EVERY_S * SECOND_US {
+            self.worth_saving = true;
+            entry.used_us = now_us;
+        }
+        Some(Session {
+            id,
+            name: entry.name.clone(),
+        })
+    }
+
+    pub fn is_live(&self, id: &SessionId, now_us: i64) -> bool {
+        self.all.get(id).is_some_and(|entry| !entry.is_over(now_us))
+    }
+
+    pub fn end(&mut self, token: &Token) -> bool {
+        self.all.remove(&token.id()).is_some()
+    }
+
+    pub fn end_all(&mut self) {
+        self.all.clear();
+    }
+
+    pub fn drop_over(&mut self, now_us: i64) {
+        let before = self.all.len();
+        self.all.retain(|_, entry| !entry.is_over(now_us));
+        self.worth_saving |= self.all.len() < before;
+    }
+
+    pub fn to_written(&self) -> Vec<WrittenSession> {
+        let written = |(id, entry): (&SessionId, &Entry)| WrittenSession {
+            token_hash: id.0,
+            name: entry.name.clone(),
+            begun_us: entry.begun_us,
+            used_us: entry.used_us,
+        };
+        self.all.iter().map(written).collect()
+    }
+
+    pub fn from_written(written: Vec<WrittenSession>) -> Self {
+        let read = |written: WrittenSession| {
+            let WrittenSession {
+                token_hash,
+                name,
+                begun_us,
+                used_us,
+            } = written;
+            (
+                SessionId(token_hash),
+                Entry {
+                    name,
+                    begun_us,
+                    used_us,
+                },
+            )
+        };
+        Self {
+            all: written.into_iter().map(read).collect(),
+            worth_saving: false,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenSession {
+    #[serde(with = "super::base64_bytes")]
+    token_hash: [u8; 32],
+    name: String,
+    begun_us: i64,
+    used_us: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsRandom;
+
+    const DAY_US: i64 = 86_400 * SECOND_US;
+
+    #[test]
+    fn a_session_ends_when_idle_or_old() {
+        let mut sessions = Sessions::default();
+        let idle = sessions.begin("owner", 0, &mut OsRandom);
+        let used = sessions.begin("owner", 0, &mut OsRandom);
+        for day in 1..=90 {
+            assert!(sessions.find(&used, day * DAY_US).is_some(), "day {day}");
+            assert_eq!(
+                sessions
+                    .find(&idle, if day <= 30 { 0 } else { day * DAY_US })
+                    .is_some(),
+                day <= 30
+            );
+        }
+        assert!(sessions.find(&used, 90 * DAY_US + SECOND_US).is_none());
+        assert!(sessions.worth_saving);
+    }
+
+    #[test]
+    fn the_least_used_makes_room() {
+        let mut sessions = Sessions::default();
+        let mut tokens: Vec<Token> = (0..SESSIONS_MAX)
+            .map(|i| sessions.begin("owner", i as i64, &mut OsRandom))
+            .collect();
+        tokens.push(sessions.begin("owner", SESSIONS_MAX as i64, &mut OsRandom));
+        let live = tokens
+            .iter()
+            .map(|token| sessions.find(token, SESSIONS_MAX as i64).is_some());
+        assert_eq!(
+            live.collect::<Vec<_>>(),
+            [vec![false], vec![true; SESSIONS_MAX]].concat()
+        );
+    }
+
+    #[test]
+    fn only_tokens_are_tokens() {
+        let token = Token::random(&mut OsRandom);
+        let text = token.to_text();
+        assert_eq!(text.len(), 43);
+        assert_eq!(Token::from_text(&text).unwrap().id(), token.id());
+        for wrong in [
+            "",
+            "x",
+            &text[1..],
+            &format!("{}A", *text),
+            "=".repeat(43).as_str(),
+            "é",
+        ] {
+            assert!(Token::from_text(wrong).is_none(), "{wrong}");
+        }
+        assert_eq!(format!("{token:?}"), "Token(redacted)");
+    }
+}

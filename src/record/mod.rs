@@ -1,0 +1,160 @@
+//! From cameras to sealed segments.
+//!
+//! One task a stream, all on the ingest thread. The contract of a task:
+//!
+//! 1. A run begins at the first key frame of an RTSP session and ends with it. Samples of a run come out exactly once, in
+//!    order; between runs there is a gap with a cause, in the start block of the next segment.
+//! 2. A segment begins with a key frame and ends before one, when it is due. Where the disk refuses a fragment, the segment
+//!    is ended well, the fragment and those after it go to live viewers only, and the next key frame that the disk takes begins
+//!    a segment.
+//! 3. Told to stop, a task hands over everything it has taken, footer included, before it ends.
+//! 4. Nothing here waits for a disk, a viewer or another camera.
+
+mod anchor;
+mod live;
+mod run;
+mod sealing;
+mod segment;
+mod state;
+mod stream;
+mod writing;
+
+use std::sync::{Arc, mpsc};
+
+use hearthkeep_format::{StoreId, StreamId};
+use tokio::sync::watch;
+
+pub use live::{Joined, LiveHub, RecentChunk, chunk_message, head_message};
+pub use state::{Phase, StreamSnapshot, Trouble};
+
+use crate::camera::ingest::Ingest;
+use crate::clock::Clock;
+use crate::config::Camera;
+use crate::keys::Sealing;
+use crate::limits::SEGMENT_US_MAX;
+use crate::store::Store;
+use state::StreamState;
+use stream::StreamTask;
+use writing::{Before, Materials, Writing};
+
+/// A camera's stream that is to be recorded.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The stream.
+    pub id: StreamId,
+    /// Its camera.
+    pub camera: Camera,
+}
+
+/// What the recorder works with.
+pub struct Setting {
+    /// The store's id.
+    pub store_id: StoreId,
+    /// Whom to seal to.
+    pub sealing: Sealing,
+    /// Where to write.
+    pub store: Arc<Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The running recorder. It goes on until [`stop`](Self::stop).
+pub struct Recorder {
+    streams: Vec<Stream>,
+    ingest: Ingest,
+    stop: watch::Sender<bool>,
+    /// Disconnected when the last task has ended.
+    ended: mpsc::Receiver<()>,
+}
+
+/// A stream that is being recorded.
+#[derive(Clone)]
+pub struct Stream {
+    /// Its id.
+    pub id: StreamId,
+    /// Its camera's name.
+    pub camera: String,
+    state: Arc<StreamState>,
+    hub: Arc<LiveHub>,
+}
+
+impl Stream {
+    /// What it does now.
+    pub fn snapshot(&self) -> StreamSnapshot {
+        self.state.snapshot()
+    }
+
+    /// Where to watch it live.
+    pub fn hub(&self) -> &Arc<LiveHub> {
+        &self.hub
+    }
+}
+
+impl Recorder {
+    /// Begins to record `sources`. A recorder may have none, as before a camera is configured.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn start(sources: Vec<Source>, setting: Setting) -> std::io::Result<Self> {
+        let ingest = Ingest::start()?;
+        let (running, ended) = mpsc::channel();
+        let (stop, stopping) = watch::channel(false);
+        let count = sources.len() as u64;
+        let sealing = Arc::new(setting.sealing);
+        let mut streams = Vec::with_capacity(sources.len());
+        for (index, source) in (1..).zip(sources) {
+            let state = Arc::new(StreamState::new(setting.clock.wall_us()));
+            let hub = Arc::new(LiveHub::default());
+            let materials = Materials {
+                store_id: setting.store_id,
+                stream: source.id,
+                sealing: Arc::clone(&sealing),
+                store: Arc::clone(&setting.store),
+                hub: Arc::clone(&hub),
+                clock: Arc::clone(&setting.clock),
+                first_target_us: SEGMENT_US_MAX * index / count,
+            };
+            let before = Before::of(&setting.store, &source.id);
+            streams.push(Stream {
+                id: source.id,
+                camera: source.camera.name.clone(),
+                state: Arc::clone(&state),
+                hub,
+            });
+            let task = StreamTask {
+                writing: Writing::new(materials, before),
+                camera: source.camera,
+                state,
+                clock: Arc::clone(&setting.clock),
+                ingest: ingest.handle().clone(),
+                stop: stopping.clone(),
+            };
+            let running = running.clone();
+            ingest.handle().spawn(async move {
+                task.record().await;
+                drop(running);
+            });
+        }
+        Ok(Self {
+            streams,
+            ingest,
+            stop,
+            ended,
+        })
+    }
+
+    /// The streams, in the order of the configuration.
+    pub fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    /// Ends all streams. When this returns, everything that was taken from cameras is in the disks' queues; the store makes
+    /// it durable when it is closed.
+    pub fn stop(self) {
+        // Nobody listens any more when all tasks have ended already.
+        let _ = self.stop.send(true);
+        // An error here says that the last task has ended, which is what is waited for.
+        let _ = self.ended.recv();
+        self.ingest.shutdown();
+    }
+}

@@ -1,0 +1,127 @@
+//! One task a stream: connects, records a run, waits, and connects again, until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearthkeep_format::segment::GapCause;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::run::{Run, RunEnd};
+use super::state::{StreamState, Trouble};
+use super::writing::Writing;
+use crate::camera::ingest::IngestHandle;
+use crate::camera::{self, Backoff, ErrorKind, Event, Session, Timeouts};
+use crate::clock::Clock;
+use crate::config::Camera;
+use crate::random::OsRandom;
+
+/// Everything that one stream's task owns.
+pub(super) struct StreamTask {
+    pub camera: Camera,
+    pub state: Arc<StreamState>,
+    pub writing: Writing,
+    pub clock: Arc<dyn Clock>,
+    pub ingest: IngestHandle,
+    pub stop: watch::Receiver<bool>,
+}
+
+impl StreamTask {
+    /// Records until it is told to stop. All it has taken is then in the disk's queue.
+    pub(super) async fn record(mut self) {
+        let mut backoff = Backoff::default();
+        while !*self.stop.borrow() {
+            self.state.connecting(self.clock.wall_us());
+            let begun_us = self.clock.monotonic_us();
+            let end = match self.connect().await {
+                Some(Ok(session)) => self.record_session(session).await,
+                Some(Err(error)) => RunEnd::Camera(error),
+                None => RunEnd::Stopped,
+            };
+            let up = Duration::from_micros(self.clock.monotonic_us().saturating_sub(begun_us));
+            let (cause, trouble, wait) = match end {
+                RunEnd::Stopped => break,
+                RunEnd::Camera(error) => {
+                    let wait = backoff.wait(up, &error.kind, &mut OsRandom);
+                    (gap_cause(&error.kind), Trouble::from(&error), wait)
+                }
+                RunEnd::Unrecordable(error) => {
+                    let trouble = Trouble::from(&error);
+                    let wait = backoff.wait(up, &ErrorKind::Ended, &mut OsRandom);
+                    (GapCause::CameraData, trouble, wait)
+                }
+            };
+            self.writing.lost(cause);
+            tracing::warn!(camera = %self.camera.name, "{} {}", trouble.message, trouble.advice);
+            self.state.failed(trouble, wait, self.clock.wall_us());
+            self.pause(wait).await;
+        }
+        self.writing.end(GapCause::Shutdown);
+        self.state.stopped(self.clock.wall_us());
+    }
+
+    /// `None` when it was told to stop meanwhile.
+    async fn connect(&mut self) -> Option<Result<Session, camera::Error>> {
+        // A dialogue of requests and answers would take a period of the ingest thread for each of them.
+        let _hurry = self.ingest.hurry();
+        let clock = Arc::clone(&self.clock);
+        tokio::select! {
+            session = Session::connect(&self.camera, clock, Timeouts::default()) => Some(session),
+            _ = self.stop.wait_for(|stop| *stop) => None,
+        }
+    }
+
+    async fn record_session(&mut self, mut session: Session) -> RunEnd {
+        let mut run = Run::new(session.tracks(), Arc::clone(&self.clock));
+        self.state.connected(session.tracks(), self.clock.wall_us());
+        let mut hurry = None;
+        let end = loop {
+            let event = tokio::select! {
+                event = session.next() => event,
+                _ = self.stop.wait_for(|stop| *stop) => break RunEnd::Stopped,
+            };
+            match event {
+                Ok(Event::Sample(sample)) => {
+                    if let Err(error) = run.take(sample, &mut self.writing) {
+                        break RunEnd::Unrecordable(error);
+                    }
+                }
+                Ok(Event::Parameters(tracks)) => {
+                    run.finish(&mut self.writing);
+                    self.writing.lost(GapCause::Parameters);
+                    self.state.connected(&tracks, self.clock.wall_us());
+                    run = Run::new(&tracks, Arc::clone(&self.clock));
+                }
+                Ok(Event::Lost { packets, .. }) => self.state.count_lost(packets.into()),
+                Err(error) => break RunEnd::Camera(error),
+            }
+            if run.has_begun() {
+                self.state.recording(self.clock.wall_us());
+            }
+            if self.writing.is_watched() != hurry.is_some() {
+                hurry = hurry.is_none().then(|| self.ingest.hurry());
+            }
+        };
+        run.finish(&mut self.writing);
+        end
+    }
+
+    async fn pause(&mut self, wait: Duration) {
+        // Running out of time is what is expected here; the other outcome is seen by the caller's loop.
+        let _ = timeout(wait, self.stop.wait_for(|stop| *stop)).await;
+    }
+}
+
+/// The cause of the gap that an error of the camera begins.
+fn gap_cause(kind: &ErrorKind) -> GapCause {
+    match kind {
+        ErrorKind::Stalled { .. } => GapCause::CameraStalled,
+        ErrorKind::Timestamps { .. } => GapCause::Timestamps,
+        ErrorKind::TooLarge { .. }
+        | ErrorKind::BadData { .. }
+        | ErrorKind::NoParameters
+        | ErrorKind::NoVideo
+        | ErrorKind::UnsupportedCodec { .. } => GapCause::CameraData,
+        _ => GapCause::CameraLost,
+    }
+}

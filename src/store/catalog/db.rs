@@ -1,0 +1,214 @@
+//! The only file that knows sled, and what must be done around it.
+//!
+//! sled 0.34 answers `flush` before its bytes would survive a power cut (it calls `sync_file_range`), opens a truncated
+//! database as an empty one, panics inside `open` on damaged bytes, and fails on a snapshot it had not finished. So: its
+//! file and folders are synced here after each flush, every call is made where a panic is contained, snapshots
+//! are deleted when they stand in the way, and nothing lives in it alone.
+
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Pages sled may keep in memory, bytes: the catalog keeps what it needs often itself.
+const CACHE_BYTES: u64 = 2 << 20;
+/// A file beside the database's that says not to believe it.
+const DOUBT: &str = "doubted";
+/// How long a lock that is held is waited for.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Why the catalog cannot be read or written. Whatever it is, the footage is not concerned: the catalog is rebuilt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// The database refused.
+    #[error("the catalog's database failed: {0}")]
+    Database(#[from] sled::Error),
+    /// The database panicked; that was contained.
+    #[error("the catalog's database panicked: it is damaged")]
+    Panicked,
+    /// Its files could not be made durable.
+    #[error("the catalog could not be made durable")]
+    Sync(#[from] io::Error),
+    /// It was read, and does not say what a catalog says.
+    #[error("the catalog is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl CatalogError {
+    /// Whether a new catalog would be better. Not where the machine is at fault: no room, no permission, or another process
+    /// that has it open.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Database(sled::Error::Io(error)) | Self::Sync(error) => {
+                let is_the_machines = matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::ReadOnlyFilesystem
+                );
+                !is_the_machines && !self.is_lock()
+            }
+            _ => true,
+        }
+    }
+
+    /// sled tells this by its words only.
+    fn is_lock(&self) -> bool {
+        matches!(self, Self::Database(sled::Error::Io(error))
+            if error.to_string().contains("could not acquire lock"))
+    }
+}
+
+/// Writes that happen together or not at all.
+#[derive(Default)]
+pub(crate) struct Batch(sled::Batch);
+
+impl Batch {
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.0.insert(key, value);
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        self.0.remove(key);
+    }
+}
+
+/// What is called with a key and its value.
+type Each<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), CatalogError> + 'a;
+
+/// An ordered map from bytes to bytes.
+pub(crate) struct Db {
+    db: sled::Db,
+    folder: PathBuf,
+}
+
+impl Db {
+    /// Opens the database in `folder`, or makes it. On damage it deletes the snapshots, which are caches, and tries once more.
+    pub(crate) fn open(folder: &Path) -> Result<Self, CatalogError> {
+        if folder.join(DOUBT).exists() {
+            return Err(CatalogError::Damaged("it could not be read before"));
+        }
+        let snapshots = Snapshots::list(folder);
+        if snapshots.unfinished {
+            snapshots.delete()?;
+        }
+        let db = match open_patiently(folder) {
+            Err(error) if error.is_damage() && !snapshots.files.is_empty() => {
+                snapshots.delete()?;
+                open_patiently(folder)
+            }
+            opened => opened,
+        }?;
+        let db = Self {
+            db,
+            folder: folder.to_owned(),
+        };
+        db.flush()?;
+        // The names of its files, and its own: once is enough, they do not change.
+        if let Ok(conf) = File::open(folder.join("conf")) {
+            conf.sync_all()?;
+        }
+        File::open(folder)?.sync_all()?;
+        if let Some(parent) = folder.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(db)
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CatalogError> {
+        contained(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
+    }
+
+    /// Calls `each` with all keys that begin with `prefix`, in order.
+    pub(crate) fn scan(&self, prefix: &[u8], each: &mut Each<'_>) -> Result<(), CatalogError> {
+        contained(|| {
+            self.db.scan_prefix(prefix).try_for_each(|item| {
+                let (key, value) = item?;
+                each(&key, &value)
+            })
+        })
+    }
+
+    /// Applies a batch. It is durable after [`Db::flush`].
+    pub(crate) fn apply(&self, batch: Batch) -> Result<(), CatalogError> {
+        contained(|| Ok(self.db.apply_batch(batch.0)?))
+    }
+
+    /// Makes all that was applied durable.
+    pub(crate) fn flush(&self) -> Result<(), CatalogError> {
+        contained(|| Ok(self.db.flush().map(drop)?))?;
+        Ok(File::open(self.folder.join("db"))?.sync_all()?)
+    }
+
+    /// Makes the next start begin a new one.
+    pub(crate) fn doubt(&self) {
+        if let Err(error) = File::create(self.folder.join(DOUBT)) {
+            tracing::error!("the catalog is damaged, and could not be marked so: {error}");
+        }
+    }
+
+    /// Whether nothing was ever written to it.
+    pub(crate) fn is_empty(&self) -> Result<bool, CatalogError> {
+        contained(|| Ok(self.db.first()?.is_none()))
+    }
+}
+
+/// Opens, waiting for a handle of this process that was just dropped: sled's own threads keep its lock a little longer.
+fn open_patiently(folder: &Path) -> Result<sled::Db, CatalogError> {
+    let begun = Instant::now();
+    loop {
+        match open_contained(folder) {
+            Err(error) if error.is_lock() && begun.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn open_contained(folder: &Path) -> Result<sled::Db, CatalogError> {
+    let config = sled::Config::new()
+        .path(folder)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None);
+    // On a thread of its own: a panic ends with it.
+    let opening = std::thread::Builder::new()
+        .name("catalog-open".into())
+        .spawn(move || config.open())?;
+    Ok(opening.join().map_err(|_| CatalogError::Panicked)??)
+}
+
+fn contained<T>(call: impl FnOnce() -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(CatalogError::Panicked))
+}
+
+/// sled's snapshot files: summaries of its log, which it can do without.
+struct Snapshots {
+    files: Vec<PathBuf>,
+    unfinished: bool,
+}
+
+impl Snapshots {
+    fn list(folder: &Path) -> Self {
+        let mut found = Self {
+            files: Vec::new(),
+            unfinished: false,
+        };
+        for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("snap.") {
+                found.unfinished |= name.ends_with(".generating");
+                found.files.push(file.path());
+            }
+        }
+        found
+    }
+
+    fn delete(&self) -> io::Result<()> {
+        self.files.iter().try_for_each(std::fs::remove_file)
+    }
+}

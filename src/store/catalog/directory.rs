@@ -1,0 +1,258 @@
+//! What of the catalog stays in memory: a summary of each bucket, a tally of each epoch. About 350 bytes for 64
+//! segments: 6 MB for a million.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hearthkeep_format::{DiskId, EpochId, SegmentId, StreamId};
+
+use super::entry::{Entry, Fields};
+
+/// What is known of a bucket without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// The earliest start and the latest end of its segments, wall time in us.
+    pub(crate) from_us: i64,
+    pub(crate) to_us: i64,
+    /// Bytes of its segments on each disk that has any.
+    pub(crate) bytes: Box<[(u16, u64)]>,
+    /// The fingerprint of each segment.
+    pub(crate) fingerprints: Box<[u32]>,
+}
+
+impl Summary {
+    /// The summary of a bucket that is not empty.
+    pub(crate) fn of(entries: &[Entry]) -> Self {
+        let mut bytes: Vec<(u16, u64)> = Vec::with_capacity(1);
+        for entry in entries {
+            match bytes.iter_mut().find(|(disk, _)| *disk == entry.disk) {
+                Some((_, sum)) => *sum += u64::from(entry.bytes),
+                None => bytes.push((entry.disk, u64::from(entry.bytes))),
+            }
+        }
+        Self {
+            from_us: entries.iter().map(|e| e.start_us).min().unwrap_or(0),
+            to_us: entries.iter().map(Entry::end_us).max().unwrap_or(0),
+            bytes: bytes.into(),
+            fingerprints: entries
+                .iter()
+                .map(|e| Entry::fingerprint(&e.segment))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn pack(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(18 + 10 * self.bytes.len() + 4 * self.fingerprints.len());
+        out.extend_from_slice(&self.from_us.to_be_bytes());
+        out.extend_from_slice(&self.to_us.to_be_bytes());
+        out.extend_from_slice(&(self.bytes.len() as u16).to_be_bytes());
+        for (disk, bytes) in &self.bytes {
+            out.extend_from_slice(&disk.to_be_bytes());
+            out.extend_from_slice(&bytes.to_be_bytes());
+        }
+        for fingerprint in &self.fingerprints {
+            out.extend_from_slice(&fingerprint.to_be_bytes());
+        }
+        out
+    }
+
+    pub(crate) fn unpack(packed: &[u8]) -> Option<Self> {
+        let (head, rest) = packed.split_first_chunk::<18>()?;
+        let mut head = Fields(head);
+        let from_us = i64::from_be_bytes(head.take());
+        let to_us = i64::from_be_bytes(head.take());
+        let disks = usize::from(u16::from_be_bytes(head.take()));
+        let (bytes, fingerprints) = rest.split_at_checked(disks * 10)?;
+        let (fingerprints, []) = fingerprints.as_chunks::<4>() else {
+            return None;
+        };
+        let bytes = bytes.as_chunks::<10>().0.iter().map(|sum| {
+            let mut sum = Fields(sum);
+            (
+                u16::from_be_bytes(sum.take()),
+                u64::from_be_bytes(sum.take()),
+            )
+        });
+        Some(Self {
+            from_us,
+            to_us,
+            bytes: bytes.collect(),
+            fingerprints: fingerprints
+                .iter()
+                .map(|f| u32::from_be_bytes(*f))
+                .collect(),
+        })
+    }
+}
+
+/// How many segments of an epoch lie on a disk, and the exclusive or of their ids: equal to that of a folder's listing only
+/// if both hold the same random ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Number of segments.
+    pub count: u32,
+    /// All ids in one.
+    pub mix: [u8; 16],
+}
+
+impl Tally {
+    /// Counts a segment in.
+    pub fn add(&mut self, segment: &SegmentId) {
+        self.count = self.count.saturating_add(1);
+        self.mix(segment);
+    }
+
+    /// Counts a segment out.
+    pub(crate) fn remove(&mut self, segment: &SegmentId) {
+        self.count = self.count.saturating_sub(1);
+        self.mix(segment);
+    }
+
+    fn mix(&mut self, segment: &SegmentId) {
+        for (mixed, byte) in self.mix.iter_mut().zip(segment.as_bytes()) {
+            *mixed ^= byte;
+        }
+    }
+
+    pub(crate) fn pack(&self) -> [u8; 20] {
+        let mut out = [0; 20];
+        out[..4].copy_from_slice(&self.count.to_be_bytes());
+        out[4..].copy_from_slice(&self.mix);
+        out
+    }
+
+    pub(crate) fn unpack(packed: &[u8]) -> Option<Self> {
+        let packed: &[u8; 20] = packed.try_into().ok()?;
+        let mut fields = Fields(packed);
+        Some(Self {
+            count: u32::from_be_bytes(fields.take()),
+            mix: fields.take(),
+        })
+    }
+}
+
+/// Where a tally stands: an epoch's folder on one disk.
+pub(crate) type EpochFolder = (StreamId, EpochId, u16);
+
+/// All summaries and tallies.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Directory {
+    pub(crate) streams: BTreeMap<StreamId, BTreeMap<u64, Summary>>,
+    pub(crate) epochs: HashMap<EpochFolder, Tally>,
+    /// The disk of each number.
+    pub(crate) disks: Vec<DiskId>,
+}
+
+impl Directory {
+    /// Whether summaries and tallies speak of equally many segments.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let summed: usize = self.buckets().map(|s| s.fingerprints.len()).sum();
+        let tallied: usize = self.epochs.values().map(|tally| tally.count as usize).sum();
+        let disks = self.disks.len();
+        summed == tallied
+            && self
+                .epochs
+                .keys()
+                .all(|(_, _, disk)| usize::from(*disk) < disks)
+    }
+
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &Summary> {
+        self.streams.values().flat_map(BTreeMap::values)
+    }
+
+    /// How many segments a bucket has.
+    pub(crate) fn segments_of(&self, stream: &StreamId, bucket: u64) -> usize {
+        let summary = self
+            .streams
+            .get(stream)
+            .and_then(|buckets| buckets.get(&bucket));
+        summary.map_or(0, |summary| summary.fingerprints.len())
+    }
+
+    /// Numbers of the buckets that may hold something of a span.
+    pub(crate) fn within(&self, stream: &StreamId, from_us: i64, to_us: i64) -> Vec<u64> {
+        self.filtered(stream, |s| s.from_us < to_us && s.to_us > from_us)
+    }
+
+    /// Numbers of the buckets that may hold a segment: one, but for chance.
+    pub(crate) fn holding(&self, stream: &StreamId, segment: &SegmentId) -> Vec<u64> {
+        let wanted = Entry::fingerprint(segment);
+        self.filtered(stream, |s| s.fingerprints.contains(&wanted))
+    }
+
+    /// The bucket in which the first segment starts that does so at or after a time, as long as the clock went on.
+    pub(crate) fn first_from(&self, stream: &StreamId, at_us: i64) -> Option<u64> {
+        let buckets = self.streams.get(stream).into_iter().flatten();
+        let later = buckets.filter(|(_, summary)| summary.to_us > at_us);
+        let first = later.min_by_key(|(_, summary)| summary.from_us.max(at_us));
+        first.map(|(number, _)| *number)
+    }
+
+    fn filtered(&self, stream: &StreamId, keep: impl Fn(&Summary) -> bool) -> Vec<u64> {
+        let buckets = self.streams.get(stream).into_iter().flatten();
+        buckets
+            .filter(|(_, s)| keep(s))
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Replaces a bucket's summary, or forgets it.
+    pub(crate) fn set(&mut self, stream: StreamId, bucket: u64, summary: Option<Summary>) {
+        match summary {
+            Some(summary) => {
+                self.streams
+                    .entry(stream)
+                    .or_default()
+                    .insert(bucket, summary);
+            }
+            None => {
+                if let Some(buckets) = self.streams.get_mut(&stream) {
+                    buckets.remove(&bucket);
+                    if buckets.is_empty() {
+                        self.streams.remove(&stream);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Replaces an epoch's tally, or forgets it.
+    pub(crate) fn set_tally(&mut self, folder: EpochFolder, tally: Tally) {
+        match tally.count {
+            0 => self.epochs.remove(&folder),
+            _ => self.epochs.insert(folder, tally),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_are_read_back() {
+        let summary = Summary {
+            from_us: -5,
+            to_us: 9,
+            bytes: [(0, 1 << 40), (3, 7)].into(),
+            fingerprints: [1, 2, u32::MAX].into(),
+        };
+        let packed = summary.pack();
+        assert_eq!(Summary::unpack(&packed).unwrap(), summary);
+        for cut in 0..38 {
+            assert!(Summary::unpack(&packed[..cut]).is_none(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_tally_forgets_what_is_counted_out() {
+        let ids: Vec<_> = (0..9).map(|i| SegmentId::from_bytes([i; 16])).collect();
+        let mut tally = Tally::default();
+        ids.iter().for_each(|id| tally.add(id));
+        let mut other = tally;
+        other.remove(&ids[4]);
+        assert_ne!(other, tally);
+        other.add(&ids[4]);
+        assert_eq!(other, tally);
+        assert_eq!(Tally::unpack(&tally.pack()), Some(tally));
+    }
+}

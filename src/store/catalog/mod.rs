@@ -1,0 +1,345 @@
+//! The index of segments: a cache that can be deleted, in which a million segments are found fast.
+//!
+//! It may lag the footage and never leads it: an entry is written when its segment is durable. It holds no names. See
+//! [`entry`] for what stands where.
+
+mod db;
+mod directory;
+mod entry;
+mod queries;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use hearthkeep_format::{DiskId, EpochId, SegmentId, StoreId, StreamId};
+
+pub use db::CatalogError;
+use db::{Batch, Db};
+pub use directory::Tally;
+use directory::{Directory, EpochFolder, Summary};
+pub use entry::Entry;
+use entry::{bucket_key, tally_key};
+pub use queries::{OldestFirst, Usage};
+
+/// Written under `v`; another one is a catalog of another version, which is rebuilt.
+const VERSION: &[u8] = b"hearthkeep catalog 1 ";
+
+/// The catalog of a store.
+///
+/// One thread writes; any may read meanwhile, and sees a bucket before or after a change.
+pub struct Catalog {
+    db: Db,
+    directory: RwLock<Directory>,
+    writing: Mutex<()>,
+}
+
+/// A catalog and how it was come by.
+pub struct Opened {
+    /// The catalog.
+    pub catalog: Catalog,
+    /// Whether it is new and says nothing about what lies on the disks.
+    pub fresh: bool,
+    /// Why an older one was moved aside, where that happened, and to where.
+    pub moved_aside: Option<(CatalogError, PathBuf)>,
+}
+
+impl Catalog {
+    /// Opens the catalog in `folder`. What is damaged is moved aside, and a new one begun.
+    ///
+    /// # Errors
+    /// When the machine is at fault (no room, no permission), or a new one cannot be made either.
+    pub fn open(folder: &Path, store: &StoreId) -> Result<Opened, CatalogError> {
+        let problem = match Self::open_as_it_is(folder, store) {
+            Ok((catalog, fresh)) => {
+                return Ok(Opened {
+                    catalog,
+                    fresh,
+                    moved_aside: None,
+                });
+            }
+            Err(problem) if problem.is_damage() => problem,
+            Err(problem) => return Err(problem),
+        };
+        let aside = move_aside(folder)?;
+        let (catalog, fresh) = Self::open_as_it_is(folder, store)?;
+        let moved_aside = Some((problem, aside));
+        Ok(Opened {
+            catalog,
+            fresh,
+            moved_aside,
+        })
+    }
+
+    fn open_as_it_is(folder: &Path, store: &StoreId) -> Result<(Self, bool), CatalogError> {
+        let db = Db::open(folder)?;
+        let version = [VERSION, store.as_bytes()].concat();
+        let fresh = db.is_empty()?;
+        if fresh {
+            let mut batch = Batch::default();
+            batch.put(b"v", &version);
+            db.apply(batch)?;
+            db.flush()?;
+        } else if db.get(b"v")?.as_deref() != Some(version.as_slice()) {
+            return Err(CatalogError::Damaged(
+                "it is another store's or another version's",
+            ));
+        }
+        let directory = read_directory(&db)?;
+        if !directory.is_consistent() {
+            return Err(CatalogError::Damaged("its sums do not agree"));
+        }
+        let directory = RwLock::new(directory);
+        let writing = Mutex::new(());
+        Ok((
+            Self {
+                db,
+                directory,
+                writing,
+            },
+            fresh,
+        ))
+    }
+
+    /// The number of a disk in entries; a disk not seen before gets the next one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn disk_number(&self, disk: &DiskId) -> Result<u16, CatalogError> {
+        let _writing = lock(&self.writing);
+        let known = self
+            .directory()
+            .disks
+            .iter()
+            .position(|known| known == disk);
+        let number = known.unwrap_or_else(|| self.directory().disks.len());
+        let number = u16::try_from(number).map_err(|_| CatalogError::Damaged("65,536 disks"))?;
+        if known.is_none() {
+            let mut batch = Batch::default();
+            batch.put(&[b'd', (number >> 8) as u8, number as u8], disk.as_bytes());
+            self.db.apply(batch)?;
+            self.db.flush()?;
+            self.directory_mut(|directory| directory.disks.push(*disk));
+        }
+        Ok(number)
+    }
+
+    /// The disk of a number.
+    pub fn disk(&self, number: u16) -> Option<DiskId> {
+        self.directory().disks.get(usize::from(number)).copied()
+    }
+
+    /// Inserts segments that are durable, or replaces what was known of them. Durable after [`Catalog::flush`].
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn insert(&self, entries: &[Entry]) -> Result<(), CatalogError> {
+        self.change(entries, |bucket, entry| {
+            match bucket
+                .iter_mut()
+                .find(|known| known.segment == entry.segment)
+            {
+                Some(known) => *known = *entry,
+                None => bucket.push(*entry),
+            }
+        })
+    }
+
+    /// Forgets segments that are no longer on a disk. Durable after [`Catalog::flush`].
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn forget(&self, entries: &[Entry]) -> Result<(), CatalogError> {
+        self.change(entries, |bucket, entry| {
+            bucket.retain(|known| known.segment != entry.segment);
+        })
+    }
+
+    /// Makes all changes durable.
+    ///
+    /// # Errors
+    /// When that fails: nothing is known then about the last changes, and the next start checks.
+    pub fn flush(&self) -> Result<(), CatalogError> {
+        self.db.flush()
+    }
+
+    fn change(
+        &self,
+        entries: &[Entry],
+        edit: impl Fn(&mut Vec<Entry>, &Entry),
+    ) -> Result<(), CatalogError> {
+        let _writing = lock(&self.writing);
+        let mut edits: BTreeMap<(StreamId, u64), Vec<&Entry>> = BTreeMap::new();
+        for entry in entries {
+            edits
+                .entry((entry.stream, entry.bucket()))
+                .or_default()
+                .push(entry);
+        }
+        let mut batch = Batch::default();
+        let mut tallies: HashMap<EpochFolder, Tally> = HashMap::new();
+        let mut summaries = Vec::with_capacity(edits.len());
+        for ((stream, number), edits) in edits {
+            let mut bucket = self.bucket(&stream, number)?;
+            self.tally(&mut tallies, &bucket, Tally::remove);
+            edits.iter().for_each(|entry| edit(&mut bucket, entry));
+            bucket.sort_by_key(|entry| (entry.sequence, *entry.segment.as_bytes()));
+            self.tally(&mut tallies, &bucket, Tally::add);
+            let summary = (!bucket.is_empty()).then(|| Summary::of(&bucket));
+            put_bucket(&mut batch, (&stream, number), &bucket, summary.as_ref());
+            summaries.push((stream, number, summary));
+        }
+        for ((stream, epoch, disk), tally) in &tallies {
+            let key = tally_key(stream, epoch, *disk);
+            match tally.count {
+                0 => batch.remove(&key),
+                _ => batch.put(&key, &tally.pack()),
+            }
+        }
+        self.directory_mut(|directory| {
+            self.db.apply(batch)?;
+            for (stream, number, summary) in summaries {
+                directory.set(stream, number, summary);
+            }
+            for (folder, tally) in tallies {
+                directory.set_tally(folder, tally);
+            }
+            Ok(())
+        })
+    }
+
+    /// Counts a bucket's segments into or out of the tallies of their epochs.
+    fn tally(
+        &self,
+        tallies: &mut HashMap<EpochFolder, Tally>,
+        bucket: &[Entry],
+        count: fn(&mut Tally, &SegmentId),
+    ) {
+        let directory = self.directory();
+        for entry in bucket {
+            let folder = (entry.stream, entry.epoch, entry.disk);
+            let known = || directory.epochs.get(&folder).copied().unwrap_or_default();
+            count(tallies.entry(folder).or_insert_with(known), &entry.segment);
+        }
+    }
+
+    /// A bucket, empty where there is none.
+    ///
+    /// What cannot be read makes the next start doubt the catalog: it would not read every bucket by itself.
+    fn bucket(&self, stream: &StreamId, number: u64) -> Result<Vec<Entry>, CatalogError> {
+        let read = {
+            // Held over both, so that they are of one moment.
+            let directory = self.directory();
+            let expected = directory.segments_of(stream, number);
+            self.db
+                .get(&bucket_key(b'b', stream, number))
+                .and_then(|packed| {
+                    let entries = packed.map(|packed| entry::unpack(*stream, &packed));
+                    let entries = entries.unwrap_or_else(|| Some(Vec::new()));
+                    let as_expected = entries.filter(|entries| entries.len() == expected);
+                    as_expected.ok_or(CatalogError::Damaged(
+                        "a bucket is not what its summary says",
+                    ))
+                })
+        };
+        if read.as_ref().is_err_and(CatalogError::is_damage) {
+            self.doubt();
+        }
+        read
+    }
+
+    /// Makes the next start rebuild the catalog.
+    pub(super) fn doubt(&self) {
+        tracing::error!("the catalog contradicts itself: it is rebuilt at the next start");
+        self.db.doubt();
+    }
+
+    fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn directory_mut<T>(&self, edit: impl FnOnce(&mut Directory) -> T) -> T {
+        let mut directory = self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        edit(&mut directory)
+    }
+}
+
+fn put_bucket(
+    batch: &mut Batch,
+    (stream, number): (&StreamId, u64),
+    bucket: &[Entry],
+    summary: Option<&Summary>,
+) {
+    let (key, summary_key) = (
+        bucket_key(b'b', stream, number),
+        bucket_key(b's', stream, number),
+    );
+    match summary {
+        Some(summary) => {
+            batch.put(&key, &entry::pack(bucket));
+            batch.put(&summary_key, &summary.pack());
+        }
+        None => {
+            batch.remove(&key);
+            batch.remove(&summary_key);
+        }
+    }
+}
+
+fn read_directory(db: &Db) -> Result<Directory, CatalogError> {
+    const STRANGE: CatalogError = CatalogError::Damaged("a summary cannot be read");
+    let mut directory = Directory::default();
+    db.scan(b"d", &mut |key, id| {
+        let id: [u8; 16] = id.try_into().map_err(|_| STRANGE)?;
+        if key[1..] != (directory.disks.len() as u16).to_be_bytes() {
+            return Err(CatalogError::Damaged("a disk is missing in it"));
+        }
+        directory.disks.push(DiskId::from_bytes(id));
+        Ok(())
+    })?;
+    db.scan(b"e", &mut |key, tally| {
+        let key: &[u8; 35] = key.try_into().map_err(|_| STRANGE)?;
+        let mut key = entry::Fields(&key[1..]);
+        let folder = (
+            StreamId::from_bytes(key.take()),
+            EpochId::from_bytes(key.take()),
+            u16::from_be_bytes(key.take()),
+        );
+        let tally = Tally::unpack(tally).ok_or(STRANGE)?;
+        directory.epochs.insert(folder, tally);
+        Ok(())
+    })?;
+    db.scan(b"s", &mut |key, summary| {
+        let key: &[u8; 25] = key.try_into().map_err(|_| STRANGE)?;
+        let mut key = entry::Fields(&key[1..]);
+        let stream = StreamId::from_bytes(key.take());
+        let number = u64::from_be_bytes(key.take());
+        let summary = Summary::unpack(summary).ok_or(STRANGE)?;
+        directory.set(stream, number, Some(summary));
+        Ok(())
+    })?;
+    Ok(directory)
+}
+
+/// Renames the folder to `NAME.damaged`, of which the newest is kept.
+fn move_aside(folder: &Path) -> Result<PathBuf, CatalogError> {
+    let mut aside = folder.as_os_str().to_owned();
+    aside.push(".damaged");
+    let aside = PathBuf::from(aside);
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside)?;
+    }
+    if folder.exists() {
+        std::fs::rename(folder, &aside)?;
+    }
+    Ok(aside)
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

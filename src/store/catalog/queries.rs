@@ -1,0 +1,235 @@
+//! What the catalog is asked.
+
+use std::collections::BTreeMap;
+
+use hearthkeep_format::{EpochId, SegmentId, StreamId};
+
+use super::{Catalog, CatalogError, Entry, Tally};
+
+/// How much a stream has, from when to when.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Number of segments.
+    pub segments: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// The earliest start, us of wall time; `None` where there is nothing.
+    pub first_us: Option<i64>,
+    /// The latest end, us of wall time.
+    pub last_us: Option<i64>,
+}
+
+impl Catalog {
+    /// The segments of a stream that have something of a span of wall time, by their start.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn timeline(
+        &self,
+        stream: &StreamId,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        let numbers = self.directory().within(stream, from_us, to_us);
+        let mut found = Vec::new();
+        for number in numbers {
+            let bucket = self.bucket(stream, number)?;
+            found.extend(bucket.into_iter().filter(|entry| {
+                entry.start_us < to_us && entry.end_us() > from_us && !entry.tombstone
+            }));
+        }
+        found.sort_by_key(|entry| (entry.start_us, entry.sequence));
+        Ok(found)
+    }
+
+    /// The segment of a stream that starts first at or after a wall time.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn next_from(&self, stream: &StreamId, at_us: i64) -> Result<Option<Entry>, CatalogError> {
+        let Some(number) = self.directory().first_from(stream, at_us) else {
+            return Ok(None);
+        };
+        let bucket = self.bucket(stream, number)?;
+        let later = bucket.into_iter().filter(|entry| entry.start_us >= at_us);
+        Ok(later.min_by_key(|entry| entry.start_us))
+    }
+
+    /// A segment of a stream.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn find(
+        &self,
+        stream: &StreamId,
+        segment: &SegmentId,
+    ) -> Result<Option<Entry>, CatalogError> {
+        let numbers = self.directory().holding(stream, segment);
+        for number in numbers {
+            let bucket = self.bucket(stream, number)?;
+            if let Some(entry) = bucket.iter().find(|entry| entry.segment == *segment) {
+                return Ok(Some(*entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The segment of a stream with the highest sequence.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn last(&self, stream: &StreamId) -> Result<Option<Entry>, CatalogError> {
+        let number = {
+            let directory = self.directory();
+            let buckets = directory.streams.get(stream);
+            buckets
+                .and_then(BTreeMap::last_key_value)
+                .map(|(number, _)| *number)
+        };
+        match number {
+            Some(number) => Ok(self.bucket(stream, number)?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    /// The segments of a stream in the order of their sequence, read bucket by bucket as the iterator is driven.
+    pub fn oldest_first(&self, stream: &StreamId) -> OldestFirst<'_> {
+        let directory = self.directory();
+        let numbers = directory
+            .streams
+            .get(stream)
+            .into_iter()
+            .flat_map(BTreeMap::keys);
+        OldestFirst {
+            catalog: self,
+            stream: *stream,
+            buckets: numbers.copied().collect::<Vec<_>>().into_iter(),
+            entries: Vec::new().into_iter(),
+        }
+    }
+
+    /// The streams that have segments.
+    pub fn streams(&self) -> Vec<StreamId> {
+        self.directory().streams.keys().copied().collect()
+    }
+
+    /// What a stream has.
+    pub fn usage(&self, stream: &StreamId) -> Usage {
+        let directory = self.directory();
+        let mut usage = Usage::default();
+        for summary in directory
+            .streams
+            .get(stream)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+        {
+            usage.segments += summary.fingerprints.len() as u64;
+            usage.bytes += summary.bytes.iter().map(|(_, bytes)| bytes).sum::<u64>();
+            let first = usage.first_us.unwrap_or(i64::MAX);
+            usage.first_us = Some(first.min(summary.from_us));
+            let last = usage.last_us.unwrap_or(i64::MIN);
+            usage.last_us = Some(last.max(summary.to_us));
+        }
+        usage
+    }
+
+    /// Bytes of a stream's segments on each disk that has any.
+    pub fn stream_bytes(&self, stream: &StreamId) -> Vec<(u16, u64)> {
+        let directory = self.directory();
+        let mut sums = BTreeMap::new();
+        let summaries = directory
+            .streams
+            .get(stream)
+            .into_iter()
+            .flat_map(BTreeMap::values);
+        for (disk, bytes) in summaries.flat_map(|summary| summary.bytes.iter()) {
+            *sums.entry(*disk).or_insert(0) += bytes;
+        }
+        sums.into_iter().collect()
+    }
+
+    /// Bytes of all segments on a disk.
+    pub fn disk_bytes(&self, disk: u16) -> u64 {
+        let directory = self.directory();
+        let sums = directory.buckets().flat_map(|summary| summary.bytes.iter());
+        sums.filter(|(number, _)| *number == disk)
+            .map(|(_, bytes)| bytes)
+            .sum()
+    }
+
+    /// Number of segments.
+    pub fn len(&self) -> u64 {
+        self.directory()
+            .buckets()
+            .map(|s| s.fingerprints.len() as u64)
+            .sum()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is known of the segments of an epoch on a disk.
+    pub fn epoch_tally(&self, stream: &StreamId, epoch: &EpochId, disk: u16) -> Tally {
+        let folder = (*stream, *epoch, disk);
+        self.directory()
+            .epochs
+            .get(&folder)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The epochs of a stream that have segments on a disk.
+    pub fn epochs(&self, stream: &StreamId, disk: u16) -> Vec<EpochId> {
+        let directory = self.directory();
+        let folders = directory.epochs.keys();
+        folders
+            .filter(|(of, _, on)| of == stream && *on == disk)
+            .map(|(_, epoch, _)| *epoch)
+            .collect()
+    }
+
+    /// The segments of an epoch that lie on a disk. This reads all of the stream's.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn epoch(
+        &self,
+        stream: &StreamId,
+        epoch: &EpochId,
+        disk: u16,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        if self.epoch_tally(stream, epoch, disk).count == 0 {
+            return Ok(Vec::new());
+        }
+        let is_of_it = |entry: &Entry| entry.epoch == *epoch && entry.disk == disk;
+        self.oldest_first(stream)
+            .filter(|entry| entry.as_ref().map_or(true, is_of_it))
+            .collect()
+    }
+}
+
+/// See [`Catalog::oldest_first`].
+pub struct OldestFirst<'a> {
+    catalog: &'a Catalog,
+    stream: StreamId,
+    buckets: std::vec::IntoIter<u64>,
+    entries: std::vec::IntoIter<Entry>,
+}
+
+impl Iterator for OldestFirst<'_> {
+    type Item = Result<Entry, CatalogError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(entry) = self.entries.next() {
+                return Some(Ok(entry));
+            }
+            match self.catalog.bucket(&self.stream, self.buckets.next()?) {
+                Ok(entries) => self.entries = entries.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

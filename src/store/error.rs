@@ -1,0 +1,112 @@
+//! What can be wrong with a store, in sentences that say what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hearthkeep_format::{DiskId, StoreId};
+
+use super::CatalogError;
+
+/// What the calls of this room return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a store cannot be used, or not as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The machine refused.
+    #[error("could not {doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another process holds the lock.
+    #[error(
+        "another hearthkeep process uses this store{}: stop it first, or let it work; \
+         list, play, export and check can be used meanwhile", pid_words(.pid)
+    )]
+    Locked {
+        /// The process, where the lock file tells.
+        pid: Option<u32>,
+    },
+    /// A folder that should be a disk has no id file.
+    #[error(
+        "{} has no hearthkeep-disk.json: its disk is not mounted, or it is new. \
+         Nothing is written there. Mount the disk, or remove it from the configuration", disk.display()
+    )]
+    NotMounted {
+        /// The folder.
+        disk: PathBuf,
+    },
+    /// A disk's id file cannot be understood.
+    #[error(
+        "{}/hearthkeep-disk.json cannot be understood: it is damaged or a newer version's. \
+         Nothing is written there", disk.display()
+    )]
+    StrangeIdFile {
+        /// The disk's folder.
+        disk: PathBuf,
+    },
+    /// Another disk of the store is where this one should be.
+    #[error(
+        "{} holds disk {found} where the store expects disk {expected}: \
+         mount the right one there, or change the configuration's paths", disk.display()
+    )]
+    OtherDisk {
+        /// The folder.
+        disk: PathBuf,
+        /// The disk that is there.
+        found: DiskId,
+        /// The disk that should be.
+        expected: DiskId,
+    },
+    /// A disk of another store is there.
+    #[error(
+        "{} belongs to another store ({found}): nothing is written there. \
+         Use an empty folder or this store's own disk", disk.display()
+    )]
+    OtherStore {
+        /// The folder.
+        disk: PathBuf,
+        /// The store it belongs to.
+        found: StoreId,
+    },
+    /// No copy of a disk's keyring is whole.
+    #[error("no copy of the keyring on {} can be read: {source}", disk.display())]
+    Keyring {
+        /// The disk's folder.
+        disk: PathBuf,
+        /// What is wrong with it.
+        source: hearthkeep_format::Error,
+    },
+    /// None of the disks can be used.
+    #[error("none of the store's disks can be used")]
+    NoDisk,
+    /// No such segment.
+    #[error("there is no such segment: it may have been deleted to make room")]
+    NoSegment,
+    /// The catalog cannot be used.
+    #[error(
+        "{0}. It is rebuilt from the footage at the next start; \
+         `hearthkeep reindex` does it at once while the recorder is stopped"
+    )]
+    Catalog(#[from] CatalogError),
+}
+
+impl Error {
+    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+fn pid_words(pid: &Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+}

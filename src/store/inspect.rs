@@ -1,0 +1,303 @@
+//! What a segment's file says to somebody who holds M and no other secret: read from its two ends, or walked.
+
+use std::io;
+use std::path::Path;
+
+use hearthkeep_format::segment::locked::{self, TAIL_LEN, Tail};
+use hearthkeep_format::segment::{self, End, HEADER_LEN, Header, ReadAt, ReadError, Start};
+use hearthkeep_format::{EpochId, MetadataKey, Random, SegmentId, StoreId, StreamId};
+
+use super::catalog::Entry;
+use crate::disk::{Disk, Front};
+
+/// The metadata key of a generation, if this process has it.
+pub type Keys = dyn Fn(u32) -> Option<MetadataKey> + Send + Sync;
+
+/// Where a file lies: its path says which segment it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The stream's folder.
+    pub stream: StreamId,
+    /// The epoch's folder.
+    pub epoch: EpochId,
+    /// The file's name.
+    pub segment: SegmentId,
+}
+
+/// What both ends of a file say.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The header.
+    pub header: Header,
+    /// The start block.
+    pub start: Start,
+    /// The end block; of a torn file, what its whole chunks add up to.
+    pub end: End,
+    /// Whether it was torn, and got its tail at a later start.
+    pub recovered: bool,
+    /// Length of the file, bytes.
+    pub bytes: u64,
+}
+
+/// What a file is.
+#[derive(Debug)]
+pub enum Inspected {
+    /// A segment with both ends.
+    Whole(Box<Facts>),
+    /// A segment of this store without a valid tail: torn, or still being written.
+    Torn,
+    /// Something that is left alone.
+    Strange(Strange),
+}
+
+/// Why a file is left alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Strange {
+    /// It is no segment.
+    #[error("it is no segment file: {0}")]
+    NoSegment(hearthkeep_format::Error),
+    /// It is another store's.
+    #[error("it belongs to another store ({0})")]
+    OtherStore(StoreId),
+    /// It is not what its path says.
+    #[error("it is another segment than its path says: it was moved or renamed")]
+    Misplaced,
+    /// Its generation's metadata key is not here.
+    #[error("it is of generation {0}, whose metadata key this recorder does not have")]
+    UnknownGeneration(u32),
+    /// It is damaged where it matters.
+    #[error("{0}; the rest of it may still be opened with `hearthkeep export`")]
+    Damaged(hearthkeep_format::Error),
+    /// It cannot be read or written.
+    #[error("the disk failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<ReadError> for Strange {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            ReadError::Format(error) => Self::Damaged(error),
+        }
+    }
+}
+
+impl Facts {
+    /// The catalog's entry of it.
+    pub fn entry(&self, disk: u16) -> Entry {
+        Entry {
+            stream: self.header.stream,
+            kind: self.header.kind,
+            epoch: self.header.epoch,
+            segment: self.header.segment_id(),
+            disk,
+            start_us: self.start.wall_us,
+            duration_us: self.end.duration_us,
+            bytes: u32::try_from(self.bytes).unwrap_or(u32::MAX),
+            sequence: self.start.sequence,
+            clock_trusted: self.start.clock_trusted,
+            recovered: self.recovered,
+            tombstone: false,
+            gap: self.start.gap,
+        }
+    }
+}
+
+/// Reads header and tail of a file, and nothing between.
+pub fn inspect(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Inspected {
+    match read_ends(file, place, store, keys) {
+        Ok(Some(facts)) => Inspected::Whole(Box::new(facts)),
+        Ok(None) => Inspected::Torn,
+        Err(strange) => Inspected::Strange(strange),
+    }
+}
+
+/// The sequence of a segment, torn or not.
+pub fn sequence(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Option<u64> {
+    let header = read_header(file, 0).ok()?.ok()?;
+    let m = check_header(&header, place, store, keys).ok()?;
+    Some(locked::open_start(header.as_bytes(), &m).ok()?.sequence)
+}
+
+/// Walks a file that has no valid tail, and says what there is of it: what [`mend`] would make of it.
+///
+/// # Errors
+/// Why nothing can be said.
+pub fn walk_torn(
+    file: &Front,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+) -> Result<Facts, Strange> {
+    let found = segment::Layout::find(file, None)?;
+    let header = found.head().header.clone();
+    let m = check_header(&header, place, store, keys)?;
+    let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
+    // The same computation as mending, so that what is listed now is what will be there then.
+    let recovery = segment::recover(file, &m, &mut NoRandom)?;
+    let Some(recovery) = recovery else {
+        return read_ends(file, place, store, keys)?.ok_or(Strange::Misplaced);
+    };
+    Ok(Facts {
+        header,
+        start,
+        end: recovery.end,
+        recovered: false,
+        bytes: recovery.keep,
+    })
+}
+
+/// What became of a file without a valid tail.
+#[derive(Debug)]
+pub enum Mended {
+    /// It has a tail now, or had one.
+    Whole(Box<Facts>),
+    /// Its head had never been written whole: nothing could ever be opened of it. It was removed.
+    Removed,
+}
+
+/// Cuts a torn file after its last whole chunk, and gives it copy and tail, durably.
+///
+/// # Errors
+/// Why it was left as it is.
+pub fn mend(
+    disk: &dyn Disk,
+    path: &Path,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+    random: &mut dyn Random,
+) -> Result<Mended, Strange> {
+    let front = Front::whole(disk.open_write(path)?)?;
+    if is_headless(&front)? {
+        drop(front);
+        disk.remove_file(path)?;
+        disk.sync_folder(path.parent().unwrap_or(Path::new("")))?;
+        return Ok(Mended::Removed);
+    }
+    let layout = segment::Layout::find(&front, None)?;
+    let m = check_header(&layout.head().header, place, store, keys)?;
+    if let Some(recovery) = segment::recover(&front, &m, random)? {
+        let file = front.file();
+        file.truncate(recovery.keep)?;
+        file.append(&mut [io::IoSlice::new(&recovery.append)])?;
+        file.sync_data()?;
+        disk.sync_folder(path.parent().unwrap_or(Path::new("")))?;
+    }
+    let front = Front::whole(disk.open_read(path)?)?;
+    match read_ends(&front, place, store, keys)? {
+        Some(facts) => Ok(Mended::Whole(Box::new(facts))),
+        None => Err(Strange::Damaged(hearthkeep_format::Error::Tampered {
+            what: "tail",
+        })),
+    }
+}
+
+/// Whether a file ends before its first chunk does, or holds nothing but zeros: written, but never durable.
+///
+/// A head whose bytes are all there and wrong is damage, which is left for somebody to look at.
+fn is_headless(file: &Front) -> io::Result<bool> {
+    let mut start = vec![0; file.size().min(HEADER_LEN as u64) as usize];
+    file.read_at(0, &mut start)?;
+    if start.iter().all(|byte| *byte == 0) {
+        return is_all_zero(file);
+    }
+    if start.len() < HEADER_LEN {
+        return Ok(true);
+    }
+    let Ok(header) = Header::parse(&start) else {
+        return Ok(false);
+    };
+    let chunk = u64::from(header.first_chunk_offset);
+    let mut prefix = [0; segment::CHUNK_HEADER_LEN];
+    if chunk + prefix.len() as u64 > file.size() {
+        return Ok(true);
+    }
+    file.read_at(chunk, &mut prefix)?;
+    Ok(locked::chunk_len(&prefix).is_ok_and(|length| chunk + length as u64 > file.size()))
+}
+
+fn is_all_zero(file: &Front) -> io::Result<bool> {
+    let mut piece = vec![0; 64 * 1024];
+    let mut at = 0;
+    while at < file.size() {
+        let length = (file.size() - at).min(piece.len() as u64) as usize;
+        file.read_at(at, &mut piece[..length])?;
+        if piece[..length].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += length as u64;
+    }
+    Ok(true)
+}
+
+/// `None` where the tail is missing or does not open.
+fn read_ends(
+    file: &Front,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+) -> Result<Option<Facts>, Strange> {
+    let Some(tail_at) = file.size().checked_sub((HEADER_LEN + TAIL_LEN) as u64) else {
+        return Ok(None);
+    };
+    let tail_at = tail_at + HEADER_LEN as u64;
+    let mut tail_bytes = [0; TAIL_LEN];
+    file.read_at(tail_at, &mut tail_bytes)?;
+    let tail = Tail::parse(&tail_bytes);
+    let header = match (read_header(file, 0)?, tail) {
+        (Ok(header), _) => header,
+        // The first header is damaged: the copy says the same.
+        (Err(error), Some(tail)) => read_header(file, u64::from(tail.copy_offset))?
+            .map_err(|_| Strange::NoSegment(error))?,
+        (Err(error), None) => return Err(Strange::NoSegment(error)),
+    };
+    let m = check_header(&header, place, store, keys)?;
+    let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
+    let end = tail.and_then(|tail| {
+        let end = locked::open_end(header.as_bytes(), &tail_bytes, &m).ok()?;
+        Some((end, tail.recovered))
+    });
+    Ok(end.map(|(end, recovered)| Facts {
+        header,
+        start,
+        end,
+        recovered,
+        bytes: file.size(),
+    }))
+}
+
+fn read_header(file: &Front, at: u64) -> io::Result<hearthkeep_format::Result<Header>> {
+    let mut bytes = [0; HEADER_LEN];
+    if file.size() < at + HEADER_LEN as u64 {
+        return Ok(Err(hearthkeep_format::Error::Truncated { what: "header" }));
+    }
+    file.read_at(at, &mut bytes)?;
+    Ok(Header::parse(&bytes))
+}
+
+fn check_header(
+    header: &Header,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+) -> Result<MetadataKey, Strange> {
+    if header.store != *store {
+        return Err(Strange::OtherStore(header.store));
+    }
+    let says = (header.stream, header.epoch, header.segment_id());
+    if says != (place.stream, place.epoch, place.segment) {
+        return Err(Strange::Misplaced);
+    }
+    keys(header.generation).ok_or(Strange::UnknownGeneration(header.generation))
+}
+
+/// For a trailer that is computed and thrown away.
+struct NoRandom;
+
+impl Random for NoRandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}

@@ -1,0 +1,207 @@
+//! What stands where on a disk (`docs/format.md`, 3 and 5), and how a disk is known.
+
+use std::collections::BTreeSet;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use hearthkeep_format::{DiskId, EpochId, Keyring, SegmentId, StoreId, StreamId};
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Result};
+use crate::disk::{Disk, read_file};
+
+/// The folder of all footage.
+pub const FOOTAGE: &str = "footage";
+/// The file that makes a folder a disk of a store.
+pub const ID_FILE: &str = "hearthkeep-disk.json";
+/// What a segment's file name ends with.
+pub const EXTENSION: &str = ".hks";
+
+const KEYRING: &str = "keyring";
+const ID_FILE_BYTES_MAX: u64 = 4096;
+const ID_FILE_FORMAT: u32 = 1;
+const KEYRING_BYTES_MAX: u64 = 64 << 20;
+
+/// Where a segment's file is.
+pub fn segment_path(stream: &StreamId, epoch: &EpochId, segment: &SegmentId) -> PathBuf {
+    PathBuf::from(format!("{FOOTAGE}/{stream}/{epoch}/{segment}{EXTENSION}"))
+}
+
+/// The folder of a stream's epoch.
+pub fn epoch_folder(stream: &StreamId, epoch: &EpochId) -> PathBuf {
+    PathBuf::from(format!("{FOOTAGE}/{stream}/{epoch}"))
+}
+
+/// The folder of a stream.
+pub fn stream_folder(stream: &StreamId) -> PathBuf {
+    PathBuf::from(format!("{FOOTAGE}/{stream}"))
+}
+
+/// The segment a file name stands for, if it is one's.
+pub fn segment_of(name: &str) -> Option<SegmentId> {
+    SegmentId::from_hex(name.strip_suffix(EXTENSION)?)
+}
+
+/// Who a disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskIdentity {
+    /// The store it belongs to.
+    pub store: StoreId,
+    /// The disk.
+    pub disk: DiskId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IdFile {
+    format: u32,
+    store: String,
+    disk: String,
+}
+
+/// Reads who a disk is; `None` where it has no id file, as a bare mount point has none.
+///
+/// # Errors
+/// When the file cannot be read or understood. `at` is the disk's path, for the message.
+pub fn identify(disk: &dyn Disk, at: &Path) -> Result<Option<DiskIdentity>> {
+    let path = Path::new(ID_FILE);
+    let bytes = match read_file(disk, path, ID_FILE_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", &at.join(path), error)),
+    };
+    let parsed = serde_json::from_slice::<IdFile>(&bytes)
+        .ok()
+        .and_then(|file| {
+            (file.format == ID_FILE_FORMAT).then_some(DiskIdentity {
+                store: StoreId::from_hex(&file.store)?,
+                disk: DiskId::from_hex(&file.disk)?,
+            })
+        });
+    parsed.map(Some).ok_or_else(|| Error::StrangeIdFile {
+        disk: at.to_owned(),
+    })
+}
+
+/// Makes a folder a disk of a store: writes its id file, durably. Its other content is not touched.
+///
+/// # Errors
+/// When it belongs to a store already, or cannot be written.
+pub fn mark(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
+    match identify(disk, at)? {
+        Some(found) if found == *identity => return Ok(()),
+        Some(found) if found.store != identity.store => {
+            return Err(Error::OtherStore {
+                disk: at.to_owned(),
+                found: found.store,
+            });
+        }
+        Some(found) => {
+            return Err(Error::OtherDisk {
+                disk: at.to_owned(),
+                found: found.disk,
+                expected: identity.disk,
+            });
+        }
+        None => {}
+    }
+    let file = IdFile {
+        format: ID_FILE_FORMAT,
+        store: identity.store.to_string(),
+        disk: identity.disk.to_string(),
+    };
+    let text = serde_json::to_vec(&file).expect("strings and a number are always JSON");
+    replace(disk, Path::new(ID_FILE), &text)
+        .map_err(|error| Error::io("write", &at.join(ID_FILE), error))
+}
+
+/// Checks that a disk is the one the store knows under this path.
+///
+/// # Errors
+/// A sentence that says what is there instead, and what to do.
+pub fn expect(disk: &dyn Disk, at: &Path, expected: &DiskIdentity) -> Result<()> {
+    match identify(disk, at)? {
+        None => Err(Error::NotMounted {
+            disk: at.to_owned(),
+        }),
+        Some(found) if found.store != expected.store => Err(Error::OtherStore {
+            disk: at.to_owned(),
+            found: found.store,
+        }),
+        Some(found) if found.disk != expected.disk => Err(Error::OtherDisk {
+            disk: at.to_owned(),
+            found: found.disk,
+            expected: expected.disk,
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Writes the keyring twice, one copy after the other, each durable before the next is touched.
+///
+/// # Errors
+/// When a copy cannot be written; the other one is whole.
+pub fn write_keyring(disk: &dyn Disk, at: &Path, keyring: &Keyring) -> Result<()> {
+    let bytes = keyring.encode();
+    let folder = Path::new(KEYRING);
+    let write = || {
+        let mut changed = BTreeSet::new();
+        create_folders(disk, folder, &mut changed)?;
+        for parent in changed {
+            disk.sync_folder(&parent)?;
+        }
+        replace(disk, &folder.join("a"), &bytes)?;
+        replace(disk, &folder.join("b"), &bytes)
+    };
+    write().map_err(|error| Error::io("write", &at.join(folder), error))
+}
+
+/// Reads the newer whole copy of the keyring.
+///
+/// # Errors
+/// When neither copy is there and whole.
+pub fn read_keyring(disk: &dyn Disk, at: &Path) -> Result<Keyring> {
+    let copy = |name| read_file(disk, &Path::new(KEYRING).join(name), KEYRING_BYTES_MAX).ok();
+    Keyring::newest(copy("a").as_deref(), copy("b").as_deref()).map_err(|source| Error::Keyring {
+        disk: at.to_owned(),
+        source,
+    })
+}
+
+/// Makes a folder and those above it that are missing; adds the folders that got a new name to `changed`.
+pub(super) fn create_folders(
+    disk: &dyn Disk,
+    folder: &Path,
+    changed: &mut BTreeSet<PathBuf>,
+) -> io::Result<()> {
+    let mut above: Vec<_> = folder
+        .ancestors()
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    above.reverse();
+    for folder in above {
+        match disk.create_folder(folder) {
+            Ok(()) => {
+                changed.extend(folder.parent().map(Path::to_owned));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.
+fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    match disk.remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create_new(&beside)?;
+    file.append(&mut [IoSlice::new(content)])?;
+    file.sync_data()?;
+    disk.rename(&beside, path)?;
+    disk.sync_folder(path.parent().unwrap_or(Path::new("")))
+}

@@ -1,0 +1,68 @@
+//! One process a store: whoever writes to it holds the lock in its state folder.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+
+use super::{Error, Result};
+
+/// The lock of a store. It is given back when dropped, or when the process ends however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes the lock of the store whose state folder this is.
+///
+/// # Errors
+/// [`Error::Locked`] while another process has it.
+pub fn acquire(state_dir: &Path) -> Result<Lock> {
+    let path = state_dir.join("lock");
+    let io_error = |doing| move |source| Error::io(doing, &state_dir.join("lock"), source);
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(io_error("open"))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let told = (&file).take(16).read_to_string(&mut text);
+            let pid = told.ok().and_then(|_| text.trim().parse().ok());
+            return Err(Error::Locked { pid });
+        }
+        Err(errno) => return Err(io_error("lock")(errno.into())),
+    }
+    let pid = std::process::id();
+    let write = |mut file: &File| -> io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{pid}")
+    };
+    // Only for the other process's sentence: a full disk must not keep the recorder from starting.
+    if let Err(error) = write(&file) {
+        tracing::debug!(%error, "the process id was not written to the lock file");
+    }
+    Ok(Lock { _file: file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_is_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = acquire(folder.path()).unwrap();
+        let second = acquire(folder.path()).unwrap_err();
+        assert!(
+            second
+                .to_string()
+                .contains(&format!("(process {})", std::process::id()))
+        );
+        drop(first);
+        acquire(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,403 @@
+//! Disks, the writer of segments, the catalog, recovery and retention.
+//!
+//! [`Store`] is the front of the room. What it writes, one thread a disk writes ([`writer`]); what is durable, a thread of its
+//! own puts into the catalog ([`keeper`]), which also finishes recovery and runs retention. Segment files are the truth: the
+//! [`catalog`] is rebuilt from them by [`recovery`] wherever it does not agree with them. Other processes read by [`browse`].
+
+pub mod browse;
+pub mod catalog;
+mod error;
+pub mod inspect;
+mod keeper;
+pub mod layout;
+pub mod lock;
+mod mount;
+pub mod recovery;
+mod reserve;
+pub mod retention;
+mod timeline;
+pub mod writer;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+
+use bytes::Bytes;
+use hearthkeep_format::{MetadataKey, SegmentId, StoreId, StreamId};
+use tokio::sync::broadcast;
+
+use crate::clock::Clock;
+use crate::disk::Front;
+use crate::limits::RESERVE_BYTES_MIN;
+pub use catalog::CatalogError;
+use catalog::{Catalog, Usage};
+pub use error::{Error, Result};
+use keeper::{Keeper, Note};
+use lock::Lock;
+pub use mount::{DiskStatus, MountedDisk};
+use recovery::{Recovery, Report};
+use retention::CameraBudget;
+pub use timeline::{GapSpan, Span, Timeline};
+use writer::{Budget, Event, NewSegment, Pace, Refused, Segment, SegmentHandle};
+
+/// Events that a listener may lag behind before it misses some.
+const EVENTS_KEPT: usize = 1024;
+
+/// Metadata keys by generation, for as long as the store is open.
+pub type SharedKeys = Arc<dyn Fn(u32) -> Option<MetadataKey> + Send + Sync>;
+
+/// What a store is opened with.
+pub struct Options {
+    /// The state folder: the catalog is its folder `catalog`.
+    pub state_dir: PathBuf,
+    /// The store.
+    pub store: StoreId,
+    /// Its disks, in the order of the configuration. See [`MountedDisk::open`].
+    pub disks: Vec<MountedDisk>,
+    /// What cameras may keep.
+    pub cameras: Vec<CameraBudget>,
+    /// Metadata keys by generation.
+    pub keys: SharedKeys,
+    /// The time, for ages.
+    pub clock: Arc<dyn Clock>,
+    /// Free bytes to keep on each disk at least; 5 % of it where that is more, but never over a quarter of it.
+    pub reserve_bytes_min: u64,
+    /// How the writers work.
+    pub pace: Pace,
+}
+
+impl Options {
+    /// Options with the house's limits.
+    pub fn new(
+        state_dir: PathBuf,
+        store: StoreId,
+        disks: Vec<MountedDisk>,
+        keys: SharedKeys,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            state_dir,
+            store,
+            disks,
+            cameras: Vec::new(),
+            keys,
+            clock,
+            reserve_bytes_min: RESERVE_BYTES_MIN,
+            pace: Pace::default(),
+        }
+    }
+}
+
+/// A store that this process writes to. Closing it, or dropping it, makes durable what is queued.
+pub struct Store {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<Keeper>>,
+    _lock: Lock,
+}
+
+/// What the front and the keeper's thread have in common.
+struct Shared {
+    store: StoreId,
+    disks: Vec<MountedDisk>,
+    catalog: Catalog,
+    /// Segments that the catalog does not have yet, or will not have before the next start.
+    segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
+    cameras: RwLock<Vec<CameraBudget>>,
+    events: broadcast::Sender<Event>,
+    keys: SharedKeys,
+    clock: Arc<dyn Clock>,
+    reserve_bytes_min: u64,
+}
+
+/// A segment opened for reading.
+pub struct OpenSegment {
+    /// Its durable bytes.
+    pub front: Front,
+    /// What is known of it.
+    pub span: Span,
+}
+
+impl Store {
+    /// Opens a store: checks the catalog against the newest epochs on the disks and closes torn segments there. Older epochs are
+    /// compared afterwards, in the background.
+    ///
+    /// # Errors
+    /// When no disk can be used or the catalog cannot even be begun anew.
+    pub fn open(options: Options, lock: Lock) -> Result<(Self, Report)> {
+        let (shared, pace) = prepare(options)?;
+        let (mut report, mut backlog) = (Report::default(), Vec::new());
+        for (index, disk) in shared.disks.iter().enumerate() {
+            let recovery = shared.recovery(disk);
+            let epochs = recovery
+                .epochs()
+                .map_err(|e| Error::io("list", &disk.path, e))?;
+            let newest = recovery.newest(&epochs)?;
+            for (stream, epoch) in &newest {
+                report.add(recovery.epoch(stream, epoch)?);
+            }
+            let rest = epochs.into_iter().filter(|epoch| !newest.contains(epoch));
+            backlog.extend(rest.map(|(stream, epoch)| (index, stream, epoch)));
+        }
+        shared.catalog.flush()?;
+        let shared = Arc::new(shared);
+        let (notes, inbox) = mpsc::channel();
+        let budget = Arc::new(Budget::default());
+        for disk in &shared.disks {
+            disk.start_writer(
+                Arc::clone(&budget),
+                pace,
+                notes.clone(),
+                shared.events.clone(),
+            )?;
+        }
+        let keeper = Keeper::start(Arc::clone(&shared), notes, inbox, backlog)
+            .map_err(|error| Error::io("start a thread for", &shared.disks[0].path, error))?;
+        let keeper = Mutex::new(Some(keeper));
+        Ok((
+            Self {
+                shared,
+                keeper,
+                _lock: lock,
+            },
+            report,
+        ))
+    }
+
+    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
+        let folder = options.state_dir.join("catalog");
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &folder, error));
+            }
+            _ => {}
+        }
+        let (shared, _) = prepare(options)?;
+        let mut report = Report::default();
+        for disk in &shared.disks {
+            let recovery = shared.recovery(disk);
+            let epochs = recovery
+                .epochs()
+                .map_err(|e| Error::io("list", &disk.path, e))?;
+            for (stream, epoch) in &epochs {
+                report.add(recovery.epoch(stream, epoch)?);
+            }
+        }
+        shared.catalog.flush()?;
+        Ok(report)
+    }
+
+    /// Begins a segment on the disk that has the most room. `head` is header, envelope and chunk 0. Never waits.
+    ///
+    /// # Errors
+    /// Why no disk takes it now; ask again at the next key frame.
+    pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
+        let mut refused = Refused::NoDisk;
+        let mut disks: Vec<_> = self.shared.disks.iter().collect();
+        disks.sort_by_key(|disk| std::cmp::Reverse(disk.preference()));
+        for disk in disks {
+            match disk.begin(new, &head) {
+                Ok(handle) => {
+                    let segment = Arc::clone(handle.segment());
+                    self.shared.segments().insert(new.segment, segment);
+                    return Ok(handle);
+                }
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    /// The sequence of a stream's next segment: one higher than the highest that is known.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn next_sequence(&self, stream: &StreamId) -> Result<u64> {
+        let catalogued = self
+            .shared
+            .catalog
+            .last(stream)?
+            .map(|entry| entry.sequence);
+        let segments = self.shared.segments();
+        let of_it = segments.values().filter(|s| s.new.stream == *stream);
+        let highest = of_it.map(|s| s.new.start.sequence).chain(catalogued).max();
+        Ok(highest.map_or(0, |sequence| sequence.saturating_add(1)))
+    }
+
+    /// The newest segment of a stream: what a gap is measured from after a start.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn last(&self, stream: &StreamId) -> Result<Option<Span>> {
+        let catalogued = self.shared.catalog.last(stream)?;
+        let spans = self.in_memory(stream);
+        let spans = spans
+            .into_iter()
+            .chain(catalogued.as_ref().map(Span::of_entry));
+        Ok(spans.max_by_key(|span| span.sequence))
+    }
+
+    /// What there is of a stream in a span of wall time, us; open segments as far as they are durable.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn timeline(&self, stream: &StreamId, from_us: i64, to_us: i64) -> Result<Timeline> {
+        // Memory first: what is catalogued between the two looks is seen twice rather than not at all.
+        let mut spans = self.in_memory(stream);
+        let catalogued = self.shared.catalog.timeline(stream, from_us, to_us)?;
+        spans.retain(|span| catalogued.iter().all(|entry| entry.segment != span.segment));
+        let later = spans.iter().filter(|span| span.start_us >= to_us).copied();
+        let later = later.min_by_key(|span| span.start_us);
+        let is_within = |span: &Span| span.start_us < to_us && span.end_us() > from_us;
+        spans.retain(|span| span.duration_us > 0 && is_within(span));
+        spans.extend(catalogued.iter().map(Span::of_entry));
+        let next = self.shared.catalog.next_from(stream, to_us)?;
+        let next = next.as_ref().map(Span::of_entry).or(later);
+        Ok(timeline::timeline(spans, next, from_us, to_us))
+    }
+
+    /// Opens a segment for reading, as far as it is durable.
+    ///
+    /// # Errors
+    /// [`Error::NoSegment`]; or what the disk or catalog says.
+    pub fn open_segment(&self, stream: &StreamId, segment: &SegmentId) -> Result<OpenSegment> {
+        let in_memory = self.shared.segments().get(segment).cloned();
+        let in_memory = in_memory.filter(|known| known.new.stream == *stream);
+        let (span, disk, limit) = if let Some(known) = in_memory {
+            let span = Span::of_segment(&known);
+            (span, known.disk, Some(span.bytes))
+        } else {
+            let entry = self.shared.catalog.find(stream, segment)?;
+            let entry = entry
+                .filter(|entry| !entry.tombstone)
+                .ok_or(Error::NoSegment)?;
+            (Span::of_entry(&entry), entry.disk, None)
+        };
+        let disk = self.shared.disk(disk).ok_or(Error::NoSegment)?;
+        let path = layout::segment_path(stream, &span.epoch, segment);
+        let opened = disk.disk.open_read(&path).and_then(|file| match limit {
+            Some(bytes) => Front::of(file, bytes),
+            None => Front::whole(file),
+        });
+        match opened {
+            Ok(front) => Ok(OpenSegment { front, span }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoSegment),
+            Err(error) => Err(Error::io("read", &disk.path.join(path), error)),
+        }
+    }
+
+    /// What a stream has in the catalog.
+    pub fn usage(&self, stream: &StreamId) -> Usage {
+        self.shared.catalog.usage(stream)
+    }
+
+    /// The streams that have segments in the catalog.
+    pub fn streams(&self) -> Vec<StreamId> {
+        self.shared.catalog.streams()
+    }
+
+    /// What happens to segments, from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
+    }
+
+    /// How the disks are.
+    pub fn disks(&self) -> Vec<DiskStatus> {
+        let used = |disk: &MountedDisk| self.shared.catalog.disk_bytes(disk.number());
+        self.shared
+            .disks
+            .iter()
+            .map(|disk| disk.status(used(disk)))
+            .collect()
+    }
+
+    /// The disks themselves, for the keyring's copies.
+    pub fn mounted(&self) -> &[MountedDisk] {
+        &self.shared.disks
+    }
+
+    /// Changes what cameras may keep; looked at in the next pass.
+    pub fn set_cameras(&self, cameras: Vec<CameraBudget>) {
+        *self
+            .shared
+            .cameras
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = cameras;
+    }
+
+    /// Writes, syncs, acknowledges and catalogues all that is queued. Handles that are still about refuse from then on.
+    pub fn close(&self) {
+        let keeper = self
+            .keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.shared.disks.iter().for_each(MountedDisk::close_writer);
+        if let Some(keeper) = keeper {
+            keeper.stop();
+        }
+    }
+
+    fn in_memory(&self, stream: &StreamId) -> Vec<Span> {
+        let segments = self.shared.segments();
+        let of_it = segments.values().filter(|s| s.new.stream == *stream);
+        let durable = of_it.filter(|s| s.durable_bytes() > 0);
+        durable.map(Span::of_segment).collect()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn segments(&self) -> MutexGuard<'_, HashMap<SegmentId, Arc<Segment>>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self, number: u16) -> Option<&MountedDisk> {
+        self.disks.iter().find(|disk| disk.number() == number)
+    }
+
+    fn recovery<'a>(&'a self, disk: &'a MountedDisk) -> Recovery<'a> {
+        Recovery {
+            store: self.store,
+            disk: &*disk.disk,
+            number: disk.number(),
+            catalog: &self.catalog,
+            keys: &*self.keys,
+        }
+    }
+}
+
+/// Opens catalog and disks, without looking at any footage.
+fn prepare(options: Options) -> Result<(Shared, Pace)> {
+    if options.disks.is_empty() {
+        return Err(Error::NoDisk);
+    }
+    let opened = reserve::open_catalog(&options.state_dir, &options.store)?;
+    if let Some((why, aside)) = &opened.moved_aside {
+        let aside = aside.display();
+        tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");
+    }
+    for disk in &options.disks {
+        disk.set_number(opened.catalog.disk_number(&disk.id)?);
+    }
+    let shared = Shared {
+        store: options.store,
+        disks: options.disks,
+        catalog: opened.catalog,
+        segments: Mutex::default(),
+        cameras: RwLock::new(options.cameras),
+        events: broadcast::channel(EVENTS_KEPT).0,
+        keys: options.keys,
+        clock: options.clock,
+        reserve_bytes_min: options.reserve_bytes_min,
+    };
+    Ok((shared, options.pace))
+}

@@ -1,0 +1,232 @@
+//! A disk of the store while this process uses it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hearthkeep_format::{DiskId, StoreId};
+use tokio::sync::broadcast;
+
+use super::layout::{self, DiskIdentity};
+use super::retention::DiskState;
+use super::writer::{Budget, Event, NewSegment, Pace, Refused, SegmentHandle, Writer};
+use super::{Error, Note, Result};
+use crate::disk::{Disk, RealDisk, Space};
+use crate::limits::RESERVE_PERCENT;
+
+/// For how long a disk that failed is the last to be asked.
+const AVOIDED: Duration = Duration::from_secs(10);
+
+/// A disk that was found where it should be, and is known.
+pub struct MountedDisk {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its id.
+    pub id: DiskId,
+    /// Bytes of footage that it may hold.
+    pub max_bytes: Option<u64>,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    number: AtomicU16,
+    health: Arc<Health>,
+    writer: OnceLock<Writer>,
+}
+
+/// How a disk is, for status and metrics.
+#[derive(Debug, Clone)]
+pub struct DiskStatus {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its id.
+    pub id: DiskId,
+    /// Size and free space; `None` when the file system does not answer.
+    pub space: Option<Space>,
+    /// Bytes of catalogued segments on it.
+    pub used_bytes: u64,
+    /// Bytes that wait to be written.
+    pub queued_bytes: u64,
+    /// How long fdatasync takes, 99 of 100 times; `None` before the first.
+    pub fsync_p99: Option<Duration>,
+    /// Whether it is full.
+    pub is_full: bool,
+    /// The last failure, in a sentence, if there was one since the start.
+    pub error: Option<String>,
+}
+
+#[derive(Default)]
+struct Health {
+    is_full: AtomicBool,
+    free_bytes: AtomicU64,
+    failure: Mutex<Option<(Instant, String)>>,
+}
+
+impl MountedDisk {
+    /// Opens a disk of the store at `path`, and checks that it is the one expected.
+    ///
+    /// # Errors
+    /// A sentence that says what is there instead. Nothing was written.
+    pub fn open(path: &Path, store: StoreId, id: DiskId, max_bytes: Option<u64>) -> Result<Self> {
+        let disk = RealDisk::open(path).map_err(|error| Error::io("open", path, error))?;
+        Self::with(Arc::new(disk), path, store, id, max_bytes)
+    }
+
+    /// The same with a disk that is open already, such as a simulated one.
+    ///
+    /// # Errors
+    /// As [`MountedDisk::open`].
+    pub fn with(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        store: StoreId,
+        id: DiskId,
+        max_bytes: Option<u64>,
+    ) -> Result<Self> {
+        layout::expect(&*disk, path, &DiskIdentity { store, disk: id })?;
+        let mounted = Self {
+            path: path.to_owned(),
+            id,
+            max_bytes,
+            disk,
+            number: AtomicU16::new(0),
+            health: Arc::default(),
+            writer: OnceLock::new(),
+        };
+        mounted.space();
+        Ok(mounted)
+    }
+
+    /// Its number in the catalog.
+    pub(super) fn number(&self) -> u16 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_number(&self, number: u16) {
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// Asks the file system, and remembers the answer for [`MountedDisk::preference`].
+    pub(super) fn space(&self) -> Option<Space> {
+        let space = self.disk.space().ok();
+        let free = space.map_or(0, |space| space.free_bytes);
+        self.health.free_bytes.store(free, Ordering::Relaxed);
+        space
+    }
+
+    pub(super) fn set_full(&self, full: bool) {
+        self.health.is_full.store(full, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.health.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Higher for a disk that a new segment should rather go to.
+    pub(super) fn preference(&self) -> (bool, u64) {
+        let failed = self
+            .health
+            .failure()
+            .as_ref()
+            .is_some_and(|(at, _)| at.elapsed() < AVOIDED);
+        (!failed, self.health.free_bytes.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn start_writer(
+        &self,
+        budget: Arc<Budget>,
+        pace: Pace,
+        notes: mpsc::Sender<Note>,
+        events: broadcast::Sender<Event>,
+    ) -> Result<()> {
+        let health = Arc::clone(&self.health);
+        let listener = move |event: Event| {
+            if let Event::Poisoned(_, error) = &event {
+                health.fail(error);
+            }
+            // Nobody may listen, and the keeper ends after the writers: neither is a failure.
+            let _ = notes.send(Note::Event(event.clone()));
+            let _ = events.send(event);
+        };
+        let writer = Writer::start(
+            Arc::clone(&self.disk),
+            self.number(),
+            budget,
+            pace,
+            listener,
+        )
+        .map_err(|error| Error::io("start the writer of", &self.path, error))?;
+        if self.writer.set(writer).is_err() {
+            tracing::error!(path = %self.path.display(), "a disk has two writers");
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin(&self, new: NewSegment, head: &Bytes) -> Result<SegmentHandle, Refused> {
+        if self.is_full() {
+            return Err(Refused::DiskFull);
+        }
+        let writer = self.writer.get().ok_or(Refused::NoDisk)?;
+        writer.begin(new, head.clone())
+    }
+
+    pub(super) fn close_writer(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.close();
+        }
+    }
+
+    /// What retention needs to know. Where the file system does not answer, nothing is deleted for its sake.
+    pub(super) fn state(&self, used_bytes: u64, reserve_bytes_min: u64) -> DiskState {
+        let space = self.space();
+        let reserve = |space: Space| {
+            let part = space.total_bytes / 100 * RESERVE_PERCENT;
+            part.max(reserve_bytes_min).min(space.total_bytes / 4)
+        };
+        DiskState {
+            disk: self.number(),
+            used_bytes,
+            max_bytes: self.max_bytes,
+            free_bytes: space.map_or(u64::MAX, |space| space.free_bytes),
+            reserve_bytes: space.map_or(0, reserve),
+        }
+    }
+
+    pub(super) fn status(&self, used_bytes: u64) -> DiskStatus {
+        let writer = self.writer.get();
+        DiskStatus {
+            path: self.path.clone(),
+            id: self.id,
+            space: self.space(),
+            used_bytes,
+            queued_bytes: writer.map_or(0, Writer::queued_bytes),
+            fsync_p99: writer.and_then(|writer| writer.latency().p99()),
+            is_full: self.is_full(),
+            error: self
+                .health
+                .failure()
+                .as_ref()
+                .map(|(_, sentence)| sentence.clone()),
+        }
+    }
+}
+
+impl Health {
+    fn fail(&self, error: &std::io::Error) {
+        if is_full(error) {
+            self.is_full.store(true, Ordering::Relaxed);
+        } else {
+            *self.failure() = Some((Instant::now(), format!("writing failed: {error}")));
+        }
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an error says that there is no room.
+pub(super) fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}

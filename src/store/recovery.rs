@@ -1,0 +1,300 @@
+//! Making catalog and disks agree: at a start, and when the catalog is rebuilt.
+//!
+//! The catalog is believed only where an epoch's folder lists exactly the segments that it tallies. Where they differ, the files it
+//! does not know are read (header and tail), torn ones get their tail, and what is no longer there is forgotten. No person's
+//! secret is needed. Files that are damaged or foreign are left and reported, never deleted.
+//!
+//! With 100,000 segments the listing is all it costs. Only the newest epoch of each stream is compared before the store is
+//! ready, since the next sequence follows from it; the others follow in the background.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hearthkeep_format::{EpochId, StoreId, StreamId};
+
+use super::catalog::{Catalog, Entry, Tally};
+use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, sequence};
+use super::{CatalogError, layout};
+use crate::disk::{Disk, Front};
+use crate::random::OsRandom;
+
+/// Strange files that a report names; more are counted.
+const NAMED_MAX: usize = 100;
+/// Segments that are put into the catalog at once.
+const INSERTED_AT_ONCE: usize = 4096;
+/// Threads that read files of an epoch at once.
+const READERS_MAX: usize = 4;
+
+/// What was found and done.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Files in footage folders.
+    pub files: u64,
+    /// Whole segments that the catalog did not know.
+    pub inserted: u64,
+    /// Torn ones that got their tail.
+    pub recovered: u64,
+    /// Torn ones that were removed because not even their head was whole.
+    pub removed: u64,
+    /// Segments the catalog knew that are no longer there.
+    pub forgotten: u64,
+    /// Files that were left alone.
+    pub strange: u64,
+    /// The first hundred of those, and why.
+    pub named: Vec<(PathBuf, Strange)>,
+}
+
+impl Report {
+    /// Adds what another one found.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.inserted += other.inserted;
+        self.recovered += other.recovered;
+        self.removed += other.removed;
+        self.forgotten += other.forgotten;
+        self.strange += other.strange;
+        let room = NAMED_MAX.saturating_sub(self.named.len());
+        self.named.extend(other.named.into_iter().take(room));
+    }
+
+    fn leave(&mut self, path: PathBuf, why: Strange) {
+        tracing::warn!(path = %path.display(), "left alone: {why}");
+        self.strange += 1;
+        if self.named.len() < NAMED_MAX {
+            self.named.push((path, why));
+        }
+    }
+}
+
+/// What recovery works with: one disk and the catalog.
+#[derive(Clone, Copy)]
+pub struct Recovery<'a> {
+    /// The store whose footage is looked for.
+    pub store: StoreId,
+    /// The disk.
+    pub disk: &'a dyn Disk,
+    /// Its number in the catalog.
+    pub number: u16,
+    /// The catalog.
+    pub catalog: &'a Catalog,
+    /// Metadata keys by generation.
+    pub keys: &'a Keys,
+}
+
+impl Recovery<'_> {
+    /// The epochs of a disk that the catalog may not know wholly, and those it knows of and that have gone: all there are.
+    ///
+    /// # Errors
+    /// When the disk cannot be listed.
+    pub fn epochs(&self) -> io::Result<Vec<(StreamId, EpochId)>> {
+        let mut epochs = Vec::new();
+        for stream in ids(self.disk, Path::new(layout::FOOTAGE), StreamId::from_hex)? {
+            let folder = layout::stream_folder(&stream);
+            let mut of_stream = ids(self.disk, &folder, EpochId::from_hex)?;
+            of_stream.extend(self.catalog.epochs(&stream, self.number));
+            of_stream.sort_unstable();
+            of_stream.dedup();
+            epochs.extend(of_stream.into_iter().map(|epoch| (stream, epoch)));
+        }
+        for stream in self.catalog.streams() {
+            let epochs_of_it = self.catalog.epochs(&stream, self.number);
+            epochs.extend(epochs_of_it.into_iter().map(|epoch| (stream, epoch)));
+        }
+        epochs.sort_unstable();
+        epochs.dedup();
+        Ok(epochs)
+    }
+
+    /// Of a disk's epochs, the newest of each stream. It is found by reading one segment of each epoch that the catalog does not know,
+    /// since sequences go on over epochs whatever the clock said.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn newest(
+        &self,
+        epochs: &[(StreamId, EpochId)],
+    ) -> Result<Vec<(StreamId, EpochId)>, CatalogError> {
+        let mut newest: HashMap<StreamId, (u64, EpochId)> = HashMap::new();
+        let mut consider = |stream, epoch, sequence| {
+            let best = newest.entry(stream).or_insert((sequence, epoch));
+            if sequence >= best.0 {
+                *best = (sequence, epoch);
+            }
+        };
+        for (stream, epoch) in epochs {
+            if self.catalog.epoch_tally(stream, epoch, self.number) == Tally::default() {
+                consider(*stream, *epoch, self.sample(stream, epoch).unwrap_or(0));
+            }
+        }
+        for stream in self.catalog.streams() {
+            if let Some(last) = self.catalog.last(&stream)?
+                && last.disk == self.number
+            {
+                consider(stream, last.epoch, last.sequence);
+            }
+        }
+        let found = newest
+            .into_iter()
+            .map(|(stream, (_, epoch))| (stream, epoch));
+        Ok(found.collect())
+    }
+
+    /// Makes catalog and disk agree on one epoch.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read or written. What a disk refuses is reported and left.
+    pub fn epoch(&self, stream: &StreamId, epoch: &EpochId) -> Result<Report, CatalogError> {
+        let mut report = Report::default();
+        let folder = layout::epoch_folder(stream, epoch);
+        let names = match ids(self.disk, &folder, layout::segment_of) {
+            Ok(names) => names,
+            Err(error) => {
+                report.leave(folder, error.into());
+                return Ok(report);
+            }
+        };
+        report.files = names.len() as u64;
+        let mut tally = Tally::default();
+        names.iter().for_each(|segment| tally.add(segment));
+        if tally == self.catalog.epoch_tally(stream, epoch, self.number) {
+            return Ok(report);
+        }
+        let known = self.catalog.epoch(stream, epoch, self.number)?;
+        let mut known_tally = Tally::default();
+        known
+            .iter()
+            .for_each(|entry| known_tally.add(&entry.segment));
+        if known_tally != self.catalog.epoch_tally(stream, epoch, self.number) {
+            self.catalog.doubt();
+        }
+        let mut known: HashMap<_, _> = known.into_iter().map(|e| (e.segment, e)).collect();
+        let unknown = names
+            .into_iter()
+            .filter(|segment| known.remove(segment).is_none());
+        let unknown: Vec<_> = unknown
+            .map(|segment| Place {
+                stream: *stream,
+                epoch: *epoch,
+                segment,
+            })
+            .collect();
+        let gone: Vec<Entry> = known.into_values().collect();
+        report.forgotten = gone.len() as u64;
+        self.catalog.forget(&gone)?;
+        self.take_in(&unknown, &mut report)?;
+        Ok(report)
+    }
+
+    fn take_in(&self, unknown: &[Place], report: &mut Report) -> Result<(), CatalogError> {
+        let mut entries = Vec::new();
+        for (place, inspected) in unknown.iter().zip(self.inspect_all(unknown)) {
+            match inspected {
+                Inspected::Whole(facts) => {
+                    report.inserted += 1;
+                    entries.push(facts.entry(self.number));
+                }
+                Inspected::Torn => entries.extend(self.mend(place, report)),
+                // What never became durable may be all zeros; mending looks closer, and reports.
+                Inspected::Strange(Strange::NoSegment(_)) => {
+                    entries.extend(self.mend(place, report));
+                }
+                Inspected::Strange(why) => {
+                    let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
+                    report.leave(path, why);
+                }
+            }
+        }
+        entries.sort_by_key(|entry| entry.sequence);
+        entries
+            .chunks(INSERTED_AT_ONCE)
+            .try_for_each(|some| self.catalog.insert(some))
+    }
+
+    /// Gives a torn segment its tail.
+    pub fn mend(&self, place: &Place, report: &mut Report) -> Option<Entry> {
+        let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
+        let mended = mend(
+            self.disk,
+            &path,
+            place,
+            &self.store,
+            self.keys,
+            &mut OsRandom,
+        );
+        match mended {
+            Ok(Mended::Whole(facts)) => {
+                report.recovered += 1;
+                tracing::info!(
+                    path = %path.display(), duration_us = facts.end.duration_us,
+                    "a torn segment was closed after its last whole chunk"
+                );
+                return Some(facts.entry(self.number));
+            }
+            Ok(Mended::Removed) => {
+                report.removed += 1;
+                tracing::info!(
+                    path = %path.display(),
+                    "a segment whose head was never written whole was removed: it held nothing"
+                );
+            }
+            Err(why) => report.leave(path, why),
+        }
+        None
+    }
+
+    /// Reads both ends of many files, on several threads where there are many.
+    fn inspect_all(&self, places: &[Place]) -> Vec<Inspected> {
+        let readers = std::thread::available_parallelism().map_or(1, usize::from);
+        let readers = readers.min(READERS_MAX).min(places.len() / 64 + 1);
+        let share = places.len().div_ceil(readers).max(1);
+        let read = |places: &[Place]| places.iter().map(|p| self.inspect(p)).collect::<Vec<_>>();
+        std::thread::scope(|scope| {
+            let shares = places.chunks(share);
+            let readers: Vec<_> = shares.map(|places| scope.spawn(|| read(places))).collect();
+            let read = readers.into_iter().flat_map(|reader| {
+                reader
+                    .join()
+                    .expect("reading the ends of files does not panic")
+            });
+            read.collect()
+        })
+    }
+
+    fn inspect(&self, place: &Place) -> Inspected {
+        let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
+        match self.disk.open_read(&path).and_then(Front::whole) {
+            Ok(file) => inspect(&file, place, &self.store, self.keys),
+            Err(error) => Inspected::Strange(error.into()),
+        }
+    }
+
+    /// The sequence of any segment of an epoch.
+    fn sample(&self, stream: &StreamId, epoch: &EpochId) -> Option<u64> {
+        let folder = layout::epoch_folder(stream, epoch);
+        let names = ids(self.disk, &folder, layout::segment_of).ok()?;
+        names.into_iter().find_map(|segment| {
+            let place = Place {
+                stream: *stream,
+                epoch: *epoch,
+                segment,
+            };
+            let path = layout::segment_path(stream, epoch, &segment);
+            let file = Front::whole(self.disk.open_read(&path).ok()?).ok()?;
+            sequence(&file, &place, &self.store, self.keys)
+        })
+    }
+}
+
+/// What the names of a folder stand for; nothing where it does not exist.
+pub(super) fn ids<T>(
+    disk: &dyn Disk,
+    folder: &Path,
+    read: impl Fn(&str) -> Option<T>,
+) -> io::Result<Vec<T>> {
+    let mut found = Vec::new();
+    match disk.list(folder, &mut |name, _| found.extend(read(name))) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(found),
+    }
+}

@@ -1,0 +1,42 @@
+//! Room for the catalog on a full disk.
+//!
+//! sled cannot open a database where it cannot write, and without the catalog nothing can be deleted to make room. So the
+//! state folder keeps some room aside, as a file, which is given up when the catalog cannot be opened otherwise.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use hearthkeep_format::StoreId;
+
+use super::catalog::{Catalog, CatalogError, Opened};
+
+/// Enough for a few of sled's segments of 512 KiB and for what is deleted first.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+/// Opens the catalog of a state folder; where that fails, once more with the room that was kept aside.
+pub(super) fn open_catalog(state_dir: &Path, store: &StoreId) -> Result<Opened, CatalogError> {
+    let (folder, reserve) = (state_dir.join("catalog"), state_dir.join("catalog.reserve"));
+    let opened = match Catalog::open(&folder, store) {
+        Err(error) if reserve.exists() => {
+            tracing::warn!("{error}: trying again with the room kept aside for this");
+            std::fs::remove_file(&reserve)?;
+            Catalog::open(&folder, store)
+        }
+        opened => opened,
+    }?;
+    if !reserve.exists()
+        && let Err(error) = keep(&reserve)
+    {
+        tracing::warn!("no room could be kept aside for the catalog: {error}");
+    }
+    Ok(opened)
+}
+
+fn keep(reserve: &Path) -> io::Result<()> {
+    let file = File::create_new(reserve)?;
+    let allocated =
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_BYTES);
+    allocated.inspect_err(|_| drop(std::fs::remove_file(reserve)))?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! What there is of a stream in a span of time, and what there is not.
+
+use std::sync::Arc;
+
+use hearthkeep_format::segment::GapCause;
+use hearthkeep_format::{EpochId, SegmentId};
+
+use super::catalog::Entry;
+use super::writer::{Segment, State};
+
+/// Shorter absences between two segments are the clock's drift, not a gap.
+const TOLERANCE_US: i64 = 500_000;
+
+/// What there is of a stream in a span.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// Segments by their start.
+    pub segments: Vec<Span>,
+    /// Gaps between them, and before the first.
+    pub gaps: Vec<GapSpan>,
+}
+
+/// A segment on the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its id.
+    pub segment: SegmentId,
+    /// Its epoch.
+    pub epoch: EpochId,
+    /// Wall time of its first sample, us.
+    pub start_us: i64,
+    /// Media duration, us; of an open segment, of what is durable.
+    pub duration_us: u64,
+    /// Bytes; of an open segment, what is durable.
+    pub bytes: u64,
+    /// One higher in each segment of the stream.
+    pub sequence: u64,
+    /// Whether it was torn, and closed at a later start.
+    pub recovered: bool,
+    /// Whether it has no tail: it still grows, or a write to it failed.
+    pub open: bool,
+    gap: Option<(GapCause, Option<u64>)>,
+}
+
+/// An absence on the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GapSpan {
+    /// Wall time from which on nothing is there, us.
+    pub start_us: i64,
+    /// Wall time at which there is something again, us.
+    pub end_us: i64,
+    /// Why; `None` where no segment says so, as after a deletion by hand.
+    pub cause: Option<GapCause>,
+}
+
+impl Span {
+    /// Wall time of its end, us.
+    pub fn end_us(&self) -> i64 {
+        self.start_us.saturating_add_unsigned(self.duration_us)
+    }
+
+    pub(super) fn of_entry(entry: &Entry) -> Self {
+        Self {
+            segment: entry.segment,
+            epoch: entry.epoch,
+            start_us: entry.start_us,
+            duration_us: entry.duration_us,
+            bytes: u64::from(entry.bytes),
+            sequence: entry.sequence,
+            recovered: entry.recovered,
+            open: false,
+            gap: entry.gap.map(|gap| (gap.cause, gap.length_us)),
+        }
+    }
+
+    pub(super) fn of_segment(segment: &Arc<Segment>) -> Self {
+        let start = &segment.new.start;
+        Self {
+            segment: segment.new.segment,
+            epoch: segment.new.epoch,
+            start_us: start.wall_us,
+            duration_us: segment.durable_us(),
+            bytes: segment.durable_bytes(),
+            sequence: start.sequence,
+            recovered: false,
+            open: segment.state() != State::Closed,
+            gap: start.gap.map(|gap| (gap.cause, gap.length_us)),
+        }
+    }
+}
+
+/// The timeline of a span from segments in any order. `next` is the first one after the span, if there is one: its gap may
+/// reach into it.
+pub(super) fn timeline(
+    mut segments: Vec<Span>,
+    next: Option<Span>,
+    from_us: i64,
+    to_us: i64,
+) -> Timeline {
+    segments.sort_by_key(|span| (span.start_us, span.sequence));
+    let gaps = {
+        let mut gaps = Vec::new();
+        let mut before: Option<&Span> = None;
+        for span in segments.iter().chain(&next) {
+            gaps.extend(gap_before(span, before));
+            before = Some(span);
+        }
+        gaps.retain(|gap| gap.start_us < to_us && gap.end_us > from_us);
+        gaps
+    };
+    Timeline { segments, gaps }
+}
+
+/// The gap before a segment: as long as it says, and never over what is there.
+fn gap_before(span: &Span, before: Option<&Span>) -> Option<GapSpan> {
+    let end_us = span.start_us;
+    let free_from = before.map(Span::end_us);
+    let (start_us, cause) = match span.gap {
+        // Before the first segment there is nothing that could be missing.
+        Some((GapCause::Start, _)) => return None,
+        Some((cause, Some(length))) => {
+            let start = end_us.saturating_sub_unsigned(length);
+            (start.max(free_from.unwrap_or(start)), Some(cause))
+        }
+        Some((cause, None)) => (free_from?, Some(cause)),
+        None => {
+            let free_from = free_from.filter(|free| end_us.saturating_sub(*free) > TOLERANCE_US)?;
+            (free_from, None)
+        }
+    };
+    (start_us < end_us).then_some(GapSpan {
+        start_us,
+        end_us,
+        cause,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(start_us: i64, duration_us: u64, gap: Option<(GapCause, Option<u64>)>) -> Span {
+        Span {
+            segment: SegmentId::from_bytes([start_us as u8; 16]),
+            epoch: EpochId::from_bytes([0; 16]),
+            start_us,
+            duration_us,
+            bytes: 1,
+            sequence: start_us as u64,
+            recovered: false,
+            open: false,
+            gap,
+        }
+    }
+
+    #[test]
+    fn gaps_lie_between_what_is_there() {
+        const S: i64 = 1_000_000;
+        let minute = 60_000_000;
+        let segments = vec![
+            span(200 * S, minute, Some((GapCause::CameraLost, Some(minute)))),
+            span(0, minute, Some((GapCause::Start, None))),
+            span(60 * S + 200_000, minute, None),
+            span(300 * S, minute, Some((GapCause::Crash, None))),
+            span(400 * S, minute, None),
+            span(460 * S, minute, Some((GapCause::Parameters, Some(0)))),
+        ];
+        let next = span(
+            600 * S,
+            minute,
+            Some((GapCause::Shutdown, Some(50_000_000))),
+        );
+        let found = timeline(segments, Some(next), 0, 560 * S);
+        let gap = |start, end, cause| GapSpan {
+            start_us: start * S,
+            end_us: end * S,
+            cause,
+        };
+        assert_eq!(
+            found.gaps,
+            [
+                gap(140, 200, Some(GapCause::CameraLost)),
+                gap(260, 300, Some(GapCause::Crash)),
+                gap(360, 400, None),
+                gap(550, 600, Some(GapCause::Shutdown)),
+            ]
+        );
+        assert!(found.segments.is_sorted_by_key(|span| span.start_us));
+    }
+}

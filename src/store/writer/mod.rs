@@ -1,0 +1,344 @@
+//! One thread a disk that writes what streams hand it, and says what is durable.
+//!
+//! The contract, step by step, of a segment:
+//!
+//! ```text
+//!            begin                 append*                 finish
+//!  (none) ----------> open: queued -------> open: queued ----------> closing ---> closed
+//!                       |  each 1.5 s: written, fdatasync'd,            |
+//!                       |  its durable length goes up                   |
+//!                       |                                               |
+//!                       +--- abandon, or the handle is dropped ---> abandoned
+//!                       +--- a write or fsync fails -------------> poisoned
+//! ```
+//!
+//! 1. Nothing a stream calls ever waits for the disk: it is queued or refused. A queue that is full refuses before
+//!    anything is taken, so that a segment may still be finished: [`SegmentHandle::finish`] is never refused.
+//! 2. What is queued of a segment is written in order, front to back, and counted as durable only when fdatasync of the
+//!    file *and* fsync of the folders that name it have returned.
+//! 3. A batch of writes begins at most [`SYNC_INTERVAL_MS_MAX`] after the first byte it holds was queued.
+//! 4. A write or fsync that fails poisons the segment: its file is left with what it has, nothing of it is tried again, what
+//!    is still queued of it is dropped, and its handle refuses from then on. Other segments are not concerned.
+//! 5. Closing the writer writes, syncs and acknowledges all that was queued before.
+//!
+//! [`SYNC_INTERVAL_MS_MAX`]: crate::limits::SYNC_INTERVAL_MS_MAX
+
+mod latency;
+mod queue;
+mod thread;
+
+use std::io;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hearthkeep_format::segment::Start;
+use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
+
+use crate::disk::Disk;
+use crate::limits::{QUEUE_AGE_MS_MAX, QUEUE_BYTES_MAX, SYNC_INTERVAL_MS_MAX, WRITE_EARLY_BYTES};
+pub use latency::Latency;
+pub use queue::Budget;
+use queue::{Account, Command, Queue};
+
+/// What a stream tells of a segment that it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSegment {
+    /// The stream.
+    pub stream: StreamId,
+    /// What it holds.
+    pub kind: Kind,
+    /// Its epoch.
+    pub epoch: EpochId,
+    /// Its id.
+    pub segment: SegmentId,
+    /// What its start block says.
+    pub start: Start,
+}
+
+/// Why bytes were not taken. Nothing of them was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The disk does not keep up: finish the segment, drop whole GOPs, begin another when there is room.
+    #[error("the disk does not keep up: its queue is full")]
+    QueueFull,
+    /// The segment is poisoned: begin another.
+    #[error("a write to this segment failed")]
+    Poisoned,
+    /// The disk is full, and retention has been told.
+    #[error("the disk is full")]
+    DiskFull,
+    /// No disk can be written to.
+    #[error("no disk can be written to")]
+    NoDisk,
+}
+
+/// Where a segment stands. See the module's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// It grows.
+    Open,
+    /// All of it is durable, its tail included.
+    Closed,
+    /// It ended without a tail, by its stream's choice; what was queued is durable.
+    Abandoned,
+    /// A write or fsync failed.
+    Poisoned,
+}
+
+/// What the writer tells about a segment, on the writer's thread: whoever listens must not wait.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// More of it is durable.
+    Durable(Arc<Segment>),
+    /// The whole of it is durable; it can be catalogued.
+    Closed(Arc<Segment>),
+    /// It was given up; it has no tail.
+    Abandoned(Arc<Segment>),
+    /// It is poisoned. What was durable before still is.
+    Poisoned(Arc<Segment>, Arc<io::Error>),
+}
+
+/// A segment while this process knows it: what its stream said, and how far it is.
+#[derive(Debug)]
+pub struct Segment {
+    /// What its stream said when it began.
+    pub new: NewSegment,
+    /// Number of the disk it is written to.
+    pub disk: u16,
+    state: AtomicU8,
+    durable_bytes: AtomicU64,
+    durable_us: AtomicU64,
+}
+
+impl Segment {
+    fn new(new: NewSegment, disk: u16) -> Self {
+        Self {
+            new,
+            disk,
+            state: AtomicU8::new(State::Open as u8),
+            durable_bytes: AtomicU64::new(0),
+            durable_us: AtomicU64::new(0),
+        }
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            0 => State::Open,
+            1 => State::Closed,
+            2 => State::Abandoned,
+            _ => State::Poisoned,
+        }
+    }
+
+    /// Bytes from its front that are durable.
+    pub fn durable_bytes(&self) -> u64 {
+        self.durable_bytes.load(Ordering::Acquire)
+    }
+
+    /// Media time of what is durable, us after its first sample.
+    pub fn durable_us(&self) -> u64 {
+        self.durable_us.load(Ordering::Acquire)
+    }
+
+    fn set(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+}
+
+/// How a writer works. The defaults are the house's limits; tests take shorter ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// From the first queued byte to the start of its batch, at most.
+    pub sync_interval: Duration,
+    /// Age of the oldest byte not yet durable from which on a stream is refused.
+    pub queue_age_max: Duration,
+    /// Queued bytes of a disk from which on a batch begins at once.
+    pub write_early_bytes: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            sync_interval: Duration::from_millis(SYNC_INTERVAL_MS_MAX),
+            queue_age_max: Duration::from_millis(QUEUE_AGE_MS_MAX),
+            write_early_bytes: WRITE_EARLY_BYTES,
+        }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(QUEUE_BYTES_MAX)
+    }
+}
+
+/// A disk's writer. Dropping it closes it.
+pub struct Writer {
+    disk: u16,
+    queue: Arc<Queue>,
+    budget: Arc<Budget>,
+    latency: Arc<Mutex<Latency>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the writer of a disk. `listener` is called on its thread.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        number: u16,
+        budget: Arc<Budget>,
+        pace: Pace,
+        listener: impl FnMut(Event) + Send + 'static,
+    ) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(pace));
+        let latency = Arc::new(Mutex::new(Latency::default()));
+        let work = thread::Work::new(disk, Arc::clone(&queue), Arc::clone(&latency), listener);
+        let thread = std::thread::Builder::new()
+            .name(format!("disk-{number}"))
+            .spawn(move || work.run())?;
+        Ok(Self {
+            disk: number,
+            queue,
+            budget,
+            latency,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Begins a segment: its file is made with `head`, which ends with chunk 0.
+    ///
+    /// # Errors
+    /// [`Refused::QueueFull`]: nothing was begun.
+    pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
+        let account = self.budget.account(new.stream);
+        let segment = Arc::new(Segment::new(new, self.disk));
+        let handle = SegmentHandle {
+            segment,
+            account,
+            queue: Arc::clone(&self.queue),
+            ended: false,
+        };
+        handle.queue_if_room(head, |segment, bytes| Command::Create { segment, bytes })?;
+        Ok(handle)
+    }
+
+    /// How long fsync took lately.
+    pub fn latency(&self) -> Latency {
+        self.latency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Bytes that wait to be written.
+    pub fn queued_bytes(&self) -> u64 {
+        self.queue.bytes()
+    }
+
+    /// Writes, syncs and acknowledges what is queued, and ends the thread. Handles that are still about refuse from then on.
+    pub fn close(&self) {
+        self.queue.close();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!(disk = self.disk, "the writer's thread panicked");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A stream's end of a segment that is being written. Dropped without [`SegmentHandle::finish`], the segment is abandoned.
+#[derive(Debug)]
+pub struct SegmentHandle {
+    segment: Arc<Segment>,
+    account: Arc<Account>,
+    queue: Arc<Queue>,
+    ended: bool,
+}
+
+impl SegmentHandle {
+    /// The segment.
+    pub fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Whether `bytes` would be taken now. Ask before sealing: what was sealed and is refused cannot be sealed again, and the
+    /// footer would name it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn room(&self, bytes: usize) -> Result<(), Refused> {
+        if self.segment.state() == State::Poisoned {
+            return Err(Refused::Poisoned);
+        }
+        self.queue.admits(&self.account, bytes as u64)
+    }
+
+    /// Queues a chunk. With it the segment reaches to `reached_us` of media time after its first sample.
+    ///
+    /// # Errors
+    /// [`Refused::QueueFull`] or [`Refused::Poisoned`]; then nothing was taken.
+    pub fn append(&self, chunk: Bytes, reached_us: u64) -> Result<(), Refused> {
+        self.queue_if_room(chunk, |segment, bytes| Command::Append {
+            segment,
+            bytes,
+            reached_us,
+        })
+    }
+
+    /// Queues the end: footer, copy and tail. It is taken however full the queue is, so that a segment can always be ended
+    /// well. `duration_us` is the media duration.
+    pub fn finish(mut self, end: Bytes, duration_us: u64) {
+        self.ended = true;
+        let command = Command::Finish {
+            segment: Arc::clone(&self.segment),
+            bytes: end,
+            duration_us,
+        };
+        self.queue.push(&self.account, command);
+    }
+
+    /// Ends the segment as it is, without a tail. What is queued is still written; the next start gives it a tail.
+    pub fn abandon(self) {
+        drop(self);
+    }
+
+    fn queue_if_room(
+        &self,
+        bytes: Bytes,
+        command: impl FnOnce(Arc<Segment>, Bytes) -> Command,
+    ) -> Result<(), Refused> {
+        self.room(bytes.len())?;
+        let command = command(Arc::clone(&self.segment), bytes);
+        self.queue.push(&self.account, command);
+        Ok(())
+    }
+}
+
+impl Drop for SegmentHandle {
+    fn drop(&mut self) {
+        if !self.ended {
+            let segment = Arc::clone(&self.segment);
+            self.queue.push(&self.account, Command::Abandon { segment });
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What the web asks of the recorder: a trait, so that serving can be tested without recording.
+//!
+//! Everything that crosses here is sealed already or metadata; no implementation can hand out a picture. The types are
+//! those of the API's JSON.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hearthkeep_format::{EpochId, SegmentId, StreamId};
+use serde::{Serialize, Serializer};
+use tokio::sync::broadcast;
+use utoipa::ToSchema;
+
+/// The recorder as the web sees it. `None` means that there is no such stream or segment.
+pub trait Footage: Send + Sync + 'static {
+    /// All streams, those of removed cameras with footage included. Must not block for long.
+    fn streams(&self) -> Vec<StreamStatus>;
+
+    /// What there is of a stream between two wall times, in µs. May block on the catalog, not on recording.
+    fn timeline(
+        &self,
+        stream: StreamId,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Option<Timeline>, FootageError>;
+
+    /// Opens a segment's file for reading, also one that is still being written. May block.
+    fn segment(
+        &self,
+        stream: StreamId,
+        segment: SegmentId,
+    ) -> Result<Option<OpenSegment>, FootageError>;
+
+    /// Where the chunks of a segment are. May block.
+    fn index(
+        &self,
+        stream: StreamId,
+        segment: SegmentId,
+    ) -> Result<Option<SegmentIndex>, FootageError>;
+
+    /// Follows a stream live.
+    fn subscribe(&self, stream: StreamId) -> Option<LiveFeed>;
+
+    /// How the recorder is. Must not block for long.
+    fn status(&self) -> RecorderStatus;
+
+    /// Somebody has just claimed the box: there is now somebody to seal to.
+    fn claimed(&self);
+}
+
+/// Why footage could not be served; its text goes to the log only.
+pub type FootageError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Bytes that can be read at any offset, from several threads.
+pub trait ReadAt: Send + Sync {
+    /// Reads up to `buffer.len()` bytes from `offset`; 0 only at the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for std::fs::File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self, buffer, offset)
+    }
+}
+
+/// A segment to be read. Holding it keeps its bytes readable, also when retention removes the segment meanwhile.
+pub struct OpenSegment {
+    /// Its sealed bytes.
+    pub bytes: Arc<dyn ReadAt>,
+    /// How many there are now.
+    pub length: u64,
+    /// Still being written: what is read may be followed by more.
+    pub open: bool,
+}
+
+/// A stream followed live. Messages are those of `docs/format.md`, section 6.
+pub struct LiveFeed {
+    /// The head and the chunks since the last key frame.
+    pub backlog: Vec<Bytes>,
+    /// What follows, bounded: who reads too slowly is told so and must join again.
+    pub messages: broadcast::Receiver<Bytes>,
+}
+
+/// What a camera's stream is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamState {
+    /// Chunks are being sealed and written.
+    Recording,
+    /// The camera is being connected to.
+    Connecting,
+    /// A failed connection is tried again soon, or no key frame has come yet.
+    Waiting,
+    /// It cannot be recorded until somebody does something.
+    Failed,
+    /// It is not in the configuration any more, or the box is ending.
+    Stopped,
+}
+
+/// Something that is wrong, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Trouble {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+/// A stream and how it is.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct StreamStatus {
+    /// 32 hex digits.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
+    pub id: StreamId,
+    /// The camera's name.
+    pub camera: String,
+    /// `main` or `sub`.
+    pub feed: String,
+    /// What it is doing.
+    pub state: StreamState,
+    /// As RFC 6381 writes it, such as `avc1.640028`.
+    pub codec: Option<String>,
+    /// In pixels.
+    pub width: Option<u32>,
+    /// In pixels.
+    pub height: Option<u32>,
+    /// Whether it has sound.
+    pub audio: bool,
+    /// Since when `state` is so, µs since 1970.
+    pub since_us: Option<i64>,
+    /// On all disks.
+    pub bytes_stored: u64,
+    /// The oldest footage, µs since 1970.
+    pub first_us: Option<i64>,
+    /// The newest footage, µs since 1970.
+    pub last_us: Option<i64>,
+    /// What is wrong, if anything is.
+    pub error: Option<Trouble>,
+}
+
+/// What there is of a stream in a span of time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct Timeline {
+    /// In the order of time.
+    pub segments: Vec<TimelineSegment>,
+    /// Known absences.
+    pub gaps: Vec<TimelineGap>,
+}
+
+/// A segment in a timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct TimelineSegment {
+    /// 32 hex digits.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
+    pub id: SegmentId,
+    /// 32 hex digits: segments of one epoch share an envelope.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
+    pub epoch: EpochId,
+    /// Wall time of the first sample, µs since 1970.
+    pub start_us: i64,
+    /// µs.
+    pub duration_us: u64,
+    /// On the disk.
+    pub bytes: u64,
+    /// One higher in each segment of the stream.
+    pub sequence: u64,
+    /// It was torn by a crash and mended without its secret.
+    pub recovered: bool,
+    /// It is still being written.
+    pub open: bool,
+}
+
+/// A known absence.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct TimelineGap {
+    /// µs since 1970.
+    pub start_us: i64,
+    /// µs since 1970.
+    pub end_us: i64,
+    /// As `docs/format.md`, 5.6, names it.
+    pub cause: String,
+    /// The cause for people.
+    pub sentence: String,
+}
+
+/// Where the chunks of a segment are.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct SegmentIndex {
+    /// Header, envelope and chunk 0.
+    pub head_bytes: u64,
+    /// The chunks with footage.
+    pub chunks: Vec<ChunkPlace>,
+    /// It is still being written.
+    pub open: bool,
+}
+
+/// Where a chunk is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct ChunkPlace {
+    /// Its number.
+    pub k: u32,
+    /// In the file.
+    pub offset: u64,
+    /// The whole chunk.
+    pub bytes: u32,
+    /// From the segment's first sample, µs.
+    pub start_us: u64,
+    /// µs.
+    pub duration_us: u32,
+    /// It starts with a key frame.
+    pub key: bool,
+}
+
+/// How the recorder is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct RecorderStatus {
+    /// The disks.
+    pub disks: Vec<DiskStatus>,
+    /// How long `fdatasync` took for 99 of 100, in ms; `None` before there were enough. Beyond 300 ms a power cut can cost
+    /// more than 2.5 s.
+    pub fsync_p99_ms: Option<f64>,
+    /// Whether the box trusts its clock.
+    pub clock_trusted: bool,
+}
+
+/// A disk.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct DiskStatus {
+    /// Where it is mounted.
+    pub path: String,
+    /// What the file system has left.
+    pub free_bytes: u64,
+    /// What footage takes.
+    pub used_bytes: u64,
+    /// What is wrong with it, if anything is.
+    pub error: Option<String>,
+}
+
+fn as_text<S: Serializer>(id: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}

@@ -1,0 +1,289 @@
+//! The recorder as the web sees it: what [`Footage`] asks for, out of the rooms below.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use hearthkeep_format::segment::{GapCause, ReadAt as _};
+use hearthkeep_format::{SegmentId, StreamId};
+
+use super::footage::{
+    ChunkPlace, DiskStatus, Footage, FootageError, LiveFeed, OpenSegment, ReadAt, RecorderStatus,
+    SegmentIndex, StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
+};
+use crate::clock::Clock;
+use crate::disk::Front;
+use crate::keys::StateFolder;
+use crate::play;
+use crate::record::{LiveHub, Phase, Stream, chunk_message, head_message};
+use crate::store::{self, GapSpan, SharedKeys, Span, Store};
+
+/// What is running since the box has an owner.
+pub struct Recording {
+    /// The store.
+    pub store: Arc<Store>,
+    /// The streams that are being recorded.
+    pub streams: Vec<Stream>,
+    /// Metadata keys by generation.
+    pub keys: SharedKeys,
+}
+
+/// Serves what a recorder has and does. Before the box has an owner there is nothing.
+pub struct RecorderFootage {
+    keys: Arc<Mutex<StateFolder>>,
+    clock: Arc<dyn Clock>,
+    recording: OnceLock<Recording>,
+    claim: (Mutex<bool>, Condvar),
+}
+
+impl RecorderFootage {
+    /// A recorder that has not begun.
+    pub fn new(keys: Arc<Mutex<StateFolder>>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            keys,
+            clock,
+            recording: OnceLock::new(),
+            claim: (Mutex::new(false), Condvar::new()),
+        }
+    }
+
+    /// Recording has begun; to be called once.
+    pub fn begun(&self, recording: Recording) {
+        if self.recording.set(recording).is_err() {
+            tracing::error!("the recorder was begun twice");
+        }
+    }
+
+    /// Blocks until somebody claims the box, or [`wake`](Self::wake) is called.
+    pub fn wait_for_claim(&self) {
+        let (woken, condition) = &self.claim;
+        let woken = woken.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(condition.wait_while(woken, |woken| !*woken));
+    }
+
+    /// Ends [`wait_for_claim`](Self::wait_for_claim).
+    pub fn wake(&self) {
+        let (woken, condition) = &self.claim;
+        *woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        condition.notify_all();
+    }
+
+    fn keys(&self) -> MutexGuard<'_, StateFolder> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live_stream(&self, id: StreamId) -> Option<(&Recording, &Stream)> {
+        let recording = self.recording.get()?;
+        let stream = recording.streams.iter().find(|stream| stream.id == id)?;
+        Some((recording, stream))
+    }
+
+    fn open(&self, stream: StreamId, segment: SegmentId) -> Result<Option<store::OpenSegment>, FootageError> {
+        let Some(recording) = self.recording.get() else {
+            return Ok(None);
+        };
+        match recording.store.open_segment(&stream, &segment) {
+            Ok(open) => Ok(Some(open)),
+            Err(store::Error::NoSegment) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Footage for RecorderFootage {
+    fn streams(&self) -> Vec<StreamStatus> {
+        let known = self.keys().streams().unwrap_or_default();
+        let status = |known: &crate::keys::KnownStream| {
+            let live = self.live_stream(known.id).map(|(_, stream)| stream);
+            let usage = self.recording.get().map(|recording| recording.store.usage(&known.id));
+            let mut status = describe(live);
+            status.id = known.id;
+            status.camera.clone_from(&known.name.camera);
+            status.feed.clone_from(&known.name.feed);
+            if let Some(usage) = usage {
+                status.bytes_stored = usage.bytes;
+                status.first_us = usage.first_us;
+                status.last_us = usage.last_us;
+            }
+            status
+        };
+        known.iter().map(status).collect()
+    }
+
+    fn timeline(&self, stream: StreamId, from_us: i64, to_us: i64) -> Result<Option<Timeline>, FootageError> {
+        let known = self.keys().streams().unwrap_or_default();
+        if !known.iter().any(|known| known.id == stream) {
+            return Ok(None);
+        }
+        let Some(recording) = self.recording.get() else {
+            return Ok(Some(Timeline::default()));
+        };
+        let timeline = recording.store.timeline(&stream, from_us, to_us)?;
+        Ok(Some(Timeline {
+            segments: timeline.segments.iter().map(segment_row).collect(),
+            gaps: timeline.gaps.iter().map(gap_row).collect(),
+        }))
+    }
+
+    fn segment(&self, stream: StreamId, segment: SegmentId) -> Result<Option<OpenSegment>, FootageError> {
+        let open = self.open(stream, segment)?;
+        Ok(open.map(|store::OpenSegment { front, span }| OpenSegment {
+            length: front.size(),
+            bytes: Arc::new(Bytewise(front)),
+            open: span.open,
+        }))
+    }
+
+    fn index(&self, stream: StreamId, segment: SegmentId) -> Result<Option<SegmentIndex>, FootageError> {
+        let (Some(recording), Some(open)) = (self.recording.get(), self.open(stream, segment)?) else {
+            return Ok(None);
+        };
+        let index = play::index(&open.front, &*recording.keys)?;
+        let place = |chunk: &play::ChunkPlace| ChunkPlace {
+            k: chunk.k,
+            offset: chunk.offset,
+            bytes: chunk.bytes,
+            start_us: chunk.start_us,
+            duration_us: chunk.duration_us,
+            key: chunk.key,
+        };
+        Ok(Some(SegmentIndex {
+            head_bytes: index.head_bytes,
+            chunks: index.chunks.iter().map(place).collect(),
+            open: open.span.open,
+        }))
+    }
+
+    fn subscribe(&self, stream: StreamId) -> Option<LiveFeed> {
+        let (recording, live) = self.live_stream(stream)?;
+        Some(join(&recording.store, stream, live.hub()))
+    }
+
+    fn status(&self) -> RecorderStatus {
+        let disks = self.recording.get().map(|recording| recording.store.disks());
+        let disks = disks.unwrap_or_default();
+        let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
+        let row = |disk: &store::DiskStatus| DiskStatus {
+            path: disk.path.display().to_string(),
+            free_bytes: disk.space.map_or(0, |space| space.free_bytes),
+            used_bytes: disk.used_bytes,
+            error: disk.error.clone(),
+        };
+        RecorderStatus {
+            disks: disks.iter().map(row).collect(),
+            fsync_p99_ms: slowest.map(|duration| duration.as_secs_f64() * 1e3),
+            clock_trusted: self.clock.trusted(),
+        }
+    }
+
+    fn claimed(&self) {
+        self.wake();
+    }
+}
+
+/// Joins a stream and reads from its file what is no longer in memory.
+fn join(store: &Store, stream: StreamId, hub: &LiveHub) -> LiveFeed {
+    let joined = hub.join();
+    let mut backlog = Vec::new();
+    if let Some((segment, head)) = joined.head {
+        backlog.push(head_message(&segment, &head));
+        let file = store.open_segment(&stream, &segment).ok();
+        for chunk in joined.recent {
+            let bytes = chunk.bytes.or_else(|| {
+                let mut bytes = vec![0; chunk.length];
+                file.as_ref()?.front.read_at(chunk.offset, &mut bytes).ok()?;
+                Some(Bytes::from(bytes))
+            });
+            // Behind a hole nothing could be shown until the next key frame comes by itself.
+            let Some(bytes) = bytes else { break };
+            backlog.push(chunk_message(&segment, &bytes));
+        }
+    }
+    LiveFeed {
+        backlog,
+        messages: joined.messages,
+    }
+}
+
+/// A file read with as many bytes as there are, as HTTP ranges want it.
+struct Bytewise(Front);
+
+impl ReadAt for Bytewise {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.0.size().saturating_sub(offset);
+        let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.0.read_at(offset, &mut buffer[..length])?;
+        Ok(length)
+    }
+}
+
+fn describe(live: Option<&Stream>) -> StreamStatus {
+    let snapshot = live.map(Stream::snapshot);
+    let state = match snapshot.as_ref().map(|snapshot| snapshot.phase) {
+        Some(Phase::Recording) => StreamState::Recording,
+        Some(Phase::Connecting) => StreamState::Connecting,
+        Some(Phase::Waiting) => StreamState::Waiting,
+        Some(Phase::Failed) => StreamState::Failed,
+        Some(Phase::Stopped) | None => StreamState::Stopped,
+    };
+    let dimensions = snapshot.as_ref().and_then(|snapshot| snapshot.dimensions);
+    let trouble = snapshot.as_ref().and_then(|snapshot| snapshot.trouble.as_ref());
+    StreamStatus {
+        id: StreamId::from_bytes([0; 16]),
+        camera: String::new(),
+        feed: String::new(),
+        state,
+        codec: snapshot.as_ref().map(|s| s.codecs.join(", ")).filter(|codecs| !codecs.is_empty()),
+        width: dimensions.map(|(width, _)| width.into()),
+        height: dimensions.map(|(_, height)| height.into()),
+        audio: snapshot.as_ref().is_some_and(|snapshot| snapshot.audio),
+        since_us: snapshot.as_ref().map(|snapshot| snapshot.since_us),
+        bytes_stored: 0,
+        first_us: None,
+        last_us: None,
+        error: trouble.map(|trouble| Trouble {
+            message: trouble.message.clone(),
+            advice: trouble.advice.clone(),
+        }),
+    }
+}
+
+fn segment_row(span: &Span) -> TimelineSegment {
+    TimelineSegment {
+        id: span.segment,
+        epoch: span.epoch,
+        start_us: span.start_us,
+        duration_us: span.duration_us,
+        bytes: span.bytes,
+        sequence: span.sequence,
+        recovered: span.recovered,
+        open: span.open,
+    }
+}
+
+fn gap_row(gap: &GapSpan) -> TimelineGap {
+    TimelineGap {
+        start_us: gap.start_us,
+        end_us: gap.end_us,
+        cause: gap.cause.map_or("unknown", GapCause::as_str).to_owned(),
+        sentence: sentence(gap.cause).to_owned(),
+    }
+}
+
+/// A gap's cause for people.
+fn sentence(cause: Option<GapCause>) -> &'static str {
+    match cause {
+        None => "Nothing says why there is no footage here; it may have been deleted.",
+        Some(GapCause::Start) => "Nothing was recorded before.",
+        Some(GapCause::Shutdown) => "The recorder was switched off.",
+        Some(GapCause::Crash) => "The recorder or its power failed.",
+        Some(GapCause::CameraLost) => "The camera could not be reached.",
+        Some(GapCause::CameraStalled) => "The camera was connected but sent no pictures.",
+        Some(GapCause::QueueFull) => "The disk was too slow.",
+        Some(GapCause::DiskError) => "The disk failed or was full.",
+        Some(GapCause::Parameters) => "The camera changed its video settings.",
+        Some(GapCause::NoKeyFrame) => "The camera sent no key frame to begin with.",
+        Some(GapCause::Timestamps) => "The camera's clock jumped.",
+        Some(GapCause::CameraData) => "The camera sent what cannot be recorded.",
+    }
+}

@@ -1,0 +1,298 @@
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls_pki_types::{ServerName, UnixTime};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+
+use super::*;
+use crate::clock::SimClock;
+
+const NOW_US: i64 = 1_795_000_000_000_000;
+const DAY_US: u64 = 86_400_000_000;
+
+struct House {
+    folder: tempfile::TempDir,
+    clock: Arc<SimClock>,
+}
+
+impl House {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock: Arc::new(SimClock::new(NOW_US)),
+        }
+    }
+
+    fn open(&self, host: &str, settings: TlsSettings) -> Tls {
+        Tls::open_as(
+            self.folder.path(),
+            settings,
+            self.clock.clone(),
+            host,
+            lan(&["192.168.1.9"]),
+        )
+        .unwrap()
+    }
+
+    fn days_pass(&self, days: u64) {
+        (0..days * 24).for_each(|_| self.clock.advance_us((DAY_US / 24) as u32));
+    }
+}
+
+fn lan(addresses: &[&str]) -> Vec<IpAddr> {
+    addresses
+        .iter()
+        .map(|address| address.parse().unwrap())
+        .collect()
+}
+
+fn leaf(tls: &Tls) -> CertificateDer<'static> {
+    tls.shown.get().cert[0].clone()
+}
+
+/// What a client that trusts the authority says to `name`.
+fn is_believed(tls: &Tls, leaf: &CertificateDer<'_>, name: &str, now_us: i64) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(tls.authority().unwrap()).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider)
+        .build()
+        .unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_micros(now_us as u64));
+    verifier
+        .verify_server_cert(leaf, &[], &name, &[], now)
+        .is_ok()
+}
+
+#[test]
+fn a_client_that_trusts_the_authority_believes_the_box_by_all_its_names() {
+    let house = House::new();
+    let tls = house.open(
+        "attic",
+        TlsSettings {
+            names: vec!["nvr.example.org".into()],
+            own: None,
+        },
+    );
+    for name in [
+        "attic",
+        "attic.local",
+        "localhost",
+        "nvr.example.org",
+        "127.0.0.1",
+        "192.168.1.9",
+        "::1",
+    ] {
+        assert!(is_believed(&tls, &leaf(&tls), name, NOW_US), "{name}");
+        assert!(tls.is_own_host(name), "{name}");
+    }
+    assert!(!is_believed(&tls, &leaf(&tls), "other.local", NOW_US));
+    assert!(!is_believed(
+        &tls,
+        &leaf(&tls),
+        "localhost",
+        NOW_US + 400 * DAY_US as i64
+    ));
+}
+
+#[test]
+fn the_authority_cannot_vouch_for_the_rest_of_the_world() {
+    let house = House::new();
+    let tls = house.open("attic", TlsSettings::default());
+    let der = tls.authority().unwrap();
+    let (_, authority) = X509Certificate::from_der(&der).unwrap();
+    let constraints = authority.name_constraints().unwrap().unwrap();
+    assert!(constraints.critical);
+    assert!(constraints.value.excluded_subtrees.is_none());
+    let permitted = constraints.value.permitted_subtrees.as_ref().unwrap();
+    let dns = permitted.iter().filter_map(|subtree| match subtree.base {
+        GeneralName::DNSName(name) => Some(name),
+        _ => None,
+    });
+    assert_eq!(
+        dns.collect::<Vec<_>>(),
+        ["attic", "attic.local", "localhost"]
+    );
+    let networks = permitted.iter().filter_map(|subtree| match subtree.base {
+        GeneralName::IPAddress(bytes) => Some(bytes.to_vec()),
+        _ => None,
+    });
+    let networks: Vec<Vec<u8>> = networks.collect();
+    assert_eq!(networks.len(), names::PRIVATE_NETWORKS.len());
+    assert_eq!(permitted.len(), 3 + networks.len());
+    for network in [
+        [10, 0, 0, 0, 255, 0, 0, 0],
+        [192, 168, 0, 0, 255, 255, 0, 0],
+        [172, 16, 0, 0, 255, 240, 0, 0],
+    ] {
+        assert!(networks.contains(&network.to_vec()), "{network:?}");
+    }
+    let basic = authority.basic_constraints().unwrap().unwrap();
+    assert!(basic.critical && basic.value.ca && basic.value.path_len_constraint == Some(0));
+
+    // And a client holds it to that: a leaf beyond the constraints is not believed, though the signature is right.
+    let json = std::fs::read(house.folder.path().join("tls/authority.json")).unwrap();
+    let certified: Certified = serde_json::from_slice(&json).unwrap();
+    for (name, is_allowed) in [
+        ("attic", true),
+        ("bank.example", false),
+        ("8.8.8.8", false),
+        ("10.7.7.7", true),
+    ] {
+        let mut names = Names::default();
+        match name.parse() {
+            Ok(address) => names.addresses.insert(address),
+            Err(_) => names.dns.insert(name.to_owned()),
+        };
+        let rogue = certified.issue(&names, NOW_US).unwrap();
+        assert_eq!(
+            is_believed(&tls, &rogue.der(), name, NOW_US),
+            is_allowed,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_leaf_is_for_servers_and_at_most_397_days() {
+    let house = House::new();
+    let tls = house.open("attic", TlsSettings::default());
+    let der = leaf(&tls);
+    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+    let validity = leaf.validity();
+    let seconds = validity.not_after.timestamp() - validity.not_before.timestamp();
+    assert!(seconds <= 397 * 86_400, "{seconds}");
+    assert!(validity.not_before.timestamp() * 1_000_000 < NOW_US);
+    let usage = leaf.extended_key_usage().unwrap().unwrap();
+    assert!(usage.value.server_auth && !usage.value.any && !usage.value.client_auth);
+    assert!(leaf.extensions().iter().any(|extension| {
+        matches!(
+            extension.parsed_extension(),
+            ParsedExtension::SubjectAlternativeName(_)
+        )
+    }));
+    assert!(!leaf.is_ca());
+}
+
+#[test]
+fn the_leaf_follows_addresses_and_dates_and_the_authority_stays() {
+    let house = House::new();
+    let tls = house.open("attic", TlsSettings::default());
+    let (first, fingerprint) = (leaf(&tls), tls.fingerprint());
+    tls.refresh_with(lan(&["192.168.1.9"])).unwrap();
+    assert_eq!(leaf(&tls), first);
+    assert_eq!(
+        leaf(&house.open("attic", TlsSettings::default())),
+        first,
+        "the same after a restart"
+    );
+
+    tls.refresh_with(lan(&["192.168.1.10"])).unwrap();
+    let second = leaf(&tls);
+    assert!(is_believed(&tls, &second, "192.168.1.10", NOW_US));
+    assert!(tls.is_own_host("192.168.1.10") && !tls.is_own_host("192.168.1.9"));
+
+    house.days_pass(360);
+    tls.refresh_with(lan(&["192.168.1.10"])).unwrap();
+    assert_eq!(leaf(&tls), second);
+    house.days_pass(10);
+    tls.refresh_with(lan(&["192.168.1.10"])).unwrap();
+    assert_ne!(leaf(&tls), second);
+    assert!(is_believed(
+        &tls,
+        &leaf(&tls),
+        "localhost",
+        house.clock.wall_us()
+    ));
+    assert_eq!(tls.fingerprint(), fingerprint);
+    assert_eq!(fingerprint.len(), 95);
+}
+
+#[test]
+fn a_box_that_starts_in_1970_is_believed_when_its_clock_is_right() {
+    let house = House::new();
+    house.clock.set_wall_us(0);
+    let tls = house.open("attic", TlsSettings::default());
+    let fingerprint = tls.fingerprint();
+    house.clock.set_wall_us(NOW_US);
+    tls.refresh_with(lan(&[])).unwrap();
+    assert!(is_believed(&tls, &leaf(&tls), "attic.local", NOW_US));
+    assert_eq!(tls.fingerprint(), fingerprint);
+}
+
+#[test]
+fn another_name_needs_another_authority() {
+    let house = House::new();
+    let before = house.open("attic", TlsSettings::default()).fingerprint();
+    let renamed = house.open("cellar", TlsSettings::default());
+    assert_ne!(renamed.fingerprint(), before);
+    assert!(is_believed(
+        &renamed,
+        &leaf(&renamed),
+        "cellar.local",
+        NOW_US
+    ));
+}
+
+#[test]
+fn an_own_certificate_is_read_again_when_it_changes() {
+    let house = House::new();
+    let path = |name: &str| house.folder.path().join(name);
+    let write = || {
+        let made = rcgen::generate_simple_self_signed(vec!["nvr.example.org".to_owned()]).unwrap();
+        std::fs::write(path("own.crt"), made.cert.pem()).unwrap();
+        std::fs::write(path("own.key"), made.signing_key.serialize_pem()).unwrap();
+        fingerprint(made.cert.der())
+    };
+    let own = OwnCertificate {
+        certificate: path("own.crt"),
+        key: path("own.key"),
+    };
+    let settings = TlsSettings {
+        names: Vec::new(),
+        own: Some(own),
+    };
+    let first = write();
+    let tls = house.open("attic", settings.clone());
+    assert_eq!(tls.fingerprint(), first);
+    assert!(tls.authority().is_none());
+    let second = write();
+    tls.refresh_with(lan(&[])).unwrap();
+    assert_eq!(tls.fingerprint(), second);
+    std::fs::write(path("own.crt"), "not a certificate").unwrap();
+    assert!(
+        tls.refresh_with(lan(&[]))
+            .unwrap_err()
+            .to_string()
+            .contains("server.certificate")
+    );
+    assert_eq!(tls.fingerprint(), second);
+}
+
+#[test]
+fn keys_are_for_the_box_only() {
+    let house = House::new();
+    house.open("attic", TlsSettings::default());
+    let folder = house.folder.path().join("tls");
+    for name in ["authority.json", "leaf.json"] {
+        let mode = std::fs::metadata(folder.join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    std::fs::write(folder.join("authority.json"), "{").unwrap();
+    let clock = house.clock.clone();
+    let damaged = Tls::open_as(
+        house.folder.path(),
+        TlsSettings::default(),
+        clock,
+        "attic",
+        vec![],
+    )
+    .unwrap_err();
+    assert!(matches!(damaged, Error::Damaged { .. }));
+}

@@ -1,0 +1,200 @@
+//! A whole installation in a folder of its own: configuration, store, owner; and the program run on it.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The program under test.
+pub const HEARTHKEEP: &str = env!("CARGO_BIN_EXE_hearthkeep");
+
+/// The passphrase of every installation here.
+pub const PASSPHRASE: &str = "a lamp in the hall window";
+
+/// A configured and initialised store. Its folder goes when it is dropped.
+pub struct Installation {
+    folder: tempfile::TempDir,
+}
+
+/// A camera of an installation.
+pub struct CameraEntry<'a> {
+    pub name: &'a str,
+    pub url: &'a str,
+    /// Further lines of its `[[camera]]` table.
+    pub more: &'a str,
+}
+
+impl Installation {
+    /// Writes a configuration for these cameras and runs `hearthkeep init`.
+    pub fn new(cameras: &[CameraEntry<'_>]) -> Self {
+        let installation = Self { folder: tempfile::tempdir().unwrap() };
+        installation.write_config(cameras);
+        std::fs::create_dir(installation.footage()).unwrap();
+        std::fs::write(installation.passphrase_file(), format!("{PASSPHRASE}\n")).unwrap();
+        let kit = installation.kit_file();
+        let output = installation.run("init", &["--recovery-kit-out", path(&kit)]);
+        assert!(output.status.success(), "{output:?}");
+        installation
+    }
+
+    /// Writes the configuration anew.
+    pub fn write_config(&self, cameras: &[CameraEntry<'_>]) {
+        let mut text = String::from("state_dir = \"state\"\n[server]\nlisten = \"127.0.0.1:0\"\n[[disk]]\npath = \"footage\"\n");
+        for CameraEntry { name, url, more } in cameras {
+            write!(text, "[[camera]]\nname = \"{name}\"\nurl = \"{url}\"\n{more}\n").unwrap();
+        }
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder().join("hearthkeep.toml")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder().join("state")
+    }
+
+    pub fn footage(&self) -> PathBuf {
+        self.folder().join("footage")
+    }
+
+    pub fn passphrase_file(&self) -> PathBuf {
+        self.folder().join("passphrase")
+    }
+
+    pub fn kit_file(&self) -> PathBuf {
+        self.folder().join("recovery-kit.txt")
+    }
+
+    /// Runs a subcommand with `--config`, and with the passphrase where it opens footage; waits for its end.
+    pub fn run(&self, subcommand: &str, arguments: &[&str]) -> Output {
+        let mut command = self.command(subcommand);
+        if ["init", "export", "play"].contains(&subcommand) && !arguments.contains(&"--kit") {
+            command.arg("--passphrase-file").arg(self.passphrase_file());
+        }
+        command.args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// What `list --json` prints.
+    pub fn list(&self, arguments: &[&str]) -> Value {
+        let output = self.run("list", &[&["--json"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Begins to record; waits for nothing.
+    pub fn start(&self) -> Running<'_> {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder().join("log"))
+            .unwrap();
+        let child = self.command("run").stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        Running { child: { child }.spawn().unwrap(), installation: self }
+    }
+
+    /// What `run` has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder().join("log")).unwrap_or_default()
+    }
+
+    /// All files below a folder.
+    pub fn files(folder: &Path) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    files.push(entry.path());
+                }
+            }
+        }
+        files
+    }
+
+    fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(HEARTHKEEP);
+        command.arg(subcommand).arg("--config").arg(self.config());
+        command
+    }
+}
+
+/// A recorder at work. It is killed when it is dropped.
+pub struct Running<'a> {
+    child: Child,
+    installation: &'a Installation,
+}
+
+impl Running<'_> {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until a condition on what is listed holds.
+    pub fn until(&mut self, what: &str, limit: Duration, mut holds: impl FnMut(&Value) -> bool) {
+        await_condition(what, limit, || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the recorder ended with {status} while waiting for: {what}\n{}", self.installation.log());
+            }
+            holds(&self.installation.list(&[]))
+        });
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate(mut self) {
+        signal(self.pid(), "TERM");
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}\n{}", self.installation.log());
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Polls until `holds`, and fails with `what` after `limit`.
+pub fn await_condition(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < limit, "waited {limit:?} for: {what}");
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+/// Sends a signal by pid.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    assert!(status.success());
+}
+
+/// A path as text.
+pub fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Reads a file whole.
+pub fn read(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}

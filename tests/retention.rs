@@ -1,0 +1,303 @@
+//! What retention deletes, what it never deletes, and that a crash between its steps costs nothing.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod store_support;
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use hearthkeep::store::catalog::{Catalog, Entry};
+use hearthkeep::store::retention::{CameraBudget, DiskState, Now, Reason, StreamState, plan};
+use hearthkeep::store::writer::{Refused, State};
+use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
+use proptest::prelude::*;
+use store_support::{FaultyDisk, Home, START_US, until};
+
+const MINUTE_US: i64 = 60_000_000;
+const DAY_US: i64 = 1440 * MINUTE_US;
+
+fn entry(stream: u8, sequence: u64, disk: u16) -> Entry {
+    let mut id = [stream; 16];
+    id[..8].copy_from_slice(&sequence.to_be_bytes());
+    Entry {
+        stream: StreamId::from_bytes([stream; 16]),
+        kind: Kind::Media,
+        epoch: EpochId::from_bytes([0; 16]),
+        segment: SegmentId::from_bytes(id),
+        disk,
+        start_us: START_US + sequence as i64 * MINUTE_US,
+        duration_us: MINUTE_US as u64,
+        bytes: 100,
+        sequence,
+        clock_trusted: true,
+        recovered: false,
+        tombstone: false,
+        gap: None,
+    }
+}
+
+fn state(entries: &[Entry]) -> StreamState<impl Iterator<Item = Entry>> {
+    let mut used: Vec<(u16, u64)> = Vec::new();
+    for entry in entries {
+        match used.iter_mut().find(|(disk, _)| *disk == entry.disk) {
+            Some((_, bytes)) => *bytes += u64::from(entry.bytes),
+            None => used.push((entry.disk, u64::from(entry.bytes))),
+        }
+    }
+    StreamState {
+        stream: entries[0].stream,
+        used,
+        oldest_first: entries.iter().copied(),
+    }
+}
+
+fn roomy(disk: u16) -> DiskState {
+    DiskState {
+        disk,
+        used_bytes: 0,
+        max_bytes: None,
+        free_bytes: 1 << 40,
+        reserve_bytes: 1,
+    }
+}
+
+fn camera(streams: &[u8], keep_days: Option<u32>, max_bytes: Option<u64>) -> CameraBudget {
+    let streams = streams
+        .iter()
+        .map(|n| StreamId::from_bytes([*n; 16]))
+        .collect();
+    CameraBudget {
+        streams,
+        keep_days,
+        max_bytes,
+    }
+}
+
+fn at(wall_us: i64) -> Now {
+    Now {
+        wall_us,
+        trusted: true,
+        newest_us: Some(wall_us),
+    }
+}
+
+#[test]
+fn age_is_counted_only_by_a_clock_that_can_be_believed() {
+    let entries: Vec<_> = (0..2880).map(|n| entry(1, n, 0)).collect();
+    let now = at(START_US + 2 * DAY_US);
+    let spared = HashSet::new();
+    let deleted = |now| {
+        let cameras = [camera(&[1], Some(1), None)];
+        let streams = vec![state(&entries)];
+        plan(streams, &cameras, &[roomy(0)], now, &spared, usize::MAX).len()
+    };
+    assert_eq!(deleted(now), 1439, "those that ended more than a day ago");
+    assert_eq!(
+        deleted(Now {
+            trusted: false,
+            ..now
+        }),
+        0
+    );
+    assert_eq!(
+        deleted(Now {
+            wall_us: now.wall_us + 3650 * DAY_US,
+            ..now
+        }),
+        0,
+        "it jumped ahead"
+    );
+    assert_eq!(deleted(Now { wall_us: 0, ..now }), 0, "1970");
+}
+
+#[test]
+fn segments_of_an_untrusted_clock_are_not_old() {
+    let mut entries: Vec<_> = (0..10).map(|n| entry(1, n, 0)).collect();
+    entries[0].clock_trusted = false;
+    entries[0].start_us = 0;
+    let cameras = [camera(&[1], Some(1), None)];
+    let now = at(START_US + DAY_US / 2);
+    let streams = vec![state(&entries)];
+    assert!(plan(streams, &cameras, &[roomy(0)], now, &HashSet::new(), 99).is_empty());
+}
+
+#[test]
+fn two_streams_of_a_camera_share_its_bytes() {
+    let (main, sub): (Vec<_>, Vec<_>) = (0..10).map(|n| (entry(1, n, 0), entry(2, n, 0))).unzip();
+    let cameras = [camera(&[1, 2], None, Some(1550))];
+    let streams = vec![state(&main), state(&sub)];
+    let deletions = plan(
+        streams,
+        &cameras,
+        &[roomy(0)],
+        at(START_US),
+        &HashSet::new(),
+        99,
+    );
+    let sequences: Vec<_> = deletions.iter().map(|d| d.entry.sequence).collect();
+    assert_eq!(sequences, [0, 0, 1, 1, 2]);
+    assert!(deletions.iter().all(|d| d.reason == Reason::CameraBytes));
+}
+
+#[test]
+fn each_disk_loses_its_own_oldest() {
+    let entries: Vec<_> = (0..20).map(|n| entry(1, n, (n % 2) as u16)).collect();
+    let disks = [
+        DiskState {
+            used_bytes: 1000,
+            max_bytes: Some(800),
+            ..roomy(0)
+        },
+        DiskState {
+            free_bytes: 50,
+            reserve_bytes: 200,
+            ..roomy(1)
+        },
+    ];
+    let streams = vec![state(&entries)];
+    let deletions = plan(streams, &[], &disks, at(START_US), &HashSet::new(), 99);
+    let found: Vec<_> = deletions
+        .iter()
+        .map(|d| (d.entry.sequence, d.reason))
+        .collect();
+    let (bytes, space) = (Reason::DiskBytes, Reason::FreeSpace);
+    assert_eq!(found, [(0, bytes), (2, bytes), (1, space), (3, space)]);
+}
+
+#[test]
+fn a_deletion_that_was_begun_is_finished_first() {
+    let mut entries: Vec<_> = (0..4).map(|n| entry(1, n, 0)).collect();
+    entries[0].tombstone = true;
+    let streams = vec![state(&entries)];
+    let deletions = plan(streams, &[], &[roomy(0)], at(START_US), &HashSet::new(), 99);
+    assert_eq!(deletions.len(), 1);
+    assert_eq!(deletions[0].reason, Reason::Begun);
+}
+
+proptest! {
+    /// However full it is: budgets hold afterwards, the oldest go first, nothing spared and nothing without need goes.
+    #[test]
+    fn plans_are_the_least_that_satisfies(
+        lengths in prop::collection::vec(1u64..40, 1..5),
+        max_bytes in 0u64..4000,
+        spared_one in any::<bool>(),
+    ) {
+        let streams: Vec<Vec<Entry>> = lengths
+            .iter()
+            .enumerate()
+            .map(|(s, length)| (0..*length).map(|n| entry(s as u8 + 1, n, 0)).collect())
+            .collect();
+        let used: u64 = lengths.iter().sum::<u64>() * 100;
+        let newest = streams[0].last().unwrap().segment;
+        let spared: HashSet<_> = spared_one.then_some(newest).into_iter().collect();
+        let disk = DiskState { used_bytes: used, max_bytes: Some(max_bytes), ..roomy(0) };
+        let states = streams.iter().map(|entries| state(entries)).collect();
+        let deletions = plan(states, &[], &[disk], at(START_US), &spared, usize::MAX);
+        let left = used - deletions.len() as u64 * 100;
+        prop_assert!(left <= max_bytes.max(100 * spared.len() as u64));
+        prop_assert!(deletions.is_empty() || left + 100 > max_bytes);
+        prop_assert!(deletions.iter().all(|d| !spared.contains(&d.entry.segment)));
+        prop_assert!(deletions.is_sorted_by_key(|d| d.entry.start_us));
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_event_and_recording_goes_on() {
+    let home = Home::new(40);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let mut options = home.options_on(disk);
+    options.reserve_bytes_min = 1;
+    let (store, _) = home.open_with(options);
+    let mut stream = home.stream(0);
+    let old = stream.seal(2, 100);
+    old.record(&store);
+    until("the first is catalogued", || {
+        store.usage(&stream.id).segments == 1
+    });
+    faults.full.store(true, Ordering::SeqCst);
+    let handle = stream.seal(2, 100).begin(&store);
+    until("it is poisoned", || {
+        handle.segment().state() == State::Poisoned
+    });
+    // Retention runs at once, deletes the oldest, and there is room again.
+    let next = stream.seal(2, 100);
+    let begun = std::time::Instant::now();
+    let handle = loop {
+        match store.begin(next.new, next.head.clone()) {
+            Ok(handle) => break handle,
+            Err(refused) => assert_eq!(refused, Refused::DiskFull),
+        }
+        assert!(
+            begun.elapsed().as_secs() < 5,
+            "recording resumes within 5 s"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    until("it is durable", || handle.segment().durable_bytes() > 0);
+    assert!(!home.path_of(&old.new).exists());
+}
+
+#[test]
+fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
+    let home = Home::new(41);
+    let mut stream = home.stream(0);
+    let sealed: Vec<_> = (0..4).map(|_| stream.seal(1, 50)).collect();
+    {
+        let (store, _) = home.open();
+        sealed.iter().for_each(|sealed| sealed.record(&store));
+    }
+    {
+        let catalog = Catalog::open(&home.catalog(), &home.store).unwrap().catalog;
+        let marked: Vec<_> = catalog
+            .oldest_first(&stream.id)
+            .take(2)
+            .map(|entry| Entry {
+                tombstone: true,
+                ..entry.unwrap()
+            })
+            .collect();
+        catalog.insert(&marked).unwrap();
+        catalog.flush().unwrap();
+    }
+    // One was unlinked before the crash, the other was not.
+    std::fs::remove_file(home.path_of(&sealed[0].new)).unwrap();
+    let (store, _) = home.open();
+    until("both are gone", || store.usage(&stream.id).segments == 2);
+    until("the file too", || !home.path_of(&sealed[1].new).exists());
+    assert!(home.path_of(&sealed[2].new).exists());
+    assert_eq!(
+        store
+            .timeline(&stream.id, i64::MIN, i64::MAX)
+            .unwrap()
+            .segments
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn the_store_keeps_to_a_cameras_bytes_and_spares_what_is_open() {
+    let home = Home::new(42);
+    let mut stream = home.stream(0);
+    let sealed: Vec<_> = (0..6).map(|_| stream.seal(2, 5000)).collect();
+    let bytes = sealed[0].bytes().len() as u64;
+    let budget = CameraBudget {
+        streams: vec![stream.id],
+        keep_days: None,
+        max_bytes: Some(3 * bytes + 10),
+    };
+    {
+        let (store, _) = home.open();
+        sealed.iter().for_each(|sealed| sealed.record(&store));
+    }
+    let mut options = home.options();
+    options.cameras = vec![budget];
+    let (store, _) = home.open_with(options);
+    let open = stream.seal(1, 9000);
+    let handle = open.begin(&store);
+    until("three are left", || store.usage(&stream.id).segments == 3);
+    assert!(!home.path_of(&sealed[2].new).exists());
+    assert!(home.path_of(&sealed[3].new).exists());
+    until("it is durable", || handle.segment().durable_bytes() > 0);
+    assert!(home.path_of(&open.new).exists());
+}

@@ -1,0 +1,162 @@
+//! A disk that fails when told to.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use hearthkeep::disk::{Disk, DiskFile, RealDisk, Space};
+
+/// A real disk that fails or stalls when told to.
+pub struct FaultyDisk {
+    pub real: RealDisk,
+    pub faults: Arc<Faults>,
+}
+
+#[derive(Default)]
+pub struct Faults {
+    pub full: AtomicBool,
+    pub fail_sync: AtomicBool,
+    pub fail_sync_folder: AtomicBool,
+    pub syncs: AtomicU64,
+    pub appends: AtomicU64,
+    stalled: Mutex<bool>,
+    go_on: Condvar,
+}
+
+impl Faults {
+    pub fn stall(&self, stalled: bool) {
+        *self.stalled.lock().unwrap() = stalled;
+        self.go_on.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut stalled = self.stalled.lock().unwrap();
+        while *stalled {
+            stalled = self.go_on.wait(stalled).unwrap();
+        }
+    }
+}
+
+impl FaultyDisk {
+    pub fn new(path: &Path) -> (Arc<Self>, Arc<Faults>) {
+        let faults = Arc::new(Faults::default());
+        let real = RealDisk::open(path).unwrap();
+        (
+            Arc::new(Self {
+                real,
+                faults: Arc::clone(&faults),
+            }),
+            faults,
+        )
+    }
+
+    fn wrap(&self, file: io::Result<Box<dyn DiskFile>>) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(FaultyFile {
+            real: file?,
+            faults: Arc::clone(&self.faults),
+        }))
+    }
+}
+
+fn full() -> io::Error {
+    io::ErrorKind::StorageFull.into()
+}
+
+impl Disk for FaultyDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        if self.faults.full.load(Ordering::SeqCst) {
+            return Err(full());
+        }
+        self.wrap(self.real.create_new(path))
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.real.open_read(path)
+    }
+
+    fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.wrap(self.real.open_write(path))
+    }
+
+    fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> io::Result<()> {
+        self.real.list(folder, each)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.real.create_folder(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        if self.faults.fail_sync_folder.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the folder could not be synced"));
+        }
+        self.real.sync_folder(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.real.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.faults.full.store(false, Ordering::SeqCst);
+        self.real.remove_file(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.real.remove_folder(path)
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let space = self.real.space()?;
+        let free_bytes = if self.faults.full.load(Ordering::SeqCst) {
+            0
+        } else {
+            space.free_bytes
+        };
+        Ok(Space {
+            free_bytes,
+            ..space
+        })
+    }
+}
+
+struct FaultyFile {
+    real: Box<dyn DiskFile>,
+    faults: Arc<Faults>,
+}
+
+impl DiskFile for FaultyFile {
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        self.real.read_at(offset, bytes)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.real.size()
+    }
+
+    fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        self.faults.appends.fetch_add(1, Ordering::SeqCst);
+        self.faults.pass();
+        if self.faults.full.load(Ordering::SeqCst) {
+            // As a real one does: some of it fits.
+            let some = slices[0].len() / 2;
+            self.real.append(&mut [IoSlice::new(&slices[0][..some])])?;
+            return Err(full());
+        }
+        self.real.append(slices)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.real.truncate(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.faults.syncs.fetch_add(1, Ordering::SeqCst);
+        self.faults.pass();
+        if self.faults.fail_sync.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk lost what was written"));
+        }
+        self.real.sync_data()
+    }
+}

@@ -1,0 +1,10 @@
+//! A real server on loopback with TLS, asked by a small client that says exactly what a test wants said.
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod claim;
+mod client;
+mod footage;
+mod house;
+mod live;
+mod sign_in;

@@ -1,0 +1,255 @@
+//! The contract of the writer's thread: what is refused, what is durable, what a failure costs.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod store_support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hearthkeep::store::writer::{Budget, Event, Pace, Refused, State, Writer};
+use store_support::{FaultyDisk, Home, QUICK, until};
+
+#[test]
+fn what_is_finished_is_durable_and_found_again() {
+    let home = Home::new(1);
+    let mut stream = home.stream(0);
+    let sealed: Vec<_> = (0..5).map(|_| stream.seal(8, 3000)).collect();
+    {
+        let (store, _) = home.open();
+        assert_eq!(store.next_sequence(&stream.id).unwrap(), 0);
+        sealed.iter().for_each(|sealed| sealed.record(&store));
+        assert_eq!(store.next_sequence(&stream.id).unwrap(), 5);
+        // Closing writes, syncs and catalogues what is queued: nothing is waited for here.
+        store.close();
+        assert_eq!(store.usage(&stream.id).segments, 5);
+    }
+    for sealed in &sealed {
+        assert_eq!(
+            std::fs::read(home.path_of(&sealed.new)).unwrap(),
+            sealed.bytes()
+        );
+    }
+    let (store, report) = home.open();
+    assert_eq!((report.inserted, report.recovered, report.files), (0, 0, 5));
+    let timeline = store.timeline(&stream.id, i64::MIN, i64::MAX).unwrap();
+    assert_eq!(timeline.segments.len(), 5);
+    assert_eq!(timeline.gaps, []);
+    let opened = store
+        .open_segment(&stream.id, &sealed[3].new.segment)
+        .unwrap();
+    assert_eq!(opened.span.bytes, sealed[3].bytes().len() as u64);
+    assert_eq!(opened.span.duration_us, sealed[3].duration_us);
+}
+
+#[test]
+fn an_open_segment_is_served_as_far_as_it_is_durable() {
+    let home = Home::new(2);
+    let mut stream = home.stream(0);
+    let sealed = stream.seal(6, 1000);
+    let (store, _) = home.open();
+    let mut events = store.events();
+    let handle = sealed.begin(&store);
+    let queued = sealed.bytes().len() - sealed.end.len();
+    until("all that was queued is durable", || {
+        handle.segment().durable_bytes() == queued as u64
+    });
+    assert!(matches!(events.blocking_recv().unwrap(), Event::Durable(_)));
+    let timeline = store.timeline(&stream.id, i64::MIN, i64::MAX).unwrap();
+    assert!(timeline.segments[0].open);
+    assert_eq!(timeline.segments[0].duration_us, sealed.duration_us);
+    let opened = store.open_segment(&stream.id, &sealed.new.segment).unwrap();
+    assert_eq!(
+        hearthkeep_format::segment::ReadAt::size(&opened.front),
+        queued as u64
+    );
+    handle.finish(sealed.end.clone(), sealed.duration_us);
+    until("it is catalogued", || store.usage(&stream.id).segments == 1);
+}
+
+#[test]
+fn a_failed_fsync_poisons_one_segment_and_is_not_tried_again() {
+    let home = Home::new(3);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    let mut stream = home.stream(0);
+    let sealed = stream.seal(4, 1000);
+    let handle = store.begin(sealed.new, sealed.head.clone()).unwrap();
+    until("the head is durable", || {
+        handle.segment().durable_bytes() > 0
+    });
+    let durable = handle.segment().durable_bytes();
+    faults.fail_sync.store(true, Ordering::SeqCst);
+    handle.append(sealed.chunks[0].clone(), 500_000).unwrap();
+    until("it is poisoned", || {
+        handle.segment().state() == State::Poisoned
+    });
+    faults.fail_sync.store(false, Ordering::SeqCst);
+    let syncs = faults.syncs.load(Ordering::SeqCst);
+    assert_eq!(
+        handle.append(sealed.chunks[1].clone(), 1_000_000),
+        Err(Refused::Poisoned)
+    );
+    assert_eq!(
+        handle.segment().durable_bytes(),
+        durable,
+        "nothing more is acknowledged"
+    );
+    handle.finish(sealed.end.clone(), sealed.duration_us);
+    // Another one is not concerned, and does not wake the first.
+    let next = stream.seal(4, 1000);
+    next.record(&store);
+    until("the next is catalogued", || {
+        store.usage(&stream.id).segments == 1
+    });
+    assert!(faults.syncs.load(Ordering::SeqCst) > syncs);
+    assert!(
+        store.disks()[0]
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("lost what was written")
+    );
+    let spans = store
+        .timeline(&stream.id, i64::MIN, i64::MAX)
+        .unwrap()
+        .segments;
+    assert_eq!(
+        spans.len(),
+        1,
+        "the poisoned one plays to where it is durable: nothing yet"
+    );
+    drop(store);
+    // The file was left with what it has; the next start makes a segment of it.
+    let (store, report) = home.open();
+    assert_eq!(report.recovered, 1);
+    assert_eq!(store.usage(&stream.id).segments, 2);
+}
+
+#[test]
+fn a_name_that_is_not_durable_poisons_its_segment() {
+    let home = Home::new(4);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    let mut stream = home.stream(0);
+    faults.fail_sync_folder.store(true, Ordering::SeqCst);
+    let first = stream.seal(1, 100);
+    let handle = first.begin(&store);
+    until("it is poisoned", || {
+        handle.segment().state() == State::Poisoned
+    });
+    assert_eq!(handle.segment().durable_bytes(), 0);
+    faults.fail_sync_folder.store(false, Ordering::SeqCst);
+    stream.seal(1, 100).record(&store);
+    until("the next is catalogued", || {
+        store.usage(&stream.id).segments == 1
+    });
+}
+
+#[test]
+fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
+    let home = Home::new(5);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let budget = Arc::new(Budget::new(1 << 20));
+    let (sender, events) = std::sync::mpsc::channel();
+    let writer = Writer::start(disk, 0, Arc::clone(&budget), QUICK, move |event| {
+        sender.send(event).unwrap();
+    });
+    let writer = writer.unwrap();
+    faults.stall(true);
+    let begun = Instant::now();
+    let mut handles = Vec::new();
+    let mut sealed: Vec<_> = (0..4).map(|n| home.stream(n).seal(1, 10)).collect();
+    for sealed in &sealed {
+        handles.push(writer.begin(sealed.new, sealed.head.clone()).unwrap());
+    }
+    let chunk = bytes::Bytes::from(vec![0; 10_000]);
+    let mut taken = [0; 4];
+    for (handle, taken) in handles.iter().zip(&mut taken) {
+        while handle.append(chunk.clone(), 1).is_ok() {
+            *taken += 1;
+        }
+        assert_eq!(handle.room(chunk.len()), Err(Refused::QueueFull));
+    }
+    assert!(
+        taken.iter().all(|n| *n == taken[0] && *n >= 25),
+        "{taken:?}"
+    );
+    assert!(budget.queued_bytes() <= 1 << 20);
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "nothing waited for the disk"
+    );
+    // A full queue still takes an end.
+    let end = sealed.remove(0).end;
+    handles.remove(0).finish(end, 1);
+    faults.stall(false);
+    let closed = events
+        .iter()
+        .find(|event| matches!(event, Event::Closed(_)));
+    assert!(closed.is_some());
+    until("the queue is empty", || budget.queued_bytes() == 0);
+    handles[0].append(chunk, 2).unwrap();
+}
+
+#[test]
+fn a_queue_that_is_too_old_refuses() {
+    let home = Home::new(6);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let pace = Pace {
+        queue_age_max: Duration::from_millis(40),
+        ..QUICK
+    };
+    let writer = Writer::start(disk, 0, Arc::default(), pace, |_| {}).unwrap();
+    let sealed = home.stream(0).seal(1, 10);
+    faults.stall(true);
+    let handle = writer.begin(sealed.new, sealed.head.clone()).unwrap();
+    until("it refuses", || handle.room(1) == Err(Refused::QueueFull));
+    faults.stall(false);
+    until("it takes again", || handle.room(1).is_ok());
+}
+
+#[test]
+fn chunks_of_an_interval_are_written_and_synced_together() {
+    let home = Home::new(7);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let pace = Pace {
+        sync_interval: Duration::from_millis(300),
+        ..QUICK
+    };
+    let writer = Writer::start(disk, 0, Arc::default(), pace, |_| {}).unwrap();
+    let sealed = home.stream(0).seal(20, 100);
+    let handle = writer.begin(sealed.new, sealed.head.clone()).unwrap();
+    for chunk in &sealed.chunks {
+        handle.append(chunk.clone(), 1).unwrap();
+    }
+    let begun = Instant::now();
+    let whole = (sealed.bytes().len() - sealed.end.len()) as u64;
+    until("it is durable", || {
+        handle.segment().durable_bytes() == whole
+    });
+    assert!(
+        begun.elapsed() < Duration::from_millis(1200),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(faults.appends.load(Ordering::SeqCst), 1);
+    assert_eq!(faults.syncs.load(Ordering::SeqCst), 1);
+    assert!(writer.latency().p99().is_some());
+}
+
+#[test]
+fn an_abandoned_segment_gets_its_tail_while_the_recorder_runs() {
+    let home = Home::new(8);
+    let (store, _) = home.open();
+    let mut stream = home.stream(0);
+    let sealed = stream.seal(6, 500);
+    drop(sealed.begin(&store));
+    until("it is catalogued", || store.usage(&stream.id).segments == 1);
+    let span = store
+        .timeline(&stream.id, i64::MIN, i64::MAX)
+        .unwrap()
+        .segments[0];
+    assert!(span.recovered && !span.open);
+    assert_eq!(span.duration_us, sealed.duration_us);
+}

@@ -1,0 +1,51 @@
+/** A browser for the tests: Debian's chromium with a fresh profile. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  // Live tiles play without a touch; they are muted, as every browser wants it.
+  "--autoplay-policy=no-user-gesture-required",
+];
+
+/** Opens the box's page; `errors` collects what the page complained of. */
+export async function openBrowser({ url, viewport = { width: 1280, height: 800 }, dark = false, touch = false }) {
+  const profile = await mkdtemp(join(tmpdir(), "hearthkeep-e2e-"));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    args: FLAGS,
+    viewport,
+    hasTouch: touch,
+    isMobile: touch,
+    colorScheme: dark ? "dark" : "light",
+    // The box's certificate is its own authority's; the test knows the address it started.
+    ignoreHTTPSErrors: true,
+    acceptDownloads: true,
+  });
+  const page = context.pages()[0] ?? (await context.newPage());
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(`page: ${error.message}`));
+  page.on("console", (message) => {
+    // A 401 before signing in is an answer, which the browser logs all the same.
+    if (message.type() === "error" && !/status of 401/.test(message.text())) errors.push(`console: ${message.text()}`);
+  });
+  await page.goto(url);
+  return {
+    context,
+    page,
+    errors,
+    async close() {
+      await context.close();
+      await rm(profile, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,108 @@
+/** The box's answers, as its OpenAPI document describes them. Times are µs since 1970 in UTC, ids hex, bytes base64. */
+
+export interface BoxState {
+  claimed: boolean;
+  store: string;
+  version: string;
+}
+
+export interface SignInParameters {
+  salt: string;
+  memory_kib: number;
+  passes: number;
+  lanes: number;
+}
+
+export interface SignedIn extends SignInParameters {
+  name: string;
+  sealed_identity: string;
+}
+
+export interface ClaimBody extends SignInParameters {
+  code: string;
+  name: string;
+  auth: string;
+  sealed_identity: string;
+  recipient: string;
+  verifying_key: string;
+  statement: string;
+  sealed_seed: string;
+  sealed_metadata_key: string;
+  metadata_key: string;
+}
+
+export interface KeyringAnswer {
+  keyring: string;
+  root: string;
+}
+
+export type StreamState = "recording" | "connecting" | "waiting" | "failed" | "stopped";
+
+export interface Stream {
+  id: string;
+  camera: string;
+  feed: string;
+  state: StreamState;
+  codec: string | null;
+  width: number | null;
+  height: number | null;
+  audio: boolean;
+  since_us: number | null;
+  bytes_stored: number;
+  first_us: number | null;
+  last_us: number | null;
+  error: { message: string; advice: string } | null;
+}
+
+export interface SegmentEntry {
+  id: string;
+  start_us: number;
+  duration_us: number;
+  bytes: number;
+  sequence: number;
+  recovered: boolean;
+  /** Still being written. */
+  open: boolean;
+}
+
+export interface GapEntry {
+  start_us: number;
+  end_us: number;
+  cause: string;
+  sentence: string;
+}
+
+export interface TimelineAnswer {
+  segments: SegmentEntry[];
+  gaps: GapEntry[];
+}
+
+export interface ChunkEntry {
+  k: number;
+  offset: number;
+  bytes: number;
+  /** From the segment's first sample. */
+  start_us: number;
+  duration_us: number;
+  key: boolean;
+}
+
+export interface SegmentIndex {
+  head_bytes: number;
+  chunks: ChunkEntry[];
+  open: boolean;
+}
+
+export interface Disk {
+  path: string;
+  free_bytes: number;
+  used_bytes: number;
+  error: string | null;
+}
+
+export interface BoxStatus {
+  state: string;
+  version: string;
+  disks: Disk[];
+  fingerprint: string;
+}

@@ -1,0 +1,51 @@
+import { useMemo } from "preact/hooks";
+import type { Stream } from "../api/types";
+import { percent } from "./Timeline";
+import { stretches } from "./coverage";
+import { type Span, clamp, fractionOf } from "./scale";
+import type { DayTimeline } from "./store";
+
+/** Narrower than this a bar would not be seen at all. */
+const WIDTH_MIN = 0.0012;
+
+interface Props {
+  stream: Stream;
+  timeline: DayTimeline;
+  span: Span;
+  nowUs: number;
+  selected: boolean;
+}
+
+/** What one camera has of the span in view. */
+export function Track({ stream, timeline, span, nowUs, selected }: Props) {
+  const joined = useMemo(() => stretches(timeline.segments), [timeline.segments]);
+  const bars = joined.map((stretch) => place(span, stretch.fromUs, stretch.toUs)).filter((bar) => bar !== null);
+  const gaps = timeline.gaps
+    .map((gap) => place(span, gap.start_us, Math.min(gap.end_us, nowUs)))
+    .filter((bar) => bar !== null);
+  const future = place(span, nowUs, Math.max(span.toUs, nowUs));
+  return (
+    <div
+      class={selected ? "track selected" : "track"}
+      data-stream={stream.id}
+      data-stretches={joined.length}
+      data-loaded={timeline.loaded}
+    >
+      {gaps.map((style) => (
+        <span key={`g${style.left}`} class="track-gap" style={style} />
+      ))}
+      {bars.map((style) => (
+        <span key={style.left} class="track-bar" style={style} />
+      ))}
+      {future && <span class="track-future" style={future} />}
+      {timeline.failure && <span class="track-failure">{timeline.failure.message}</span>}
+    </div>
+  );
+}
+
+function place(span: Span, fromUs: number, toUs: number): { left: string; width: string } | null {
+  if (toUs <= span.fromUs || fromUs >= span.toUs) return null;
+  const left = clamp(fractionOf(span, fromUs), 0, 1);
+  const right = clamp(fractionOf(span, toUs), 0, 1);
+  return { left: percent(left), width: percent(Math.max(right - left, WIDTH_MIN)) };
+}

@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import type { SegmentEntry } from "../api/types";
+import { gapAt, gapBetween, mergeSegments, segmentAfter, segmentFrom, stretches } from "./coverage";
+
+const segment = (id: string, start_us: number, duration_us: number): SegmentEntry => ({
+  id, start_us, duration_us, bytes: 1, sequence: 1, recovered: false, open: false,
+});
+const day = [segment("a", 0, 60e6), segment("b", 60.03e6, 60e6), segment("c", 200e6, 60e6)];
+
+describe("coverage", () => {
+  it("joins segments of one run into a stretch", () => {
+    expect(stretches(day)).toEqual([
+      { fromUs: 0, toUs: 120.03e6 },
+      { fromUs: 200e6, toUs: 260e6 },
+    ]);
+  });
+
+  it("finds the segment that holds an instant, or else the next", () => {
+    expect(segmentFrom(day, 0)?.id).toBe("a");
+    expect(segmentFrom(day, 59.9e6)?.id).toBe("a");
+    expect(segmentFrom(day, 60.01e6)?.id).toBe("b");
+    expect(segmentFrom(day, 150e6)?.id).toBe("c");
+    expect(segmentFrom(day, 260e6)).toBeNull();
+    expect(segmentAfter(day, "b")?.id).toBe("c");
+    expect(segmentAfter(day, "c")).toBeNull();
+  });
+
+  it("takes the newer word on a segment that grew", () => {
+    const grown = segment("c", 200e6, 65e6);
+    expect(mergeSegments(day, [grown]).map((s) => s.duration_us)).toEqual([60e6, 60e6, 65e6]);
+  });
+
+  it("knows why there is nothing", () => {
+    const gaps = [
+      { start_us: 120e6, end_us: 199e6, cause: "camera-lost", sentence: "The camera was lost." },
+      { start_us: 199e6, end_us: 200e6, cause: "no-key-frame", sentence: "No key frame." },
+    ];
+    expect(gapAt(gaps, 130e6)?.cause).toBe("camera-lost");
+    expect(gapAt(gaps, 200e6)).toBeNull();
+    expect(gapBetween(gaps, 119e6, 201e6)?.cause).toBe("camera-lost");
+    expect(gapBetween(gaps, 0, 10)).toBeNull();
+  });
+});

@@ -1,0 +1,62 @@
+/** What a stream has of a span of time: stretches of footage, and the gaps between with their causes. Pure. */
+import type { GapEntry, SegmentEntry } from "../api/types";
+import { SECOND_US } from "./day";
+
+export interface Stretch {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** Segments of one run follow one another to within a picture or two; the drift of a camera's clock adds a little. */
+export const JOIN_MAX_US = 1.5 * SECOND_US;
+
+export const endOf = (segment: SegmentEntry): number => segment.start_us + segment.duration_us;
+
+/** Joins segments that follow one another: a day is a handful of stretches, not 1,440 bars. */
+export function stretches(segments: readonly SegmentEntry[]): Stretch[] {
+  const joined: { fromUs: number; toUs: number }[] = [];
+  for (const segment of segments) {
+    const last = joined.at(-1);
+    if (last && segment.start_us - last.toUs <= JOIN_MAX_US) last.toUs = Math.max(last.toUs, endOf(segment));
+    else joined.push({ fromUs: segment.start_us, toUs: endOf(segment) });
+  }
+  return joined;
+}
+
+/** The segment that holds an instant, or else the first one after it. */
+export function segmentFrom(segments: readonly SegmentEntry[], us: number): SegmentEntry | null {
+  let [low, high] = [0, segments.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const segment = segments[middle];
+    if (segment && endOf(segment) <= us) low = middle + 1;
+    else high = middle;
+  }
+  return segments[low] ?? null;
+}
+
+export function segmentAfter(segments: readonly SegmentEntry[], id: string): SegmentEntry | null {
+  const at = segments.findIndex((segment) => segment.id === id);
+  return at < 0 ? null : (segments[at + 1] ?? null);
+}
+
+export const gapAt = (gaps: readonly GapEntry[], us: number): GapEntry | null =>
+  gaps.find((gap) => gap.start_us <= us && us < gap.end_us) ?? null;
+
+/** Two answers for neighbouring spans as one list, in order and without doubles; newer entries win. */
+export function mergeSegments(older: readonly SegmentEntry[], newer: readonly SegmentEntry[]): SegmentEntry[] {
+  const byId = new Map<string, SegmentEntry>();
+  for (const segment of older) byId.set(segment.id, segment);
+  for (const segment of newer) byId.set(segment.id, segment);
+  return [...byId.values()].sort((a, b) => a.start_us - b.start_us);
+}
+
+/** The cause of an absence that playing met: the gap that covers most of it. */
+export function gapBetween(gaps: readonly GapEntry[], fromUs: number, toUs: number): GapEntry | null {
+  let [best, most] = [null as GapEntry | null, 0];
+  for (const gap of gaps) {
+    const shared = Math.min(gap.end_us, toUs) - Math.max(gap.start_us, fromUs);
+    if (shared > most) [best, most] = [gap, shared];
+  }
+  return best;
+}

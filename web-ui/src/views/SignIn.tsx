@@ -1,0 +1,54 @@
+import { useState } from "preact/hooks";
+import type { BoxState } from "../api/types";
+import { enter } from "../ui/app-state";
+import { Button, Field, Notice } from "../ui/parts";
+import { vault } from "../vault/vault";
+import { DoorCard } from "./DoorCard";
+
+export function SignIn({ box, note, name: known }: { box: BoxState; note: string | null; name: string }) {
+  const [name, setName] = useState(known);
+  const [passphrase, setPassphrase] = useState("");
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    const answer = await vault.attempt(null, "signIn", box.store, name.trim(), passphrase);
+    setBusy(false);
+    if (answer.kind === "success") {
+      setPassphrase("");
+      enter(box, answer.value.name);
+    } else if (answer.kind === "error") {
+      const wait = answer.retryAfterS === undefined ? "" : ` Try again in ${Math.ceil(answer.retryAfterS)} s.`;
+      setError(answer.message + wait);
+    }
+  };
+
+  return (
+    <DoorCard title="Sign in">
+      {note && <Notice kind="info">{note}</Notice>}
+      <form onSubmit={submit}>
+        <Field
+          label="Name"
+          value={name}
+          onInput={setName}
+          input={{ autocomplete: "username", required: true, maxLength: 64, autocapitalize: "none", spellcheck: false }}
+        />
+        <Field
+          label="Passphrase"
+          value={passphrase}
+          onInput={setPassphrase}
+          type="password"
+          input={{ autocomplete: "current-password", required: true }}
+          error={error}
+        />
+        <Button label={busy ? "Opening your key" : "Sign in"} kind="primary" submit disabled={busy} />
+      </form>
+      <p class="fine">
+        Your passphrase stays in this browser. It opens your key here; the box only learns that you know it.
+      </p>
+    </DoorCard>
+  );
+}
