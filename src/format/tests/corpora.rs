@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use forge::Forge;
 use hearthkeep_format::{Identity, Keyring, SeededRandom, StoreId, generation};
 
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 7] = [
     ("header", targets::header),
     ("walk", targets::walk),
     ("footer", targets::footer),
