@@ -9,8 +9,8 @@ mod installation;
 use std::process::Command;
 use std::time::Duration;
 
-use installation::{CameraEntry, Installation, await_condition, path};
 use common::{Cameras, clip};
+use installation::{CameraEntry, Installation, await_condition, path};
 use serde_json::Value;
 
 /// Pictures a second of the clip, and in one loop of it.
@@ -29,12 +29,23 @@ fn a_box_is_claimed_watched_and_played_back() {
     let mounts: Vec<_> = (1..=4).map(|n| format!("c{n}={}", path(&small))).collect();
     let mounts: Vec<_> = mounts.iter().map(String::as_str).collect();
     let mut cameras = Cameras::start(&mounts);
-    let urls: Vec<_> = (1..=4).map(|n| cameras.url(&format!("c{n}")).to_owned()).collect();
-    let names = ["front door", "<img src=x onerror=alert(1)>", "garden", "yard"];
+    let urls: Vec<_> = (1..=4)
+        .map(|n| cameras.url(&format!("c{n}")).to_owned())
+        .collect();
+    let names = [
+        "front door",
+        "<img src=x onerror=alert(1)>",
+        "garden",
+        "yard",
+    ];
     let entries: Vec<_> = names
         .iter()
         .zip(&urls)
-        .map(|(name, url)| CameraEntry { name, url, more: "" })
+        .map(|(name, url)| CameraEntry {
+            name,
+            url,
+            more: "",
+        })
         .collect();
     let installation = Installation::unclaimed(&entries);
     let mut running = installation.start();
@@ -49,7 +60,10 @@ fn a_box_is_claimed_watched_and_played_back() {
         ("HEARTHKEEP_TILES", "4"),
     ]);
     assert_eq!(seen["ok"], true, "{seen:#}\n{}", installation.log());
-    assert!(!installation.log().contains("AGE-SECRET-KEY"), "the kit has no business in the log");
+    assert!(
+        !installation.log().contains("AGE-SECRET-KEY"),
+        "the kit has no business in the log"
+    );
 
     let clock = SourceClock::ask(&mut cameras, "c1");
     let live: Vec<f64> = numbers(&seen["live"]["samples"], |sample| {
@@ -61,13 +75,19 @@ fn a_box_is_claimed_watched_and_played_back() {
 
     let seeks = &seen["playback"]["seeks"];
     let first = median(numbers(seeks, |seek| seek["firstPictureMs"].as_f64()));
-    println!("first picture after a seek {first} ms (median of {})", seeks.as_array().unwrap().len());
+    println!(
+        "first picture after a seek {first} ms (median of {})",
+        seeks.as_array().unwrap().len()
+    );
     assert!(first < FIRST_PICTURE_MS_MAX, "{first}");
     let errors = numbers(seeks, |seek| {
         clock.error(seek["counter"].as_f64()?, seek["targetUs"].as_f64()? / 1e6)
     });
     for error in &errors {
-        assert!(error.abs() < SEEK_ERROR_S_MAX, "a seek showed another time: {errors:?}");
+        assert!(
+            error.abs() < SEEK_ERROR_S_MAX,
+            "a seek showed another time: {errors:?}"
+        );
     }
     running.terminate();
 }
@@ -75,10 +95,17 @@ fn a_box_is_claimed_watched_and_played_back() {
 fn drive(settings: &[(&str, &str)]) -> Value {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut node = Command::new("node");
-    node.arg("e2e/run.mjs").current_dir(format!("{root}/web-ui")).envs(settings.iter().copied());
-    let output = node.output().expect("node is not installed: `make setup` does it");
+    node.arg("e2e/run.mjs")
+        .current_dir(format!("{root}/web-ui"))
+        .envs(settings.iter().copied());
+    let output = node
+        .output()
+        .expect("node is not installed: `make setup` does it");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
-        panic!("the browser could not be driven: {}", String::from_utf8_lossy(&output.stderr))
+        panic!(
+            "the browser could not be driven: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
     })
 }
 
@@ -93,10 +120,18 @@ impl SourceClock {
     fn ask(cameras: &mut Cameras, name: &str) -> Self {
         let answer = cameras.ask(&format!("clock {name}"));
         let field = |key: &str| -> f64 {
-            let value = answer.split(key).nth(1).and_then(|rest| rest.split_whitespace().next());
-            value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
+            let value = answer
+                .split(key)
+                .nth(1)
+                .and_then(|rest| rest.split_whitespace().next());
+            value
+                .and_then(|value| value.parse().ok())
+                .unwrap_or_else(|| panic!("{answer}"))
         };
-        Self { picture: field("frame="), unix_s: field("unix_us=") / 1e6 }
+        Self {
+            picture: field("frame="),
+            unix_s: field("unix_us=") / 1e6,
+        }
     }
 
     /// How long before `at` (s) the camera last pushed picture `counter`: 0 to one loop.
@@ -108,7 +143,11 @@ impl SourceClock {
     /// The same around zero: half a loop before to half a loop after.
     fn error(&self, counter: f64, at: f64) -> Option<f64> {
         let behind = self.behind(counter, at)?;
-        Some(if behind > LOOP / FPS / 2.0 { behind - LOOP / FPS } else { behind })
+        Some(if behind > LOOP / FPS / 2.0 {
+            behind - LOOP / FPS
+        } else {
+            behind
+        })
     }
 }
 

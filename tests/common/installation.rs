@@ -190,7 +190,9 @@ impl Running<'_> {
         await_condition("the web server's address in the log", limit, || {
             let log = self.installation.log();
             let found = log.rsplit_once("address=").map(|(_, rest)| rest);
-            address = found.and_then(|rest| rest.split_whitespace().next()).map(str::to_owned);
+            address = found
+                .and_then(|rest| rest.split_whitespace().next())
+                .map(str::to_owned);
             address.is_some()
         });
         address.unwrap()
