@@ -32,15 +32,21 @@ pub struct CameraEntry<'a> {
 impl Installation {
     /// Writes a configuration for these cameras and runs `hearthkeep init`.
     pub fn new(cameras: &[CameraEntry<'_>]) -> Self {
+        let installation = Self::unclaimed(cameras);
+        std::fs::write(installation.passphrase_file(), format!("{PASSPHRASE}\n")).unwrap();
+        let kit = installation.kit_file();
+        let output = installation.run("init", &["--recovery-kit-out", path(&kit)]);
+        assert!(output.status.success(), "{output:?}");
+        installation
+    }
+
+    /// Only writes a configuration for these cameras: the box is to be claimed in its page.
+    pub fn unclaimed(cameras: &[CameraEntry<'_>]) -> Self {
         let installation = Self {
             folder: tempfile::tempdir().unwrap(),
         };
         installation.write_config(cameras);
         std::fs::create_dir(installation.footage()).unwrap();
-        std::fs::write(installation.passphrase_file(), format!("{PASSPHRASE}\n")).unwrap();
-        let kit = installation.kit_file();
-        let output = installation.run("init", &["--recovery-kit-out", path(&kit)]);
-        assert!(output.status.success(), "{output:?}");
         installation
     }
 
@@ -175,6 +181,21 @@ impl Running<'_> {
             }
             holds(&self.installation.list(&[]))
         });
+    }
+
+    /// Waits until it serves, and returns where: an address with its port.
+    pub fn address(&mut self) -> String {
+        let mut address = None;
+        let limit = Duration::from_secs(30);
+        await_condition("the web server's address in the log", limit, || {
+            let log = self.installation.log();
+            let found = log.rsplit_once("address=").map(|(_, rest)| rest);
+            address = found
+                .and_then(|rest| rest.split_whitespace().next())
+                .map(str::to_owned);
+            address.is_some()
+        });
+        address.unwrap()
     }
 
     /// SIGTERM, and waits for the end.

@@ -1,5 +1,6 @@
-//! Bytes of any kind and segments with random changes: no panic, no false footage, and no more memory than the limits
-//! and the file allow.
+//! Bytes of any kind and segments with random changes: no panic, no false footage, and no more
+//! memory than the limits and the file allow.
+#![allow(clippy::unwrap_used)]
 #![allow(
     unsafe_code,
     reason = "a global allocator that counts is an unsafe trait"
@@ -143,7 +144,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_changed_segment_is_read_without_surprise(changes in prop::collection::vec(change(), 1..6)) {
+    fn a_changed_segment_is_read_without_surprise(
+        changes in prop::collection::vec(change(), 1..6),
+    ) {
         let (world, built) = small();
         let mut bytes = built.bytes.clone();
         changes.iter().for_each(|change| apply(&mut bytes, change));
@@ -152,7 +155,9 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_read_without_surprise(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+    fn random_bytes_are_read_without_surprise(
+        bytes in prop::collection::vec(any::<u8>(), 0..2000),
+    ) {
         let (world, built) = small();
         let held = most_held_during(|| read_everything(&world, &bytes, &built));
         prop_assert!(held < memory_max(bytes.len()), "{} bytes held", held);

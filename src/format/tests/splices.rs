@@ -1,5 +1,7 @@
-//! Somebody who has no key rearranges a segment: chunks moved, doubled, taken away, exchanged with another segment's,
-//! with their leaves made right again. It is always found, and nothing comes out but what was sealed, where it was.
+//! Somebody who has no key rearranges a segment: chunks moved, doubled, taken away, exchanged with
+//! another segment's, with their leaves made right again. It is always found, and nothing comes out
+//! but what was sealed, where it was.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -41,7 +43,8 @@ impl Forgery {
         bytes
     }
 
-    /// `what` is found by somebody with keys, and by the locked recorder; `lost_max` fragments are gone.
+    /// `what` is found by somebody with keys, and by the locked recorder; `lost_max` fragments are
+    /// gone.
     #[track_caller]
     fn is_found(&self, chunks: &[Vec<u8>], lost_max: usize) -> String {
         let bytes = self.file(chunks);

@@ -1,7 +1,9 @@
 //! The vectors of `tests/data/vectors`: one fault each, with what a reader must say.
 //!
-//! `REGENERATE=1 cargo test -p hearthkeep-format --test vectors` writes them anew; they are the same each time.
-//! They are run by this test, by `tests/interop/vectors.mjs` and by `tests/interop/vectors.py`.
+//! `REGENERATE=1 cargo test -p hearthkeep-format --test vectors` writes them anew; they are the
+//! same each time. They are run by this test, by `tests/interop/vectors.mjs` and by
+//! `tests/interop/vectors.py`.
+#![allow(clippy::unwrap_used)]
 
 #[path = "vectors/cases.rs"]
 mod cases;

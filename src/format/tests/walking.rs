@@ -1,4 +1,5 @@
 //! Walking large and hostile files: in bounded memory and with bounded work.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

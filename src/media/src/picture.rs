@@ -11,7 +11,8 @@ use ffmpeg_next::{Rational, codec, encoder, media};
 /// Decodes the first picture of the input and writes it to standard output as PNG.
 pub fn first_picture(input: Input) -> Result<(), String> {
     let picture = decode_first(input)?;
-    let png = encode_png(&picture).map_err(|error| format!("cannot encode the picture: {error}"))?;
+    let png =
+        encode_png(&picture).map_err(|error| format!("cannot encode the picture: {error}"))?;
     std::io::stdout()
         .lock()
         .write_all(&png)
@@ -58,7 +59,9 @@ fn encode_png(picture: &Video) -> Result<Vec<u8>, ffmpeg_next::Error> {
     .run(picture, &mut rgb)?;
 
     let png = encoder::find(codec::Id::PNG).ok_or(ffmpeg_next::Error::EncoderNotFound)?;
-    let mut settings = codec::context::Context::new_with_codec(png).encoder().video()?;
+    let mut settings = codec::context::Context::new_with_codec(png)
+        .encoder()
+        .video()?;
     settings.set_width(width);
     settings.set_height(height);
     settings.set_format(Pixel::RGB24);

@@ -13,7 +13,9 @@ pub fn remux(mut input: Input, container: &str) -> Result<(), String> {
         .write_header()
         .map_err(|error| format!("cannot begin the output: {error}"))?;
     for (stream, mut packet) in input.packets() {
-        let Some(route) = routes.get(stream.index()).copied().flatten() else { continue };
+        let Some(route) = routes.get(stream.index()).copied().flatten() else {
+            continue;
+        };
         write(&mut packet, route, &mut output)
             .map_err(|error| format!("cannot write on: {error}"))?;
     }
@@ -46,7 +48,10 @@ fn add_streams(input: &Input, output: &mut Output) -> Result<Vec<Option<Route>>,
             .map_err(|error| format!("cannot add a stream: {error}"))?;
         added.set_parameters(stream.parameters());
         clear_codec_tag(&mut added);
-        routes.push(Some(Route { output_index: added.index(), time_base: stream.time_base() }));
+        routes.push(Some(Route {
+            output_index: added.index(),
+            time_base: stream.time_base(),
+        }));
     }
     Ok(routes)
 }

@@ -136,10 +136,7 @@ fn describe(tracks: &[Track]) -> (String, (u16, u16)) {
 }
 
 /// When each picture of a fragment is shown, in seconds from the start of the run, ascending.
-fn picture_times(
-    fragment: &[u8],
-    (track_id, timescale): (u32, u32),
-) -> Result<Vec<f64>, Failure> {
+fn picture_times(fragment: &[u8], (track_id, timescale): (u32, u32)) -> Result<Vec<f64>, Failure> {
     let view = fmp4::parse_fragment(fragment).map_err(|error| error.to_string())?;
     let mut times = Vec::new();
     for run in view.runs.iter().filter(|run| run.track_id == track_id) {

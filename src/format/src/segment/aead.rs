@@ -9,7 +9,8 @@ use crate::{Error, Random, Result};
 /// Length of an authentication tag.
 pub(super) const TAG_LEN: usize = 16;
 
-/// `Seal`: encrypts `text` in place and returns the tag. The nonce is zero, so a key MUST seal once only.
+/// `Seal`: encrypts `text` in place and returns the tag. The nonce is zero, so a key MUST seal once
+/// only.
 pub(super) fn seal(key: &Key, ad: &[u8], text: &mut [u8]) -> [u8; TAG_LEN] {
     #[cfg(test)]
     record::push(key, &[0; 12]);

@@ -1,5 +1,5 @@
-//! Start and end block: what the recorder itself may know of a segment, sealed under the metadata key
-//! (`docs/format.md`, 5.1, 5.5 and 5.6).
+//! Start and end block: what the recorder itself may know of a segment, sealed under the metadata
+//! key (`docs/format.md`, 5.1, 5.5 and 5.6).
 
 use super::aead;
 use super::header::{BLOCK_BOUND, HEADER_LEN, START, field, first_nonzero};
@@ -41,7 +41,8 @@ pub struct Gap {
 pub struct End {
     /// Media duration, in microseconds.
     pub duration_us: u64,
-    /// Wall time of the end, in microseconds since 1970; in a recovered segment, start plus duration.
+    /// Wall time of the end, in microseconds since 1970; in a recovered segment, start plus
+    /// duration.
     pub wall_us: i64,
     /// Number of chunks, the preamble and the footer included.
     pub chunks: u32,

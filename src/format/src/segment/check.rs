@@ -35,7 +35,8 @@ pub enum Damage {
     Copy,
     /// The tail.
     Tail,
-    /// The leaves are right and do not add up to the root: a chunk was replaced together with its leaf.
+    /// The leaves are right and do not add up to the root: a chunk was replaced together with its
+    /// leaf.
     Root,
 }
 
@@ -93,7 +94,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Checks a file as the locked recorder can: leaves, index entries, start and end block, root and copy.
+/// Checks a file as the locked recorder can: leaves, index entries, start and end block, root and
+/// copy.
 ///
 /// # Errors
 /// As [`Layout::find`](super::Layout::find).

@@ -130,7 +130,8 @@ impl ChunkPrefix {
     /// Reads the prefix of a chunk.
     ///
     /// # Errors
-    /// [`Error::Truncated`], [`Error::Malformed`], and [`Error::Limit`] for a length or number no chunk has.
+    /// [`Error::Truncated`], [`Error::Malformed`], and [`Error::Limit`] for a length or number no
+    /// chunk has.
     pub fn parse(chunk: &[u8]) -> Result<Self> {
         let bytes: &[u8; 8] = chunk
             .first_chunk()

@@ -15,8 +15,8 @@ use crate::{Error, MetadataKey, Result};
 
 /// A segment in a file, opened.
 ///
-/// A flipped bit costs at most the chunk it hits: the head stands twice, and chunks are found by the footer or,
-/// where that is gone, by walking.
+/// A flipped bit costs at most the chunk it hits: the head stands twice, and chunks are found by
+/// the footer or, where that is gone, by walking.
 pub struct File<R> {
     file: R,
     opener: SegmentOpener,
@@ -39,8 +39,8 @@ pub struct Place {
 }
 
 impl<R: ReadAt> File<R> {
-    /// Opens a file. `unlock` is given a head (header, envelope and chunk 0) and opens it, with the keys of the
-    /// generation that its [`Header`] names; when it cannot, it is given the copy.
+    /// Opens a file. `unlock` is given a head (header, envelope and chunk 0) and opens it, with the
+    /// keys of the generation that its [`Header`] names; when it cannot, it is given the copy.
     ///
     /// # Errors
     /// What `unlock` said of the first head, when neither can be opened.
@@ -100,8 +100,8 @@ impl<R: ReadAt> File<R> {
         &self.places
     }
 
-    /// Those that are needed to show `span` (in microseconds after the segment's first sample): from the key frame
-    /// before its start. Everything, where times are not known.
+    /// Those that are needed to show `span` (in microseconds after the segment's first sample):
+    /// from the key frame before its start. Everything, where times are not known.
     pub fn range(&self, span: Range<u64>) -> &[Place] {
         let starts_by = |place: &Place, at: u64, key: bool| {
             place
@@ -136,7 +136,8 @@ impl<R: ReadAt> File<R> {
         Ok(buffer)
     }
 
-    /// Reads a chunk into `buffer`, which may be used again, and returns where in it the body stands.
+    /// Reads a chunk into `buffer`, which may be used again, and returns where in it the body
+    /// stands.
     ///
     /// # Errors
     /// As [`read`](Self::read).

@@ -55,7 +55,8 @@ impl Footer {
     /// Reads the body of a footer.
     ///
     /// # Errors
-    /// [`Error::Truncated`], [`Error::Malformed`], and [`Error::Limit`] for more fragments than a segment has.
+    /// [`Error::Truncated`], [`Error::Malformed`], and [`Error::Limit`] for more fragments than a
+    /// segment has.
     pub fn decode(body: &[u8]) -> Result<Self> {
         let truncated = Error::Truncated { what: "footer" };
         if body.len() < TABLE {

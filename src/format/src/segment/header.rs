@@ -1,4 +1,5 @@
-//! The header: 256 bytes in the clear at the start of a segment and of its copy (`docs/format.md`, 5.1).
+//! The header: 256 bytes in the clear at the start of a segment and of its copy (`docs/format.md`,
+//! 5.1).
 
 use crate::epoch::{CHAIN_STEPS_MAX, ENVELOPE_LEN_MAX, Place};
 use crate::{EpochId, Error, Kind, Result, SegmentId, StoreId, StreamId};
@@ -16,7 +17,8 @@ pub(super) const BOUND: usize = 104;
 pub(super) const BLOCK_BOUND: usize = 136;
 const START_END: usize = 240;
 
-/// The header of a segment, parsed but not verified: a [`SegmentOpener`](super::SegmentOpener) compares the commitment.
+/// The header of a segment, parsed but not verified: a [`SegmentOpener`](super::SegmentOpener)
+/// compares the commitment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
     /// What the segment holds.

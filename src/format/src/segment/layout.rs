@@ -43,10 +43,12 @@ impl Head {
 }
 
 impl Layout {
-    /// Looks at both ends of a file. With the metadata key, a header that was changed is told from one that was not.
+    /// Looks at both ends of a file. With the metadata key, a header that was changed is told from
+    /// one that was not.
     ///
     /// # Errors
-    /// [`ReadError::Format`] when neither head is whole: without one nothing in the file can be opened.
+    /// [`ReadError::Format`] when neither head is whole: without one nothing in the file can be
+    /// opened.
     pub fn find<R: ReadAt + ?Sized>(file: &R, m: Option<&MetadataKey>) -> Result<Self, ReadError> {
         let size = file.size();
         let tail = read_tail(file)?;
@@ -141,7 +143,8 @@ fn head_len<R: ReadAt + ?Sized>(file: &R, at: u64, header: &Header) -> io::Resul
     Ok(prefix.map(|prefix| header.first_chunk_offset as usize + prefix.chunk_len()))
 }
 
-/// Where the copy starts. Two places tell: the tail, and the length of the first head. Either may be damaged.
+/// Where the copy starts. Two places tell: the tail, and the length of the first head. Either may
+/// be damaged.
 fn find_copy<R: ReadAt + ?Sized>(file: &R, tail: Option<&Tail>) -> io::Result<Option<u64>> {
     let end = file.size().saturating_sub(TAIL_LEN as u64);
     let told = tail.map(|tail| u64::from(tail.copy_offset));

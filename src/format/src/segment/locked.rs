@@ -16,8 +16,8 @@ const FLAG_RECOVERED: u32 = 1;
 /// Opens the start block of a header.
 ///
 /// # Errors
-/// [`Error::Tampered`](crate::Error::Tampered) when header or block are not as they were sealed or M is another
-/// generation's; [`Error::Malformed`](crate::Error::Malformed).
+/// [`Error::Tampered`](crate::Error::Tampered) when header or block are not as they were sealed or
+/// M is another generation's; [`Error::Malformed`](crate::Error::Malformed).
 pub fn open_start(header: &[u8; HEADER_LEN], m: &MetadataKey) -> Result<Start> {
     Start::open(header, m)
 }
@@ -60,7 +60,8 @@ impl Index {
     }
 }
 
-/// Length of a whole chunk, from its header to its leaf, in bytes: not believed until the leaf is right.
+/// Length of a whole chunk, from its header to its leaf, in bytes: not believed until the leaf is
+/// right.
 ///
 /// # Errors
 /// [`Error::Malformed`](crate::Error::Malformed), [`Error::Limit`](crate::Error::Limit).

@@ -85,7 +85,8 @@ mod tests {
         }
     }
 
-    /// The tree of certificate-transparency's reference test: eight leaves, whose root is published.
+    /// The tree of certificate-transparency's reference test: eight leaves, whose root is
+    /// published.
     #[test]
     fn equals_the_published_root() {
         let data: [&[u8]; 8] = [

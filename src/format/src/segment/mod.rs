@@ -1,7 +1,7 @@
 //! Segments: the sealed files that footage lies in (`docs/format.md`, section 5).
 //!
-//! A [`SegmentWriter`] seals one, chunk by chunk; a [`SegmentOpener`] opens chunks that the caller brings.
-//! [`locked`] is what the recorder reads without being able to open a picture.
+//! A [`SegmentWriter`] seals one, chunk by chunk; a [`SegmentOpener`] opens chunks that the caller
+//! brings. [`locked`] is what the recorder reads without being able to open a picture.
 
 mod aead;
 mod block;
@@ -34,7 +34,7 @@ pub use layout::{Head, Layout};
 pub use opener::{OpenedChunk, OpenedInPlace, SegmentOpener};
 pub use preamble::Preamble;
 pub use read_at::{ReadAt, ReadError};
-pub use recovery::{Recovery, recover};
+pub use recovery::{Recovery, recover, survey};
 pub use walk::{Damaged, RESYNC_BYTES_MAX, Step, Walk, WalkedChunk, Walker, walk};
 pub use writer::{Begin, SegmentWriter};
 

@@ -12,7 +12,8 @@ use super::preamble::Preamble;
 use crate::epoch::{self, EpochSecret};
 use crate::{Error, Identity, MetadataKey, Result};
 
-/// Opens the chunks of one segment, in any order. Holds keys and preamble; bytes are brought by the caller.
+/// Opens the chunks of one segment, in any order. Holds keys and preamble; bytes are brought by the
+/// caller.
 pub struct SegmentOpener {
     header: Header,
     preamble: Preamble,
@@ -25,8 +26,8 @@ pub struct SegmentOpener {
 /// A chunk, opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenedChunk {
-    /// Its number. A reader that goes through a segment MUST compare it with the number it expects, or use
-    /// [`SegmentOpener::open_nth`].
+    /// Its number. A reader that goes through a segment MUST compare it with the number it expects,
+    /// or use [`SegmentOpener::open_nth`].
     pub k: u32,
     /// What it holds.
     pub chunk_type: ChunkType,
@@ -54,13 +55,14 @@ pub struct OpenedInPlace {
 }
 
 impl SegmentOpener {
-    /// Opens the head of a segment: the bytes of the file from its start, or from its copy, to the end of chunk 0.
-    /// More bytes may follow. `generation` and `m` belong to the generation that the header names.
+    /// Opens the head of a segment: the bytes of the file from its start, or from its copy, to the
+    /// end of chunk 0. More bytes may follow. `generation` and `m` belong to the generation that
+    /// the header names.
     ///
     /// # Errors
-    /// [`Error::NoMatchingIdentity`]; [`Error::Tampered`] when commitment, start block or chunk 0 are not as they were
-    /// sealed (the copy may be); [`Error::Foreign`] when the envelope is another epoch's; and those of
-    /// [`Header::parse`].
+    /// [`Error::NoMatchingIdentity`]; [`Error::Tampered`] when commitment, start block or chunk 0
+    /// are not as they were sealed (the copy may be); [`Error::Foreign`] when the envelope is
+    /// another epoch's; and those of [`Header::parse`].
     pub fn open(head: &[u8], generation: &Identity, m: &MetadataKey) -> Result<Self> {
         let header = Header::parse(head)?;
         let envelope = head
@@ -70,8 +72,8 @@ impl SegmentOpener {
         Self::new(head, header, &secret, Some(m))
     }
 
-    /// The same for somebody who was given the epoch's secret. Without the metadata key there are no index entries and
-    /// no start block.
+    /// The same for somebody who was given the epoch's secret. Without the metadata key there are
+    /// no index entries and no start block.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -178,7 +180,8 @@ impl SegmentOpener {
         self.open_chunk(chunk)
     }
 
-    /// Opens a whole chunk where it stands, without a copy. After an error the bytes are as they were.
+    /// Opens a whole chunk where it stands, without a copy. After an error the bytes are as they
+    /// were.
     ///
     /// # Errors
     /// As [`open_chunk`](Self::open_chunk).
@@ -197,8 +200,8 @@ impl SegmentOpener {
     /// Opens the footer's chunk.
     ///
     /// # Errors
-    /// As [`open_chunk`](Self::open_chunk); [`Error::Malformed`] when it is another chunk or does not count the chunks
-    /// before it.
+    /// As [`open_chunk`](Self::open_chunk); [`Error::Malformed`] when it is another chunk or does
+    /// not count the chunks before it.
     pub fn open_footer(&self, chunk: &[u8]) -> Result<Footer> {
         let opened = self.open_chunk(chunk)?;
         if opened.chunk_type != ChunkType::Footer {
@@ -217,7 +220,8 @@ impl SegmentOpener {
         Ok(footer)
     }
 
-    /// The index entry of a chunk of which only the first 56 bytes need be there; `None` without the metadata key.
+    /// The index entry of a chunk of which only the first 56 bytes need be there; `None` without
+    /// the metadata key.
     ///
     /// # Errors
     /// As [`open_chunk`](Self::open_chunk).

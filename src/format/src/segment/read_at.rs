@@ -6,13 +6,14 @@ use crate::Error;
 
 /// A file that is read in any order: memory, a disk, or whatever the caller has.
 ///
-/// To get past sectors that the disk cannot read, an implementation fills them with zeros: they then
-/// count as damage, and everything around them stays readable. An error ends the reading.
+/// To get past sectors that the disk cannot read, an implementation fills them with zeros: they
+/// then count as damage, and everything around them stays readable. An error ends the reading.
 pub trait ReadAt {
     /// Length of the file, in bytes. It does not change while the file is read.
     fn size(&self) -> u64;
 
-    /// Fills `buffer` with the bytes from `offset` on. Readers ask for no bytes beyond [`size`](Self::size).
+    /// Fills `buffer` with the bytes from `offset` on. Readers ask for no bytes beyond
+    /// [`size`](Self::size).
     ///
     /// # Errors
     /// When the bytes cannot be read.

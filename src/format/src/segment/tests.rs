@@ -20,8 +20,8 @@ enum Event {
     FailedWrite,
     /// The segment is finished and the next begins.
     Finish,
-    /// The machine is set back to the snapshot: the same chain, the same segment, the same numbers, from there
-    /// on. Only the operating system's generator does not give the same bytes again.
+    /// The machine is set back to the snapshot: the same chain, the same segment, the same numbers,
+    /// from there on. Only the operating system's generator does not give the same bytes again.
     Restore,
     /// A snapshot is taken.
     Snapshot,

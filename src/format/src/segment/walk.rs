@@ -1,10 +1,11 @@
 //! Walking a segment chunk by chunk without its keys: the leaves tell which chunks are whole.
 //!
-//! A [`Walker`] reads 64 KiB at a time, whatever the size of the file, and returns after each chunk, so that whoever
-//! scrubs a disk decides how fast. Where a chunk is damaged it looks, byte by byte, for the next offset
-//! where a chunk stands that has a later number and the right leaf. With the metadata key its index entry must be right too:
-//! then only chunks of this very segment are taken. Wrong guesses cost hashing, and what they may cost is bounded by
-//! [`RESYNC_BYTES_MAX`] and the length of the file.
+//! A [`Walker`] reads 64 KiB at a time, whatever the size of the file, and returns after each
+//! chunk, so that whoever scrubs a disk decides how fast. Where a chunk is damaged it looks, byte
+//! by byte, for the next offset where a chunk stands that has a later number and the right leaf.
+//! With the metadata key its index entry must be right too: then only chunks of this very segment
+//! are taken. Wrong guesses cost hashing, and what they may cost is bounded by [`RESYNC_BYTES_MAX`]
+//! and the length of the file.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +20,8 @@ use super::opener::SegmentOpener;
 use super::read_at::{ReadAt, ReadError, read_vec};
 use crate::{MetadataKey, Result};
 
-/// How many bytes, beyond the length of the file, are hashed at most for offsets that only look like a chunk.
+/// How many bytes, beyond the length of the file, are hashed at most for offsets that only look
+/// like a chunk.
 pub const RESYNC_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 const PIECE_LEN: usize = 64 * 1024;
@@ -76,7 +78,8 @@ impl<'a> Proof<'a> {
     }
 }
 
-/// Goes through the chunks of a file, one each time it is asked. It ends after the final chunk, or where no further chunk is.
+/// Goes through the chunks of a file, one each time it is asked. It ends after the final chunk, or
+/// where no further chunk is.
 pub struct Walker<'a, R: ?Sized> {
     file: &'a R,
     proof: Proof<'a>,
@@ -271,7 +274,8 @@ impl Walk {
         self.chunks.last().is_some_and(|chunk| chunk.is_final)
     }
 
-    /// The Merkle tree hash over the head and the whole chunks. A chunk 0 that is damaged counts by its copy.
+    /// The Merkle tree hash over the head and the whole chunks. A chunk 0 that is damaged counts by
+    /// its copy.
     pub fn root(&self) -> [u8; 32] {
         self.root_with(self.layout.head())
     }

@@ -30,9 +30,10 @@ pub struct Begin<'a> {
 
 /// One segment being written.
 ///
-/// Nothing is ever reset: a new segment is a new writer with the next secret of the chain. [`finish`](Self::finish)
-/// consumes it; a writer that is dropped leaves a torn segment, which a reader sees. A chunk that was sealed is never
-/// sealed again: when its bytes could not be stored, the segment has ended.
+/// Nothing is ever reset: a new segment is a new writer with the next secret of the chain.
+/// [`finish`](Self::finish) consumes it; a writer that is dropped leaves a torn segment, which a
+/// reader sees. A chunk that was sealed is never sealed again: when its bytes could not be stored,
+/// the segment has ended.
 ///
 /// A segment that is only shown live is a writer whose bytes never reach a disk.
 pub struct SegmentWriter {
@@ -50,7 +51,8 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// What a buffer for [`seal_in_place`](Self::seal_in_place) must have in front of the body: 57 bytes of any content.
+    /// What a buffer for [`seal_in_place`](Self::seal_in_place) must have in front of the body: 57
+    /// bytes of any content.
     pub const HEADROOM: usize = HEADROOM;
     /// What it should have spare capacity for behind the body, so that sealing does not move it.
     pub const TAILROOM: usize = super::chunk::TAILROOM;
@@ -58,7 +60,8 @@ impl SegmentWriter {
     /// Begins a segment. Returns the writer and the head: header, envelope and chunk 0.
     ///
     /// # Errors
-    /// [`Error::Limit`] for an envelope, a step of the chain or a preamble beyond the limits of `docs/format.md`, 7.
+    /// [`Error::Limit`] for an envelope, a step of the chain or a preamble beyond the limits of
+    /// `docs/format.md`, 7.
     pub fn begin(
         begin: Begin<'_>,
         secret: SegmentSecret,
@@ -150,13 +153,14 @@ impl SegmentWriter {
         self.duration_us
     }
 
-    /// Seals the body that `buffer` holds after [`HEADROOM`](Self::HEADROOM) bytes of any content. `buffer` becomes the
-    /// whole chunk, in place; returns the chunk's number.
+    /// Seals the body that `buffer` holds after [`HEADROOM`](Self::HEADROOM) bytes of any content.
+    /// `buffer` becomes the whole chunk, in place; returns the chunk's number.
     ///
     /// # Errors
-    /// With `buffer` untouched and nothing sealed: [`Error::Limit`] when the chunk, their number or the segment would be
-    /// too large (finish it and begin another), [`Error::Malformed`] for a type that a segment of this kind does not
-    /// hold, [`Error::Truncated`] for a buffer without room for the headroom.
+    /// With `buffer` untouched and nothing sealed: [`Error::Limit`] when the chunk, their number or
+    /// the segment would be too large (finish it and begin another), [`Error::Malformed`] for a
+    /// type that a segment of this kind does not hold, [`Error::Truncated`] for a buffer without
+    /// room for the headroom.
     pub fn seal_in_place(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -198,7 +202,8 @@ impl SegmentWriter {
     /// Ends the segment: returns footer, copy and tail. `sample_table` is taken as it is.
     ///
     /// # Errors
-    /// [`Error::Limit`] when the sample table makes the footer larger than a chunk may be: the segment then stays torn.
+    /// [`Error::Limit`] when the sample table makes the footer larger than a chunk may be: the
+    /// segment then stays torn.
     pub fn finish(
         mut self,
         wall_end_us: i64,

@@ -141,7 +141,7 @@ pub fn entry(i: u32) -> IndexEntry {
     IndexEntry {
         start_us: u64::from(i) * 500_000,
         duration_us: 500_000,
-        key_frame: i % 2 == 0,
+        key_frame: i.is_multiple_of(2),
         chunk_type: ChunkType::Fragment,
     }
 }
@@ -150,7 +150,8 @@ pub fn wall_end(count: u32) -> i64 {
     start().wall_us + i64::from(count) * 500_000
 }
 
-/// What comes out of a file: each fragment's number and body. Whatever cannot be opened is left out.
+/// What comes out of a file: each fragment's number and body. Whatever cannot be opened is left
+/// out.
 pub fn footage<R: ReadAt>(file: &File<R>) -> Vec<(u32, Vec<u8>)> {
     let read = |place| Some((place, file.read(place).ok()?));
     file.places()
@@ -160,7 +161,8 @@ pub fn footage<R: ReadAt>(file: &File<R>) -> Vec<(u32, Vec<u8>)> {
         .collect()
 }
 
-/// Asserts that what came out was sealed, as this number, and returns how many fragments are missing.
+/// Asserts that what came out was sealed, as this number, and returns how many fragments are
+/// missing.
 pub fn lost(footage: &[(u32, Vec<u8>)], built: &Built) -> usize {
     for (k, body) in footage {
         assert_eq!(*body, built.bodies[*k as usize - 1], "chunk {k}");

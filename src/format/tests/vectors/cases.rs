@@ -143,6 +143,10 @@ fn whole() -> Vec<Case> {
             let mut parts = Parts::new();
             parts.forge.file(&[parts.one], true)
         };
+        "recovered-with-footer", "recovered", [1 2]; "torn after the footer and given a tail" => {
+            let mut parts = Parts::new();
+            parts.forge.file(&[parts.one, parts.two, parts.footer], true)
+        };
         "torn-at-edge", "torn", [1]; "ends with fragment 1" => changed(|bytes, parts| {
             bytes.truncate(parts.forge.head().len() + parts.one.len());
         });
@@ -214,7 +218,8 @@ fn heads() -> Vec<Case> {
         "two-stanzas", REFUSED, []; "the envelope is sealed to somebody else as well" => {
             with_envelope(envelope(0x11, 1))
         };
-        "wrong-store", REFUSED, [], e: "whole"; "the envelope is of another store, with the same E" => {
+        "wrong-store", REFUSED, [], e: "whole";
+            "the envelope is of another store, with the same E" => {
             assert_eq!(E, [0xE0; 32]);
             with_envelope(envelope(0x12, 0))
         };
@@ -235,13 +240,17 @@ fn chunks() -> Vec<Case> {
         "length-damaged", ONE, [2]; "fragment 1 is said to be 8 bytes longer" => {
             changed(|bytes, parts| bytes[parts.forge.head().len() + 3] ^= 8)
         };
-        "tag-forged", ONE, [2]; "a flipped bit in the tag, the leaf made right" => first_with(usize::MAX, 1);
-        "text-forged", ONE, [2]; "a flipped bit in the ciphertext, the leaf made right" => first_with(60, 1);
+        "tag-forged", ONE, [2];
+            "a flipped bit in the tag, the leaf made right" => first_with(usize::MAX, 1);
+        "text-forged", ONE, [2];
+            "a flipped bit in the ciphertext, the leaf made right" => first_with(60, 1);
         "r-forged", ONE, [2]; "a flipped bit in r, the leaf made right" => first_with(8, 1);
         "flags-forged", ONE, [2]; "a reserved flag, the leaf made right" => first_with(4, 2);
-        "final-forged", ONE, [2]; "FINAL set on fragment 1, the leaf made right" => first_with(4, 1);
+        "final-forged", ONE, [2];
+            "FINAL set on fragment 1, the leaf made right" => first_with(4, 1);
         "number-forged", ONE, [2]; "fragment 1 numbered 5, the leaf made right" => first_with(7, 4);
-        "entry-forged", ONE, [2]; "a flipped bit in the index entry, the leaf made right" => first_with(30, 1);
+        "entry-forged", ONE, [2];
+            "a flipped bit in the index entry, the leaf made right" => first_with(30, 1);
         "entry-of-another-key", ONE, [2], e: "whole"; "the index entry sealed under another M" => {
             with_first(|plan| plan.entry_key = [0x31; 32])
         };
@@ -252,20 +261,24 @@ fn chunks() -> Vec<Case> {
             with_first(|plan| plan.is_final = true)
         };
         "fragment-of-no-type", ONE, [2]; "type 9" => with_first(|plan| plan.chunk_type = 9);
-        "fragment-is-preamble", ONE, [2]; "type 0 in chunk 1" => with_first(|plan| plan.chunk_type = 0);
+        "fragment-is-preamble", ONE, [2];
+            "type 0 in chunk 1" => with_first(|plan| plan.chunk_type = 0);
         "footer-damaged", "whole, tampered at chunk 3", [1 2]; "a flipped bit in the footer" => {
             changed(|bytes, parts| {
                 let at = bytes.len() - 128 - parts.forge.head().len() - 40;
                 bytes[at] ^= 1;
             })
         };
-        "final-cleared", "whole, tampered at chunk 3", [1 2]; "FINAL cleared in the footer, the leaf made right" => {
+        "final-cleared", "whole, tampered at chunk 3", [1 2];
+            "FINAL cleared in the footer, the leaf made right" => {
             let mut parts = Parts::new();
-            let (one, two, mut footer) = (parts.one.clone(), parts.two.clone(), parts.footer.clone());
+            let (one, two) = (parts.one.clone(), parts.two.clone());
+            let mut footer = parts.footer.clone();
             footer[4] = 0;
             parts.rearranged(&[&one, &two, &with_right_leaf(footer)])
         };
-        "footer-not-final", "whole, tampered at chunk 3", [1 2]; "the footer sealed without FINAL" => {
+        "footer-not-final", "whole, tampered at chunk 3", [1 2];
+            "the footer sealed without FINAL" => {
             let mut parts = Parts::new();
             let mut plan = parts.forge.footer(&[parts.one.clone(), parts.two.clone()]);
             plan.is_final = false;
@@ -288,14 +301,18 @@ fn moved() -> Vec<Case> {
         parts.rearranged(&choose(&have))
     };
     cases! {
-        "chunk-removed", ONE, [2]; "fragment 1 taken out" => rearranged(|have| vec![&have[1], &have[2]]);
-        "footer-removed", "whole, tampered at chunk 3", [1 2]; "the footer taken out: FINAL is missing" => {
+        "chunk-removed", ONE, [2];
+            "fragment 1 taken out" => rearranged(|have| vec![&have[1], &have[2]]);
+        "footer-removed", "whole, tampered at chunk 3", [1 2];
+            "the footer taken out: FINAL is missing" => {
             rearranged(|have| vec![&have[0], &have[1]])
         };
-        "end-removed", "whole, tampered at chunks 2 to 3", [1]; "fragment 2 and the footer taken out" => {
+        "end-removed", "whole, tampered at chunks 2 to 3", [1];
+            "fragment 2 and the footer taken out" => {
             rearranged(|have| vec![&have[0]])
         };
-        "chunk-doubled", "whole, tampered at stray bytes before chunk 2", [1 2]; "fragment 1 stands twice" => {
+        "chunk-doubled", "whole, tampered at stray bytes before chunk 2", [1 2];
+            "fragment 1 stands twice" => {
             rearranged(|have| vec![&have[0], &have[0], &have[1], &have[2]])
         };
         "chunks-swapped", "whole, tampered at chunk 1, tampered at stray bytes before chunk 3", [2];
@@ -304,7 +321,8 @@ fn moved() -> Vec<Case> {
         "chunk-foreign", ONE, [2]; "fragment 1 of another segment of the epoch" => {
             rearranged(|have| vec![&have[3], &have[1], &have[2]])
         };
-        "bytes-inserted", "whole, tampered at stray bytes before chunk 2", [1 2]; "three zeros after fragment 1" => {
+        "bytes-inserted", "whole, tampered at stray bytes before chunk 2", [1 2];
+            "three zeros after fragment 1" => {
             rearranged(|have| vec![&have[0], &[0; 3], &have[1], &have[2]])
         };
     }
@@ -334,13 +352,15 @@ fn ends() -> Vec<Case> {
                 bytes[at] ^= 1;
             })
         };
-        "tail-foreign", tail, [1 2], e: "whole"; "the tail of another segment of the same sizes" => {
+        "tail-foreign", tail, [1 2], e: "whole";
+            "the tail of another segment of the same sizes" => {
             changed(|bytes, _| {
                 let at = bytes.len() - 128;
                 let theirs = foreign().file();
                 bytes.splice(at.., theirs[at..].iter().copied());
             })
         };
-        "byte-appended", "torn", [1 2]; "a byte after the tail" => changed(|bytes, _| bytes.push(0));
+        "byte-appended", "torn", [1 2];
+            "a byte after the tail" => changed(|bytes, _| bytes.push(0));
     }
 }

@@ -1,4 +1,5 @@
-//! Writes segments by hand, from `docs/format.md` and not with the crate's writer: it must be able to write wrong ones.
+//! Writes segments by hand, from `docs/format.md` and not with the crate's writer: it must be able
+//! to write wrong ones.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, XChaCha20Poly1305};
@@ -76,7 +77,8 @@ pub struct Forge {
 }
 
 impl Forge {
-    /// Header, envelope and chunk 0. `change` may change the header before anything is derived from it.
+    /// Header, envelope and chunk 0. `change` may change the header before anything is derived from
+    /// it.
     pub fn new(seed: u64, envelope: Vec<u8>, change: impl FnOnce(&mut [u8; 256])) -> Self {
         let mut header = [0; 256];
         header[..8].copy_from_slice(b"\x89HKS\r\n\x1a\n");
@@ -196,15 +198,19 @@ impl Forge {
         [&self.header[..], &self.envelope, &self.chunk_0].concat()
     }
 
-    /// Head and chunks, copy and tail; where the last chunk starts is the footer's offset unless recovered.
+    /// Head and chunks, copy and tail; where the last chunk starts is the footer's offset unless
+    /// recovered.
     pub fn file(&mut self, chunks: &[Vec<u8>], is_recovered: bool) -> Vec<u8> {
         let mut bytes = self.head();
         chunks
             .iter()
             .for_each(|chunk| bytes.extend_from_slice(chunk));
-        let footer = match is_recovered {
-            true => 0,
-            false => bytes.len() - chunks.last().unwrap().len(),
+        let last = chunks.last().unwrap();
+        let has_footer = !is_recovered || last[4] == 1;
+        let footer = if has_footer {
+            bytes.len() - last.len()
+        } else {
+            0
         };
         let mut tail = b"HKSEND\r\n".to_vec();
         tail.extend_from_slice(&(footer as u32).to_be_bytes());
@@ -212,7 +218,7 @@ impl Forge {
         tail.extend_from_slice(&(chunks.len() as u32 + 1).to_be_bytes());
         tail.extend_from_slice(&u32::from(is_recovered).to_be_bytes());
 
-        let fragments = chunks.len() as u64 - u64::from(!is_recovered);
+        let fragments = chunks.len() as u64 - u64::from(has_footer);
         let mut end = (fragments * 500_000).to_be_bytes().to_vec();
         end.extend_from_slice(&(NO_GAP_START + fragments * 500_000).to_be_bytes());
         end.extend_from_slice(&(chunks.len() as u32 + 1).to_be_bytes());
