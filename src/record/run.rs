@@ -91,9 +91,10 @@ impl Run {
             return Ok(());
         };
         if is_video {
-            begun
-                .anchor
-                .observe(wall_us, media_us - micros(origin, track.timescale));
+            begun.anchor.observe(
+                sample.arrived_us,
+                media_us - micros(origin, track.timescale),
+            );
         }
         let watched = writing.is_watched();
         begun.fragmenter.set_duration_max_us(if watched {
@@ -145,7 +146,7 @@ impl Run {
         while let Some(fragment) = fragmenter.pull() {
             let mut preamble = || Preamble {
                 run: self.id,
-                anchor_us: anchor.next_segment(),
+                anchor_us: anchor.next_segment(offset_us(&*self.clock)),
                 init: self.init.clone(),
             };
             writing.take(&fragment, &mut preamble);
@@ -163,7 +164,7 @@ impl Run {
         };
         let mut preamble = || Preamble {
             run: self.id,
-            anchor_us: anchor.next_segment(),
+            anchor_us: anchor.next_segment(offset_us(&*self.clock)),
             init: self.init.clone(),
         };
         for fragment in fragmenter.finish() {
@@ -190,6 +191,13 @@ fn mp4_track(id: u32, track: &camera::Track) -> Track {
         kind,
         sample_entry: track.sample_entry.clone(),
     }
+}
+
+/// Wall time less monotonic time, in microseconds: it changes only when the clock is set or slewed.
+fn offset_us(clock: &dyn Clock) -> i64 {
+    clock
+        .wall_us()
+        .saturating_sub_unsigned(clock.monotonic_us())
 }
 
 /// Ticks to microseconds, rounded down.
