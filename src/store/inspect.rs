@@ -130,7 +130,7 @@ pub fn walk_torn(
     store: &StoreId,
     keys: &Keys,
 ) -> Result<Facts, Strange> {
-    let found = segment::Layout::find(file, None)?;
+    let found = find_layout(file)?;
     let header = found.head().header.clone();
     let m = check_header(&header, place, store, keys)?;
     let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
@@ -176,7 +176,7 @@ pub fn mend(
         disk.sync_folder(path.parent().unwrap_or(Path::new("")))?;
         return Ok(Mended::Removed);
     }
-    let layout = segment::Layout::find(&front, None)?;
+    let layout = find_layout(&front)?;
     let m = check_header(&layout.head().header, place, store, keys)?;
     if let Some(recovery) = segment::recover(&front, &m, random)? {
         let file = front.file();
@@ -192,6 +192,14 @@ pub fn mend(
             what: "tail",
         })),
     }
+}
+
+/// Where the parts of a file are; it is no segment where neither of its heads can be found.
+fn find_layout(file: &Front) -> Result<segment::Layout, Strange> {
+    segment::Layout::find(file, None).map_err(|error| match error {
+        ReadError::Format(error) => Strange::NoSegment(error),
+        ReadError::Io(error) => Strange::Io(error),
+    })
 }
 
 /// Whether a file ends before its first chunk does, or holds nothing but zeros: written, but never durable.
