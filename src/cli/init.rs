@@ -46,6 +46,8 @@ pub(super) fn main(arguments: InitArguments) -> Result<ExitStatus, Failure> {
         );
         return Err(Failure::new(ExitStatus::Failed, sentence));
     }
+    // Before anything that cannot be taken back: a wrong path is found out now, and not when there is an owner.
+    store::identify_disks(&config, &mut state)?;
     let owner = NewOwner::make(&state.store(), &arguments.owner, &passphrase, &mut OsRandom)
         .or_fail(ExitStatus::Failed)?;
     // The kit comes first: a store whose kit nobody has seen must not come to be.

@@ -29,6 +29,14 @@ pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
     })
 }
 
+/// Makes sure that all configured disks can be used, and makes new ones of empty folders.
+pub(super) fn identify_disks(config: &Config, state: &mut StateFolder) -> Result<(), Failure> {
+    for disk in &config.disks {
+        identify(&disk.path, state)?;
+    }
+    Ok(())
+}
+
 /// Opens all configured disks, makes a new one of a folder that is empty, and sees to it that each carries the keyring.
 ///
 /// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused.
