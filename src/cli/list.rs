@@ -43,6 +43,8 @@ struct Row<'a> {
     sequence: u64,
     /// "whole", "recovered" or "open".
     state: &'static str,
+    /// Whether the box knew the time when it began.
+    clock_trusted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     gap_before: Option<GapRow>,
 }
@@ -108,6 +110,7 @@ impl<'a> Row<'a> {
                 (false, true) => "recovered",
                 (false, false) => "whole",
             },
+            clock_trusted: facts.start.clock_trusted,
             gap_before: facts.start.gap.map(|gap| GapRow {
                 cause: gap.cause.as_str(),
                 length_us: gap.length_us,
@@ -134,8 +137,12 @@ fn print_table(rows: &[Row<'_>]) -> Result<(), Failure> {
                 ),
                 None => format!("  ({})", gap.cause),
             });
+        let clock = match row.clock_trusted {
+            true => "",
+            false => "  (the clock was not set)",
+        };
         line(format_args!(
-            "{:<16} {}  {seconds:>6.1} s  {megabytes:>7.1} MB  {}{gap}",
+            "{:<16} {}  {seconds:>6.1} s  {megabytes:>7.1} MB  {}{gap}{clock}",
             row.camera, row.start, row.state
         ))?;
     }

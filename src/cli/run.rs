@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::ConfigArgument;
 use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail};
+use super::span::rfc3339;
 use super::store;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -120,6 +121,13 @@ fn record(
     lock: Lock,
     footage: &RecorderFootage,
 ) -> Result<(Recorder, Arc<Store>), Failure> {
+    if !clock.trusted() {
+        tracing::warn!(
+            "this box does not know the time: its clock says {}. What it records until it knows is marked so, and \
+             nothing is deleted for its age. See that it can reach a time server",
+            rfc3339(clock.wall_us())
+        );
+    }
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     let sources = sources(config, &mut state)?;
     let disks = store::mount(config, &mut state)?;
