@@ -32,29 +32,38 @@ pub struct CameraEntry<'a> {
 impl Installation {
     /// Writes a configuration for these cameras and runs `hearthkeep init`.
     pub fn new(cameras: &[CameraEntry<'_>]) -> Self {
-        let installation = Self::unclaimed(cameras);
-        std::fs::write(installation.passphrase_file(), format!("{PASSPHRASE}\n")).unwrap();
-        let kit = installation.kit_file();
-        let output = installation.run("init", &["--recovery-kit-out", path(&kit)]);
-        assert!(output.status.success(), "{output:?}");
+        let installation = Self::unmade(cameras);
+        installation.init();
         installation
     }
 
-    /// Only writes a configuration for these cameras: the box is to be claimed in its page.
-    pub fn unclaimed(cameras: &[CameraEntry<'_>]) -> Self {
+    /// The same without `init`.
+    pub fn unmade(cameras: &[CameraEntry<'_>]) -> Self {
         let installation = Self {
             folder: tempfile::tempdir().unwrap(),
         };
         installation.write_config(cameras);
         std::fs::create_dir(installation.footage()).unwrap();
+        std::fs::write(installation.passphrase_file(), format!("{PASSPHRASE}\n")).unwrap();
         installation
+    }
+
+    /// Makes store and owner.
+    pub fn init(&self) {
+        let kit = self.kit_file();
+        let output = self.run("init", &["--recovery-kit-out", path(&kit)]);
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Writes the configuration anew.
     pub fn write_config(&self, cameras: &[CameraEntry<'_>]) {
-        let mut text = String::from(
-            "state_dir = \"state\"\n[server]\nlisten = \"127.0.0.1:0\"\n[[disk]]\npath = \"footage\"\n",
-        );
+        self.write_config_with_disk(cameras, "footage");
+    }
+
+    /// The same with another path of its disk.
+    pub fn write_config_with_disk(&self, cameras: &[CameraEntry<'_>], disk: &str) {
+        let mut text = String::from("state_dir = \"state\"\n[server]\nlisten = \"127.0.0.1:0\"\n");
+        write!(text, "[[disk]]\npath = \"{disk}\"\n").unwrap();
         for CameraEntry { name, url, more } in cameras {
             write!(
                 text,
@@ -113,6 +122,11 @@ impl Installation {
 
     /// Begins to record; waits for nothing.
     pub fn start(&self) -> Running<'_> {
+        self.start_with(&[])
+    }
+
+    /// The same with these environment variables.
+    pub fn start_with(&self, variables: &[(&str, &str)]) -> Running<'_> {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -120,6 +134,7 @@ impl Installation {
             .unwrap();
         let mut command = self.command("run");
         command
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
