@@ -6,13 +6,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use prose::{expanded, joined, links_in, paths_in, prose_of};
+use rust::{app_sources, code_only, crate_names, imports, layer_of, room_of, words};
+
 /// The rooms of the app and their layers: an import goes to a lower number only.
 const ROOMS: &[(u8, &[&str])] = &[
     (5, &["cli"]),
     (4, &["web"]),
     (3, &["record", "play", "archive"]),
     (2, &["camera", "store", "people", "keys", "lan"]),
-    (1, &["disk", "clock", "config", "limits", "random"]),
+    (1, &["disk", "clock", "config", "state_file"]),
+    // The floor of layer 1: numbers and randomness that the rest of it stands on.
+    (0, &["limits", "random"]),
 ];
 
 /// One foreign library, one room: the beginnings of crate names, and of the paths they may be in.
@@ -61,6 +66,10 @@ const LINES_MAX: usize = 600;
 
 #[path = "tidy/proofs.rs"]
 mod proofs;
+#[path = "tidy/prose.rs"]
+mod prose;
+#[path = "tidy/rust.rs"]
+mod rust;
 
 struct File {
     path: String,
@@ -224,8 +233,10 @@ fn dead_paths(files: &[File], exists: &dyn Fn(&str) -> bool) -> Vec<String> {
             // A comment may speak from the root or, in a nested crate, from there.
             for path in named.iter().flat_map(|path| expanded(path)) {
                 let mut folders = Path::new(&file.path).ancestors().skip(1);
-                let known = BUILT.iter().any(|built| path.starts_with(built))
-                    || folders.any(|folder| exists(&joined(folder, &path)));
+                let known = folders.any(|folder| {
+                    let path = joined(folder, &path);
+                    BUILT.iter().any(|built| path.starts_with(built)) || exists(&path)
+                });
                 if !known {
                     let at = number + 1;
                     found.push(format!("{}:{at}: `{path}` does not exist", file.path));
@@ -291,258 +302,6 @@ fn machine_paths(files: &[File]) -> Vec<String> {
         }
     }
     found
-}
-
-// Reading Rust, as far as the rules need it.
-
-fn app_sources(files: &[File]) -> impl Iterator<Item = &File> {
-    files.iter().filter(|file| {
-        let nested = file.is_under(&["src/format/", "src/media/"]);
-        let front = ["src/main.rs", "src/lib.rs"].contains(&file.path.as_str());
-        file.is(&[".rs"]) && file.is_under(&["src/"]) && !nested && !front
-    })
-}
-
-fn room_of(path: &str) -> Option<&str> {
-    path.strip_prefix("src/")?.split(['/', '.']).next()
-}
-
-fn layer_of(room: &str) -> Option<u8> {
-    ROOMS
-        .iter()
-        .find(|(_, rooms)| rooms.contains(&room))
-        .map(|(layer, _)| *layer)
-}
-
-/// The first steps after `root::`, also out of a group: `root::{a, b::c}` gives a and b.
-/// A step of two parts is given too (`b::c`), for rules about deeper paths.
-fn imports(code: &str, root: &str) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    for (line, word, end) in words(code) {
-        if word != root {
-            continue;
-        }
-        if let Some(rest) = code[end..].trim_start().strip_prefix("::") {
-            targets(rest, "", &mut |target| found.push((line, target)));
-        }
-    }
-    found
-}
-
-fn targets(rest: &str, prefix: &str, give: &mut dyn FnMut(String)) {
-    let rest = rest.trim_start();
-    let Some(group) = rest.strip_prefix('{') else {
-        let name: String = rest
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
-        if name.is_empty() {
-            return;
-        }
-        let deeper = rest[name.len()..].trim_start().strip_prefix("::");
-        let path = format!("{prefix}{name}");
-        if let Some(deeper) = deeper.filter(|_| prefix.is_empty()) {
-            targets(deeper, &format!("{path}::"), give);
-        }
-        give(path);
-        return;
-    };
-    let (mut depth, mut begin) = (0, 0);
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => return targets(&group[begin..at], prefix, give),
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                targets(&group[begin..at], prefix, give);
-                begin = at + 1;
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Words that stand where a crate's name would: at the beginning of a path, or after `use`.
-fn crate_names(code: &str) -> Vec<(usize, &str)> {
-    let mut before = "";
-    let mut found = Vec::new();
-    for (line, word, end) in words(code) {
-        let begins = !code[..end - word.len()].trim_end().ends_with("::");
-        if begins && (code[end..].trim_start().starts_with("::") || before == "use") {
-            found.push((line, word));
-        }
-        before = word;
-    }
-    found
-}
-
-/// (line, word, where it ends), from the first to the last.
-fn words(code: &str) -> impl Iterator<Item = (usize, &str, usize)> {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let (mut line, mut counted) = (1, 0);
-    code.split(move |c| !is_word(c))
-        .filter(|word| !word.is_empty())
-        .map(move |word| {
-            let begin = word.as_ptr() as usize - code.as_ptr() as usize;
-            line += code[counted..begin].matches('\n').count();
-            counted = begin;
-            (line, word, begin + word.len())
-        })
-}
-
-/// The text without comments and without what stands in quotes; lines keep their numbers.
-fn code_only(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let skipped = match c {
-            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |at| at + 2),
-            'r' => raw_string(rest),
-            '"' => quoted(rest),
-            '\'' => character(rest),
-            _ => 0,
-        };
-        let taken = if skipped == 0 { c.len_utf8() } else { skipped };
-        if skipped == 0 {
-            code.push(c);
-        } else {
-            code.extend(rest[..skipped].chars().filter(|c| *c == '\n'));
-        }
-        rest = &rest[taken..];
-    }
-    code
-}
-
-fn quoted(rest: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
-}
-
-fn raw_string(rest: &str) -> usize {
-    let hashes = rest[1..].chars().take_while(|c| *c == '#').count();
-    if !rest[1 + hashes..].starts_with('"') {
-        return 0;
-    }
-    let end = format!("\"{}", "#".repeat(hashes));
-    let begin = hashes + 2;
-    rest[begin..]
-        .find(&end)
-        .map_or(rest.len(), |at| begin + at + end.len())
-}
-
-/// A character literal, told from a lifetime by its closing quote.
-fn character(rest: &str) -> usize {
-    let mut chars = rest.char_indices().skip(1);
-    let Some((_, first)) = chars.next() else {
-        return 0;
-    };
-    let closing = if first == '\\' {
-        rest[3..].find('\'').map(|at| at + 3)
-    } else {
-        chars.next().map(|(at, _)| at)
-    };
-    closing
-        .filter(|at| rest[*at..].starts_with('\''))
-        .map_or(0, |at| at + 1)
-}
-
-// Reading prose.
-
-/// What of a line is meant for people: all of a document, the comment of a source.
-fn prose_of<'a>(file: &File, line: &'a str) -> Option<&'a str> {
-    if file.is(&[".md"]) {
-        return Some(line);
-    }
-    let trimmed = line.trim_start();
-    if file.is(&[".rs", ".ts", ".tsx"]) {
-        let block = trimmed.starts_with('*') || trimmed.starts_with("/*");
-        // After an odd number of quotes it is the inside of a string.
-        let comment = line
-            .split_once("//")
-            .filter(|(code, _)| code.matches('"').count() % 2 == 0);
-        return if block {
-            Some(trimmed)
-        } else {
-            comment.map(|(_, prose)| prose)
-        };
-    }
-    let at = line
-        .match_indices('#')
-        .find(|(at, _)| line[..*at].trim_end().len() < *at || *at == 0);
-    at.map(|(at, _)| &line[at + 1..])
-}
-
-/// Whatever begins with one of the house's folders.
-fn paths_in(prose: &str) -> Vec<String> {
-    let is_path = |c: char| c.is_ascii_alphanumeric() || "._-/*{},<>$…".contains(c);
-    let mut found = Vec::new();
-    for folder in TOP_FOLDERS {
-        for (at, _) in prose.match_indices(folder) {
-            let before = prose[..at].chars().next_back();
-            if before.is_some_and(|c| c.is_alphanumeric() || "./-_~>}:@$".contains(c)) {
-                continue;
-            }
-            let end = prose[at..]
-                .find(|c| !is_path(c))
-                .map_or(prose.len(), |length| at + length);
-            found.push(trimmed(&prose[at..end]).to_string());
-        }
-    }
-    found
-}
-
-fn trimmed(path: &str) -> &str {
-    // A comma outside braces ends a list, not a path.
-    let end = path
-        .find(',')
-        .filter(|at| !path[..*at].contains('{'))
-        .unwrap_or(path.len());
-    path[..end].trim_end_matches(['.', ','])
-}
-
-/// The targets of a document's links into the house.
-fn links_in(line: &str) -> Vec<String> {
-    let targets = line
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
-    let own = targets.filter(|target| !target.contains(':') && !target.starts_with(['#', '/']));
-    own.map(|target| target.split('#').next().unwrap_or(target).to_string())
-        .filter(|target| !target.is_empty())
-        .collect()
-}
-
-/// `a/{b,c}.rs` names two files; of `a/b*` and `a/<name>` only the folder can be known.
-fn expanded(path: &str) -> Vec<String> {
-    if let Some((before, rest)) = path.split_once('{')
-        && let Some((inside, after)) = rest.split_once('}')
-        && !inside.is_empty()
-    {
-        let each = inside.split(',').map(|one| format!("{before}{one}{after}"));
-        return each.flat_map(|path| expanded(&path)).collect();
-    }
-    let open = path
-        .find(['*', '<', '>', '$', '{', '}', '…'])
-        .unwrap_or(path.len());
-    let known = if open < path.len() {
-        path[..open].rfind('/').map_or("", |at| &path[..at])
-    } else {
-        path
-    };
-    vec![known.trim_end_matches('/').to_string()]
-}
-
-fn joined(folder: &Path, path: &str) -> String {
-    folder.join(path).to_string_lossy().into_owned()
 }
 
 // The files.

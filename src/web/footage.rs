@@ -39,7 +39,7 @@ pub trait Footage: Send + Sync + 'static {
         segment: SegmentId,
     ) -> Result<Option<SegmentIndex>, FootageError>;
 
-    /// Follows a stream live.
+    /// Follows a stream live. May block: what is durable already is read back from the disk.
     fn subscribe(&self, stream: StreamId) -> Option<LiveFeed>;
 
     /// How the recorder is. Must not block for long.

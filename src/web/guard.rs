@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::uri::Authority;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -97,14 +98,14 @@ fn admit(request: &ServiceRequest) -> Result<(), ApiError> {
 /// A name that is not ours means that somebody's DNS leads a browser here under another site's name (rebinding).
 fn check_host(request: &ServiceRequest, house: &House) -> Result<String, ApiError> {
     let mut hosts = request.headers().get_all(header::HOST);
+    let authority = request.uri().authority().map(Authority::as_str);
     let host = match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
         (Some(Ok(host)), None) => host.to_owned(),
+        // HTTP/2 names it in `:authority` instead (RFC 9113, 8.3.1).
+        (None, None) => authority.unwrap_or_default().to_owned(),
         _ => String::new(),
     };
-    let agrees = request
-        .uri()
-        .authority()
-        .is_none_or(|authority| authority.as_str() == host);
+    let agrees = authority.is_none_or(|authority| authority == host);
     if agrees && house.tls.is_own_host(without_port(&host)) {
         return Ok(host);
     }

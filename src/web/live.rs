@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::error::{ApiError, ErrorBody};
 use super::footage::LiveFeed;
-use super::house::House;
+use super::house::{House, blocking};
 use super::streams::stream_id;
 use crate::limits::{
     LIVE_CHECK_MS, LIVE_FRAME_BYTES_MAX, LIVE_PING_MS, LIVE_QUEUE_BYTES_MAX, LIVE_SEND_MS_MAX,
@@ -42,10 +42,12 @@ pub async fn live(
     let place = place.map_err(|_| {
         ApiError::busy("Too many people are watching live. Close another view first.")
     })?;
-    let feed = house
-        .footage
-        .subscribe(stream)
-        .ok_or_else(|| ApiError::not_found("stream"))?;
+    let joined = house.clone();
+    let feed = blocking(move || {
+        let feed = joined.footage.subscribe(stream);
+        feed.ok_or_else(|| ApiError::not_found("stream"))
+    });
+    let feed = feed.await?;
     let no_socket = |_| ApiError::bad_request("This address is for a WebSocket.");
     let (response, socket, messages) = actix_ws::handle(&request, payload).map_err(no_socket)?;
     let people = house.people.clone();

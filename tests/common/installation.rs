@@ -1,5 +1,7 @@
 //! A whole installation in a folder of its own: configuration, store, owner; and the program run on it.
 
+#![allow(dead_code)]
+
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,7 +32,9 @@ pub struct CameraEntry<'a> {
 impl Installation {
     /// Writes a configuration for these cameras and runs `hearthkeep init`.
     pub fn new(cameras: &[CameraEntry<'_>]) -> Self {
-        let installation = Self { folder: tempfile::tempdir().unwrap() };
+        let installation = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         installation.write_config(cameras);
         std::fs::create_dir(installation.footage()).unwrap();
         std::fs::write(installation.passphrase_file(), format!("{PASSPHRASE}\n")).unwrap();
@@ -42,9 +46,15 @@ impl Installation {
 
     /// Writes the configuration anew.
     pub fn write_config(&self, cameras: &[CameraEntry<'_>]) {
-        let mut text = String::from("state_dir = \"state\"\n[server]\nlisten = \"127.0.0.1:0\"\n[[disk]]\npath = \"footage\"\n");
+        let mut text = String::from(
+            "state_dir = \"state\"\n[server]\nlisten = \"127.0.0.1:0\"\n[[disk]]\npath = \"footage\"\n",
+        );
         for CameraEntry { name, url, more } in cameras {
-            write!(text, "[[camera]]\nname = \"{name}\"\nurl = \"{url}\"\n{more}\n").unwrap();
+            write!(
+                text,
+                "[[camera]]\nname = \"{name}\"\nurl = \"{url}\"\n{more}\n"
+            )
+            .unwrap();
         }
         std::fs::write(self.config(), text).unwrap();
     }
@@ -76,10 +86,16 @@ impl Installation {
     /// Runs a subcommand with `--config`, and with the passphrase where it opens footage; waits for its end.
     pub fn run(&self, subcommand: &str, arguments: &[&str]) -> Output {
         let mut command = self.command(subcommand);
-        if ["init", "export", "play"].contains(&subcommand) && !arguments.contains(&"--kit") {
+        let opens = ["init", "export", "play"].contains(&subcommand);
+        let is_given = |name: &str| arguments.contains(&name);
+        if opens && !is_given("--kit") && !is_given("--passphrase-file") {
             command.arg("--passphrase-file").arg(self.passphrase_file());
         }
-        command.args(arguments).stdin(Stdio::null()).output().unwrap()
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     }
 
     /// What `list --json` prints.
@@ -96,8 +112,15 @@ impl Installation {
             .append(true)
             .open(self.folder().join("log"))
             .unwrap();
-        let child = self.command("run").stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Running { child: { child }.spawn().unwrap(), installation: self }
+        let mut command = self.command("run");
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        Running {
+            child: command.spawn().unwrap(),
+            installation: self,
+        }
     }
 
     /// What `run` has logged.
@@ -122,7 +145,8 @@ impl Installation {
         files
     }
 
-    fn command(&self, subcommand: &str) -> Command {
+    /// A subcommand with `--config`, to be run otherwise than [`run`](Self::run) does.
+    pub fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(HEARTHKEEP);
         command.arg(subcommand).arg("--config").arg(self.config());
         command
@@ -144,7 +168,10 @@ impl Running<'_> {
     pub fn until(&mut self, what: &str, limit: Duration, mut holds: impl FnMut(&Value) -> bool) {
         await_condition(what, limit, || {
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the recorder ended with {status} while waiting for: {what}\n{}", self.installation.log());
+                panic!(
+                    "the recorder ended with {status} while waiting for: {what}\n{}",
+                    self.installation.log()
+                );
             }
             holds(&self.installation.list(&[]))
         });
@@ -183,7 +210,11 @@ pub fn await_condition(what: &str, limit: Duration, mut holds: impl FnMut() -> b
 
 /// Sends a signal by pid.
 pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 
@@ -195,6 +226,9 @@ pub fn path(path: &Path) -> &str {
 /// Reads a file whole.
 pub fn read(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path).unwrap().read_to_end(&mut bytes).unwrap();
+    std::fs::File::open(path)
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
     bytes
 }

@@ -57,13 +57,15 @@ impl Cameras {
 
     /// Tells the server something, such as `stall door`, and waits until it has been done.
     pub fn tell(&mut self, command: &str) {
-        writeln!(self.commands, "{command}").unwrap();
-        let answer = self
-            .answers
-            .next()
-            .expect("the test cameras have ended")
-            .unwrap();
+        let answer = self.ask(command);
         assert!(answer.starts_with("ok"), "{command}: {answer}");
+    }
+
+    /// What the server answers to a question, such as `clock door`.
+    pub fn ask(&mut self, question: &str) -> String {
+        writeln!(self.commands, "{question}").unwrap();
+        let answer = self.answers.next();
+        answer.expect("the test cameras have ended").unwrap()
     }
 }
 

@@ -23,6 +23,7 @@ fn arrows_up_and_sideways_are_found() {
             "use crate::{clock, limits::X, store::{a, b}};",
         ),
         ("src/disk.rs", "fn f() { crate::keys::open() }"),
+        ("src/limits.rs", "use crate::config::Config;"),
         (
             "src/web/mod.rs",
             "use crate::{\n    play,\n    cli::args,\n};",
@@ -42,6 +43,7 @@ fn arrows_up_and_sideways_are_found() {
             "// use crate::web;\nconst A: &str = \"crate::web::x\";",
         ),
         ("src/main.rs", "use crate::cli;"),
+        ("src/clock.rs", "use crate::random::OsRandom;"),
         ("src/format/src/a.rs", "use crate::web;"),
         (
             "src/web/a.rs",
@@ -137,6 +139,7 @@ fn dead_paths_are_found() {
         ),
         ("src/a.rs", "let a = \"tests/data/x\";"),
         ("web-ui/a.ts", "// in src/api/"),
+        ("web-ui/build.sh", "#   into src/wasm"),
         (
             "docs/x.md",
             "[a](format.md#part) <https://example.org/docs/gone> ../tests/gone",

@@ -74,7 +74,11 @@ fn a_box_that_ends_shows_its_viewers_out() {
     let began = Instant::now();
     let viewer = std::thread::spawn(move || read_frame(&mut socket));
     house.restart();
-    assert!(began.elapsed() < Duration::from_millis(2_900), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(2_900),
+        "{:?}",
+        began.elapsed()
+    );
     let (opcode, reason) = viewer.join().unwrap();
     assert_eq!((opcode, &reason[..2]), (CLOSE, &1001u16.to_be_bytes()[..]));
 }

@@ -1,0 +1,282 @@
+//! kill -9 at random moments: what had been written is there afterwards, nothing is invented, and recording goes on soon,
+//! with nobody there to type a passphrase.
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/chance.rs"]
+mod chance;
+mod common;
+#[path = "common/installation.rs"]
+mod installation;
+#[path = "common/judge.rs"]
+mod judge;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chance::Chance;
+use common::{Cameras, clip};
+use installation::{CameraEntry, Installation, Running, path};
+use serde_json::Value;
+
+/// Twelve, so that the first segments end 5, 10, 15 s ... after a start: kills hit their ends and beginnings too.
+const CAMERAS: usize = 12;
+const CLIPS: [&str; 3] = ["h264_small", "h265_small", "h264_other"];
+/// The longest that the recorder lives, in ms.
+const LIFE_MS_MAX: u64 = 8_000;
+/// From the kill until the first picture that is recorded again.
+const BACK_WITHIN_US: i64 = 5_000_000;
+/// What a kill may cost a stream, in microseconds before it.
+const LOST_US_MAX: i64 = 2_500_000;
+
+struct Street {
+    names: Vec<String>,
+    clips: Vec<PathBuf>,
+    cameras: Cameras,
+}
+
+impl Street {
+    fn new() -> Self {
+        let names: Vec<_> = (0..CAMERAS).map(|i| format!("camera{i:02}")).collect();
+        let made: Vec<_> = CLIPS.iter().map(|name| clip(name)).collect();
+        let clips: Vec<_> = made.iter().cycle().take(CAMERAS).cloned().collect();
+        let shown: Vec<_> = names
+            .iter()
+            .zip(&clips)
+            .map(|(n, c)| format!("{n}={}", c.display()))
+            .collect();
+        let cameras = Cameras::start(&shown.iter().map(String::as_str).collect::<Vec<_>>());
+        Self {
+            names,
+            clips,
+            cameras,
+        }
+    }
+
+    fn entries(&self) -> Vec<CameraEntry<'_>> {
+        let entry = |name| CameraEntry {
+            name,
+            url: self.cameras.url(name),
+            more: "",
+        };
+        self.names.iter().map(String::as_str).map(entry).collect()
+    }
+}
+
+#[test]
+fn what_was_written_survives_and_nothing_is_invented() {
+    let kills = std::env::var("HEARTHKEEP_TEST_KILLS").map_or(8, |kills| kills.parse().unwrap());
+    let mut chance = Chance::new();
+    let street = Street::new();
+    let installation = Installation::new(&street.entries());
+
+    let mut worst = Worst::default();
+    let mut recorder = installation.start();
+    until_all_record(&mut recorder, &HashMap::new());
+    for cycle in 1..=kills {
+        let life = Duration::from_millis(chance.below(LIFE_MS_MAX));
+        // Chance is the subject here: there is no condition to wait for.
+        std::thread::sleep(life);
+        let before = Segments::of(&installation.list(&[]));
+        let killed_us = now_us();
+        recorder.kill();
+        recorder = installation.start();
+        until_all_record(&mut recorder, &before.highest());
+        let after = Segments::of(&installation.list(&[]));
+        println!("kill {cycle} after {life:?}: {} segments", after.0.len());
+        after.hold_all_of(&before);
+        worst.see(&before, &after, killed_us);
+    }
+    println!("{worst:?}");
+    recorder.terminate();
+    assert!(
+        worst.back_us <= BACK_WITHIN_US && worst.lost_us <= LOST_US_MAX,
+        "{worst:?}"
+    );
+
+    let list = Segments::of(&installation.list(&[]));
+    list.are_numbered_without_a_hole();
+    is_sound(&installation);
+    for (name, clip) in street.names.iter().zip(&street.clips) {
+        is_of_the_clip(&installation, name, clip);
+    }
+    reindexing_changes_nothing(&installation, &list);
+    let log = installation.log();
+    let trouble = log
+        .lines()
+        .find(|line| line.contains("ERROR") || line.contains("rebuilt"));
+    assert!(trouble.is_none(), "{trouble:?}\n{log}");
+}
+
+/// Waits until each camera has something of a segment that is newer than these.
+fn until_all_record(recorder: &mut Running<'_>, newest: &HashMap<String, u64>) {
+    recorder.until(
+        "all cameras are recorded (again)",
+        Duration::from_secs(60),
+        |list| {
+            let segments = Segments::of(list);
+            let recorded = |(stream, sequence): (&String, &u64)| {
+                let newer = newest.get(stream).is_none_or(|known| sequence > known);
+                newer.then_some(())
+            };
+            segments.highest().iter().filter_map(recorded).count() == CAMERAS
+        },
+    );
+}
+
+/// What `list --json` says, by segment.
+struct Segments(HashMap<String, Value>);
+
+impl Segments {
+    fn of(list: &Value) -> Self {
+        let rows = list.as_array().unwrap().iter();
+        let with_pictures = rows.filter(|row| row["duration_us"].as_u64().unwrap() > 0);
+        Self(
+            with_pictures
+                .map(|row| (text(row, "segment"), row.clone()))
+                .collect(),
+        )
+    }
+
+    /// The highest sequence number of each stream.
+    fn highest(&self) -> HashMap<String, u64> {
+        let mut highest = HashMap::new();
+        for row in self.0.values() {
+            let of_stream = highest.entry(text(row, "stream")).or_default();
+            *of_stream = number(row, "sequence").max(*of_stream);
+        }
+        highest
+    }
+
+    /// Whatever could be read before is there: whole segments unchanged, open ones with no less in them.
+    fn hold_all_of(&self, before: &Self) {
+        for (id, old) in &before.0 {
+            let new = self.0.get(id).unwrap_or_else(|| panic!("lost: {old:#}"));
+            for field in ["stream", "camera", "start_us", "sequence", "gap_before"] {
+                assert_eq!(old[field], new[field], "{field} changed: {old:#} {new:#}");
+            }
+            if old["state"] == "open" {
+                // It may have been finished between the look and the kill.
+                assert!(
+                    new["state"] == "recovered" || new["state"] == "whole",
+                    "{new:#}"
+                );
+                assert!(
+                    number(new, "duration_us") >= number(old, "duration_us"),
+                    "{old:#} {new:#}"
+                );
+            } else {
+                assert_eq!(old, new);
+            }
+        }
+    }
+
+    /// A stream's segments, the first one first.
+    fn of_stream(&self, stream: &str) -> Vec<&Value> {
+        let mut rows: Vec<_> = self
+            .0
+            .values()
+            .filter(|row| row["stream"] == stream)
+            .collect();
+        rows.sort_by_key(|row| number(row, "sequence"));
+        rows
+    }
+
+    fn are_numbered_without_a_hole(&self) {
+        for (stream, highest) in self.highest() {
+            let numbers: Vec<_> = self
+                .of_stream(&stream)
+                .iter()
+                .map(|row| number(row, "sequence"))
+                .collect();
+            assert_eq!(numbers, (0..=highest).collect::<Vec<_>>(), "{stream}");
+        }
+    }
+}
+
+/// The worst that was seen of any stream.
+#[derive(Debug, Default)]
+struct Worst {
+    back_us: i64,
+    lost_us: i64,
+}
+
+impl Worst {
+    /// Looks at what each stream lost by the kill, and at the gap that stands for it.
+    fn see(&mut self, before: &Segments, after: &Segments, killed_us: i64) {
+        for (stream, newest_before) in before.highest() {
+            let rows = after.of_stream(&stream);
+            // The first segment that begins after the kill; the one before it is what the kill cut off.
+            let first_new = rows.iter().position(|row| start_us(row) > killed_us);
+            let (cut, new) = (rows[first_new.unwrap() - 1], rows[first_new.unwrap()]);
+            assert!(number(cut, "sequence") >= newest_before);
+            self.back_us = self.back_us.max(start_us(new) - killed_us);
+            self.lost_us = self.lost_us.max(killed_us - end_us(cut));
+            assert_eq!(new["gap_before"]["cause"], "crash", "{cut:#} {new:#}");
+            let length = new["gap_before"]["length_us"].as_i64().unwrap();
+            assert_eq!(length, start_us(new) - end_us(cut), "{cut:#} {new:#}");
+        }
+    }
+}
+
+fn is_sound(installation: &Installation) {
+    let passphrase = installation.passphrase_file();
+    let output = installation.run("check", &["--json", "--passphrase-file", path(&passphrase)]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{found:#}");
+    assert_eq!(found["opened"], true);
+    assert!(found["recovered"].as_u64().unwrap() > 0, "{found:#}");
+    assert_eq!(
+        (&found["damaged"], &found["strange"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
+}
+
+fn is_of_the_clip(installation: &Installation, camera: &str, clip: &std::path::Path) {
+    let mp4 = installation.folder().join("export.mp4");
+    let output = installation.run("export", &["--camera", camera, "--out", path(&mp4)]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let verdict = judge::slices(&mp4, &[clip], &["--gaps", "--av-ms-max", "40"]);
+    assert_eq!(verdict["ok"], true, "{camera}: {verdict:#}");
+    judge::decodes_silently_with_gaps(&mp4);
+}
+
+fn reindexing_changes_nothing(installation: &Installation, before: &Segments) {
+    let output = installation.run("reindex", &[]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    let count = before.0.len();
+    assert!(
+        said.starts_with(&format!("{count} segments are in the catalog; 0 were torn")),
+        "{said}"
+    );
+    let after = Segments::of(&installation.list(&[]));
+    assert_eq!(after.0, before.0);
+}
+
+fn text(row: &Value, field: &str) -> String {
+    row[field].as_str().unwrap().to_owned()
+}
+
+fn number(row: &Value, field: &str) -> u64 {
+    row[field].as_u64().unwrap()
+}
+
+fn start_us(row: &Value) -> i64 {
+    row["start_us"].as_i64().unwrap()
+}
+
+fn end_us(row: &Value) -> i64 {
+    start_us(row) + row["duration_us"].as_i64().unwrap()
+}
+
+fn now_us() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_micros() as i64
+}
