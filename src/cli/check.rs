@@ -4,8 +4,7 @@ use hearthkeep_format::segment::{File, Header, Report, SegmentOpener, State, scr
 use hearthkeep_format::{Error as FormatError, OpenKeyring};
 use serde::Serialize;
 
-use super::ConfigArgument;
-use super::local::{Local, OnDisk};
+use super::local::{Local, OnDisk, PlaceArguments};
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail, line};
 use crate::archive::Segment;
@@ -14,7 +13,7 @@ use crate::store::browse::Listed;
 #[derive(Debug, clap::Args)]
 pub struct CheckArguments {
     #[command(flatten)]
-    config: ConfigArgument,
+    place: PlaceArguments,
     #[command(flatten)]
     opening: OpeningArguments,
     /// The account whose passphrase it is
@@ -46,9 +45,9 @@ struct Finding {
 }
 
 pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
-    let local = Local::open(&arguments.config.config)?;
+    let local = Local::open(&arguments.place, &arguments.opening)?;
     let keyring = match arguments.opening.is_given() {
-        true => Some(arguments.opening.open(&local, &arguments.name)?),
+        true => Some(local.keyring(&arguments.opening, &arguments.name)?),
         false => None,
     };
     let listing = local.listing(None)?;
@@ -57,7 +56,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
         ..Findings::default()
     };
     for listed in &listing.segments {
-        let report = look(&local, listed, keyring.as_ref());
+        let report = look(&local, listed, keyring.as_deref());
         findings.take(listed, report);
     }
     for oddity in &listing.oddities {
@@ -85,10 +84,9 @@ fn look(local: &Local, listed: &Listed, keyring: Option<&OpenKeyring>) -> Result
     let report = match keyring {
         None => {
             let m = local
-                .state
                 .metadata_key(generation)
                 .ok_or("its metadata key is not known here")?;
-            scrub(&*file, m)
+            scrub(&*file, &m)
         }
         Some(keyring) => {
             let m = keyring.generation(generation).map(|(_, m)| m);

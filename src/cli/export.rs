@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::ConfigArgument;
-use super::local::{Local, OnDisk};
+use super::local::{Local, OnDisk, PlaceArguments};
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure};
 use super::span::{SpanArguments, rfc3339};
@@ -16,7 +15,7 @@ use crate::archive::{self, Export, Exported, Segment};
 #[derive(Debug, clap::Args)]
 pub struct ExportArguments {
     #[command(flatten)]
-    config: ConfigArgument,
+    place: PlaceArguments,
     #[command(flatten)]
     opening: OpeningArguments,
     /// The account whose passphrase it is
@@ -33,9 +32,9 @@ pub struct ExportArguments {
 }
 
 pub(super) fn main(arguments: ExportArguments) -> Result<ExitStatus, Failure> {
-    let local = Local::open(&arguments.config.config)?;
+    let local = Local::open(&arguments.place, &arguments.opening)?;
     let stream = local.stream(&arguments.camera)?;
-    let keyring = arguments.opening.open(&local, &arguments.name)?;
+    let keyring = local.keyring(&arguments.opening, &arguments.name)?;
     let listing = local.listing(Some(&stream.id))?;
     let span = arguments.span.micros();
     let segments: Vec<OnDisk<'_>> = listing

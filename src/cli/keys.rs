@@ -4,9 +4,10 @@ use hearthkeep_format::Keyring;
 use hearthkeep_format::generation::MemberKind;
 
 use super::ConfigArgument;
-use super::local::{Local, state_failure};
+use super::local::{load_config, state_failure};
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail, line};
+use crate::keys::StateFolder;
 
 #[derive(Debug, clap::Args)]
 pub struct KeysArguments {
@@ -21,11 +22,12 @@ pub struct KeysArguments {
 }
 
 pub(super) fn main(arguments: KeysArguments) -> Result<ExitStatus, Failure> {
-    let local = Local::open(&arguments.config.config)?;
-    let bytes = local.state.keyring_bytes().map_err(state_failure)?;
+    let config = load_config(&arguments.config.config)?;
+    let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+    let bytes = state.keyring_bytes().map_err(state_failure)?;
     let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
-    line(format_args!("store       {}", local.state.store()))?;
-    if let Some(root) = local.state.root() {
+    line(format_args!("store       {}", state.store()))?;
+    if let Some(root) = state.root() {
         line(format_args!("root key    {}", root.fingerprint()))?;
     }
     for statement in keyring.verify().or_fail(ExitStatus::Damaged)? {
@@ -42,7 +44,7 @@ pub(super) fn main(arguments: KeysArguments) -> Result<ExitStatus, Failure> {
         }
     }
     if arguments.opening.is_given() {
-        let open = arguments.opening.open(&local, &arguments.name)?;
+        let open = arguments.opening.open(&state, &arguments.name)?;
         line(format_args!(
             "This identity opens all footage, up to generation {}.",
             open.newest()

@@ -1,11 +1,12 @@
 //! `hearthkeep list`
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::ConfigArgument;
-use super::local::{Local, state_failure};
+use super::local::{Local, PlaceArguments};
+use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, line};
 use super::span::{SpanArguments, rfc3339};
 use crate::store::browse::Listed;
@@ -13,7 +14,10 @@ use crate::store::browse::Listed;
 #[derive(Debug, clap::Args)]
 pub struct ListArguments {
     #[command(flatten)]
-    config: ConfigArgument,
+    place: PlaceArguments,
+    /// The recovery kit, for disks by themselves
+    #[arg(long, value_name = "FILE", requires = "disks")]
+    kit: Option<PathBuf>,
     /// Only this camera
     #[arg(long, value_name = "NAME")]
     camera: Option<String>,
@@ -50,14 +54,14 @@ struct GapRow {
 }
 
 pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
-    let local = Local::open(&arguments.config.config)?;
+    let local = Local::open(&arguments.place, &OpeningArguments::by_kit(arguments.kit))?;
     let stream = arguments
         .camera
         .as_deref()
         .map(|camera| local.stream(camera))
         .transpose()?;
-    let names = local.state.streams().map_err(state_failure)?;
-    let names: HashMap<_, _> = names.iter().map(|known| (known.id, &known.name)).collect();
+    let streams = local.streams().iter();
+    let names: HashMap<_, _> = streams.map(|known| (known.id, &known.name)).collect();
     let span = arguments.span.micros();
     let listing = local.listing(stream.as_ref().map(|known| &known.id))?;
     let inside = |listed: &&Listed| {

@@ -1,25 +1,55 @@
-//! A store of this machine, as reading commands see it: its configuration, its state folder, its disks. They take no lock
-//! and never open the catalog, so that they work while the recorder runs.
+//! Footage as reading commands see it: a store of this machine by its configuration, or disks by themselves, whose keyring a
+//! recovery kit opens. They take no lock and never open the catalog, so that they work while the recorder runs.
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hearthkeep_format::segment::ReadAt;
-use hearthkeep_format::{MetadataKey, SegmentId, StreamId};
+use hearthkeep_format::{Keyring, MetadataKey, OpenKeyring, SegmentId, StoreId, StreamId};
 
+use super::ConfigArgument;
+use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail};
 use crate::archive::Segment;
 use crate::config::Config;
 use crate::disk::{Disk, Front, RealDisk};
-use crate::keys::{self, KnownStream, StateFolder};
+use crate::keys::{self, KnownStream, StateFolder, decode_streams};
 use crate::store::browse::{self, Listed, Listing};
+use crate::store::{self, layout};
 
-/// Configuration, state folder and disks.
+/// Where footage is to be read from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PlaceArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Read the disk in this folder by itself, with the recovery kit and nothing else; can be given several times for
+    /// disks of one store
+    #[arg(
+        long = "disk",
+        value_name = "FOLDER",
+        conflicts_with = "config",
+        requires = "kit"
+    )]
+    disks: Vec<PathBuf>,
+}
+
+/// What reading commands need to know of a store, wherever they know it from.
 pub(super) struct Local {
-    pub state: StateFolder,
     pub disks: Vec<Arc<dyn Disk>>,
+    store: StoreId,
+    streams: Vec<KnownStream>,
+    metadata_keys: HashMap<u32, [u8; 32]>,
+    origin: Origin,
+}
+
+/// Where it is known from.
+enum Origin {
+    /// The state folder, which opens no footage.
+    State(StateFolder),
+    /// The disks' own keyring, opened.
+    Kit(Arc<OpenKeyring>),
 }
 
 /// Reads a configuration.
@@ -28,7 +58,16 @@ pub(super) fn load_config(path: &Path) -> Result<Config, Failure> {
 }
 
 impl Local {
-    pub fn open(config: &Path) -> Result<Self, Failure> {
+    /// Finds out what is there; of disks by themselves, with the kit.
+    pub fn open(place: &PlaceArguments, opening: &OpeningArguments) -> Result<Self, Failure> {
+        if place.disks.is_empty() {
+            Self::of_config(&place.config.config)
+        } else {
+            Self::of_disks(&place.disks, opening)
+        }
+    }
+
+    fn of_config(config: &Path) -> Result<Self, Failure> {
         let config = load_config(config)?;
         let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
         let mut disks: Vec<Arc<dyn Disk>> = Vec::new();
@@ -36,42 +75,127 @@ impl Local {
             disks.push(Arc::new(open_disk(&disk.path)?));
         }
         Ok(Self {
-
-            state,
             disks,
+            store: state.store(),
+            streams: state.streams().map_err(state_failure)?,
+            metadata_keys: by_generation(|n| state.metadata_key(n)),
+            origin: Origin::State(state),
         })
     }
 
+    fn of_disks(paths: &[PathBuf], opening: &OpeningArguments) -> Result<Self, Failure> {
+        let mut disks: Vec<Arc<dyn Disk>> = Vec::new();
+        let mut newest: Option<Keyring> = None;
+        for path in paths {
+            let disk = open_disk(path)?;
+            let keyring = keyring_of(&disk, path)?;
+            disks.push(Arc::new(disk));
+            if newest
+                .as_ref()
+                .is_some_and(|other| other.store != keyring.store)
+            {
+                let sentence = "these disks belong to different stores; give those of one store";
+                return Err(Failure::new(ExitStatus::Failed, sentence));
+            }
+            if newest
+                .as_ref()
+                .is_none_or(|other| other.version < keyring.version)
+            {
+                newest = Some(keyring);
+            }
+        }
+        let keyring = newest.expect("there is at least one disk");
+        let open = opening.open_by_kit(&keyring)?;
+        // The disks vouch for themselves only: whether they are the right ones, the kit's page says.
+        eprintln!(
+            "hearthkeep: signing key of these disks: {} (the recovery kit's page names the right one)",
+            open.root().fingerprint()
+        );
+        let streams = open.streams().or_fail(ExitStatus::Damaged)?;
+        let streams = decode_streams(&streams).map_err(|what| {
+            let sentence = format_args!("the list of cameras on the disk makes no sense: {what}");
+            Failure::new(ExitStatus::Damaged, sentence)
+        })?;
+        Ok(Self {
+            disks,
+            store: keyring.store,
+            streams,
+            metadata_keys: by_generation(|n| open.generation(n).map(|(_, m)| m)),
+            origin: Origin::Kit(Arc::new(open)),
+        })
+    }
+
+    /// What opens the footage. `account` is whose passphrase it is.
+    pub fn keyring(
+        &self,
+        opening: &OpeningArguments,
+        account: &str,
+    ) -> Result<Arc<OpenKeyring>, Failure> {
+        match &self.origin {
+            Origin::State(state) => opening.open(state, account).map(Arc::new),
+            Origin::Kit(keyring) => Ok(Arc::clone(keyring)),
+        }
+    }
+
+    /// All streams that were ever recorded.
+    pub fn streams(&self) -> &[KnownStream] {
+        &self.streams
+    }
+
     /// The stream of a camera, by the camera's name.
-    pub fn stream(&self, camera: &str) -> Result<KnownStream, Failure> {
-        let known = self.state.streams().map_err(state_failure)?;
-        let found = known
+    pub fn stream(&self, camera: &str) -> Result<&KnownStream, Failure> {
+        let found = self
+            .streams
             .iter()
-            .find(|stream| stream.name.camera == camera)
-            .cloned();
+            .find(|stream| stream.name.camera == camera);
         found.ok_or_else(|| {
-            no_such_camera(
-                camera,
-                known.iter().map(|stream| stream.name.camera.as_str()),
-            )
+            let known = self
+                .streams
+                .iter()
+                .map(|stream| stream.name.camera.as_str());
+            no_such_camera(camera, known)
         })
     }
 
     /// All footage, or that of one stream.
     pub fn listing(&self, stream: Option<&StreamId>) -> Result<Listing, Failure> {
-        let keys = self.metadata_keys();
+        let metadata_keys = self.metadata_keys.clone();
         let keys = move |generation| {
-            keys.get(&generation)
-                .map(|key: &[u8; 32]| MetadataKey::from_bytes(*key))
+            let key = metadata_keys.get(&generation);
+            key.map(|key: &[u8; 32]| MetadataKey::from_bytes(*key))
         };
-        browse::list(&self.disks, &self.state.store(), &keys, stream).or_fail(ExitStatus::Failed)
+        browse::list(&self.disks, &self.store, &keys, stream).or_fail(ExitStatus::Failed)
     }
 
-    fn metadata_keys(&self) -> HashMap<u32, [u8; 32]> {
-        // Generations count from 1 without a hole.
-        (1..)
-            .map_while(|n| self.state.metadata_key(n).map(|key| (n, *key.as_bytes())))
-            .collect()
+    /// The metadata key of a generation.
+    pub fn metadata_key(&self, generation: u32) -> Option<MetadataKey> {
+        let key = self.metadata_keys.get(&generation)?;
+        Some(MetadataKey::from_bytes(*key))
+    }
+}
+
+/// The metadata keys of all generations, which count from 1 without a hole.
+fn by_generation<'a>(key: impl Fn(u32) -> Option<&'a MetadataKey>) -> HashMap<u32, [u8; 32]> {
+    (1..)
+        .map_while(|n| key(n).map(|key| (n, *key.as_bytes())))
+        .collect()
+}
+
+/// The keyring of a disk by itself.
+fn keyring_of(disk: &RealDisk, path: &Path) -> Result<Keyring, Failure> {
+    let Some(identity) = layout::identify(disk, path).or_fail(ExitStatus::Failed)? else {
+        let error = store::Error::NotMounted {
+            disk: path.to_owned(),
+        };
+        return Err(Failure::new(ExitStatus::Nothing, error));
+    };
+    let keyring = layout::read_keyring(disk, path).or_fail(ExitStatus::Damaged)?;
+    match keyring.store == identity.store {
+        true => Ok(keyring),
+        false => Err(Failure::new(
+            ExitStatus::Damaged,
+            format_args!("the keyring on {} is another store's", path.display()),
+        )),
     }
 }
 

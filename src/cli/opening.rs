@@ -7,9 +7,10 @@ use std::sync::Arc;
 use hearthkeep_format::{Error as FormatError, Identity, Keyring, OpenKeyring, kit, passphrase};
 use zeroize::Zeroizing;
 
-use super::local::{Local, state_failure};
+use super::local::state_failure;
 use super::output::{ExitStatus, Failure, OrFail};
 use crate::clock::SystemClock;
+use crate::keys::StateFolder;
 use crate::people::People;
 
 /// How footage is opened.
@@ -25,28 +26,30 @@ pub struct OpeningArguments {
 }
 
 impl OpeningArguments {
+    /// By this kit, or not at all.
+    pub(super) fn by_kit(kit: Option<PathBuf>) -> Self {
+        Self {
+            passphrase_file: None,
+            kit,
+        }
+    }
+
     /// Whether an identity was named at all.
     pub(super) fn is_given(&self) -> bool {
         self.passphrase_file.is_some() || self.kit.is_some()
     }
 
     /// Opens the store's keyring.
-    pub(super) fn open(&self, local: &Local, account: &str) -> Result<OpenKeyring, Failure> {
+    pub(super) fn open(&self, state: &StateFolder, account: &str) -> Result<OpenKeyring, Failure> {
         let identity = match &self.kit {
             Some(file) => read_kit(file)?,
-            None => self.identity_by_passphrase(local, account)?,
+            None => self.identity_by_passphrase(state, account)?,
         };
-        let bytes = local.state.keyring_bytes().map_err(state_failure)?;
+        let bytes = state.keyring_bytes().map_err(state_failure)?;
         let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
-        let open = keyring.open(&identity).map_err(|error| match error {
-            FormatError::NoMatchingIdentity => Failure::new(
-                ExitStatus::Refused,
-                "this identity opens nothing of this store: it is another store's, or was removed from this one",
-            ),
-            error => Failure::new(ExitStatus::Damaged, format_args!("the keyring: {error}")),
-        })?;
+        let open = open(&keyring, &identity)?;
         // A keyring verifies from its own root: only this comparison says that it is ours.
-        match local.state.root() == Some(open.root()) {
+        match state.root() == Some(open.root()) {
             true => Ok(open),
             false => Err(Failure::new(
                 ExitStatus::Damaged,
@@ -55,11 +58,24 @@ impl OpeningArguments {
         }
     }
 
-    fn identity_by_passphrase(&self, local: &Local, account: &str) -> Result<Identity, Failure> {
+    /// Opens a disk's keyring: passphrases lie in the state folder, so only the kit can.
+    pub(super) fn open_by_kit(&self, keyring: &Keyring) -> Result<OpenKeyring, Failure> {
+        let Some(file) = &self.kit else {
+            let sentence = "a disk by itself is opened with the recovery kit; give it with --kit";
+            return Err(Failure::new(ExitStatus::Refused, sentence));
+        };
+        open(keyring, &read_kit(file)?)
+    }
+
+    fn identity_by_passphrase(
+        &self,
+        state: &StateFolder,
+        account: &str,
+    ) -> Result<Identity, Failure> {
         let people = People::open(
-            local.state.folder(),
-            local.state.state_key(),
-            local.state.server_key(),
+            state.folder(),
+            state.state_key(),
+            state.server_key(),
             Arc::new(SystemClock::new()),
         )
         .or_fail(ExitStatus::Failed)?;
@@ -82,6 +98,16 @@ impl OpeningArguments {
                 error => Failure::new(ExitStatus::Damaged, error),
             })
     }
+}
+
+fn open(keyring: &Keyring, identity: &Identity) -> Result<OpenKeyring, Failure> {
+    keyring.open(identity).map_err(|error| match error {
+        FormatError::NoMatchingIdentity => Failure::new(
+            ExitStatus::Refused,
+            "this identity opens nothing of this store: it is another store's, or was removed from this one",
+        ),
+        error => Failure::new(ExitStatus::Damaged, format_args!("the keyring: {error}")),
+    })
 }
 
 /// The first line of a passphrase file.
