@@ -35,11 +35,7 @@ impl Local {
         for disk in &config.disks {
             disks.push(Arc::new(open_disk(&disk.path)?));
         }
-        Ok(Self {
-
-            state,
-            disks,
-        })
+        Ok(Self { state, disks })
     }
 
     /// The stream of a camera, by the camera's name.

@@ -48,8 +48,9 @@ pub fn index(
     let mut bytes = [0; HEADER_LEN];
     file.read_at(0, &mut bytes)?;
     let header = Header::parse(&bytes).map_err(not_a_segment)?;
-    let m = m(header.generation)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its metadata key is not known"))?;
+    let m = m(header.generation).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "its metadata key is not known")
+    })?;
     let index = Index::new(&header, &m);
     let tail = tail(file)?;
     let end = tail.map_or(file.size(), |tail| u64::from(tail.copy_offset));

@@ -78,7 +78,11 @@ impl RecorderFootage {
         Some((recording, stream))
     }
 
-    fn open(&self, stream: StreamId, segment: SegmentId) -> Result<Option<store::OpenSegment>, FootageError> {
+    fn open(
+        &self,
+        stream: StreamId,
+        segment: SegmentId,
+    ) -> Result<Option<store::OpenSegment>, FootageError> {
         let Some(recording) = self.recording.get() else {
             return Ok(None);
         };
@@ -95,7 +99,10 @@ impl Footage for RecorderFootage {
         let known = self.keys().streams().unwrap_or_default();
         let status = |known: &crate::keys::KnownStream| {
             let live = self.live_stream(known.id).map(|(_, stream)| stream);
-            let usage = self.recording.get().map(|recording| recording.store.usage(&known.id));
+            let usage = self
+                .recording
+                .get()
+                .map(|recording| recording.store.usage(&known.id));
             let mut status = describe(live);
             status.id = known.id;
             status.camera.clone_from(&known.name.camera);
@@ -110,7 +117,12 @@ impl Footage for RecorderFootage {
         known.iter().map(status).collect()
     }
 
-    fn timeline(&self, stream: StreamId, from_us: i64, to_us: i64) -> Result<Option<Timeline>, FootageError> {
+    fn timeline(
+        &self,
+        stream: StreamId,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Option<Timeline>, FootageError> {
         let known = self.keys().streams().unwrap_or_default();
         if !known.iter().any(|known| known.id == stream) {
             return Ok(None);
@@ -125,7 +137,11 @@ impl Footage for RecorderFootage {
         }))
     }
 
-    fn segment(&self, stream: StreamId, segment: SegmentId) -> Result<Option<OpenSegment>, FootageError> {
+    fn segment(
+        &self,
+        stream: StreamId,
+        segment: SegmentId,
+    ) -> Result<Option<OpenSegment>, FootageError> {
         let open = self.open(stream, segment)?;
         Ok(open.map(|store::OpenSegment { front, span }| OpenSegment {
             length: front.size(),
@@ -134,8 +150,13 @@ impl Footage for RecorderFootage {
         }))
     }
 
-    fn index(&self, stream: StreamId, segment: SegmentId) -> Result<Option<SegmentIndex>, FootageError> {
-        let (Some(recording), Some(open)) = (self.recording.get(), self.open(stream, segment)?) else {
+    fn index(
+        &self,
+        stream: StreamId,
+        segment: SegmentId,
+    ) -> Result<Option<SegmentIndex>, FootageError> {
+        let (Some(recording), Some(open)) = (self.recording.get(), self.open(stream, segment)?)
+        else {
             return Ok(None);
         };
         let index = play::index(&open.front, &*recording.keys)?;
@@ -160,7 +181,10 @@ impl Footage for RecorderFootage {
     }
 
     fn status(&self) -> RecorderStatus {
-        let disks = self.recording.get().map(|recording| recording.store.disks());
+        let disks = self
+            .recording
+            .get()
+            .map(|recording| recording.store.disks());
         let disks = disks.unwrap_or_default();
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
         let row = |disk: &store::DiskStatus| DiskStatus {
@@ -191,7 +215,10 @@ fn join(store: &Store, stream: StreamId, hub: &LiveHub) -> LiveFeed {
         for chunk in joined.recent {
             let bytes = chunk.bytes.or_else(|| {
                 let mut bytes = vec![0; chunk.length];
-                file.as_ref()?.front.read_at(chunk.offset, &mut bytes).ok()?;
+                file.as_ref()?
+                    .front
+                    .read_at(chunk.offset, &mut bytes)
+                    .ok()?;
                 Some(Bytes::from(bytes))
             });
             // Behind a hole nothing could be shown until the next key frame comes by itself.
@@ -211,7 +238,9 @@ struct Bytewise(Front);
 impl ReadAt for Bytewise {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let left = self.0.size().saturating_sub(offset);
-        let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let length = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
         self.0.read_at(offset, &mut buffer[..length])?;
         Ok(length)
     }
@@ -227,13 +256,18 @@ fn describe(live: Option<&Stream>) -> StreamStatus {
         Some(Phase::Stopped) | None => StreamState::Stopped,
     };
     let dimensions = snapshot.as_ref().and_then(|snapshot| snapshot.dimensions);
-    let trouble = snapshot.as_ref().and_then(|snapshot| snapshot.trouble.as_ref());
+    let trouble = snapshot
+        .as_ref()
+        .and_then(|snapshot| snapshot.trouble.as_ref());
     StreamStatus {
         id: StreamId::from_bytes([0; 16]),
         camera: String::new(),
         feed: String::new(),
         state,
-        codec: snapshot.as_ref().map(|s| s.codecs.join(", ")).filter(|codecs| !codecs.is_empty()),
+        codec: snapshot
+            .as_ref()
+            .map(|s| s.codecs.join(", "))
+            .filter(|codecs| !codecs.is_empty()),
         width: dimensions.map(|(width, _)| width.into()),
         height: dimensions.map(|(_, height)| height.into()),
         audio: snapshot.as_ref().is_some_and(|snapshot| snapshot.audio),
