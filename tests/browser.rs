@@ -2,6 +2,8 @@
 //!
 //! `web-ui/e2e/run.mjs` drives Debian's chromium and prints what it saw; this test compares it with the cameras' own clock.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 #[path = "common/installation.rs"]
 mod installation;

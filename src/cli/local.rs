@@ -47,7 +47,7 @@ pub(super) struct Local {
 /// Where it is known from.
 enum Origin {
     /// The state folder, which opens no footage.
-    State(StateFolder),
+    State(Box<StateFolder>),
     /// The disks' own keyring, opened.
     Kit(Arc<OpenKeyring>),
 }
@@ -79,7 +79,7 @@ impl Local {
             store: state.store(),
             streams: state.streams().map_err(state_failure)?,
             metadata_keys: by_generation(|n| state.metadata_key(n)),
-            origin: Origin::State(state),
+            origin: Origin::State(Box::new(state)),
         })
     }
 

@@ -1,6 +1,6 @@
 //! A whole installation in a folder of its own: configuration, store, owner; and the program run on it.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::fmt::Write as _;
 use std::io::Read;

@@ -18,8 +18,8 @@ use hearthkeep_format::{
 };
 use sha2::{Digest, Sha256};
 
-const ROUNDS: usize = 40;
-const BYTES_A_ROUND: usize = 16 * 1024 * 1024;
+const ROUNDS: usize = 300;
+const BYTES_A_ROUND: usize = 2 * 1024 * 1024;
 
 /// As quick as the operating system's generator, which fills 16 bytes a chunk.
 struct Quick(u64);

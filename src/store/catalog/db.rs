@@ -9,10 +9,14 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Pages sled may keep in memory, bytes: the catalog keeps what it needs often itself.
-const CACHE_BYTES: u64 = 2 << 20;
+const CACHE_BYTES: u64 = 4 << 20;
+/// See [`Db::evict_around`]; a page holds the values of two to four buckets.
+const EVICT_EVERY_READS: u32 = 2;
+const ACCESSES_BEFORE_EVICTION: u32 = 64;
 /// A file beside the database's that says not to believe it.
 const DOUBT: &str = "doubted";
 /// How long a lock that is held is waited for.
@@ -71,8 +75,12 @@ impl Batch {
         self.0.insert(key, value);
     }
 
-    pub(crate) fn remove(&mut self, key: &[u8]) {
-        self.0.remove(key);
+    /// Puts a value, or removes the key where there is none.
+    pub(crate) fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.0.insert(key, value),
+            None => self.0.remove(key),
+        }
     }
 }
 
@@ -83,6 +91,7 @@ type Each<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), CatalogError> + 'a;
 pub(crate) struct Db {
     db: sled::Db,
     folder: PathBuf,
+    reads: AtomicU32,
 }
 
 impl Db {
@@ -105,6 +114,7 @@ impl Db {
         let db = Self {
             db,
             folder: folder.to_owned(),
+            reads: AtomicU32::new(0),
         };
         db.flush()?;
         // The names of its files, and its own: once is enough, they do not change.
@@ -120,6 +130,25 @@ impl Db {
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CatalogError> {
         contained(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
+    }
+
+    /// Makes sled look at its cache's limit, in the part of the cache that this key's page belongs to.
+    ///
+    /// It does so only after 64 accesses to each of 256 parts, up to which it keeps every page it has read: a few months'
+    /// timelines looked through would be tens of megabytes. Accesses to a page that is there already cost little.
+    pub(crate) fn evict_around(&self, key: &[u8]) {
+        if self
+            .reads
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(EVICT_EVERY_READS)
+        {
+            let touched = contained(|| {
+                (0..ACCESSES_BEFORE_EVICTION)
+                    .try_for_each(|_| Ok(self.db.contains_key(key).map(drop)?))
+            });
+            // Whatever is wrong shows where the value is needed.
+            drop(touched);
+        }
     }
 
     /// Calls `each` with all keys that begin with `prefix`, in order.

@@ -1,7 +1,7 @@
 //! What the catalog knows of a segment, and how entries are packed.
 //!
 //! ```text
-//! b | stream (16) | sequence / 64 (8)   ->  entries of 72 bytes, in the order of their sequence
+//! b | stream (16) | sequence / 16 (8)   ->  entries of 72 bytes, in the order of their sequence
 //! s | stream (16) | sequence / 64 (8)   ->  their summary
 //! e | stream (16) | epoch (16) | disk   ->  count and exclusive or of the ids of their segments
 //! d | disk number (2)                   ->  disk id
@@ -9,13 +9,18 @@
 //! ```
 //!
 //! The sequence orders a stream's segments whatever the clock says, so buckets of it are filled and emptied at their
-//! ends only. All integers are big-endian, so that keys sort as numbers do.
+//! ends only. A bucket of 64 has one summary and four parts: sled reads and keeps 8 to 16 values at once, so
+//! they are small. All integers are big-endian, so that keys sort as numbers do.
 
 use hearthkeep_format::segment::{Gap, GapCause};
 use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
 
 /// Segments in a bucket, as far as their sequences are not doubled.
 pub(crate) const BUCKET_SEGMENTS: u64 = 64;
+/// Segments in a part of a bucket, likewise.
+const PART_SEGMENTS: u64 = 16;
+/// Parts of a bucket.
+pub(crate) const PARTS: u64 = BUCKET_SEGMENTS / PART_SEGMENTS;
 const ENTRY_BYTES: usize = 72;
 const GAP_UNKNOWN: u64 = u64::MAX;
 
@@ -63,6 +68,11 @@ impl Entry {
 
     pub(crate) fn bucket(&self) -> u64 {
         self.sequence / BUCKET_SEGMENTS
+    }
+
+    /// The part of its bucket that it is in.
+    pub(crate) fn part(&self) -> u64 {
+        self.sequence / PART_SEGMENTS % PARTS
     }
 
     /// Enough of the id to find the bucket it is in.
@@ -128,14 +138,14 @@ impl Entry {
     }
 }
 
-/// Packs a bucket.
-pub(crate) fn pack(entries: &[Entry]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(entries.len() * ENTRY_BYTES);
-    entries.iter().for_each(|entry| entry.pack(&mut out));
+/// Packs entries, one after another.
+pub(crate) fn pack<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<u8> {
+    let mut out = Vec::new();
+    entries.into_iter().for_each(|entry| entry.pack(&mut out));
     out
 }
 
-/// Unpacks a bucket; `None` where it cannot have been written by [`pack`].
+/// Unpacks entries; `None` where it cannot have been written by [`pack`].
 pub(crate) fn unpack(stream: StreamId, bytes: &[u8]) -> Option<Vec<Entry>> {
     let (entries, []) = bytes.as_chunks::<ENTRY_BYTES>() else {
         return None;
@@ -146,11 +156,20 @@ pub(crate) fn unpack(stream: StreamId, bytes: &[u8]) -> Option<Vec<Entry>> {
         .collect()
 }
 
-/// The key of a bucket (`b`) or of its summary (`s`).
-pub(crate) fn bucket_key(tag: u8, stream: &StreamId, bucket: u64) -> [u8; 25] {
+/// The key of a part of a bucket.
+pub(crate) fn part_key(stream: &StreamId, bucket: u64, part: u64) -> [u8; 25] {
+    numbered_key(b'b', stream, bucket * PARTS + part)
+}
+
+/// The key of a bucket's summary.
+pub(crate) fn summary_key(stream: &StreamId, bucket: u64) -> [u8; 25] {
+    numbered_key(b's', stream, bucket)
+}
+
+fn numbered_key(tag: u8, stream: &StreamId, number: u64) -> [u8; 25] {
     let mut key = [tag; 25];
     key[1..17].copy_from_slice(stream.as_bytes());
-    key[17..].copy_from_slice(&bucket.to_be_bytes());
+    key[17..].copy_from_slice(&number.to_be_bytes());
     key
 }
 

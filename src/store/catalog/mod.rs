@@ -19,11 +19,11 @@ use db::{Batch, Db};
 pub use directory::Tally;
 use directory::{Directory, EpochFolder, Summary};
 pub use entry::Entry;
-use entry::{bucket_key, tally_key};
+use entry::{PARTS, part_key, summary_key, tally_key};
 pub use queries::{OldestFirst, Usage};
 
 /// Written under `v`; another one is a catalog of another version, which is rebuilt.
-const VERSION: &[u8] = b"hearthkeep catalog 1 ";
+const VERSION: &[u8] = b"hearthkeep catalog 2 ";
 
 /// The catalog of a store.
 ///
@@ -180,21 +180,22 @@ impl Catalog {
         let mut tallies: HashMap<EpochFolder, Tally> = HashMap::new();
         let mut summaries = Vec::with_capacity(edits.len());
         for ((stream, number), edits) in edits {
-            let mut bucket = self.bucket(&stream, number)?;
-            self.tally(&mut tallies, &bucket, Tally::remove);
+            let before = self.bucket(&stream, number)?;
+            self.tally(&mut tallies, &before, Tally::remove);
+            let mut bucket = before.clone();
             edits.iter().for_each(|entry| edit(&mut bucket, entry));
             bucket.sort_by_key(|entry| (entry.sequence, *entry.segment.as_bytes()));
             self.tally(&mut tallies, &bucket, Tally::add);
             let summary = (!bucket.is_empty()).then(|| Summary::of(&bucket));
-            put_bucket(&mut batch, (&stream, number), &bucket, summary.as_ref());
+            put_bucket(&mut batch, (&stream, number), &before, &bucket);
+            let packed = summary.as_ref().map(Summary::pack);
+            batch.set(&summary_key(&stream, number), packed.as_deref());
             summaries.push((stream, number, summary));
         }
         for ((stream, epoch, disk), tally) in &tallies {
             let key = tally_key(stream, epoch, *disk);
-            match tally.count {
-                0 => batch.remove(&key),
-                _ => batch.put(&key, &tally.pack()),
-            }
+            let packed = (tally.count > 0).then(|| tally.pack());
+            batch.set(&key, packed.as_ref().map(<[u8; 20]>::as_slice));
         }
         self.directory_mut(|directory| {
             self.db.apply(batch)?;
@@ -231,21 +232,39 @@ impl Catalog {
             // Held over both, so that they are of one moment.
             let directory = self.directory();
             let expected = directory.segments_of(stream, number);
-            self.db
-                .get(&bucket_key(b'b', stream, number))
-                .and_then(|packed| {
-                    let entries = packed.map(|packed| entry::unpack(*stream, &packed));
-                    let entries = entries.unwrap_or_else(|| Some(Vec::new()));
-                    let as_expected = entries.filter(|entries| entries.len() == expected);
-                    as_expected.ok_or(CatalogError::Damaged(
-                        "a bucket is not what its summary says",
-                    ))
-                })
+            match expected {
+                0 => Ok(Vec::new()),
+                _ => self.read_parts(stream, number, expected),
+            }
         };
         if read.as_ref().is_err_and(CatalogError::is_damage) {
             self.doubt();
         }
         read
+    }
+
+    fn read_parts(
+        &self,
+        stream: &StreamId,
+        number: u64,
+        expected: usize,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        let mut entries = Vec::with_capacity(expected);
+        for part in 0..PARTS {
+            let packed = self
+                .db
+                .get(&part_key(stream, number, part))?
+                .unwrap_or_default();
+            let unpacked = entry::unpack(*stream, &packed);
+            entries.extend(unpacked.ok_or(CatalogError::Damaged("an entry cannot be read"))?);
+        }
+        if entries.len() != expected {
+            return Err(CatalogError::Damaged(
+                "a bucket is not what its summary says",
+            ));
+        }
+        self.db.evict_around(&part_key(stream, number, 0));
+        Ok(entries)
     }
 
     /// Makes the next start rebuild the catalog.
@@ -269,24 +288,19 @@ impl Catalog {
     }
 }
 
+/// Writes the parts of a bucket that changed.
 fn put_bucket(
     batch: &mut Batch,
     (stream, number): (&StreamId, u64),
-    bucket: &[Entry],
-    summary: Option<&Summary>,
+    before: &[Entry],
+    after: &[Entry],
 ) {
-    let (key, summary_key) = (
-        bucket_key(b'b', stream, number),
-        bucket_key(b's', stream, number),
-    );
-    match summary {
-        Some(summary) => {
-            batch.put(&key, &entry::pack(bucket));
-            batch.put(&summary_key, &summary.pack());
-        }
-        None => {
-            batch.remove(&key);
-            batch.remove(&summary_key);
+    for part in 0..PARTS {
+        let pack = |bucket: &[Entry]| entry::pack(bucket.iter().filter(|e| e.part() == part));
+        let packed = pack(after);
+        if packed != pack(before) {
+            let packed = (!packed.is_empty()).then_some(packed.as_slice());
+            batch.set(&part_key(stream, number, part), packed);
         }
     }
 }
