@@ -108,6 +108,60 @@ fn what_was_written_survives_and_nothing_is_invented() {
     assert!(trouble.is_none(), "{trouble:?}\n{log}");
 }
 
+#[test]
+fn a_crash_while_the_camera_is_away_is_no_shutdown() {
+    let shown = format!("door={}", clip(CLIPS[0]).display());
+    let mut cameras = Some(Cameras::start(&[&shown]));
+    let url = cameras.as_ref().unwrap().url("door").to_owned();
+    let port = url
+        .trim_start_matches("rtsp://127.0.0.1:")
+        .trim_end_matches("/door")
+        .to_owned();
+    let installation = Installation::new(&[CameraEntry {
+        name: "door",
+        url: &url,
+        more: "",
+    }]);
+    let limit = Duration::from_secs(60);
+    for (kill, cause) in [(true, "crash"), (false, "shutdown")] {
+        let mut recorder = installation.start();
+        let newest = Segments::of(&installation.list(&[]))
+            .highest()
+            .into_values()
+            .max();
+        recorder.until("a segment ends because the camera is gone", limit, |list| {
+            let newer = |row: &Value| newest.is_none_or(|newest| number(row, "sequence") > newest);
+            let of_now: Vec<_> = list
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|row| newer(row))
+                .collect();
+            if of_now
+                .iter()
+                .any(|row| number(row, "duration_us") > 1_000_000)
+            {
+                cameras = None;
+            }
+            of_now.iter().any(|row| row["state"] == "whole")
+        });
+        match kill {
+            true => recorder.kill(),
+            false => recorder.terminate(),
+        }
+        cameras = Some(Cameras::start(&["--port", &port, &shown]));
+        let mut recorder = installation.start();
+        let before = Segments::of(&installation.list(&[])).0.len();
+        recorder.until("it is recorded again", limit, |list| {
+            Segments::of(list).0.len() > before
+        });
+        recorder.terminate();
+        let list = installation.list(&[]);
+        let last = list.as_array().unwrap().last().unwrap();
+        assert_eq!(last["gap_before"]["cause"], cause, "{list:#}");
+    }
+}
+
 /// Waits until each camera has something of a segment that is newer than these.
 fn until_all_record(recorder: &mut Running<'_>, newest: &HashMap<String, u64>) {
     recorder.until(

@@ -7,6 +7,7 @@
 //! store.sealed    store id, root key, newest generation, metadata keys, known disks
 //! keyring/a, b    the same as on every disk: statements, sealed seeds, the sealed list of streams
 //! lock            held by the one process that may change things
+//! recording       stands while a recorder is at work: one that finds it comes after a crash
 //! ```
 //!
 //! A box begins unclaimed: it can serve its page but has nobody to seal to. The claim pins the owner's signing key; from

@@ -35,8 +35,8 @@ pub(super) struct Before {
     pub sequence: u64,
     /// Wall time of its end, in microseconds.
     pub wall_end_us: i64,
-    /// Whether it was torn.
-    pub torn: bool,
+    /// Whether the recorder died since then.
+    pub after_crash: bool,
 }
 
 impl Before {
@@ -50,7 +50,7 @@ impl Before {
         Some(Self {
             sequence: last.sequence,
             wall_end_us: last.end_us(),
-            torn: last.recovered,
+            after_crash: last.recovered || store.is_after_crash(),
         })
     }
 }
@@ -74,7 +74,7 @@ impl Writing {
     pub(super) fn new(materials: Materials, before: Option<Before>) -> Self {
         let gap = match &before {
             None => (GapCause::Start, None),
-            Some(last) if last.torn => (GapCause::Crash, Some(last.wall_end_us)),
+            Some(last) if last.after_crash => (GapCause::Crash, Some(last.wall_end_us)),
             Some(last) => (GapCause::Shutdown, Some(last.wall_end_us)),
         };
         let last_end_us = before.as_ref().map(|last| last.wall_end_us);

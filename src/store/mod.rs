@@ -11,6 +11,7 @@ pub mod inspect;
 mod keeper;
 pub mod layout;
 pub mod lock;
+mod mark;
 mod mount;
 pub mod recovery;
 mod reserve;
@@ -34,6 +35,7 @@ use catalog::{Catalog, Usage};
 pub use error::{Error, Result};
 use keeper::{Keeper, Note};
 use lock::Lock;
+use mark::Mark;
 pub use mount::{DiskStatus, MountedDisk};
 use recovery::{Recovery, Report};
 use retention::CameraBudget;
@@ -92,6 +94,7 @@ impl Options {
 pub struct Store {
     shared: Arc<Shared>,
     keeper: Mutex<Option<Keeper>>,
+    mark: Mark,
     _lock: Lock,
 }
 
@@ -124,6 +127,7 @@ impl Store {
     /// # Errors
     /// When no disk can be used or the catalog cannot even be begun anew.
     pub fn open(options: Options, lock: Lock) -> Result<(Self, Report)> {
+        let state_dir = options.state_dir.clone();
         let (shared, pace) = prepare(options)?;
         let (mut report, mut backlog) = (Report::default(), Vec::new());
         for (index, disk) in shared.disks.iter().enumerate() {
@@ -157,6 +161,7 @@ impl Store {
             Self {
                 shared,
                 keeper,
+                mark: Mark::set(&state_dir),
                 _lock: lock,
             },
             report,
@@ -238,6 +243,11 @@ impl Store {
             .into_iter()
             .chain(catalogued.as_ref().map(Span::of_entry));
         Ok(spans.max_by_key(|span| span.sequence))
+    }
+
+    /// Whether the recorder before this one died.
+    pub fn is_after_crash(&self) -> bool {
+        self.mark.after_crash()
     }
 
     /// What there is of a stream in a span of wall time, us; open segments as far as they are durable.
@@ -338,6 +348,7 @@ impl Store {
         self.shared.disks.iter().for_each(MountedDisk::close_writer);
         if let Some(keeper) = keeper {
             keeper.stop();
+            self.mark.remove();
         }
     }
 
