@@ -1,12 +1,14 @@
 //! Whatever is wrong is said in a clear sentence with its exit code, and costs nothing else.
 #![allow(clippy::unwrap_used)]
 
+mod clock;
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "common/installation.rs"]
+#[path = "../common/installation.rs"]
 mod installation;
-#[path = "common/judge.rs"]
+#[path = "../common/judge.rs"]
 mod judge;
-#[path = "common/scripted.rs"]
+#[path = "../common/scripted.rs"]
 #[allow(dead_code)]
 mod scripted;
 
@@ -500,116 +502,4 @@ fn mistakes_in_the_configuration_are_shown_where_they_stand() {
         78,
         "cannot read the configuration",
     );
-}
-
-#[test]
-fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
-    let (_cameras, url, clip) = one_camera();
-    // Many streams of one camera: the first one's first segment ends after 5 s.
-    let names: Vec<_> = (0..12)
-        .map(|i| {
-            if i == 0 {
-                "good".to_owned()
-            } else {
-                format!("more{i}")
-            }
-        })
-        .collect();
-    let entry = |name: &'_ String| (name.clone(), url.clone());
-    let entries: Vec<_> = names.iter().map(entry).collect();
-    let more = "keep_days = 1";
-    let entries: Vec<_> = entries
-        .iter()
-        .map(|(name, url)| CameraEntry { name, url, more })
-        .collect();
-    let installation = Installation::new(&entries);
-    let shim = shifted_clock(installation.folder());
-    let shift = installation.folder().join("shift");
-    let to_1970 = 1_000
-        - SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs() as i64;
-    std::fs::write(&shift, to_1970.to_string()).unwrap();
-
-    let mut recorder =
-        installation.start_with(&[("LD_PRELOAD", path(&shim)), ("SHIFTED_CLOCK", path(&shift))]);
-    recorder.until("it is recorded", LONG, |list| {
-        recorded_us(list) >= 1_000_000
-    });
-    let log = installation.log();
-    assert!(
-        log.contains("this box does not know the time: its clock says 1970-01-01T00:"),
-        "{log}"
-    );
-    // The time becomes known while the segment is written.
-    std::fs::write(&shift, "0").unwrap();
-    recorder.until("a second segment is recorded", LONG, |list| {
-        of_good(list).len() >= 2
-    });
-    recorder.terminate();
-
-    let list = installation.list(&[]);
-    let rows = of_good(&list);
-    assert!(
-        rows[0]["start"]
-            .as_str()
-            .unwrap()
-            .starts_with("1970-01-01T00:"),
-        "{list:#}"
-    );
-    assert_eq!(
-        (&rows[0]["clock_trusted"], &rows[0]["sequence"]),
-        (&false.into(), &0.into())
-    );
-    assert!(rows[1]["start"].as_str().unwrap() > "2026", "{list:#}");
-    assert_eq!(
-        (&rows[1]["clock_trusted"], &rows[1]["sequence"]),
-        (&true.into(), &1.into())
-    );
-    assert_eq!(rows[1]["gap_before"], Value::Null, "nothing was lost by it");
-    let table = installation.run("list", &["--camera", "good"]);
-    assert!(String::from_utf8_lossy(&table.stdout).contains("the clock was not set"));
-
-    // With the right time it goes on, and what seems to be fifty years old is not deleted.
-    record(&installation, recorded_us(&list) + 1_000_000);
-    assert_eq!(of_good(&installation.list(&[]))[0], rows[0]);
-    let mp4 = installation.folder().join("good.mp4");
-    let export = |span: &[&str]| {
-        let arguments = [&["--camera", "good", "--out", path(&mp4)], span].concat();
-        installation.run("export", &arguments)
-    };
-    for span in [
-        ["--to", "2001-01-01T00:00:00Z"],
-        ["--from", "2001-01-01T00:00:00Z"],
-    ] {
-        let exported = export(&span);
-        assert!(exported.status.success(), "{exported:?}");
-        let verdict = judge::slices(&mp4, &[&clip], &["--gaps", "--av-ms-max", "40"]);
-        assert_eq!(verdict["ok"], true, "{verdict:#}");
-    }
-    // Both in one film would have a gap of half a century.
-    failed(&export(&[]), 1, "this span does not fit one MP4 file");
-}
-
-fn of_good(list: &Value) -> Vec<Value> {
-    let rows = list
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|row| row["camera"] == "good");
-    rows.cloned().collect()
-}
-
-/// A library that makes a program's clock wrong; made by the C compiler that links Rust programs too.
-fn shifted_clock(folder: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/shifted_clock.c");
-    let library = folder.join("shifted_clock.so");
-    let made = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(source)
-        .status();
-    assert!(made.unwrap().success());
-    library
 }
