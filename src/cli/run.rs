@@ -39,7 +39,15 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     let state = Arc::new(Mutex::new(state));
     let footage = Arc::new(RecorderFootage::new(Arc::clone(&state), Arc::clone(&clock)));
     let ended = end_on_signal(Arc::clone(&footage))?;
-    let server = serve(&config, &state, &footage, &clock)?;
+    let server = match serve(&config, &state, &footage, &clock) {
+        Ok(server) => Some(server),
+        // A port that is taken is no reason to lose a night; without an owner there would be nothing left to do.
+        Err(failure) if is_claimed(&state) => {
+            tracing::error!("recording goes on without the page: {}", failure.sentence);
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
     let running = match wait_for_owner(&state, &footage, &ended) {
         true => Some(record(&config, &state, clock, lock, &footage)?),
         false => None,
@@ -50,7 +58,9 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         recorder.stop();
         store.close();
     }
-    server.stop();
+    if let Some(server) = server {
+        server.stop();
+    }
     Ok(ExitStatus::Done)
 }
 
@@ -101,17 +111,16 @@ fn serve(
 
 /// Blocks until there is somebody to seal to. False when the program is to end instead.
 fn wait_for_owner(state: &Mutex<StateFolder>, footage: &RecorderFootage, ended: &End) -> bool {
-    let is_claimed = || {
-        state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_claimed()
-    };
-    if !is_claimed() {
+    if !is_claimed(state) {
         tracing::info!("nothing is recorded until this box has an owner");
         footage.wait_for_claim();
     }
-    !ended.has_come() && is_claimed()
+    !ended.has_come() && is_claimed(state)
+}
+
+fn is_claimed(state: &Mutex<StateFolder>) -> bool {
+    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    state.is_claimed()
 }
 
 fn record(
