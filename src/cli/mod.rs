@@ -2,12 +2,15 @@
 
 mod check;
 mod export;
+mod footage;
 mod init;
 mod keys;
 mod list;
 mod local;
+mod media;
 mod opening;
 mod output;
+mod play;
 mod reindex;
 mod run;
 mod span;
@@ -37,6 +40,8 @@ enum Command {
     List(list::ListArguments),
     /// Write footage to an MP4 file, as it was recorded
     Export(export::ExportArguments),
+    /// Write footage to standard output, for a player or another program
+    Play(play::PlayArguments),
     /// Check that what has been recorded is whole
     Check(check::CheckArguments),
     /// Rebuild the catalog from the segments
@@ -72,6 +77,7 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
         Command::Run(arguments) => run::main(arguments),
         Command::List(arguments) => list::main(arguments),
         Command::Export(arguments) => export::main(arguments),
+        Command::Play(arguments) => play::main(arguments),
         Command::Check(arguments) => check::main(arguments),
         Command::Reindex(arguments) => reindex::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),
