@@ -14,6 +14,7 @@ mod play;
 mod reindex;
 mod run;
 mod span;
+mod status;
 mod store;
 
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum Command {
     Init(init::InitArguments),
     /// Record
     Run(run::RunArguments),
+    /// Show whether it records, what the newest footage is, and how the disks are
+    Status(status::StatusArguments),
     /// List what has been recorded
     List(list::ListArguments),
     /// Write footage to an MP4 file, as it was recorded
@@ -75,6 +78,7 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
     match arguments.command {
         Command::Init(arguments) => init::main(arguments),
         Command::Run(arguments) => run::main(arguments),
+        Command::Status(arguments) => status::main(arguments),
         Command::List(arguments) => list::main(arguments),
         Command::Export(arguments) => export::main(arguments),
         Command::Play(arguments) => play::main(arguments),

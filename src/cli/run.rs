@@ -33,7 +33,8 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     let config = load_config(&arguments.config.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let lock = store::lock(&config)?;
-    let state = StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;
+    let state =
+        StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;
     let state = Arc::new(Mutex::new(state));
     let footage = Arc::new(RecorderFootage::new(Arc::clone(&state), Arc::clone(&clock)));
     let ended = end_on_signal(Arc::clone(&footage))?;
@@ -59,20 +60,18 @@ fn serve(
     footage: &Arc<RecorderFootage>,
     clock: &Arc<dyn Clock>,
 ) -> Result<web::Running, Failure> {
-    let own = config.server.certificate.as_ref().map(|own| OwnCertificate {
-        certificate: own.certificate.clone(),
-        key: own.key.clone(),
-    });
-    let settings = TlsSettings {
-        names: config.server.names.clone(),
-        own,
-    };
-    let tls = Tls::open(&config.state_dir, settings, Arc::clone(clock)).or_fail(ExitStatus::Failed)?;
+    let tls = Tls::open(&config.state_dir, tls_settings(config), Arc::clone(clock))
+        .or_fail(ExitStatus::Failed)?;
     let fingerprint = tls.fingerprint();
     let people = {
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        People::open(state.folder(), state.state_key(), state.server_key(), Arc::clone(clock))
-            .or_fail(ExitStatus::Failed)?
+        People::open(
+            state.folder(),
+            state.state_key(),
+            state.server_key(),
+            Arc::clone(clock),
+        )
+        .or_fail(ExitStatus::Failed)?
     };
     let server = web::start(Parts {
         listen: config.server.listen,
@@ -87,9 +86,30 @@ fn serve(
     Ok(server)
 }
 
+/// What the configuration says about certificates.
+pub(super) fn tls_settings(config: &Config) -> TlsSettings {
+    let own = config
+        .server
+        .certificate
+        .as_ref()
+        .map(|own| OwnCertificate {
+            certificate: own.certificate.clone(),
+            key: own.key.clone(),
+        });
+    TlsSettings {
+        names: config.server.names.clone(),
+        own,
+    }
+}
+
 /// Blocks until there is somebody to seal to. False when the program is to end instead.
 fn wait_for_owner(state: &Mutex<StateFolder>, footage: &RecorderFootage, ended: &End) -> bool {
-    let is_claimed = || state.lock().unwrap_or_else(PoisonError::into_inner).is_claimed();
+    let is_claimed = || {
+        state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_claimed()
+    };
     if !is_claimed() {
         tracing::info!("nothing is recorded until this box has an owner");
         footage.wait_for_claim();
@@ -148,9 +168,18 @@ fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Fail
         feed: "main".to_owned(),
     };
     let wanted: Vec<_> = config.cameras.iter().map(name).collect();
-    let (known, _) = state.stream_ids(&wanted, &mut OsRandom).map_err(state_failure)?;
-    let source = |(known, camera): (KnownStream, _)| Source { id: known.id, camera };
-    Ok(known.into_iter().zip(config.cameras.iter().cloned()).map(source).collect())
+    let (known, _) = state
+        .stream_ids(&wanted, &mut OsRandom)
+        .map_err(state_failure)?;
+    let source = |(known, camera): (KnownStream, _)| Source {
+        id: known.id,
+        camera,
+    };
+    Ok(known
+        .into_iter()
+        .zip(config.cameras.iter().cloned())
+        .map(source)
+        .collect())
 }
 
 fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
