@@ -8,6 +8,7 @@ use hearthkeep_format::OpenKeyring;
 use super::local::{Local, OnDisk, PlaceArguments};
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure};
+use super::remote::BoxArguments;
 use super::span::SpanArguments;
 use crate::archive::{self, Export, Segment};
 use crate::store::browse::Listed;
@@ -17,6 +18,8 @@ use crate::store::browse::Listed;
 pub struct FootageArguments {
     #[command(flatten)]
     place: PlaceArguments,
+    #[command(flatten)]
+    remote: BoxArguments,
     #[command(flatten)]
     opening: OpeningArguments,
     /// The account whose passphrase it is
@@ -35,11 +38,19 @@ impl FootageArguments {
         &self,
         work: impl FnOnce(&Export<'_>) -> Result<T, archive::Error>,
     ) -> Result<T, Failure> {
+        let span = self.span.micros();
+        let signed_in = self
+            .remote
+            .sign_in(&self.name, || self.opening.passphrase())?;
+        if let Some(remote) = signed_in {
+            let stream = remote.stream(&self.camera)?;
+            let keyring = Arc::new(remote.keyring()?);
+            return hand_over(&remote.segments(stream, &span)?, &keyring, span, work);
+        }
         let local = Local::open(&self.place, &self.opening)?;
         let stream = local.stream(&self.camera)?;
         let keyring = local.keyring(&self.opening, &self.name)?;
         let listing = local.listing(Some(&stream.id))?;
-        let span = self.span.micros();
         let inside = listing
             .segments
             .iter()

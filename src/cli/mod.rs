@@ -12,6 +12,7 @@ mod opening;
 mod output;
 mod play;
 mod reindex;
+mod remote;
 mod run;
 mod span;
 mod status;
