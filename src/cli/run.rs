@@ -71,20 +71,8 @@ fn serve(
     footage: &Arc<RecorderFootage>,
     clock: &Arc<dyn Clock>,
 ) -> Result<web::Running, Failure> {
-    let own = config
-        .server
-        .certificate
-        .as_ref()
-        .map(|own| OwnCertificate {
-            certificate: own.certificate.clone(),
-            key: own.key.clone(),
-        });
-    let settings = TlsSettings {
-        names: config.server.names.clone(),
-        own,
-    };
-    let tls =
-        Tls::open(&config.state_dir, settings, Arc::clone(clock)).or_fail(ExitStatus::Failed)?;
+    let tls = Tls::open(&config.state_dir, tls_settings(config), Arc::clone(clock))
+        .or_fail(ExitStatus::Failed)?;
     let fingerprint = tls.fingerprint();
     let people = {
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,6 +95,22 @@ fn serve(
     .or_fail(ExitStatus::Failed)?;
     tracing::info!(address = %server.address(), "serving https; the certificate's SHA-256 fingerprint is {fingerprint}");
     Ok(server)
+}
+
+/// What the configuration says about certificates.
+pub(super) fn tls_settings(config: &Config) -> TlsSettings {
+    let own = config
+        .server
+        .certificate
+        .as_ref()
+        .map(|own| OwnCertificate {
+            certificate: own.certificate.clone(),
+            key: own.key.clone(),
+        });
+    TlsSettings {
+        names: config.server.names.clone(),
+        own,
+    }
 }
 
 /// Blocks until there is somebody to seal to. False when the program is to end instead.

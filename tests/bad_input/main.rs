@@ -213,10 +213,8 @@ fn a_disk_that_cannot_be_used_is_never_written_to() {
         1,
         "has no hearthkeep-disk.json: its disk is not mounted",
     );
-    assert_eq!(
-        Installation::files(&installation.footage()),
-        [PathBuf::new(); 0]
-    );
+    let written = Installation::files(&installation.footage());
+    assert!(written.is_empty(), "{written:?}");
 
     // Another store's disk is there.
     let other = Installation::new(&cameras);
