@@ -52,8 +52,9 @@ struct Row<'a> {
     sequence: u64,
     /// "whole", "recovered" or "open".
     state: &'static str,
-    /// Whether the box knew the time when it began.
-    clock_trusted: bool,
+    /// Whether the box knew the time when it began; not told by a box that is read from afar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_trusted: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gap_before: Option<GapRow>,
 }
@@ -149,6 +150,7 @@ impl<'a> Row<'a> {
                 (false, true) => "recovered",
                 (false, false) => "whole",
             },
+            clock_trusted: None,
             gap_before: before.map(|gap| GapRow {
                 cause: gap.cause.clone(),
                 length_us: u64::try_from(gap.end_us.saturating_sub(gap.start_us)).ok(),
@@ -175,7 +177,7 @@ impl<'a> Row<'a> {
                 (false, true) => "recovered",
                 (false, false) => "whole",
             },
-            clock_trusted: facts.start.clock_trusted,
+            clock_trusted: Some(facts.start.clock_trusted),
             gap_before: facts.start.gap.map(|gap| GapRow {
                 cause: gap.cause.as_str().to_owned(),
                 length_us: gap.length_us,
@@ -203,8 +205,8 @@ fn print_table(rows: &[Row<'_>]) -> Result<(), Failure> {
                 None => format!("  ({})", gap.cause),
             });
         let clock = match row.clock_trusted {
-            true => "",
-            false => "  (the clock was not set)",
+            Some(false) => "  (the clock was not set)",
+            _ => "",
         };
         line(format_args!(
             "{:<16} {}  {seconds:>6.1} s  {megabytes:>7.1} MB  {}{gap}{clock}",

@@ -1,6 +1,13 @@
-//! A clock that is wrong.
+//! A box that does not know the time.
 
-use super::*;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::installation::{CameraEntry, Installation, path};
+use super::{LONG, failed, judge, one_camera, record, recorded_us};
 
 #[test]
 fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
@@ -92,7 +99,7 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
     failed(&export(&[]), 1, "this span does not fit one MP4 file");
 }
 
-pub(super) fn of_good(list: &Value) -> Vec<Value> {
+fn of_good(list: &Value) -> Vec<Value> {
     let rows = list
         .as_array()
         .unwrap()
@@ -102,7 +109,7 @@ pub(super) fn of_good(list: &Value) -> Vec<Value> {
 }
 
 /// A library that makes a program's clock wrong; made by the C compiler that links Rust programs too.
-pub(super) fn shifted_clock(folder: &Path) -> PathBuf {
+fn shifted_clock(folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/shifted_clock.c");
     let library = folder.join("shifted_clock.so");
     let made = Command::new("cc")

@@ -1,9 +1,22 @@
-//! Whether a state folder opens what has been recorded.
+//! What the state folder opens by itself: no segment that is finished.
 
-use super::*;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hearthkeep::keys::{StateFolder, read_keyring};
+use hearthkeep_format::segment::SegmentOpener;
+use hearthkeep_format::{Identity, Keyring, OpenKeyring, age, kit};
+use hkdf::Hkdf;
+use serde_json::Value;
+use sha2::Sha256;
+
+use super::installation::{Installation, read};
+use super::{AfterARun, different};
 
 /// The first bytes of a finished segment, by the words of `docs/format.md` and not by the program's.
-pub(super) struct Head {
+struct Head {
     bytes: Vec<u8>,
     stream: [u8; 16],
     step: u64,
@@ -70,7 +83,7 @@ impl Head {
     }
 }
 
-pub(super) fn the_state_folder_opens_no_past_segment(run: &AfterARun) {
+pub fn the_state_folder_opens_no_past_segment(run: &AfterARun) {
     let installation = &run.installation;
     let state = StateFolder::load(&installation.state()).unwrap();
     let keyring = read_keyring(&installation.state()).unwrap().unwrap();
@@ -131,7 +144,7 @@ pub(super) fn the_state_folder_opens_no_past_segment(run: &AfterARun) {
     }
 }
 
-pub(super) fn one_segment_of_each_epoch(footage: &Path) -> Vec<Head> {
+fn one_segment_of_each_epoch(footage: &Path) -> Vec<Head> {
     let mut epochs = HashSet::new();
     let mut files = Installation::files(footage);
     files.retain(|file| file.extension().is_some_and(|e| e == "hks"));
@@ -139,13 +152,13 @@ pub(super) fn one_segment_of_each_epoch(footage: &Path) -> Vec<Head> {
     files.iter().map(|file| Head::of(file)).collect()
 }
 
-pub(super) fn opened_by_the_kit(installation: &Installation, keyring: &Keyring) -> OpenKeyring {
+fn opened_by_the_kit(installation: &Installation, keyring: &Keyring) -> OpenKeyring {
     let text = std::fs::read_to_string(installation.kit_file()).unwrap();
     keyring.open(&kit::parse(&text).unwrap()).unwrap()
 }
 
 /// The real keys, tried in the same way, do open the segments.
-pub(super) fn the_test_would_notice(heads: &[Head], by_kit: &OpenKeyring) {
+fn the_test_would_notice(heads: &[Head], by_kit: &OpenKeyring) {
     let (identity, m) = by_kit.generation(1).unwrap();
     for head in heads {
         assert!(SegmentOpener::open(&head.bytes, identity, m).is_ok());
@@ -168,7 +181,7 @@ pub(super) fn the_test_would_notice(heads: &[Head], by_kit: &OpenKeyring) {
 }
 
 /// The contents of the sealed files: `store.sealed`, then the others.
-pub(super) fn opened_state_files(state: &StateFolder) -> Vec<Vec<u8>> {
+fn opened_state_files(state: &StateFolder) -> Vec<Vec<u8>> {
     let mut names: Vec<_> = Installation::files(state.folder());
     names.retain(|file| file.extension().is_some_and(|e| e == "sealed"));
     names.sort_by_key(|file| file.file_name().unwrap() != "store.sealed");
@@ -183,7 +196,7 @@ pub(super) fn opened_state_files(state: &StateFolder) -> Vec<Vec<u8>> {
 
 /// Each 32 bytes in the state folder that could be a key: at each place of each file and of what the machine key opens,
 /// also where it is written as base64 or hex; and what is derived from the machine key.
-pub(super) fn candidates(installation: &Installation, opened: &[Vec<u8>]) -> HashSet<[u8; 32]> {
+fn candidates(installation: &Installation, opened: &[Vec<u8>]) -> HashSet<[u8; 32]> {
     let mut texts: Vec<Vec<u8>> = opened.to_vec();
     texts.extend(
         Installation::files(&installation.state())
@@ -208,20 +221,11 @@ pub(super) fn candidates(installation: &Installation, opened: &[Vec<u8>]) -> Has
 
 /// A key is 32 uniform bytes: one that begins with eight zeros, or has fewer than 20 different bytes, is not seen in the
 /// life of the universe; what sled keeps is mostly such.
-pub(super) fn could_be_a_key(window: &[u8]) -> bool {
+fn could_be_a_key(window: &[u8]) -> bool {
     !window.starts_with(&[0; 8]) && different(window) >= 20
 }
 
-/// How many different bytes there are.
-pub(super) fn different(bytes: &[u8]) -> u32 {
-    let mut seen = [0u64; 4];
-    for byte in bytes {
-        seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
-    }
-    seen.iter().map(|bits| bits.count_ones()).sum()
-}
-
-pub(super) fn decoded_words(text: &[u8]) -> Vec<Vec<u8>> {
+fn decoded_words(text: &[u8]) -> Vec<Vec<u8>> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
     let words = text
         .split(|byte| !is_part(byte))
@@ -243,14 +247,14 @@ pub(super) fn decoded_words(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Whom anything is sealed to: the generation, the owner and the kit.
-pub(super) fn recipients(keyring: &OpenKeyring) -> HashSet<Vec<u8>> {
+fn recipients(keyring: &OpenKeyring) -> HashSet<Vec<u8>> {
     let statement = &keyring.statements()[0];
     let members = statement.members.iter().map(|member| &member.recipient);
     let all = members.chain([&statement.recipient]);
     all.map(|recipient| recipient.as_bytes().to_vec()).collect()
 }
 
-pub(super) fn expand<const N: usize>(key: &[u8; 32], info: &[&[u8]]) -> [u8; N] {
+fn expand<const N: usize>(key: &[u8; 32], info: &[&[u8]]) -> [u8; N] {
     let mut out = [0; N];
     Hkdf::<Sha256>::from_prk(key)
         .unwrap()
