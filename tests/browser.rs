@@ -49,7 +49,7 @@ fn a_box_is_claimed_watched_and_played_back() {
             more: "",
         })
         .collect();
-    let installation = Installation::unclaimed(&entries);
+    let installation = Installation::unmade(&entries);
     let mut running = installation.start();
     let address = running.address();
     let code = installation.state().join("claim-code");

@@ -52,7 +52,21 @@ pub enum Error {
     /// The span does not fit one MP4 file.
     #[error("this span does not fit one MP4 file ({0}); export it in shorter spans")]
     Movie(fmp4::Error),
+    /// The camera's sample entries changed; what came before has been written.
+    #[error(
+        "the camera's picture or sound format changed at {}, which one stream cannot carry on with; \
+         play the rest with --from {}", rfc3339(*at_us), rfc3339(*at_us)
+    )]
+    FormatChanged {
+        /// Wall time of the first picture in the new format, in microseconds.
+        at_us: i64,
+    },
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Write(#[from] std::io::Error),
+}
+
+fn rfc3339(wall_us: i64) -> String {
+    jiff::Timestamp::from_microsecond(wall_us)
+        .map_or_else(|_| format!("{wall_us} us"), |time| time.to_string())
 }

@@ -6,9 +6,11 @@
 mod error;
 mod export;
 mod piece;
+mod stream;
 
 pub use error::Error;
 pub use export::{Export, Exported, Skipped, export};
+pub use stream::{Streamed, stream};
 
 use std::io;
 

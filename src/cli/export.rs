@@ -6,64 +6,28 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::local::{Local, OnDisk, PlaceArguments};
-use super::opening::OpeningArguments;
+use super::footage::FootageArguments;
 use super::output::{ExitStatus, Failure};
-use super::span::{SpanArguments, rfc3339};
-use crate::archive::{self, Export, Exported, Segment};
+use super::span::rfc3339;
+use crate::archive::{self, Export, Exported};
 
 #[derive(Debug, clap::Args)]
 pub struct ExportArguments {
     #[command(flatten)]
-    place: PlaceArguments,
-    #[command(flatten)]
-    opening: OpeningArguments,
-    /// The account whose passphrase it is
-    #[arg(long, value_name = "NAME", default_value = "owner")]
-    name: String,
-    /// The camera
-    #[arg(long, value_name = "NAME")]
-    camera: String,
-    #[command(flatten)]
-    span: SpanArguments,
+    footage: FootageArguments,
     /// The MP4 file to write; `-` is standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
 pub(super) fn main(arguments: ExportArguments) -> Result<ExitStatus, Failure> {
-    let local = Local::open(&arguments.place, &arguments.opening)?;
-    let stream = local.stream(&arguments.camera)?;
-    let keyring = local.keyring(&arguments.opening, &arguments.name)?;
-    let listing = local.listing(Some(&stream.id))?;
-    let span = arguments.span.micros();
-    let segments: Vec<OnDisk<'_>> = listing
-        .segments
-        .iter()
-        .filter(|listed| {
-            let start = listed.facts.start.wall_us;
-            start < span.end
-                && start.saturating_add_unsigned(listed.facts.end.duration_us) > span.start
-        })
-        .map(|listed| OnDisk {
-            disk: &*local.disks[listed.disk],
-            listed,
-        })
-        .collect();
-    let segments: Vec<&dyn Segment> = segments
-        .iter()
-        .map(|segment| segment as &dyn Segment)
-        .collect();
-    let export = Export {
-        segments: &segments,
-        keyring: &keyring,
-        span,
-    };
-    let exported = match arguments.out.as_os_str() == "-" {
-        true => to_stdout(&export),
-        false => to_file(&export, &arguments.out),
-    };
-    report(exported.map_err(failure)?)
+    let exported = arguments
+        .footage
+        .with(|export| match arguments.out.as_os_str() == "-" {
+            true => to_stdout(export),
+            false => to_file(export, &arguments.out),
+        });
+    report(exported?)
 }
 
 fn to_stdout(export: &Export<'_>) -> Result<Exported, archive::Error> {
@@ -128,16 +92,4 @@ fn report(exported: Exported) -> Result<ExitStatus, Failure> {
         true => ExitStatus::Done,
         false => ExitStatus::Damaged,
     })
-}
-
-fn failure(error: archive::Error) -> Failure {
-    let status = match &error {
-        archive::Error::Nothing => ExitStatus::Nothing,
-        archive::Error::NotAllowed { .. } => ExitStatus::Refused,
-        archive::Error::AllDamaged { .. } | archive::Error::DamagedOnTheWay { .. } => {
-            ExitStatus::Damaged
-        }
-        _ => ExitStatus::Failed,
-    };
-    Failure::new(status, error)
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::local::{Local, PlaceArguments};
-use super::opening::OpeningArguments;
+use super::opening::{OpeningArguments, passphrase_of};
 use super::output::{ExitStatus, Failure, line};
+use super::remote::{BoxArguments, Gap, Remote, RemoteStream, TimelineSegment};
 use super::span::{SpanArguments, rfc3339};
 use crate::store::browse::Listed;
 
@@ -15,6 +16,14 @@ use crate::store::browse::Listed;
 pub struct ListArguments {
     #[command(flatten)]
     place: PlaceArguments,
+    #[command(flatten)]
+    remote: BoxArguments,
+    /// Sign in to the box with the passphrase in this file; asked for on the terminal where it is missing
+    #[arg(long, value_name = "FILE", requires = "url")]
+    passphrase_file: Option<PathBuf>,
+    /// The account to sign in with
+    #[arg(long, value_name = "NAME", default_value = "owner", requires = "url")]
+    name: String,
     /// The recovery kit, for disks by themselves
     #[arg(long, value_name = "FILE", requires = "disks")]
     kit: Option<PathBuf>,
@@ -43,19 +52,24 @@ struct Row<'a> {
     sequence: u64,
     /// "whole", "recovered" or "open".
     state: &'static str,
-    /// Whether the box knew the time when it began.
-    clock_trusted: bool,
+    /// Whether the box knew the time when it began; not told by a box that is read from afar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_trusted: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gap_before: Option<GapRow>,
 }
 
 #[derive(Serialize)]
 struct GapRow {
-    cause: &'static str,
+    cause: String,
     length_us: Option<u64>,
 }
 
 pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
+    let passphrase = || passphrase_of(arguments.passphrase_file.as_deref());
+    if let Some(remote) = arguments.remote.sign_in(&arguments.name, passphrase)? {
+        return list_remote(&remote, &arguments);
+    }
     let local = Local::open(&arguments.place, &OpeningArguments::by_kit(arguments.kit))?;
     let stream = arguments
         .camera
@@ -83,14 +97,67 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     for oddity in &listing.oddities {
         eprintln!("hearthkeep: {}: {}", oddity.path.display(), oddity.why);
     }
-    match arguments.json {
-        true => line(serde_json::to_string_pretty(&rows).expect("plain values become JSON"))?,
-        false => print_table(&rows)?,
+    show(&rows, arguments.json)
+}
+
+/// What a box says of its footage.
+fn list_remote(remote: &Remote, arguments: &ListArguments) -> Result<ExitStatus, Failure> {
+    let span = arguments.span.micros();
+    if let Some(camera) = &arguments.camera {
+        remote.stream(camera)?;
+    }
+    let is_wanted = |stream: &&RemoteStream| {
+        let camera = arguments.camera.as_ref();
+        camera.is_none_or(|camera| *camera == stream.camera)
+    };
+    let mut rows = Vec::new();
+    for stream in remote.streams().iter().filter(is_wanted) {
+        let timeline = remote.timeline(stream, &span)?;
+        let segments = timeline.segments.iter();
+        rows.extend(segments.map(|segment| Row::remote(stream, segment, &timeline.gaps)));
+    }
+    show(&rows, arguments.json)
+}
+
+fn show(rows: &[Row<'_>], json: bool) -> Result<ExitStatus, Failure> {
+    match json {
+        true => line(serde_json::to_string_pretty(rows).expect("plain values become JSON"))?,
+        false => print_table(rows)?,
     }
     Ok(ExitStatus::Done)
 }
 
 impl<'a> Row<'a> {
+    fn remote(stream: &'a RemoteStream, segment: &TimelineSegment, gaps: &[Gap]) -> Self {
+        let before = gaps.iter().find(|gap| gap.end_us == segment.start_us);
+        Self {
+            camera: &stream.camera,
+            feed: &stream.feed,
+            stream: stream.id.clone(),
+            segment: segment.id.clone(),
+            start: rfc3339(segment.start_us),
+            end: rfc3339(
+                segment
+                    .start_us
+                    .saturating_add_unsigned(segment.duration_us),
+            ),
+            start_us: segment.start_us,
+            duration_us: segment.duration_us,
+            bytes: segment.bytes,
+            sequence: segment.sequence,
+            state: match (segment.open, segment.recovered) {
+                (true, _) => "open",
+                (false, true) => "recovered",
+                (false, false) => "whole",
+            },
+            clock_trusted: None,
+            gap_before: before.map(|gap| GapRow {
+                cause: gap.cause.clone(),
+                length_us: u64::try_from(gap.end_us.saturating_sub(gap.start_us)).ok(),
+            }),
+        }
+    }
+
     fn new(listed: &Listed, camera: &'a str, feed: &'a str) -> Self {
         let facts = &listed.facts;
         let start_us = facts.start.wall_us;
@@ -110,9 +177,9 @@ impl<'a> Row<'a> {
                 (false, true) => "recovered",
                 (false, false) => "whole",
             },
-            clock_trusted: facts.start.clock_trusted,
+            clock_trusted: Some(facts.start.clock_trusted),
             gap_before: facts.start.gap.map(|gap| GapRow {
-                cause: gap.cause.as_str(),
+                cause: gap.cause.as_str().to_owned(),
                 length_us: gap.length_us,
             }),
         }
@@ -138,8 +205,8 @@ fn print_table(rows: &[Row<'_>]) -> Result<(), Failure> {
                 None => format!("  ({})", gap.cause),
             });
         let clock = match row.clock_trusted {
-            true => "",
-            false => "  (the clock was not set)",
+            Some(false) => "  (the clock was not set)",
+            _ => "",
         };
         line(format_args!(
             "{:<16} {}  {seconds:>6.1} s  {megabytes:>7.1} MB  {}{gap}{clock}",

@@ -239,7 +239,8 @@ pub(super) fn state_failure(error: keys::Error) -> Failure {
     Failure::new(status, error)
 }
 
-fn no_such_camera<'a>(camera: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+/// That a camera is not there, and which are.
+pub(super) fn no_such_camera<'a>(camera: &str, known: impl Iterator<Item = &'a str>) -> Failure {
     let names: Vec<_> = known.map(|name| format!("\"{name}\"")).collect();
     let sentence = match names.is_empty() {
         true => "nothing has been recorded yet: start `hearthkeep run`".to_owned(),

@@ -2,15 +2,20 @@
 
 mod check;
 mod export;
+mod footage;
 mod init;
 mod keys;
 mod list;
 mod local;
+mod media;
 mod opening;
 mod output;
+mod play;
 mod reindex;
+mod remote;
 mod run;
 mod span;
+mod status;
 mod store;
 
 use std::path::PathBuf;
@@ -33,10 +38,14 @@ enum Command {
     Init(init::InitArguments),
     /// Record
     Run(run::RunArguments),
+    /// Show whether it records, what the newest footage is, and how the disks are
+    Status(status::StatusArguments),
     /// List what has been recorded
     List(list::ListArguments),
     /// Write footage to an MP4 file, as it was recorded
     Export(export::ExportArguments),
+    /// Write footage to standard output, for a player or another program
+    Play(play::PlayArguments),
     /// Check that what has been recorded is whole
     Check(check::CheckArguments),
     /// Rebuild the catalog from the segments
@@ -70,8 +79,10 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
     match arguments.command {
         Command::Init(arguments) => init::main(arguments),
         Command::Run(arguments) => run::main(arguments),
+        Command::Status(arguments) => status::main(arguments),
         Command::List(arguments) => list::main(arguments),
         Command::Export(arguments) => export::main(arguments),
+        Command::Play(arguments) => play::main(arguments),
         Command::Check(arguments) => check::main(arguments),
         Command::Reindex(arguments) => reindex::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),

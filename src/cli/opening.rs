@@ -67,6 +67,11 @@ impl OpeningArguments {
         open(keyring, &read_kit(file)?)
     }
 
+    /// The passphrase: from its file, or asked for.
+    pub(super) fn passphrase(&self) -> Result<Zeroizing<String>, Failure> {
+        passphrase_of(self.passphrase_file.as_deref())
+    }
+
     fn identity_by_passphrase(
         &self,
         state: &StateFolder,
@@ -84,10 +89,7 @@ impl OpeningArguments {
                 format!("there is no account \"{account}\" in this store; name it with --name");
             return Err(Failure::new(ExitStatus::Refused, sentence));
         };
-        let text = match &self.passphrase_file {
-            Some(file) => read_passphrase(file)?,
-            None => ask("Passphrase: ")?,
-        };
+        let text = self.passphrase()?;
         passphrase::derive(&text, &parameters.salt, parameters.params)
             .and_then(|derived| derived.open_identity(&sealed, account))
             .map_err(|error| match error {
@@ -108,6 +110,11 @@ fn open(keyring: &Keyring, identity: &Identity) -> Result<OpenKeyring, Failure> 
         ),
         error => Failure::new(ExitStatus::Damaged, format_args!("the keyring: {error}")),
     })
+}
+
+/// The passphrase in a file, or asked for where none is named.
+pub(super) fn passphrase_of(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+    file.map_or_else(|| ask("Passphrase: "), read_passphrase)
 }
 
 /// The first line of a passphrase file.

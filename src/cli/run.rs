@@ -39,7 +39,15 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     let state = Arc::new(Mutex::new(state));
     let footage = Arc::new(RecorderFootage::new(Arc::clone(&state), Arc::clone(&clock)));
     let ended = end_on_signal(Arc::clone(&footage))?;
-    let server = serve(&config, &state, &footage, &clock)?;
+    let server = match serve(&config, &state, &footage, &clock) {
+        Ok(server) => Some(server),
+        // A port that is taken is no reason to lose a night; without an owner there would be nothing left to do.
+        Err(failure) if is_claimed(&state) => {
+            tracing::error!("recording goes on without the page: {}", failure.sentence);
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
     let running = match wait_for_owner(&state, &footage, &ended) {
         true => Some(record(&config, &state, clock, lock, &footage)?),
         false => None,
@@ -50,7 +58,9 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         recorder.stop();
         store.close();
     }
-    server.stop();
+    if let Some(server) = server {
+        server.stop();
+    }
     Ok(ExitStatus::Done)
 }
 
@@ -61,20 +71,8 @@ fn serve(
     footage: &Arc<RecorderFootage>,
     clock: &Arc<dyn Clock>,
 ) -> Result<web::Running, Failure> {
-    let own = config
-        .server
-        .certificate
-        .as_ref()
-        .map(|own| OwnCertificate {
-            certificate: own.certificate.clone(),
-            key: own.key.clone(),
-        });
-    let settings = TlsSettings {
-        names: config.server.names.clone(),
-        own,
-    };
-    let tls =
-        Tls::open(&config.state_dir, settings, Arc::clone(clock)).or_fail(ExitStatus::Failed)?;
+    let tls = Tls::open(&config.state_dir, tls_settings(config), Arc::clone(clock))
+        .or_fail(ExitStatus::Failed)?;
     let fingerprint = tls.fingerprint();
     let people = {
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,19 +97,34 @@ fn serve(
     Ok(server)
 }
 
+/// What the configuration says about certificates.
+pub(super) fn tls_settings(config: &Config) -> TlsSettings {
+    let own = config
+        .server
+        .certificate
+        .as_ref()
+        .map(|own| OwnCertificate {
+            certificate: own.certificate.clone(),
+            key: own.key.clone(),
+        });
+    TlsSettings {
+        names: config.server.names.clone(),
+        own,
+    }
+}
+
 /// Blocks until there is somebody to seal to. False when the program is to end instead.
 fn wait_for_owner(state: &Mutex<StateFolder>, footage: &RecorderFootage, ended: &End) -> bool {
-    let is_claimed = || {
-        state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_claimed()
-    };
-    if !is_claimed() {
+    if !is_claimed(state) {
         tracing::info!("nothing is recorded until this box has an owner");
         footage.wait_for_claim();
     }
-    !ended.has_come() && is_claimed()
+    !ended.has_come() && is_claimed(state)
+}
+
+fn is_claimed(state: &Mutex<StateFolder>) -> bool {
+    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    state.is_claimed()
 }
 
 fn record(

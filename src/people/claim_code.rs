@@ -20,6 +20,11 @@ const DIGITS: usize = 16;
 const GROUP: usize = 4;
 const FILE: &str = "claim-code";
 
+/// Where the claim code of a box without an owner stands, while it runs.
+pub fn claim_code_path(folder: &Path) -> PathBuf {
+    folder.join(FILE)
+}
+
 /// The code of a box that has no owner yet, and its file. Good for one claim and 30 minutes.
 pub struct ClaimCode {
     path: PathBuf,

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use account::{NewAccount, Parameters};
-pub use claim_code::{ClaimCode, remove_claim_code};
+pub use claim_code::{ClaimCode, claim_code_path, remove_claim_code};
 pub use error::Error;
 pub use sessions::{Session, SessionId, Token};
 

@@ -118,7 +118,11 @@ fn list_epoch(
     Ok(())
 }
 
-fn look(
+/// Looks at one segment; says also whether it has no tail yet.
+///
+/// # Errors
+/// What keeps it from being used.
+pub fn look(
     disk: &dyn Disk,
     path: &Path,
     place: &Place,

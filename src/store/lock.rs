@@ -48,6 +48,33 @@ pub fn acquire(state_dir: &Path) -> Result<Lock> {
     Ok(Lock { _file: file })
 }
 
+/// The process that holds the lock of the store whose state folder this is. Only the kernel's table is read: to try the lock
+/// would be to hold it for a moment, in which a recorder could not start.
+///
+/// # Errors
+/// When the lock file is there and cannot be looked at, or the kernel's table cannot be read.
+pub fn holder(state_dir: &Path) -> io::Result<Option<u32>> {
+    let lock = match std::fs::metadata(state_dir.join("lock")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    let table = std::fs::read_to_string("/proc/locks")?;
+    Ok(table
+        .lines()
+        .find_map(|line| held(line, std::os::unix::fs::MetadataExt::ino(&lock))))
+}
+
+/// The process of a line such as `3: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`, if it is about this inode. Its device is
+/// not compared: file systems made of several show another one there than in a file's own facts.
+fn held(line: &str, inode: u64) -> Option<u32> {
+    let words: Vec<_> = line.split_ascii_whitespace().collect();
+    let [_, "FLOCK", _, "WRITE", pid, file, ..] = words[..] else {
+        return None;
+    };
+    let (_, found) = file.rsplit_once(':')?;
+    (found.parse() == Ok(inode)).then(|| pid.parse().ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +89,9 @@ mod tests {
                 .to_string()
                 .contains(&format!("(process {})", std::process::id()))
         );
+        assert_eq!(holder(folder.path()).unwrap(), Some(std::process::id()));
         drop(first);
+        assert_eq!(holder(folder.path()).unwrap(), None);
         acquire(folder.path()).unwrap();
     }
 }

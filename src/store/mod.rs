@@ -16,6 +16,7 @@ mod mount;
 pub mod recovery;
 mod reserve;
 pub mod retention;
+pub mod survey;
 mod timeline;
 pub mod writer;
 

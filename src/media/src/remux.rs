@@ -4,7 +4,8 @@ use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::context::{Input, Output};
 use ffmpeg_next::{Packet, Rational, codec, encoder, format, media};
 
-/// Writes what comes in as `container` (FFmpeg's name for it) to standard output.
+/// Writes what comes in as `container` (FFmpeg's name for it) to standard output, until either side ends: a player that
+/// closes its end has seen enough.
 pub fn remux(mut input: Input, container: &str) -> Result<(), String> {
     let mut output = format::output_as("pipe:1", container)
         .map_err(|error| format!("FFmpeg cannot write {container}: {error}"))?;
@@ -16,12 +17,24 @@ pub fn remux(mut input: Input, container: &str) -> Result<(), String> {
         let Some(route) = routes.get(stream.index()).copied().flatten() else {
             continue;
         };
-        write(&mut packet, route, &mut output)
-            .map_err(|error| format!("cannot write on: {error}"))?;
+        match write(&mut packet, route, &mut output) {
+            Err(error) if is_closed(error) => return Ok(()),
+            written => written.map_err(|error| format!("cannot write on: {error}"))?,
+        }
     }
-    output
-        .write_trailer()
-        .map_err(|error| format!("cannot finish the output: {error}"))
+    match output.write_trailer() {
+        Err(error) if is_closed(error) => Ok(()),
+        written => written.map_err(|error| format!("cannot finish the output: {error}")),
+    }
+}
+
+fn is_closed(error: ffmpeg::Error) -> bool {
+    matches!(
+        error,
+        ffmpeg::Error::Other {
+            errno: ffmpeg::error::EPIPE
+        }
+    )
 }
 
 /// Where the packets of an input stream go.

@@ -282,6 +282,20 @@ pub fn fingerprint(certificate: &[u8]) -> String {
     pairs.join(":")
 }
 
+/// What [`Tls::fingerprint`] says, from the files alone and without making any; `None` where there is no authority yet.
+///
+/// # Errors
+///
+/// See [`enum@Error`].
+pub fn read_fingerprint(state_dir: &Path, settings: &TlsSettings) -> Result<Option<String>, Error> {
+    if let Some(own) = &settings.own {
+        let (key, _) = own::load(own)?;
+        return Ok(key.cert.first().map(|certificate| fingerprint(certificate)));
+    }
+    let authority = read(&state_dir.join("tls/authority.json"))?;
+    Ok(authority.map(|authority| fingerprint(&authority.der())))
+}
+
 /// The leaf to show and the authority it comes from: those of the folder, or new ones where they no longer do.
 fn certify(
     folder: &Path,

@@ -1,0 +1,98 @@
+//! The footage of one camera that a command was asked for, and what opens it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use hearthkeep_format::OpenKeyring;
+
+use super::local::{Local, OnDisk, PlaceArguments};
+use super::opening::OpeningArguments;
+use super::output::{ExitStatus, Failure};
+use super::remote::BoxArguments;
+use super::span::SpanArguments;
+use crate::archive::{self, Export, Segment};
+use crate::store::browse::Listed;
+
+/// Which footage, and how it is opened.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FootageArguments {
+    #[command(flatten)]
+    place: PlaceArguments,
+    #[command(flatten)]
+    remote: BoxArguments,
+    #[command(flatten)]
+    opening: OpeningArguments,
+    /// The account whose passphrase it is
+    #[arg(long, value_name = "NAME", default_value = "owner")]
+    name: String,
+    /// The camera
+    #[arg(long, value_name = "NAME")]
+    camera: String,
+    #[command(flatten)]
+    span: SpanArguments,
+}
+
+impl FootageArguments {
+    /// Finds the segments that may lie in the span, and hands them over with what opens them.
+    pub(super) fn with<T>(
+        &self,
+        work: impl FnOnce(&Export<'_>) -> Result<T, archive::Error>,
+    ) -> Result<T, Failure> {
+        let span = self.span.micros();
+        let signed_in = self
+            .remote
+            .sign_in(&self.name, || self.opening.passphrase())?;
+        if let Some(remote) = signed_in {
+            let stream = remote.stream(&self.camera)?;
+            let keyring = Arc::new(remote.keyring()?);
+            return hand_over(&remote.segments(stream, &span)?, &keyring, span, work);
+        }
+        let local = Local::open(&self.place, &self.opening)?;
+        let stream = local.stream(&self.camera)?;
+        let keyring = local.keyring(&self.opening, &self.name)?;
+        let listing = local.listing(Some(&stream.id))?;
+        let inside = listing
+            .segments
+            .iter()
+            .filter(|listed| is_in(listed, &span));
+        let segments: Vec<_> = inside
+            .map(|listed| OnDisk {
+                disk: &*local.disks[listed.disk],
+                listed,
+            })
+            .collect();
+        hand_over(&segments, &keyring, span, work)
+    }
+}
+
+fn hand_over<T, S: Segment>(
+    segments: &[S],
+    keyring: &Arc<OpenKeyring>,
+    span: Range<i64>,
+    work: impl FnOnce(&Export<'_>) -> Result<T, archive::Error>,
+) -> Result<T, Failure> {
+    let segments: Vec<_> = segments.iter().map(|one| one as &dyn Segment).collect();
+    let export = Export {
+        segments: &segments,
+        keyring,
+        span,
+    };
+    work(&export).map_err(failure)
+}
+
+fn is_in(listed: &Listed, span: &Range<i64>) -> bool {
+    let start = listed.facts.start.wall_us;
+    start < span.end && start.saturating_add_unsigned(listed.facts.end.duration_us) > span.start
+}
+
+fn failure(error: archive::Error) -> Failure {
+    let status = match &error {
+        archive::Error::Nothing => ExitStatus::Nothing,
+        archive::Error::NotAllowed { .. } => ExitStatus::Refused,
+        archive::Error::AllDamaged { .. } | archive::Error::DamagedOnTheWay { .. } => {
+            ExitStatus::Damaged
+        }
+        _ => ExitStatus::Failed,
+    };
+    Failure::new(status, error)
+}
