@@ -6,7 +6,7 @@
 //! L5  cli
 //! L4  web
 //! L3  record   play   archive
-//! L2  camera   store   keys   people   lan
+//! L2  camera   store   keys   people
 //! L1  disk   clock   random   config   limits   state_file
 //! L0  hearthkeep-format (a crate of its own)
 //! ```
