@@ -127,9 +127,9 @@ The same key on one line, as age (from 1.3 on) writes it
 const USE: &str = "
 To use it, type the ten groups into a file, one after another, and run
 
-  hearthkeep export --kit FILE
+  hearthkeep export --disk FOLDER --kit FILE --camera NAME --out FILE.mp4
 
-with a disk of the box attached. Compare the signing key above with the one
+where FOLDER is a disk of the box. Compare the signing key above with the one
 that is shown: another one means that the disk is not from your box.
 
 Print this page or copy it by hand. Keep it where you keep a passport, away
@@ -247,7 +247,7 @@ mod tests {
         for part in [
             &"5a".repeat(16),
             &root.fingerprint()[..39],
-            "hearthkeep export --kit FILE",
+            "hearthkeep export --disk FOLDER --kit FILE",
         ] {
             assert!(page.contains(part), "{part}");
         }
