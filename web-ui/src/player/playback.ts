@@ -50,6 +50,7 @@ export class Playback {
   readonly muted = signal(true);
   readonly skipped = signal<Skipped | null>(null);
   /** From a seek to its picture on the screen. */
+  // Not rounded: two seeks that took as long are still two values, and each one is shown anew.
   readonly firstPictureMs = signal<number | null>(null);
 
   readonly pictures = new Pictures();
@@ -181,7 +182,7 @@ export class Playback {
     this.video.currentTime = target;
     this.state.value = { kind: "ready" };
     this.#whenShown(() => {
-      this.firstPictureMs.value = Math.round(performance.now() - beganMs);
+      this.firstPictureMs.value = performance.now() - beganMs;
     });
     return true;
   }
@@ -211,7 +212,7 @@ export class Playback {
     this.video.playbackRate = this.rate.value;
     this.#whenShown(() => {
       if (feeder.aborted) return;
-      this.firstPictureMs.value = Math.round(performance.now() - feeder.beganMs);
+      this.firstPictureMs.value = performance.now() - feeder.beganMs;
       this.state.value = { kind: "ready" };
       if (this.#wanted !== null) this.seek(this.#wanted);
     });
