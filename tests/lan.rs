@@ -7,7 +7,7 @@ mod installation;
 mod network;
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -116,6 +116,32 @@ fn a_second_box_of_the_same_name_holds_its_tongue() {
     silent.terminate();
 }
 
+#[test]
+fn a_flood_costs_the_box_its_announcing_only_and_not_for_long() {
+    let [attic, visitor] = two_machines("attic", "visitor");
+    attic.add_address("10.77.0.1/24");
+    visitor.add_address("10.77.0.2/24");
+    let installation = Installation::new(&[]);
+    set_server(&installation, "listen = \"0.0.0.0:0\"");
+    let running = installation.spawn(attic.run_here(installation.command("run")));
+    until_said(&installation, "announced in the network as");
+
+    let mut command = Command::new(PYTHON);
+    command.args([&script("flood.py"), Path::new("10.77.0.2")]);
+    let mut flood = visitor.run_here(command).spawn().unwrap();
+    await_condition("the end of what listens", Duration::from_secs(60), || {
+        !attic.listens_for_mdns()
+    });
+    flood.kill().unwrap();
+    flood.wait().unwrap();
+    let (port, fingerprint) = (port(&installation), fingerprint(&installation));
+    visit(&visitor, "10.77.0.1", port, &fingerprint);
+
+    until_said(&installation, "is started again");
+    Watcher::start(&visitor).next_two("add");
+    running.terminate();
+}
+
 /// What an independent client sees come and go.
 struct Watcher {
     process: Child,
@@ -177,7 +203,7 @@ fn visit(machine: &Machine, address: &str, port: u16, fingerprint: &str) {
     assert!(output.status.success(), "{output:?}");
 }
 
-fn script(name: &str) -> std::path::PathBuf {
+fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/lan")
         .join(name)
