@@ -223,7 +223,11 @@ pub const LAN_LOOK_S: u32 = 15;
 pub const LAN_ANNOUNCED_MS_MAX: u64 = 5_000;
 /// What the goodbyes may take.
 pub const LAN_GOODBYE_MS_MAX: u64 = 1_000;
-/// Memory of the process that announces; it uses about a tenth.
+/// How often it is looked whether the process that announces lives, and what it is to tell.
+pub const LAN_CHECK_S: u64 = 20;
+/// The same where it ends again and again.
+pub const LAN_CHECK_S_MAX: u64 = 640;
+/// Memory of that process; it uses about a tenth.
 pub const LAN_PROCESS_BYTES_MAX: u64 = 64 << 20;
 
 const _: () = assert!(2 * LAN_GOODBYE_MS_MAX <= GOODBYE_S_MAX * 1_000);

@@ -52,7 +52,9 @@ impl Announcement {
     pub fn instance(&self) -> String {
         let mut name = format!("Hearthkeep on {}", self.label());
         let bytes_max = LAN_LABEL_BYTES_MAX - LAN_RENAMED_BYTES_MAX;
-        name.truncate(name.floor_char_boundary(bytes_max));
+        while name.len() > bytes_max {
+            name.pop();
+        }
         name
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 
 use super::announcement::Announcement;
-use crate::limits::{LAN_GOODBYE_MS_MAX, TIDY_S};
+use crate::limits::{LAN_CHECK_S, LAN_CHECK_S_MAX, LAN_GOODBYE_MS_MAX};
 
 /// This program, also when its file has been replaced by a newer one.
 const PROGRAM: &str = "/proc/self/exe";
@@ -25,8 +25,8 @@ pub struct Announcing {
 }
 
 impl Announcing {
-    /// Begins; what goes wrong from now on is told in the log. Every minute `what` is asked whether something else is to be
-    /// told, and it is looked whether the process still lives.
+    /// Begins; what goes wrong from now on is told in the log. `what` is asked now and then whether something else
+    /// is to be told.
     ///
     /// # Errors
     ///
@@ -34,20 +34,7 @@ impl Announcing {
     pub fn start(what: impl Fn() -> Announcement + Send + 'static) -> io::Result<Self> {
         let (end, ended) = mpsc::channel();
         let thread = std::thread::Builder::new().name("lan".to_owned());
-        let thread = thread.spawn(move || {
-            let mut told = what();
-            let mut process = start_process(&told);
-            let minute = Duration::from_secs(TIDY_S);
-            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(minute) {
-                let now = what();
-                if now != told || !lives(&mut process) {
-                    process.take().map(end_process);
-                    told = now;
-                    process = start_process(&told);
-                }
-            }
-            process.map(end_process);
-        })?;
+        let thread = thread.spawn(move || hold(what, &ended))?;
         Ok(Self { end, thread })
     }
 
@@ -58,6 +45,28 @@ impl Announcing {
             tracing::error!("announcing the box panicked");
         }
     }
+}
+
+fn hold(what: impl Fn() -> Announcement, ended: &Receiver<()>) {
+    let mut told = what();
+    let mut process = start_process(&told);
+    let mut wait_s = LAN_CHECK_S;
+    while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(Duration::from_secs(wait_s)) {
+        let now = what();
+        let lives = lives(&mut process);
+        // What cannot be helped is not to fill the log.
+        wait_s = if lives {
+            LAN_CHECK_S
+        } else {
+            LAN_CHECK_S_MAX.min(2 * wait_s)
+        };
+        if now != told || !lives {
+            end_process(process);
+            told = now;
+            process = start_process(&told);
+        }
+    }
+    end_process(process);
 }
 
 fn start_process(announcement: &Announcement) -> Option<Child> {
@@ -95,7 +104,10 @@ fn lives(process: &mut Option<Child>) -> bool {
     }
 }
 
-fn end_process(mut child: Child) {
+fn end_process(process: Option<Child>) {
+    let Some(mut child) = process else {
+        return;
+    };
     drop(child.stdin.take());
     if !ends(&child).unwrap_or(false) {
         tracing::debug!("what announces the box did not end in time");

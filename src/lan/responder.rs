@@ -49,8 +49,9 @@ pub async fn respond(
             Turn::Ended => return Err(Error::Ended),
             Turn::NameTaken(interface) => {
                 tracing::warn!(
-                    "another machine in the network behind {interface} is called {} too: this box is not announced there. \
-                     Give one of them another host name and start this again",
+                    "another machine in the network behind {interface} is called {} too, or another program of this one tells \
+                     other addresses for that name: this box is not announced there. Give one of them another host name and \
+                     start this again",
                     announcement.host
                 );
                 left_out.insert(interface);
