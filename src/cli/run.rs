@@ -1,7 +1,8 @@
 //! `hearthkeep run`
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,6 +24,9 @@ use crate::store::{Options, Store};
 use crate::web::tls::names::mdns_name;
 use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
 use crate::web::{self, Parts, RecorderFootage, Recording};
+
+/// How often a disk is looked for while there is none to record on.
+const DISK_RETRY: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
@@ -51,7 +55,7 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         Err(failure) => return Err(failure),
     };
     let running = match wait_for_owner(&state, &footage, &ended) {
-        true => Some(record(&config, &state, clock, lock, &footage)?),
+        true => record(&config, &state, clock, lock, &footage, &ended)?,
         false => None,
     };
     ended.wait();
@@ -79,7 +83,7 @@ fn serve(
         .or_fail(ExitStatus::Failed)?;
     let tls = Arc::new(tls);
     let people = {
-        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = locked(state);
         People::open(
             state.folder(),
             state.state_key(),
@@ -160,17 +164,22 @@ fn wait_for_owner(state: &Mutex<StateFolder>, footage: &RecorderFootage, ended: 
 }
 
 fn is_claimed(state: &Mutex<StateFolder>) -> bool {
-    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    state.is_claimed()
+    locked(state).is_claimed()
 }
 
+fn locked(state: &Mutex<StateFolder>) -> MutexGuard<'_, StateFolder> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Begins to record; `None` when the program is to end before it could.
 fn record(
     config: &Config,
     state: &Mutex<StateFolder>,
     clock: Arc<dyn Clock>,
     lock: Lock,
     footage: &RecorderFootage,
-) -> Result<(Recorder, Arc<Store>), Failure> {
+    ended: &End,
+) -> Result<Option<(Recorder, Arc<Store>)>, Failure> {
     if !clock.trusted() {
         tracing::warn!(
             "this box does not know the time: its clock says {}. What it records until it knows is marked so, and \
@@ -178,17 +187,20 @@ fn record(
             rfc3339(clock.wall_us())
         );
     }
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    let sources = sources(config, &mut state)?;
-    let disks = store::mount(config, &mut state)?;
+    let sources = sources(config, &mut locked(state))?;
+    let Some(disks) = wait_for_a_disk(config, state, footage, ended) else {
+        return Ok(None);
+    };
+    let state = locked(state);
     let keys = store::shared_keys(&state);
     let mut options = Options::new(
         config.state_dir.clone(),
         state.store(),
-        disks,
+        disks.mounted,
         Arc::clone(&keys),
         Arc::clone(&clock),
     );
+    options.absent = disks.absent;
     options.cameras = budgets(&sources);
     let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
     tracing::info!(
@@ -212,7 +224,33 @@ fn record(
         streams: recorder.streams().to_vec(),
         keys,
     });
-    Ok((recorder, store))
+    Ok(Some((recorder, store)))
+}
+
+/// The disks, once there is one to record on: it may be mounted late. `None` when the program is to end instead.
+fn wait_for_a_disk(
+    config: &Config,
+    state: &Mutex<StateFolder>,
+    footage: &RecorderFootage,
+    ended: &End,
+) -> Option<store::Disks> {
+    let mut said = Vec::new();
+    loop {
+        let disks = store::mount(config, &mut locked(state));
+        for disk in &disks.absent {
+            if !said.contains(&disk.error) {
+                tracing::error!("{}", disk.error);
+                said.push(disk.error.clone());
+            }
+        }
+        if !disks.mounted.is_empty() {
+            return Some(disks);
+        }
+        footage.waits_for_a_disk(disks.absent);
+        if ended.wait_at_most(DISK_RETRY) {
+            return None;
+        }
+    }
 }
 
 /// The streams to record; new cameras get an id.
@@ -249,6 +287,15 @@ fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
 struct End(tokio::sync::watch::Receiver<bool>, tokio::runtime::Runtime);
 
 impl End {
+    /// Whether it came within this time.
+    fn wait_at_most(&self, time: Duration) -> bool {
+        let mut come = self.0.clone();
+        let come = self
+            .1
+            .block_on(async { tokio::time::timeout(time, come.wait_for(|come| *come)).await });
+        come.is_ok()
+    }
+
     fn has_come(&self) -> bool {
         *self.0.borrow()
     }
@@ -266,7 +313,7 @@ fn end_on_signal(footage: Arc<RecorderFootage>) -> Result<End, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("signals")
-        .enable_io()
+        .enable_all()
         .build()
         .or_fail(ExitStatus::Failed)?;
     let guard = runtime.enter();

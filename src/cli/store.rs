@@ -7,12 +7,12 @@ use hearthkeep_format::{DiskId, Keyring, MetadataKey, Random};
 
 use super::local::{open_disk, state_failure};
 use super::output::{ExitStatus, Failure, OrFail};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::keys::StateFolder;
 use crate::random::OsRandom;
 use crate::store::layout::{self, DiskIdentity};
 use crate::store::lock::{self, Lock};
-use crate::store::{self, MountedDisk, SharedKeys};
+use crate::store::{self, AbsentDisk, MountedDisk, SharedKeys};
 
 /// Takes the lock of the configured store.
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
@@ -37,29 +37,59 @@ pub(super) fn identify_disks(config: &Config, state: &mut StateFolder) -> Result
     Ok(())
 }
 
-/// Opens all configured disks, makes a new one of a folder that is empty, and sees to it that each carries the keyring.
+/// The configured disks: those that can be used, and those that cannot now.
+#[derive(Default)]
+pub(super) struct Disks {
+    pub mounted: Vec<MountedDisk>,
+    pub absent: Vec<AbsentDisk>,
+}
+
+/// Opens the configured disks, makes a new one of a folder that is empty, and sees to it that each carries the keyring.
 ///
-/// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused.
-pub(super) fn mount(config: &Config, state: &mut StateFolder) -> Result<Vec<MountedDisk>, Failure> {
-    let mut mounted = Vec::new();
+/// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused. The others are used
+/// all the same.
+pub(super) fn mount(config: &Config, state: &mut StateFolder) -> Disks {
+    let mut disks = Disks::default();
     for disk in &config.disks {
-        let id = identify(&disk.path, state)?;
-        let opened = MountedDisk::open(&disk.path, state.store(), id, disk.max_bytes);
-        mounted.push(opened.or_fail(ExitStatus::Failed)?);
+        match mount_one(disk, state) {
+            Ok(mounted) => disks.mounted.push(mounted),
+            Err(failure) => disks.absent.push(AbsentDisk {
+                path: disk.path.clone(),
+                error: failure.sentence,
+            }),
+        }
     }
+    disks
+}
+
+impl Disks {
+    /// These disks, if there is one to work with; says which of the others are not.
+    pub(super) fn or_failure(self) -> Result<Self, Failure> {
+        if let (true, Some(first)) = (self.mounted.is_empty(), self.absent.first()) {
+            return Err(Failure::new(ExitStatus::Failed, &first.error));
+        }
+        for disk in &self.absent {
+            eprintln!("hearthkeep: {}", disk.error);
+        }
+        Ok(self)
+    }
+}
+
+fn mount_one(disk: &config::Disk, state: &mut StateFolder) -> Result<MountedDisk, Failure> {
+    let id = identify(&disk.path, state)?;
+    let mounted = MountedDisk::open(&disk.path, state.store(), id, disk.max_bytes)
+        .or_fail(ExitStatus::Failed)?;
     write_keyring(&mounted, state)?;
     Ok(mounted)
 }
 
-/// Writes the keyring to every disk that does not have this version of it.
-pub(super) fn write_keyring(disks: &[MountedDisk], state: &StateFolder) -> Result<(), Failure> {
+/// Writes the keyring to a disk that does not have this version of it.
+fn write_keyring(disk: &MountedDisk, state: &StateFolder) -> Result<(), Failure> {
     let bytes = state.keyring_bytes().map_err(state_failure)?;
     let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
-    for disk in disks {
-        let there = layout::read_keyring(&*disk.disk, &disk.path).ok();
-        if there.is_none_or(|there| there.version < keyring.version) {
-            layout::write_keyring(&*disk.disk, &disk.path, &keyring).or_fail(ExitStatus::Failed)?;
-        }
+    let there = layout::read_keyring(&*disk.disk, &disk.path).ok();
+    if there.is_none_or(|there| there.version < keyring.version) {
+        layout::write_keyring(&*disk.disk, &disk.path, &keyring).or_fail(ExitStatus::Failed)?;
     }
     Ok(())
 }

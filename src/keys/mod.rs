@@ -21,7 +21,6 @@
 mod claim;
 mod error;
 mod keyring_files;
-mod lock;
 mod machine;
 mod sealing;
 mod state;
@@ -37,7 +36,6 @@ use zeroize::Zeroizing;
 pub use claim::{ClaimMaterial, NewOwner};
 pub use error::Error;
 pub use keyring_files::{read_keyring, write_keyring};
-pub use lock::StoreLock;
 pub use sealing::Sealing;
 pub use state::KnownDisk;
 pub use streams::{KnownStream, StreamName, decode_streams};

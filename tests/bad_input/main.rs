@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use common::{Cameras, clip};
 use hearthkeep_format::Identity;
-use installation::{CameraEntry, Installation, PASSPHRASE, await_condition, path, read};
+use installation::{CameraEntry, Installation, PASSPHRASE, Running, await_condition, path, read};
 use scripted::{Offer, Script, Scripted};
 use serde_json::Value;
 
@@ -186,7 +186,7 @@ fn a_disk_that_cannot_be_used_is_never_written_to() {
             "could not write /proc/self/hearthkeep-disk.json",
         ),
     ] {
-        installation.write_config_with_disk(&cameras, disk);
+        installation.write_config_with_disks(&cameras, &[disk]);
         failed(
             &installation.run("init", &["--recovery-kit-out", path(&kit)]),
             1,
@@ -198,9 +198,9 @@ fn a_disk_that_cannot_be_used_is_never_written_to() {
     installation.init();
     record(&installation, 1_000_000);
     for disk in ["missing", "file", "/proc/self"] {
-        installation.write_config_with_disk(&cameras, disk);
-        failed(&installation.run("run", &[]), 1, disk);
+        installation.write_config_with_disks(&cameras, &[disk]);
         failed(&installation.run("reindex", &[]), 1, disk);
+        waits_for_a_disk(&installation, disk);
     }
 
     // The disk is not mounted: what is at its path is the bare mount point.
@@ -208,9 +208,8 @@ fn a_disk_that_cannot_be_used_is_never_written_to() {
     let elsewhere = installation.folder().join("elsewhere");
     std::fs::rename(installation.footage(), &elsewhere).unwrap();
     std::fs::create_dir(installation.footage()).unwrap();
-    failed(
-        &installation.run("run", &[]),
-        1,
+    waits_for_a_disk(
+        &installation,
         "has no hearthkeep-disk.json: its disk is not mounted",
     );
     assert!(Installation::files(&installation.footage()).is_empty());
@@ -220,13 +219,56 @@ fn a_disk_that_cannot_be_used_is_never_written_to() {
     std::fs::remove_dir(installation.footage()).unwrap();
     std::os::unix::fs::symlink(other.footage(), installation.footage()).unwrap();
     let before = Installation::files(&other.footage());
-    failed(&installation.run("run", &[]), 1, "belongs to another store");
+    let mut recorder = waits_for_a_disk(&installation, "belongs to another store");
     assert_eq!(Installation::files(&other.footage()), before);
 
-    // It is back.
+    // It is back, and recording begins by itself.
     std::fs::remove_file(installation.footage()).unwrap();
     std::fs::rename(&elsewhere, installation.footage()).unwrap();
-    record(&installation, 2_000_000);
+    recorder.until("it is recorded again", LONG, |list| {
+        recorded_us(list) >= 2_000_000
+    });
+    recorder.terminate();
+}
+
+/// A recorder that has said why it has no disk, and serves its page meanwhile. It is ended when dropped.
+fn waits_for_a_disk<'a>(installation: &'a Installation, sentence: &str) -> Running<'a> {
+    let said_before = installation.log().len();
+    let mut recorder = installation.start();
+    await_condition(sentence, LONG, || {
+        installation.log()[said_before..].contains(sentence)
+    });
+    recorder.address();
+    recorder
+}
+
+#[test]
+fn a_disk_that_is_away_does_not_stop_the_others() {
+    let (_cameras, url, _) = one_camera();
+    let cameras = [camera("good", &url)];
+    let installation = Installation::new(&cameras);
+    let other = installation.folder().join("other");
+    std::fs::create_dir(&other).unwrap();
+    installation.write_config_with_disks(&cameras, &["footage", "other"]);
+    record(&installation, 1_000_000);
+
+    let away = installation.folder().join("away");
+    std::fs::rename(&other, &away).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    let said_before = installation.log().len();
+    record(&installation, 3_000_000);
+    let log = &installation.log()[said_before..];
+    assert!(
+        log.contains("other has no hearthkeep-disk.json: its disk is not mounted"),
+        "{log}"
+    );
+    assert!(Installation::files(&other).is_empty());
+
+    std::fs::remove_dir(&other).unwrap();
+    std::fs::rename(&away, &other).unwrap();
+    record(&installation, 5_000_000);
+    let check = installation.run("check", &[]);
+    assert!(check.status.success(), "{check:?}");
 }
 
 #[test]

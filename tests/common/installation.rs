@@ -57,13 +57,15 @@ impl Installation {
 
     /// Writes the configuration anew.
     pub fn write_config(&self, cameras: &[CameraEntry<'_>]) {
-        self.write_config_with_disk(cameras, "footage");
+        self.write_config_with_disks(cameras, &["footage"]);
     }
 
-    /// The same with another path of its disk.
-    pub fn write_config_with_disk(&self, cameras: &[CameraEntry<'_>], disk: &str) {
+    /// The same with other disks.
+    pub fn write_config_with_disks(&self, cameras: &[CameraEntry<'_>], disks: &[&str]) {
         let mut text = String::from("state_dir = \"state\"\n[server]\nlisten = \"127.0.0.1:0\"\n");
-        write!(text, "[[disk]]\npath = \"{disk}\"\n").unwrap();
+        for disk in disks {
+            write!(text, "[[disk]]\npath = \"{disk}\"\n").unwrap();
+        }
         for CameraEntry { name, url, more } in cameras {
             write!(
                 text,
