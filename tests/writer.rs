@@ -253,3 +253,37 @@ fn an_abandoned_segment_gets_its_tail_while_the_recorder_runs() {
     assert!(span.recovered && !span.open);
     assert_eq!(span.duration_us, sealed.duration_us);
 }
+
+#[test]
+fn a_writer_that_dies_is_told_and_leaves_the_mark_of_a_crash() {
+    let home = Home::new(9);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    assert_eq!(store.casualty(), None);
+    faults.panic.store(true, Ordering::SeqCst);
+    drop(home.stream(0).seal(1, 100).begin(&store));
+    until("it is told", || store.casualty().is_some());
+    let what = store.casualty().unwrap();
+    assert!(what.contains(home.disk.path().to_str().unwrap()), "{what}");
+    drop(store);
+    assert!(home.open().0.is_after_crash());
+}
+
+#[test]
+fn a_keeper_that_dies_is_told() {
+    let home = Home::new(10);
+    let mut options = home.options();
+    // It asks for a key when it gives an abandoned segment its tail.
+    options.keys = Arc::new(|_| panic!("on purpose"));
+    let (store, _) = home.open_with(options);
+    drop(home.stream(0).seal(1, 100).begin(&store));
+    until("it is told", || store.casualty().is_some());
+    assert_eq!(store.casualty().unwrap(), "what keeps the catalog");
+    drop(store);
+    let (store, report) = home.open();
+    assert!(store.is_after_crash());
+    assert_eq!(report.recovered, 1);
+    store.close();
+    drop(store);
+    assert!(!home.open().0.is_after_crash());
+}

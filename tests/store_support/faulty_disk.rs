@@ -17,6 +17,8 @@ pub struct FaultyDisk {
 pub struct Faults {
     pub full: AtomicBool,
     pub fail_sync: AtomicBool,
+    /// The thread that writes next panics.
+    pub panic: AtomicBool,
     pub fail_sync_folder: AtomicBool,
     pub syncs: AtomicU64,
     pub appends: AtomicU64,
@@ -137,6 +139,7 @@ impl DiskFile for FaultyFile {
 
     fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         self.faults.appends.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.faults.panic.load(Ordering::SeqCst), "on purpose");
         self.faults.pass();
         if self.faults.full.load(Ordering::SeqCst) {
             // As a real one does: some of it fits.

@@ -244,6 +244,14 @@ impl Writer {
         self.queue.bytes()
     }
 
+    /// Whether the thread has ended by itself: nothing more is written to this disk.
+    pub fn has_ended(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread
+            .as_ref()
+            .is_some_and(std::thread::JoinHandle::is_finished)
+    }
+
     /// Writes, syncs and acknowledges what is queued, and ends the thread. Handles that are still about refuse from then on.
     pub fn close(&self) {
         self.queue.close();
