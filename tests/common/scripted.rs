@@ -53,6 +53,8 @@ pub enum Step {
     Raw(Vec<u8>),
     /// What is made for 0, 1, 2 ..., as fast as it is taken, until the client closes.
     Endless(fn(u32) -> Step),
+    /// Nothing for so long, as between two pictures.
+    Pause(Duration),
     /// Nothing until the test says so, or has dropped the sender.
     Await(Receiver<()>),
     /// Nothing more, the connection open until the client closes it.
@@ -266,6 +268,10 @@ fn send(
         }
         Step::Raw(bytes) => socket.write_all(&bytes),
         Step::Endless(make) => (0..).try_for_each(|i| send(socket, reader, make(i), sequence)),
+        Step::Pause(time) => {
+            std::thread::sleep(time);
+            Ok(())
+        }
         Step::Await(told) => {
             let _ = told.recv_timeout(Duration::from_secs(60));
             Ok(())
