@@ -80,16 +80,14 @@ fn a_failed_fsync_poisons_one_segment_and_is_not_tried_again() {
     });
     let durable = handle.segment().durable_bytes();
     faults.fail_sync.store(true, Ordering::SeqCst);
-    handle.append(sealed.chunks[0].clone(), 500_000).unwrap();
+    handle.append(sealed.chunks[0].clone(), 500_000);
     until("it is poisoned", || {
         handle.segment().state() == State::Poisoned
     });
     faults.fail_sync.store(false, Ordering::SeqCst);
     let syncs = faults.syncs.load(Ordering::SeqCst);
-    assert_eq!(
-        handle.append(sealed.chunks[1].clone(), 1_000_000),
-        Err(Refused::Poisoned)
-    );
+    assert_eq!(handle.room(1), Err(Refused::Poisoned));
+    handle.append(sealed.chunks[1].clone(), 1_000_000);
     assert_eq!(
         handle.segment().durable_bytes(),
         durable,
@@ -166,7 +164,8 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
     let chunk = bytes::Bytes::from(vec![0; 10_000]);
     let mut taken = [0; 4];
     for (handle, taken) in handles.iter().zip(&mut taken) {
-        while handle.append(chunk.clone(), 1).is_ok() {
+        while handle.room(chunk.len()).is_ok() {
+            handle.append(chunk.clone(), 1);
             *taken += 1;
         }
         assert_eq!(handle.room(chunk.len()), Err(Refused::QueueFull));
@@ -189,7 +188,7 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
         .find(|event| matches!(event, Event::Closed(_)));
     assert!(closed.is_some());
     until("the queue is empty", || budget.queued_bytes() == 0);
-    handles[0].append(chunk, 2).unwrap();
+    assert_eq!(handles[0].room(chunk.len()), Ok(()));
 }
 
 #[test]
@@ -210,6 +209,30 @@ fn a_queue_that_is_too_old_refuses() {
 }
 
 #[test]
+fn what_was_granted_is_taken_however_late_it_comes() {
+    let home = Home::new(11);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let mut options = home.options_on(disk);
+    options.pace.queue_age_max = Duration::from_millis(40);
+    let (store, _) = home.open_with(options);
+    let sealed = home.stream(0).seal(1, 1000);
+    faults.stall(true);
+    let handle = store.begin(sealed.new, sealed.head.clone()).unwrap();
+    let chunk = sealed.chunks[0].clone();
+    assert_eq!(handle.room(chunk.len()), Ok(()));
+    until("it grants no more", || handle.room(1).is_err());
+    handle.append(chunk, sealed.duration_us);
+    handle.finish(sealed.end.clone(), sealed.duration_us);
+    faults.stall(false);
+    store.close();
+    let written = std::fs::read(home.path_of(&sealed.new)).unwrap();
+    assert!(
+        written == sealed.bytes(),
+        "the footer names all that is there"
+    );
+}
+
+#[test]
 fn chunks_of_an_interval_are_written_and_synced_together() {
     let home = Home::new(7);
     let (disk, faults) = FaultyDisk::new(home.disk.path());
@@ -221,7 +244,7 @@ fn chunks_of_an_interval_are_written_and_synced_together() {
     let sealed = home.stream(0).seal(20, 100);
     let handle = writer.begin(sealed.new, sealed.head.clone()).unwrap();
     for chunk in &sealed.chunks {
-        handle.append(chunk.clone(), 1).unwrap();
+        handle.append(chunk.clone(), 1);
     }
     let begun = Instant::now();
     let whole = (sealed.bytes().len() - sealed.end.len()) as u64;

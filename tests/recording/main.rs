@@ -2,10 +2,14 @@
 //! and segments, what the gap after them is called, and what live viewers see of it.
 #![allow(clippy::unwrap_used)]
 
+mod causes;
+mod ends;
+mod live;
 mod panics;
 mod rig;
 #[path = "../common/scripted.rs"]
 #[allow(dead_code)]
 mod scripted;
+mod slow_disk;
 #[path = "../store_support/mod.rs"]
 mod store_support;

@@ -6,16 +6,9 @@ use std::sync::mpsc;
 use hearthkeep::record::Phase;
 use hearthkeep_format::segment::GapCause;
 
-use crate::rig::{Rig, gop};
-use crate::scripted::{Script, Scripted, Step};
+use crate::rig::{Rig, gop, script};
+use crate::scripted::{Scripted, Step};
 use crate::store_support::until;
-
-fn script(steps: Vec<Vec<Step>>) -> Script {
-    Script {
-        steps: steps.into_iter().flatten().collect(),
-        ..Script::default()
-    }
-}
 
 #[test]
 fn a_panic_ends_a_run_and_the_camera_is_recorded_again() {
@@ -48,6 +41,7 @@ fn a_panic_ends_a_run_and_the_camera_is_recorded_again() {
         segments.iter().all(|span| !span.recovered && !span.open),
         "what was taken before the panic was ended well: {segments:?}"
     );
-    assert_eq!(rig.causes(0), [Some(GapCause::CameraData)]);
-    assert_eq!(rig.causes(1), []);
+    let start = Some(GapCause::Start);
+    assert_eq!(rig.causes(0), [start, Some(GapCause::CameraData)]);
+    assert_eq!(rig.causes(1), [start]);
 }

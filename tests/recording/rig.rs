@@ -1,18 +1,23 @@
 //! A recorder over a store in temporary folders.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hearthkeep::clock::{Clock, SystemClock};
 use hearthkeep::config::{Camera, Config};
 use hearthkeep::keys::Sealing;
 use hearthkeep::record::{LiveHub, Phase, Recorder, Setting, Source, StreamSnapshot};
+use hearthkeep::store::writer::Event;
 use hearthkeep::store::{GapSpan, Span, Store};
 use hearthkeep_format::segment::GapCause;
 use hearthkeep_format::{BootId, MetadataKey, SeededRandom, StreamId};
 
-use crate::scripted::{IDR, SLICE, Scripted, Step, video};
-use crate::store_support::{GENERATION, Home, until};
+use tokio::sync::broadcast;
+
+use crate::scripted::{IDR, SLICE, Script, Scripted, Step, video};
+use crate::store_support::{Faults, FaultyDisk, GENERATION, Home, until};
 
 /// 30 pictures a second.
 pub const PICTURE_TICKS: u32 = 3_000;
@@ -23,6 +28,9 @@ pub struct Rig {
     pub store: Arc<Store>,
     pub clock: Arc<PanickyClock>,
     recorder: Option<Recorder>,
+    events: broadcast::Receiver<Event>,
+    /// Why there was a gap before each segment that a disk took, by stream and sequence number.
+    gaps_before: BTreeMap<(StreamId, u64), Option<GapCause>>,
 }
 
 impl Rig {
@@ -32,7 +40,15 @@ impl Rig {
         Self::start_on(home, store, cameras)
     }
 
-    pub fn start_on(home: Home, store: Store, cameras: &[&Scripted]) -> Self {
+    /// The same on a disk that fails when told to.
+    pub fn start_on_faulty(cameras: &[&Scripted]) -> (Self, Arc<Faults>) {
+        let home = Home::new(78);
+        let (disk, faults) = FaultyDisk::new(home.disk.path());
+        let store = home.open_with(home.options_on(disk)).0;
+        (Self::start_on(home, store, cameras), faults)
+    }
+
+    fn start_on(home: Home, store: Store, cameras: &[&Scripted]) -> Self {
         let clock = Arc::new(PanickyClock::default());
         let store = Arc::new(store);
         let setting = Setting {
@@ -45,17 +61,20 @@ impl Rig {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
-        let source = |(number, camera): (u64, &&Scripted)| Source {
-            id: StreamId::random(&mut SeededRandom::new(number)),
+        let events = store.events();
+        let source = |(number, camera): (usize, &&Scripted)| Source {
+            id: stream(number),
             camera: configured(camera.port),
         };
-        let sources = (1..).zip(cameras).map(source).collect();
+        let sources = cameras.iter().enumerate().map(source).collect();
         let recorder = Some(Recorder::start(sources, setting).unwrap());
         Self {
             home,
             store,
             clock,
             recorder,
+            events,
+            gaps_before: BTreeMap::new(),
         }
     }
 
@@ -88,9 +107,32 @@ impl Rig {
         segments
     }
 
-    /// The causes of a camera's gaps, in the order of time.
-    pub fn causes(&self, camera: usize) -> Vec<Option<GapCause>> {
-        self.gaps(camera).iter().map(|gap| gap.cause).collect()
+    /// What each segment of a camera says of the gap before it. A clock that a camera runs ahead of hides gaps from the
+    /// timeline, but not from here.
+    pub fn causes(&mut self, camera: usize) -> Vec<Option<GapCause>> {
+        loop {
+            let segment = match self.events.try_recv() {
+                Ok(
+                    Event::Durable(segment)
+                    | Event::Closed(segment)
+                    | Event::Abandoned(segment)
+                    | Event::Poisoned(segment, _),
+                ) => segment,
+                Ok(_) => continue,
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                    panic!("{missed} events were missed")
+                }
+                Err(_) => break,
+            };
+            let (new, start) = (&segment.new, &segment.new.start);
+            let cause = start.gap.map(|gap| gap.cause);
+            self.gaps_before.insert((new.stream, start.sequence), cause);
+        }
+        let of_it = self
+            .gaps_before
+            .iter()
+            .filter(|((id, _), _)| *id == stream(camera));
+        of_it.map(|(_, cause)| *cause).collect()
     }
 
     pub fn gaps(&self, camera: usize) -> Vec<GapSpan> {
@@ -98,14 +140,26 @@ impl Rig {
     }
 
     fn timeline(&self, camera: usize) -> hearthkeep::store::Timeline {
-        let id = StreamId::random(&mut SeededRandom::new(camera as u64 + 1));
-        self.store.timeline(&id, i64::MIN, i64::MAX).unwrap()
+        self.store
+            .timeline(&stream(camera), i64::MIN, i64::MAX)
+            .unwrap()
     }
 
     /// Ends recording; all that was taken is durable then.
     pub fn stop(&mut self) {
         self.recorder.take().unwrap().stop();
         self.store.close();
+    }
+}
+
+pub fn stream(camera: usize) -> StreamId {
+    StreamId::random(&mut SeededRandom::new(camera as u64 + 1))
+}
+
+pub fn script(steps: Vec<Vec<Step>>) -> Script {
+    Script {
+        steps: steps.into_iter().flatten().collect(),
+        ..Script::default()
     }
 }
 
@@ -121,6 +175,13 @@ fn configured(port: u16) -> Camera {
 pub fn gop(first: u32, pictures: u32) -> Vec<Step> {
     let picture = |n: u32| video(n * PICTURE_TICKS, if n == first { IDR } else { SLICE });
     (first..first + pictures).map(picture).collect()
+}
+
+/// The same as a camera sends them, one after another.
+pub fn live_gop(first: u32, pictures: u32) -> Vec<Step> {
+    let wait = || Step::Pause(Duration::from_micros(33_333));
+    let pictures = gop(first, pictures).into_iter();
+    pictures.flat_map(|picture| [wait(), picture]).collect()
 }
 
 /// The machine's clock, which panics once on the thread that reads cameras when it was armed: as if a library did.

@@ -17,6 +17,8 @@ pub struct FaultyDisk {
 pub struct Faults {
     pub full: AtomicBool,
     pub fail_sync: AtomicBool,
+    /// What is written is taken and forgotten.
+    pub discard: AtomicBool,
     /// The thread that writes next panics.
     pub panic: AtomicBool,
     pub fail_sync_folder: AtomicBool,
@@ -141,6 +143,9 @@ impl DiskFile for FaultyFile {
         self.faults.appends.fetch_add(1, Ordering::SeqCst);
         assert!(!self.faults.panic.load(Ordering::SeqCst), "on purpose");
         self.faults.pass();
+        if self.faults.discard.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         if self.faults.full.load(Ordering::SeqCst) {
             // As a real one does: some of it fits.
             let some = slices[0].len() / 2;
