@@ -18,6 +18,7 @@ mod sealing;
 mod segment;
 mod state;
 mod stream;
+mod told;
 mod writing;
 
 use std::sync::{Arc, mpsc};
@@ -106,7 +107,8 @@ impl Recorder {
         let sealing = Arc::new(setting.sealing);
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for (index, source) in (1..).zip(sources) {
-            let state = Arc::new(StreamState::new(setting.clock.wall_us()));
+            let name = source.camera.name.clone();
+            let state = Arc::new(StreamState::new(name.clone(), setting.clock.wall_us()));
             let hub = Arc::new(LiveHub::default());
             let materials = Materials {
                 store_id: setting.store_id,
@@ -120,7 +122,7 @@ impl Recorder {
             let before = Before::of(&setting.store, &source.id);
             streams.push(Stream {
                 id: source.id,
-                camera: source.camera.name.clone(),
+                camera: name,
                 state: Arc::clone(&state),
                 hub,
             });

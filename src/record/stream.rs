@@ -54,8 +54,7 @@ impl StreamTask {
                 }
             };
             self.writing.end(cause);
-            tracing::warn!(camera = %self.camera.name, "{} {}", trouble.message, trouble.advice);
-            self.state.failed(trouble, wait, self.clock.wall_us());
+            self.state.failed(trouble, wait, &*self.clock);
             self.pause(wait).await;
         }
         self.writing.end(GapCause::Shutdown);
@@ -137,7 +136,7 @@ impl StreamTask {
 fn gap_cause(kind: &ErrorKind) -> GapCause {
     match kind {
         ErrorKind::Stalled { .. } => GapCause::CameraStalled,
-        ErrorKind::Timestamps { .. } => GapCause::Timestamps,
+        ErrorKind::Timestamps { .. } | ErrorKind::TimeStandsStill { .. } => GapCause::Timestamps,
         ErrorKind::TooLarge { .. }
         | ErrorKind::BadData { .. }
         | ErrorKind::NoParameters
