@@ -28,6 +28,7 @@ pub struct Rig {
     pub store: Arc<Store>,
     pub clock: Arc<PanickyClock>,
     recorder: Option<Recorder>,
+    faults: Option<Arc<Faults>>,
     events: broadcast::Receiver<Event>,
     /// Why there was a gap before each segment that a disk took, by stream and sequence number.
     gaps_before: BTreeMap<(StreamId, u64), Option<GapCause>>,
@@ -45,7 +46,9 @@ impl Rig {
         let home = Home::new(78);
         let (disk, faults) = FaultyDisk::new(home.disk.path());
         let store = home.open_with(home.options_on(disk)).0;
-        (Self::start_on(home, store, cameras), faults)
+        let mut rig = Self::start_on(home, store, cameras);
+        rig.faults = Some(Arc::clone(&faults));
+        (rig, faults)
     }
 
     fn start_on(home: Home, store: Store, cameras: &[&Scripted]) -> Self {
@@ -73,6 +76,7 @@ impl Rig {
             store,
             clock,
             recorder,
+            faults: None,
             events,
             gaps_before: BTreeMap::new(),
         }
@@ -149,6 +153,15 @@ impl Rig {
     pub fn stop(&mut self) {
         self.recorder.take().unwrap().stop();
         self.store.close();
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        // A test that failed meanwhile would wait for ever until its store is closed.
+        if let Some(faults) = &self.faults {
+            faults.stall(false);
+        }
     }
 }
 
