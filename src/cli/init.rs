@@ -54,11 +54,12 @@ pub(super) fn main(arguments: InitArguments) -> Result<ExitStatus, Failure> {
     let page = kit::page(&owner.kit, &state.store(), &owner.claim.verifying_key);
     hand_over(&arguments, &owner.kit, &page)?;
     make(&mut state, owner, &arguments.owner)?;
-    let disks = store::mount(&config, &mut state)?;
+    let disks = store::mount(&config, &mut state).or_failure()?;
+    store::spread_keyring(&disks.mounted, &state)?;
     line(format_args!(
         "The store is ready: {} disk{}, {} camera{}. Start it with `hearthkeep run`.",
-        disks.len(),
-        if disks.len() == 1 { "" } else { "s" },
+        disks.mounted.len(),
+        if disks.mounted.len() == 1 { "" } else { "s" },
         config.cameras.len(),
         if config.cameras.len() == 1 { "" } else { "s" },
     ))?;

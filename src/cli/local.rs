@@ -233,7 +233,6 @@ pub(super) fn open_disk(path: &Path) -> Result<RealDisk, Failure> {
 pub(super) fn state_failure(error: keys::Error) -> Failure {
     let status = match error {
         keys::Error::NotInitialised { .. } | keys::Error::NotClaimed => ExitStatus::Nothing,
-        keys::Error::InUse { .. } => ExitStatus::Busy,
         _ => ExitStatus::Failed,
     };
     Failure::new(status, error)

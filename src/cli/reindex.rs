@@ -20,10 +20,12 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     let config = load_config(&arguments.config.config)?;
     let lock = store::lock(&config)?;
     let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
-    let disks = store::mount(&config, &mut state)?;
+    let disks = store::mount(&config, &mut state).or_failure()?;
+    store::spread_keyring(&disks.mounted, &state)?;
     let keys = store::shared_keys(&state);
     let clock = Arc::new(SystemClock::new());
-    let options = Options::new(config.state_dir.clone(), state.store(), disks, keys, clock);
+    let folder = config.state_dir.clone();
+    let options = Options::new(folder, state.store(), disks.mounted, keys, clock);
     let report = Store::reindex(options, &lock).or_fail(ExitStatus::Failed)?;
     line(format_args!(
         "{} segments are in the catalog; {} were torn and are closed now, {} were empty and are gone, {} files were left alone",

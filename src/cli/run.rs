@@ -1,26 +1,32 @@
 //! `hearthkeep run`
 
-use std::io::IsTerminal;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ConfigArgument;
 use super::local::{load_config, state_failure};
-use super::output::{ExitStatus, Failure, OrFail};
+use super::output::{ExitStatus, Failure, OrFail, log_to_stderr};
 use super::span::rfc3339;
 use super::store;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{KnownStream, StateFolder, StreamName};
+use crate::lan::{Announcement, Announcing};
 use crate::people::People;
 use crate::random::OsRandom;
 use crate::record::{Recorder, Setting, Source};
 use crate::store::lock::Lock;
 use crate::store::retention::CameraBudget;
 use crate::store::{Options, Store};
+use crate::web::tls::names::mdns_name;
 use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
 use crate::web::{self, Parts, RecorderFootage, Recording};
+
+/// How often a disk is looked for while there is none to record on.
+const DISK_RETRY: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
@@ -49,7 +55,7 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         Err(failure) => return Err(failure),
     };
     let running = match wait_for_owner(&state, &footage, &ended) {
-        true => Some(record(&config, &state, clock, lock, &footage)?),
+        true => record(&config, &state, clock, lock, &footage, &ended)?,
         false => None,
     };
     ended.wait();
@@ -58,7 +64,9 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         recorder.stop();
         store.close();
     }
-    if let Some(server) = server {
+    if let Some((server, announcing)) = server {
+        // What is announced holds until here.
+        announcing.into_iter().for_each(Announcing::stop);
         server.stop();
     }
     Ok(ExitStatus::Done)
@@ -70,12 +78,12 @@ fn serve(
     state: &Arc<Mutex<StateFolder>>,
     footage: &Arc<RecorderFootage>,
     clock: &Arc<dyn Clock>,
-) -> Result<web::Running, Failure> {
+) -> Result<(web::Running, Option<Announcing>), Failure> {
     let tls = Tls::open(&config.state_dir, tls_settings(config), Arc::clone(clock))
         .or_fail(ExitStatus::Failed)?;
-    let fingerprint = tls.fingerprint();
+    let tls = Arc::new(tls);
     let people = {
-        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = locked(state);
         People::open(
             state.folder(),
             state.state_key(),
@@ -88,13 +96,46 @@ fn serve(
         listen: config.server.listen,
         keys: Arc::clone(state),
         people: Arc::new(people),
-        tls: Arc::new(tls),
+        tls: Arc::clone(&tls),
         footage: Arc::clone(footage) as Arc<dyn web::footage::Footage>,
         clock: Arc::clone(clock),
     })
     .or_fail(ExitStatus::Failed)?;
-    tracing::info!(address = %server.address(), "serving https; the certificate's SHA-256 fingerprint is {fingerprint}");
-    Ok(server)
+    let (address, fingerprint) = (server.address(), tls.fingerprint());
+    tracing::info!(%address, "serving https; the certificate's SHA-256 fingerprint is {fingerprint}");
+    let announcing = announce(config, address, tls);
+    Ok((server, announcing))
+}
+
+/// Tells the local network where the page is, if it is to know. That it cannot be told is no reason for anything to end.
+fn announce(config: &Config, listen: SocketAddr, tls: Arc<Tls>) -> Option<Announcing> {
+    if !config.server.announce {
+        tracing::info!("not announced in the network: the configuration says so (server.announce)");
+        return None;
+    }
+    let host = mdns_name().unwrap_or_default();
+    let what = {
+        let tls = Arc::clone(&tls);
+        move || Announcement {
+            listen,
+            host: host.clone(),
+            fingerprint: tls.fingerprint(),
+        }
+    };
+    let announcement = what();
+    if let Err(silence) = announcement.check() {
+        tracing::info!("not announced in the network: {silence}");
+        return None;
+    }
+    if !tls.stands_for(&announcement.host) {
+        let host = announcement.host;
+        tracing::warn!(
+            "this box is announced in the network as {host}, which the configured certificate does not stand for: browsers \
+             will warn of that. Set server.announce = false, or bring a certificate that has this name too"
+        );
+    }
+    let failed = |error| tracing::warn!("the box is not announced in the network: {error}");
+    Announcing::start(what).map_err(failed).ok()
 }
 
 /// What the configuration says about certificates.
@@ -123,17 +164,22 @@ fn wait_for_owner(state: &Mutex<StateFolder>, footage: &RecorderFootage, ended: 
 }
 
 fn is_claimed(state: &Mutex<StateFolder>) -> bool {
-    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    state.is_claimed()
+    locked(state).is_claimed()
 }
 
+fn locked(state: &Mutex<StateFolder>) -> MutexGuard<'_, StateFolder> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Begins to record; `None` when the program is to end before it could.
 fn record(
     config: &Config,
     state: &Mutex<StateFolder>,
     clock: Arc<dyn Clock>,
     lock: Lock,
     footage: &RecorderFootage,
-) -> Result<(Recorder, Arc<Store>), Failure> {
+    ended: &End,
+) -> Result<Option<(Recorder, Arc<Store>)>, Failure> {
     if !clock.trusted() {
         tracing::warn!(
             "this box does not know the time: its clock says {}. What it records until it knows is marked so, and \
@@ -141,17 +187,21 @@ fn record(
             rfc3339(clock.wall_us())
         );
     }
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(disks) = wait_for_a_disk(config, state, footage, ended) else {
+        return Ok(None);
+    };
+    let mut state = locked(state);
     let sources = sources(config, &mut state)?;
-    let disks = store::mount(config, &mut state)?;
+    store::spread_keyring(&disks.mounted, &state)?;
     let keys = store::shared_keys(&state);
     let mut options = Options::new(
         config.state_dir.clone(),
         state.store(),
-        disks,
+        disks.mounted,
         Arc::clone(&keys),
         Arc::clone(&clock),
     );
+    options.absent = disks.absent;
     options.cameras = budgets(&sources);
     let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
     tracing::info!(
@@ -175,7 +225,33 @@ fn record(
         streams: recorder.streams().to_vec(),
         keys,
     });
-    Ok((recorder, store))
+    Ok(Some((recorder, store)))
+}
+
+/// The disks, once there is one to record on: it may be mounted late. `None` when the program is to end instead.
+fn wait_for_a_disk(
+    config: &Config,
+    state: &Mutex<StateFolder>,
+    footage: &RecorderFootage,
+    ended: &End,
+) -> Option<store::Disks> {
+    let mut said = Vec::new();
+    loop {
+        let disks = store::mount(config, &mut locked(state));
+        for disk in &disks.absent {
+            if !said.contains(&disk.error) {
+                tracing::error!("{}", disk.error);
+                said.push(disk.error.clone());
+            }
+        }
+        if !disks.mounted.is_empty() {
+            return Some(disks);
+        }
+        footage.waits_for_a_disk(disks.absent);
+        if ended.wait_at_most(DISK_RETRY) {
+            return None;
+        }
+    }
 }
 
 /// The streams to record; new cameras get an id.
@@ -212,6 +288,15 @@ fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
 struct End(tokio::sync::watch::Receiver<bool>, tokio::runtime::Runtime);
 
 impl End {
+    /// Whether it came within this time.
+    fn wait_at_most(&self, time: Duration) -> bool {
+        let mut come = self.0.clone();
+        let come = self
+            .1
+            .block_on(async { tokio::time::timeout(time, come.wait_for(|come| *come)).await });
+        come.is_ok()
+    }
+
     fn has_come(&self) -> bool {
         *self.0.borrow()
     }
@@ -229,7 +314,7 @@ fn end_on_signal(footage: Arc<RecorderFootage>) -> Result<End, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("signals")
-        .enable_io()
+        .enable_all()
         .build()
         .or_fail(ExitStatus::Failed)?;
     let guard = runtime.enter();
@@ -245,17 +330,6 @@ fn end_on_signal(footage: Arc<RecorderFootage>) -> Result<End, Failure> {
         footage.wake();
     });
     Ok(End(told, runtime))
-}
-
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTHKEEP_LOG")
-        .unwrap_or_else(|_| "info,retina=warn".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 /// A core file would hold keys and passwords.

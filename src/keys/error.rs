@@ -71,12 +71,6 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// Another process holds the folder.
-    #[error("another hearthkeep is using {}: stop it first (`systemctl stop hearthkeep`), or wait until it has ended", .folder.display())]
-    InUse {
-        /// The state folder.
-        folder: PathBuf,
-    },
     /// The file system refused.
     #[error("{} cannot be {verb}: {source}", .path.display())]
     Io {

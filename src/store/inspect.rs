@@ -135,16 +135,15 @@ pub fn walk_torn(
     let m = check_header(&header, place, store, keys)?;
     let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
     // The same computation as mending, so that what is listed now is what will be there then.
-    let recovery = segment::recover(file, &m, &mut NoRandom)?;
-    let Some(recovery) = recovery else {
+    let Some((bytes, end)) = segment::survey(file, &m)? else {
         return read_ends(file, place, store, keys)?.ok_or(Strange::Misplaced);
     };
     Ok(Facts {
         header,
         start,
-        end: recovery.end,
+        end,
         recovered: false,
-        bytes: recovery.keep,
+        bytes,
     })
 }
 
@@ -299,13 +298,4 @@ fn check_header(
         return Err(Strange::Misplaced);
     }
     keys(header.generation).ok_or(Strange::UnknownGeneration(header.generation))
-}
-
-/// For a trailer that is computed and thrown away.
-struct NoRandom;
-
-impl Random for NoRandom {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(0);
-    }
 }

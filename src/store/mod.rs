@@ -37,7 +37,7 @@ pub use error::{Error, Result};
 use keeper::{Keeper, Note};
 use lock::Lock;
 use mark::Mark;
-pub use mount::{DiskStatus, MountedDisk};
+pub use mount::{AbsentDisk, DiskStatus, MountedDisk};
 use recovery::{Recovery, Report};
 use retention::CameraBudget;
 pub use timeline::{GapSpan, Span, Timeline};
@@ -57,6 +57,8 @@ pub struct Options {
     pub store: StoreId,
     /// Its disks, in the order of the configuration. See [`MountedDisk::open`].
     pub disks: Vec<MountedDisk>,
+    /// Those of the configuration that are not there; what the catalog has of them stays in it.
+    pub absent: Vec<AbsentDisk>,
     /// What cameras may keep.
     pub cameras: Vec<CameraBudget>,
     /// Metadata keys by generation.
@@ -82,6 +84,7 @@ impl Options {
             state_dir,
             store,
             disks,
+            absent: Vec::new(),
             cameras: Vec::new(),
             keys,
             clock,
@@ -103,6 +106,7 @@ pub struct Store {
 struct Shared {
     store: StoreId,
     disks: Vec<MountedDisk>,
+    absent: Vec<AbsentDisk>,
     catalog: Catalog,
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
@@ -318,10 +322,10 @@ impl Store {
     /// How the disks are.
     pub fn disks(&self) -> Vec<DiskStatus> {
         let used = |disk: &MountedDisk| self.shared.catalog.disk_bytes(disk.number());
-        self.shared
-            .disks
-            .iter()
-            .map(|disk| disk.status(used(disk)))
+        let mounted = self.shared.disks.iter();
+        let mounted = mounted.map(|disk| disk.status(used(disk)));
+        mounted
+            .chain(self.shared.absent.iter().map(AbsentDisk::status))
             .collect()
     }
 
@@ -403,6 +407,7 @@ fn prepare(options: Options) -> Result<(Shared, Pace)> {
     let shared = Shared {
         store: options.store,
         disks: options.disks,
+        absent: options.absent,
         catalog: opened.catalog,
         segments: Mutex::default(),
         cameras: RwLock::new(options.cameras),

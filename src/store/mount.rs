@@ -34,13 +34,20 @@ pub struct MountedDisk {
     writer: OnceLock<Writer>,
 }
 
+/// A disk of the configuration that cannot be used until the next start.
+#[derive(Debug, Clone)]
+pub struct AbsentDisk {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Why, and what to do, in a sentence.
+    pub error: String,
+}
+
 /// How a disk is, for status and metrics.
 #[derive(Debug, Clone)]
 pub struct DiskStatus {
     /// Its folder.
     pub path: PathBuf,
-    /// Its id.
-    pub id: DiskId,
     /// Size and free space; `None` when the file system does not answer.
     pub space: Option<Space>,
     /// Bytes of catalogued segments on it.
@@ -196,7 +203,6 @@ impl MountedDisk {
         let writer = self.writer.get();
         DiskStatus {
             path: self.path.clone(),
-            id: self.id,
             space: self.space(),
             used_bytes,
             queued_bytes: writer.map_or(0, Writer::queued_bytes),
@@ -207,6 +213,21 @@ impl MountedDisk {
                 .failure()
                 .as_ref()
                 .map(|(_, sentence)| sentence.clone()),
+        }
+    }
+}
+
+impl AbsentDisk {
+    /// The same among the disks that are there.
+    pub fn status(&self) -> DiskStatus {
+        DiskStatus {
+            path: self.path.clone(),
+            space: None,
+            used_bytes: 0,
+            queued_bytes: 0,
+            fsync_p99: None,
+            is_full: false,
+            error: Some(self.error.clone()),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::disk::Front;
 use crate::keys::StateFolder;
 use crate::play;
 use crate::record::{LiveHub, Phase, Stream, chunk_message, head_message};
-use crate::store::{self, GapSpan, SharedKeys, Span, Store};
+use crate::store::{self, AbsentDisk, GapSpan, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
 pub struct Recording {
@@ -33,6 +33,7 @@ pub struct RecorderFootage {
     keys: Arc<Mutex<StateFolder>>,
     clock: Arc<dyn Clock>,
     recording: OnceLock<Recording>,
+    waiting_for: Mutex<Vec<AbsentDisk>>,
     claim: (Mutex<bool>, Condvar),
 }
 
@@ -43,8 +44,14 @@ impl RecorderFootage {
             keys,
             clock,
             recording: OnceLock::new(),
+            waiting_for: Mutex::default(),
             claim: (Mutex::new(false), Condvar::new()),
         }
+    }
+
+    /// Recording cannot begin before one of these disks is there.
+    pub fn waits_for_a_disk(&self, disks: Vec<AbsentDisk>) {
+        *self.waiting_for() = disks;
     }
 
     /// Recording has begun; to be called once.
@@ -66,6 +73,12 @@ impl RecorderFootage {
         let (woken, condition) = &self.claim;
         *woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
         condition.notify_all();
+    }
+
+    fn waiting_for(&self) -> MutexGuard<'_, Vec<AbsentDisk>> {
+        self.waiting_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keys(&self) -> MutexGuard<'_, StateFolder> {
@@ -104,6 +117,10 @@ impl Footage for RecorderFootage {
                 .get()
                 .map(|recording| recording.store.usage(&known.id));
             let mut status = describe(live);
+            if self.recording.get().is_none() && !self.waiting_for().is_empty() {
+                status.state = StreamState::Failed;
+                status.error = Some(no_disk());
+            }
             status.id = known.id;
             status.camera.clone_from(&known.name.camera);
             status.feed.clone_from(&known.name.feed);
@@ -181,11 +198,10 @@ impl Footage for RecorderFootage {
     }
 
     fn status(&self) -> RecorderStatus {
-        let disks = self
-            .recording
-            .get()
-            .map(|recording| recording.store.disks());
-        let disks = disks.unwrap_or_default();
+        let disks = match self.recording.get() {
+            Some(recording) => recording.store.disks(),
+            None => self.waiting_for().iter().map(AbsentDisk::status).collect(),
+        };
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
         let row = |disk: &store::DiskStatus| DiskStatus {
             path: disk.path.display().to_string(),
@@ -243,6 +259,13 @@ impl ReadAt for Bytewise {
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         self.0.read_at(offset, &mut buffer[..length])?;
         Ok(length)
+    }
+}
+
+fn no_disk() -> Trouble {
+    Trouble {
+        message: "Nothing is recorded: there is no disk to record on.".to_owned(),
+        advice: "The page \"This box\" says what is wrong with each; recording begins as soon as one is there.".to_owned(),
     }
 }
 

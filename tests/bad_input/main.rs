@@ -4,6 +4,7 @@
 mod clock;
 #[path = "../common/mod.rs"]
 mod common;
+mod disks;
 #[path = "../common/installation.rs"]
 mod installation;
 #[path = "../common/judge.rs"]
@@ -167,66 +168,6 @@ fn bad_cameras_are_named_and_cost_nothing_else() {
         "a password is in the log:\n{}",
         installation.log()
     );
-}
-
-#[test]
-fn a_disk_that_cannot_be_used_is_never_written_to() {
-    let (_cameras, url, _) = one_camera();
-    let cameras = [camera("good", &url)];
-    let installation = Installation::unmade(&cameras);
-    let not_a_folder = installation.folder().join("file");
-    std::fs::write(&not_a_folder, "not a folder").unwrap();
-    let kit = installation.kit_file();
-    for (disk, sentence) in [
-        ("missing", "missing cannot be opened (No such file"),
-        ("file", "file cannot be opened (Not a directory"),
-        // Nobody can write there, not even root.
-        (
-            "/proc/self",
-            "could not write /proc/self/hearthkeep-disk.json",
-        ),
-    ] {
-        installation.write_config_with_disk(&cameras, disk);
-        failed(
-            &installation.run("init", &["--recovery-kit-out", path(&kit)]),
-            1,
-            sentence,
-        );
-        assert!(!kit.exists(), "there is no owner yet, and so no kit");
-    }
-    installation.write_config(&cameras);
-    installation.init();
-    record(&installation, 1_000_000);
-    for disk in ["missing", "file", "/proc/self"] {
-        installation.write_config_with_disk(&cameras, disk);
-        failed(&installation.run("run", &[]), 1, disk);
-        failed(&installation.run("reindex", &[]), 1, disk);
-    }
-
-    // The disk is not mounted: what is at its path is the bare mount point.
-    installation.write_config(&cameras);
-    let elsewhere = installation.folder().join("elsewhere");
-    std::fs::rename(installation.footage(), &elsewhere).unwrap();
-    std::fs::create_dir(installation.footage()).unwrap();
-    failed(
-        &installation.run("run", &[]),
-        1,
-        "has no hearthkeep-disk.json: its disk is not mounted",
-    );
-    assert!(Installation::files(&installation.footage()).is_empty());
-
-    // Another store's disk is there.
-    let other = Installation::new(&cameras);
-    std::fs::remove_dir(installation.footage()).unwrap();
-    std::os::unix::fs::symlink(other.footage(), installation.footage()).unwrap();
-    let before = Installation::files(&other.footage());
-    failed(&installation.run("run", &[]), 1, "belongs to another store");
-    assert_eq!(Installation::files(&other.footage()), before);
-
-    // It is back.
-    std::fs::remove_file(installation.footage()).unwrap();
-    std::fs::rename(&elsewhere, installation.footage()).unwrap();
-    record(&installation, 2_000_000);
 }
 
 #[test]

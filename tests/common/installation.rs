@@ -57,13 +57,15 @@ impl Installation {
 
     /// Writes the configuration anew.
     pub fn write_config(&self, cameras: &[CameraEntry<'_>]) {
-        self.write_config_with_disk(cameras, "footage");
+        self.write_config_with_disks(cameras, &["footage"]);
     }
 
-    /// The same with another path of its disk.
-    pub fn write_config_with_disk(&self, cameras: &[CameraEntry<'_>], disk: &str) {
+    /// The same with other disks.
+    pub fn write_config_with_disks(&self, cameras: &[CameraEntry<'_>], disks: &[&str]) {
         let mut text = String::from("state_dir = \"state\"\n[server]\nlisten = \"127.0.0.1:0\"\n");
-        write!(text, "[[disk]]\npath = \"{disk}\"\n").unwrap();
+        for disk in disks {
+            write!(text, "[[disk]]\npath = \"{disk}\"\n").unwrap();
+        }
         for CameraEntry { name, url, more } in cameras {
             write!(
                 text,
@@ -127,14 +129,19 @@ impl Installation {
 
     /// The same with these environment variables.
     pub fn start_with(&self, variables: &[(&str, &str)]) -> Running<'_> {
+        let mut command = self.command("run");
+        command.envs(variables.iter().copied());
+        self.spawn(command)
+    }
+
+    /// The same with a command that becomes `hearthkeep run`.
+    pub fn spawn(&self, mut command: Command) -> Running<'_> {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder().join("log"))
             .unwrap();
-        let mut command = self.command("run");
         command
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);

@@ -48,32 +48,18 @@ export const timeline = (page, stream, fromUs, toUs) =>
     [stream, Math.floor(fromUs), Math.floor(toUs)],
   );
 
-/**
- * Shows an instant in playback by its address; resolves when its picture is on the screen. A seek that is not answered is
- * asked for again, a millisecond later each time, and counted in `asked`.
- */
+/** Shows an instant in playback by its address; resolves when its picture is on the screen. */
 export async function seekTo(page, stream, us) {
-  let asked = 0;
-  for (;;) {
-    await page.evaluate(
-      ([id, at]) => {
-        const picture = document.querySelector(".picture");
-        picture?.removeAttribute("data-first-picture-ms");
-        location.hash = `#/playback?stream=${id}&at=${at}`;
-      },
-      [stream, Math.round(us) + asked * 1000],
-    );
-    asked += 1;
-    const shown = page.locator('.picture[data-state="ready"][data-first-picture-ms]');
-    try {
-      await shown.waitFor({ timeout: 4_000 });
-      break;
-    } catch (error) {
-      if (asked === 5) throw error;
-    }
-  }
+  await page.evaluate(
+    ([id, at]) => {
+      document.querySelector(".picture")?.removeAttribute("data-first-picture-ms");
+      location.hash = `#/playback?stream=${id}&at=${at}`;
+    },
+    [stream, Math.round(us)],
+  );
+  const shown = page.locator('.picture[data-state="ready"][data-first-picture-ms]');
+  await shown.waitFor({ timeout: 15_000 });
   return {
-    asked,
     firstPictureMs: Number(await page.locator(".picture").getAttribute("data-first-picture-ms")),
     wallUs: Number(await page.locator("time.when").getAttribute("data-wall-us")),
   };

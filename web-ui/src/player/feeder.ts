@@ -15,12 +15,16 @@ const KEEP_BEHIND_S = 20;
 const POLL_MS = 150;
 /** How often a segment that is still being written is asked for more. */
 const AT_EDGE_MS = 600;
+/** How often a later segment is asked for where there is none. */
+const NEXT_MS = 3000;
 const RETRIES_MAX = 4;
 
 export class Feeder {
   piece: Piece | null = null;
   /** The player's second up to which this run has appended. */
   appendedToS = 0;
+  /** Nothing later was recorded (yet): it asks now and then. */
+  atEnd = false;
   readonly #controller = new AbortController();
 
   constructor(
@@ -60,7 +64,7 @@ export class Feeder {
       // Nothing of it could be shown (its last instants were asked for): the next one begins the playing.
       if (done === "played") target = null;
       previous = this.piece;
-      entry = await this.#next(entry);
+      entry = await this.#next(entry, target === null);
     }
   }
 
@@ -156,12 +160,13 @@ export class Feeder {
     return !this.aborted;
   }
 
-  async #next(entry: SegmentEntry): Promise<SegmentEntry | null> {
+  async #next(entry: SegmentEntry, begun: boolean): Promise<SegmentEntry | null> {
     for (;;) {
       const next = await this.#retry(() => this.timelines.segmentAfter(this.stream, entry));
+      this.atEnd = !next;
       if (next || this.aborted) return next;
-      this.player.ended(this);
-      if (!(await this.#sleep(3000))) return null;
+      if (!begun) this.player.ended(this);
+      if (!(await this.#sleep(NEXT_MS))) return null;
     }
   }
 

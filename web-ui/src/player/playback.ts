@@ -37,6 +37,8 @@ const TICK_MS = 100;
 /** Seams shorter than this are jumped over without a word. */
 const SKIP_SILENT_US = 1_500_000;
 const MUTED_ABOVE_RATE = 2;
+/** Playing stops this close to the last picture, or nearer. */
+const END_S = 0.2;
 /** No new picture this long after a seek: it is the one that was shown. */
 const SAME_PICTURE_MS = 60;
 /** The player's seconds count from this long before the first seek: nothing before second 0 can be shown. */
@@ -113,8 +115,7 @@ export class Playback {
 
   play(): void {
     this.playing.value = true;
-    if (this.state.value.kind === "end") this.seek(this.wallUs.value);
-    else void this.video.play().catch(() => undefined);
+    void this.video.play().catch(() => undefined);
   }
 
   pause(): void {
@@ -230,6 +231,7 @@ export class Playback {
     this.video.addEventListener("seeked", () => setTimeout(tell, SAME_PICTURE_MS), { once: true });
   }
 
+  /** Nothing was recorded after the instant sought. */
   ended(feeder: Feeder): void {
     if (!feeder.aborted) this.state.value = { kind: "end" };
   }
@@ -248,7 +250,17 @@ export class Playback {
     const state = this.state.value;
     if (state.kind !== "ready" && state.kind !== "end") return;
     this.wallUs.value = this.#clock.wallUs(this.video.currentTime);
+    this.#tellEnd(state.kind);
     if (this.playing.value) this.#jumpOverGap();
+  }
+
+  /** That nothing more was read does not end the playing: that all of it was shown does, until more is recorded. */
+  #tellEnd(kind: "ready" | "end"): void {
+    const feeder = this.#feeder;
+    if (!feeder) return;
+    if (kind === "end" && !feeder.atEnd) this.state.value = { kind: "ready" };
+    const shown = feeder.atEnd && this.video.currentTime > feeder.appendedToS - END_S;
+    if (kind === "ready" && this.playing.value && shown) this.state.value = { kind: "end" };
   }
 
   #jumpOverGap(): void {

@@ -10,12 +10,13 @@ export interface Route {
   readonly atUs: number | null;
 }
 
-const hash = signal(location.hash);
+// An object each time: going back to an address that `replaceRoute` left is a change too, although the text is the same.
+const hash = signal({ text: location.hash });
 addEventListener("hashchange", () => {
-  hash.value = location.hash;
+  hash.value = { text: location.hash };
 });
 
-export const route = computed<Route>(() => parseRoute(hash.value));
+export const route = computed<Route>(() => parseRoute(hash.value.text));
 
 export function parseRoute(fragment: string): Route {
   const [name = "", query = ""] = fragment.replace(/^#\/?/, "").split("?");
