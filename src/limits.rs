@@ -41,6 +41,12 @@ pub const RETENTION_BATCH_SEGMENTS: usize = 256;
 pub const RESERVE_PERCENT: u64 = 5;
 /// See [`RESERVE_PERCENT`].
 pub const RESERVE_BYTES_MIN: u64 = 5_000_000_000;
+/// A gap in the footage up to which its dates alone are believed when ages are counted.
+pub const AGE_GAP_US_MAX: i64 = 3_600_000_000;
+/// A longer one is believed once this part of it is known to have passed since.
+pub const AGE_STANDS_PART: i64 = 14;
+/// And at least this.
+pub const AGE_STANDS_US_MIN: i64 = 86_400_000_000;
 
 // ---- cameras
 

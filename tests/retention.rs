@@ -7,14 +7,13 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use hearthkeep::store::catalog::{Catalog, Entry};
-use hearthkeep::store::retention::{CameraBudget, DiskState, Now, Reason, StreamState, plan};
+use hearthkeep::store::retention::{CameraBudget, DiskState, Reason, StreamState, plan};
 use hearthkeep::store::writer::{Refused, State};
 use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
 use proptest::prelude::*;
 use store_support::{FaultyDisk, Home, START_US, until};
 
 const MINUTE_US: i64 = 60_000_000;
-const DAY_US: i64 = 1440 * MINUTE_US;
 
 fn entry(stream: u8, sequence: u64, disk: u16) -> Entry {
     let mut id = [stream; 16];
@@ -47,6 +46,7 @@ fn state(entries: &[Entry]) -> StreamState<impl Iterator<Item = Entry>> {
     StreamState {
         stream: entries[0].stream,
         used,
+        old: None,
         oldest_first: entries.iter().copied(),
     }
 }
@@ -61,79 +61,24 @@ fn roomy(disk: u16) -> DiskState {
     }
 }
 
-fn camera(streams: &[u8], keep_days: Option<u32>, max_bytes: Option<u64>) -> CameraBudget {
+fn camera(streams: &[u8], max_bytes: Option<u64>) -> CameraBudget {
     let streams = streams
         .iter()
         .map(|n| StreamId::from_bytes([*n; 16]))
         .collect();
     CameraBudget {
         streams,
-        keep_days,
+        keep_days: None,
         max_bytes,
     }
-}
-
-fn at(wall_us: i64) -> Now {
-    Now {
-        wall_us,
-        trusted: true,
-        newest_us: Some(wall_us),
-    }
-}
-
-#[test]
-fn age_is_counted_only_by_a_clock_that_can_be_believed() {
-    let entries: Vec<_> = (0..2880).map(|n| entry(1, n, 0)).collect();
-    let now = at(START_US + 2 * DAY_US);
-    let spared = HashSet::new();
-    let deleted = |now| {
-        let cameras = [camera(&[1], Some(1), None)];
-        let streams = vec![state(&entries)];
-        plan(streams, &cameras, &[roomy(0)], now, &spared, usize::MAX).len()
-    };
-    assert_eq!(deleted(now), 1439, "those that ended more than a day ago");
-    assert_eq!(
-        deleted(Now {
-            trusted: false,
-            ..now
-        }),
-        0
-    );
-    assert_eq!(
-        deleted(Now {
-            wall_us: now.wall_us + 3650 * DAY_US,
-            ..now
-        }),
-        0,
-        "it jumped ahead"
-    );
-    assert_eq!(deleted(Now { wall_us: 0, ..now }), 0, "1970");
-}
-
-#[test]
-fn segments_of_an_untrusted_clock_are_not_old() {
-    let mut entries: Vec<_> = (0..10).map(|n| entry(1, n, 0)).collect();
-    entries[0].clock_trusted = false;
-    entries[0].start_us = 0;
-    let cameras = [camera(&[1], Some(1), None)];
-    let now = at(START_US + DAY_US / 2);
-    let streams = vec![state(&entries)];
-    assert!(plan(streams, &cameras, &[roomy(0)], now, &HashSet::new(), 99).is_empty());
 }
 
 #[test]
 fn two_streams_of_a_camera_share_its_bytes() {
     let (main, sub): (Vec<_>, Vec<_>) = (0..10).map(|n| (entry(1, n, 0), entry(2, n, 0))).unzip();
-    let cameras = [camera(&[1, 2], None, Some(1550))];
+    let cameras = [camera(&[1, 2], Some(1550))];
     let streams = vec![state(&main), state(&sub)];
-    let deletions = plan(
-        streams,
-        &cameras,
-        &[roomy(0)],
-        at(START_US),
-        &HashSet::new(),
-        99,
-    );
+    let deletions = plan(streams, &cameras, &[roomy(0)], &HashSet::new(), 99);
     let sequences: Vec<_> = deletions.iter().map(|d| d.entry.sequence).collect();
     assert_eq!(sequences, [0, 0, 1, 1, 2]);
     assert!(deletions.iter().all(|d| d.reason == Reason::CameraBytes));
@@ -155,7 +100,7 @@ fn each_disk_loses_its_own_oldest() {
         },
     ];
     let streams = vec![state(&entries)];
-    let deletions = plan(streams, &[], &disks, at(START_US), &HashSet::new(), 99);
+    let deletions = plan(streams, &[], &disks, &HashSet::new(), 99);
     let found: Vec<_> = deletions
         .iter()
         .map(|d| (d.entry.sequence, d.reason))
@@ -169,7 +114,7 @@ fn a_deletion_that_was_begun_is_finished_first() {
     let mut entries: Vec<_> = (0..4).map(|n| entry(1, n, 0)).collect();
     entries[0].tombstone = true;
     let streams = vec![state(&entries)];
-    let deletions = plan(streams, &[], &[roomy(0)], at(START_US), &HashSet::new(), 99);
+    let deletions = plan(streams, &[], &[roomy(0)], &HashSet::new(), 99);
     assert_eq!(deletions.len(), 1);
     assert_eq!(deletions[0].reason, Reason::Begun);
 }
@@ -192,7 +137,7 @@ proptest! {
         let spared: HashSet<_> = spared_one.then_some(newest).into_iter().collect();
         let disk = DiskState { used_bytes: used, max_bytes: Some(max_bytes), ..roomy(0) };
         let states = streams.iter().map(|entries| state(entries)).collect();
-        let deletions = plan(states, &[], &[disk], at(START_US), &spared, usize::MAX);
+        let deletions = plan(states, &[], &[disk], &spared, usize::MAX);
         let left = used - deletions.len() as u64 * 100;
         prop_assert!(left <= max_bytes.max(100 * spared.len() as u64));
         prop_assert!(deletions.is_empty() || left + 100 > max_bytes);

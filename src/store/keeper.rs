@@ -2,9 +2,8 @@
 //!
 //! All that changes the catalog after the start happens here, one thing after another, so that no two of them need to agree.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use hearthkeep_format::{EpochId, StreamId};
@@ -12,20 +11,16 @@ use hearthkeep_format::{EpochId, StreamId};
 use super::catalog::Entry;
 use super::inspect::Place;
 use super::mount::is_full;
+use super::pass::Passes;
 use super::recovery::Report;
-use super::retention::{Deletion, DiskState, Now, Reason, StreamState, plan};
 use super::writer::{Event, Segment, State};
-use super::{MountedDisk, Shared, layout};
-use crate::limits::{CATALOG_LAG_MS_MAX, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS};
+use super::{MountedDisk, Shared};
+use crate::limits::{CATALOG_LAG_MS_MAX, RETENTION_PERIOD_MS};
 
 /// A disk that ran full is looked at this often until it has room.
 const FULL_PERIOD: Duration = Duration::from_secs(1);
-/// Room that a full disk must have before it is written to again.
-const ROOM_BYTES_MIN: u64 = 64 << 20;
 /// Poisoned segments that are remembered for the timeline; the next start finds them all.
 const POISONED_KEPT: usize = 1000;
-/// A wall clock that goes ahead of the monotonic one by more than this between two passes has jumped.
-const JUMP_US_MIN: i64 = 3_600_000_000;
 
 /// What the keeper is told.
 pub(super) enum Note {
@@ -58,8 +53,7 @@ impl Keeper {
             closed: Vec::new(),
             insert_at: None,
             look_at: Instant::now(),
-            clock_before: None,
-            clock_jumped: false,
+            passes: Passes::default(),
         };
         let thread = std::thread::Builder::new()
             .name("store-keeper".into())
@@ -82,8 +76,7 @@ struct Work {
     closed: Vec<Arc<Segment>>,
     insert_at: Option<Instant>,
     look_at: Instant,
-    clock_before: Option<(i64, u64)>,
-    clock_jumped: bool,
+    passes: Passes,
 }
 
 impl Work {
@@ -193,6 +186,18 @@ impl Work {
         }
     }
 
+    /// Makes a pass of retention, and says when the next one is due.
+    fn look(&mut self) {
+        let wait = if self.passes.next(&self.shared) {
+            Duration::ZERO
+        } else if self.shared.disks.iter().any(MountedDisk::is_full) {
+            FULL_PERIOD
+        } else {
+            Duration::from_millis(RETENTION_PERIOD_MS)
+        };
+        self.look_at = Instant::now() + wait;
+    }
+
     fn compare_one_epoch(&mut self) {
         let Some((disk, stream, epoch)) = self.backlog.pop() else {
             return;
@@ -216,164 +221,6 @@ impl Work {
                 left_alone = found.strange,
                 "all footage was compared with the catalog"
             );
-        }
-    }
-
-    /// One pass of retention.
-    fn look(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let state = |disk: &MountedDisk| {
-            let used = shared.catalog.disk_bytes(disk.number());
-            disk.state(used, shared.reserve_bytes_min)
-        };
-        let states: Vec<_> = shared.disks.iter().map(state).collect();
-        let deletions = self.plan(&shared, &states);
-        let more = deletions.len() >= RETENTION_BATCH_SEGMENTS;
-        if !deletions.is_empty() {
-            self.delete(&shared, &deletions);
-        }
-        for disk in shared.disks.iter().filter(|disk| disk.is_full()) {
-            let has_room = disk
-                .space()
-                .is_none_or(|space| space.free_bytes >= ROOM_BYTES_MIN);
-            let made_room = deletions.iter().any(|d| d.entry.disk == disk.number());
-            disk.set_full(!has_room && !made_room);
-        }
-        let wait = if more {
-            Duration::ZERO
-        } else if shared.disks.iter().any(MountedDisk::is_full) {
-            FULL_PERIOD
-        } else {
-            Duration::from_millis(RETENTION_PERIOD_MS)
-        };
-        self.look_at = Instant::now() + wait;
-    }
-
-    fn plan(&mut self, shared: &Shared, states: &[DiskState]) -> Vec<Deletion> {
-        let mounted: HashSet<u16> = states.iter().map(|state| state.disk).collect();
-        let streams: Vec<_> = shared
-            .catalog
-            .streams()
-            .into_iter()
-            .map(|stream| StreamState {
-                stream,
-                used: shared.catalog.stream_bytes(&stream),
-                // An entry that cannot be read ends the stream's turn; the catalog is rebuilt at the next start.
-                oldest_first: shared
-                    .catalog
-                    .oldest_first(&stream)
-                    .map_while(Result::ok)
-                    .filter(|entry| mounted.contains(&entry.disk)),
-            })
-            .collect();
-        let cameras = shared
-            .cameras
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let spared = shared.segments().keys().copied().collect();
-        let now = self.now(shared);
-        plan(
-            streams,
-            &cameras,
-            states,
-            now,
-            &spared,
-            RETENTION_BATCH_SEGMENTS,
-        )
-    }
-
-    fn now(&mut self, shared: &Shared) -> Now {
-        let (wall_us, monotonic_us) = (shared.clock.wall_us(), shared.clock.monotonic_us());
-        if let Some((wall_before, monotonic_before)) = self.clock_before {
-            let passed = i64::try_from(monotonic_us.saturating_sub(monotonic_before));
-            let ahead = wall_us
-                .saturating_sub(wall_before)
-                .saturating_sub(passed.unwrap_or(0));
-            if ahead > JUMP_US_MIN && !self.clock_jumped {
-                self.clock_jumped = true;
-                tracing::warn!("the clock jumped ahead: nothing is deleted by age until a restart");
-            }
-        }
-        self.clock_before = Some((wall_us, monotonic_us));
-        let usages = shared
-            .catalog
-            .streams()
-            .into_iter()
-            .map(|s| shared.catalog.usage(&s));
-        Now {
-            wall_us,
-            trusted: shared.clock.trusted() && !self.clock_jumped,
-            newest_us: usages.filter_map(|usage| usage.last_us).max(),
-        }
-    }
-
-    /// Tombstone, flush, unlink, forget: wherever a crash falls, the next start goes on.
-    fn delete(&self, shared: &Shared, deletions: &[Deletion]) {
-        let marked: Vec<_> = deletions
-            .iter()
-            .map(|deletion| Entry {
-                tombstone: true,
-                ..deletion.entry
-            })
-            .collect();
-        let marking = shared
-            .catalog
-            .insert(&marked)
-            .and_then(|()| shared.catalog.flush());
-        if let Err(error) = marking {
-            tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
-            return;
-        }
-        let gone: Vec<_> = marked
-            .into_iter()
-            .filter(|entry| unlink(shared, entry))
-            .collect();
-        if let Err(error) = shared
-            .catalog
-            .forget(&gone)
-            .and_then(|()| shared.catalog.flush())
-        {
-            tracing::error!("{}", super::Error::Catalog(error));
-        }
-        let mut by_reason: HashMap<Reason, (u64, u64)> = HashMap::new();
-        for Deletion { entry, reason } in deletions {
-            let sum = by_reason.entry(*reason).or_default();
-            *sum = (sum.0 + 1, sum.1 + u64::from(entry.bytes));
-        }
-        for (reason, (segments, bytes)) in by_reason {
-            tracing::info!(
-                reason = reason.as_str(),
-                segments,
-                bytes,
-                "footage was deleted"
-            );
-        }
-    }
-}
-
-/// Whether the file is gone.
-fn unlink(shared: &Shared, entry: &Entry) -> bool {
-    let Some(disk) = shared.disk(entry.disk) else {
-        return false;
-    };
-    let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-    match disk.disk.remove_file(&path) {
-        Ok(()) => {
-            // Fails while the epoch has other segments, which is nearly always.
-            let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
-            let tally = shared
-                .catalog
-                .epoch_tally(&entry.stream, &entry.epoch, entry.disk);
-            if tally.count <= RETENTION_BATCH_SEGMENTS as u32 {
-                let _ = disk.disk.remove_folder(&folder);
-            }
-            true
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => {
-            tracing::error!(path = %disk.path.join(path).display(), "could not delete: {error}");
-            false
         }
     }
 }

@@ -4,6 +4,7 @@
 //! own puts into the catalog ([`keeper`]), which also finishes recovery and runs retention. Segment files are the truth: the
 //! [`catalog`] is rebuilt from them by [`recovery`] wherever it does not agree with them. Other processes read by [`browse`].
 
+pub mod age;
 pub mod browse;
 pub mod catalog;
 mod error;
@@ -13,6 +14,7 @@ pub mod layout;
 pub mod lock;
 mod mark;
 mod mount;
+mod pass;
 pub mod recovery;
 mod reserve;
 pub mod retention;

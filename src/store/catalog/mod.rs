@@ -18,6 +18,7 @@ pub use db::CatalogError;
 use db::{Batch, Db};
 pub use directory::Tally;
 use directory::{Directory, EpochFolder, Summary};
+pub(super) use entry::BUCKET_SEGMENTS;
 pub use entry::Entry;
 use entry::{PARTS, part_key, summary_key, tally_key};
 pub use queries::{OldestFirst, Usage};
