@@ -203,6 +203,33 @@ fn a_catalog_that_lags_is_short_or_gone_is_made_up_for() {
     });
 }
 
+#[test]
+fn a_torn_segment_of_the_newest_epoch_is_found_on_any_disk_before_the_start() {
+    let home = Home::new(30);
+    let other = tempfile::tempdir().unwrap();
+    let open = || {
+        let mut options = home.options();
+        options.disks.push(home.another_disk(other.path(), 7));
+        home.open_with(options)
+    };
+    let mut stream = home.stream(0);
+    // Both disks have something of the epoch, and the last that the catalog knows lies on the first.
+    let on_other = stream.seal(2, 50);
+    on_other.leave_on(other.path(), on_other.bytes().len());
+    stream.seal(2, 50).leave_whole(&home);
+    drop(open());
+    let torn = stream.seal(4, 50);
+    torn.leave_on(other.path(), torn.bytes().len() - torn.end.len());
+    let (store, report) = open();
+    assert_eq!((report.recovered, report.inserted), (1, 0), "{report:?}");
+    assert_eq!(store.next_sequence(&stream.id).unwrap(), 3);
+    let last = store.last(&stream.id).unwrap().unwrap();
+    assert_eq!(
+        (last.segment, last.end_us()),
+        (torn.new.segment, stream.wall_us)
+    );
+}
+
 fn all_entries(home: &Home, streams: &[Stream]) -> Vec<Entry> {
     let catalog = Catalog::open(&home.catalog(), &home.store).unwrap().catalog;
     let of = |stream: &Stream| {

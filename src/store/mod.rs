@@ -36,7 +36,7 @@ use crate::limits::RESERVE_BYTES_MIN;
 pub use catalog::CatalogError;
 use catalog::{Catalog, Usage};
 pub use error::{Error, Result};
-use keeper::{Keeper, Note};
+use keeper::{Backlog, Keeper, Note};
 use lock::Lock;
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, MountedDisk};
@@ -136,19 +136,7 @@ impl Store {
     pub fn open(options: Options, lock: Lock) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
         let (shared, pace) = prepare(options)?;
-        let (mut report, mut backlog) = (Report::default(), Vec::new());
-        for (index, disk) in shared.disks.iter().enumerate() {
-            let recovery = shared.recovery(disk);
-            let epochs = recovery
-                .epochs()
-                .map_err(|e| Error::io("list", &disk.path, e))?;
-            let newest = recovery.newest(&epochs)?;
-            for (stream, epoch) in &newest {
-                report.add(recovery.epoch(stream, epoch)?);
-            }
-            let rest = epochs.into_iter().filter(|epoch| !newest.contains(epoch));
-            backlog.extend(rest.map(|(stream, epoch)| (index, stream, epoch)));
-        }
+        let (report, backlog) = recover(&shared)?;
         shared.catalog.flush()?;
         let shared = Arc::new(shared);
         let (notes, inbox) = mpsc::channel();
@@ -391,6 +379,31 @@ impl Shared {
             keys: &*self.keys,
         }
     }
+}
+
+/// Makes catalog and disks agree on the newest epochs; says which others are to be compared later.
+fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
+    let (mut epochs, mut unknown) = (Vec::new(), Vec::new());
+    for disk in &shared.disks {
+        let recovery = shared.recovery(disk);
+        let of_disk = recovery
+            .epochs()
+            .map_err(|e| Error::io("list", &disk.path, e))?;
+        unknown.extend(recovery.unknown(&of_disk));
+        epochs.push(of_disk);
+    }
+    let newest = recovery::newest(&shared.catalog, unknown)?;
+    let (mut report, mut backlog) = (Report::default(), Vec::new());
+    for (index, (disk, of_disk)) in shared.disks.iter().zip(epochs).enumerate() {
+        for (stream, epoch) in of_disk {
+            if newest.contains(&(stream, epoch)) {
+                report.add(shared.recovery(disk).epoch(&stream, &epoch)?);
+            } else {
+                backlog.push((index, stream, epoch));
+            }
+        }
+    }
+    Ok((report, backlog))
 }
 
 /// Opens catalog and disks, without looking at any footage.
