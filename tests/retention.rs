@@ -246,3 +246,59 @@ fn the_store_keeps_to_a_cameras_bytes_and_spares_what_is_open() {
     until("it is durable", || handle.segment().durable_bytes() > 0);
     assert!(home.path_of(&open.new).exists());
 }
+
+#[test]
+fn a_segment_goes_where_its_budget_leaves_the_most_room() {
+    let home = Home::new(43);
+    let other = tempfile::tempdir().unwrap();
+    let mut options = home.options();
+    options.disks.push(home.another_disk(other.path(), 7));
+    // Both lie on one file system, so that their free bytes are the same.
+    options.disks[0].max_bytes = Some(50_000);
+    options.disks[1].max_bytes = Some(60_000);
+    let (store, _) = home.open_with(options);
+    let mut stream = home.stream(0);
+    let mut disks = Vec::new();
+    let mut handles = Vec::new();
+    for _ in 0..6 {
+        let handle = stream.seal(1, 10_000).begin(&store);
+        until("it is durable", || handle.segment().durable_us() > 0);
+        disks.push(handle.segment().disk);
+        handles.push(handle);
+    }
+    assert_eq!(disks, [1, 0, 1, 0, 1, 0]);
+}
+
+#[test]
+fn what_lies_on_a_disk_that_is_away_does_not_cost_what_is_there() {
+    let home = Home::new(44);
+    let other = tempfile::tempdir().unwrap();
+    let (mut stream, mut sign) = (home.stream(0), home.stream(9));
+    let sealed: Vec<_> = (0..6).map(|_| stream.seal(2, 5000)).collect();
+    let bytes = sealed[0].bytes().len();
+    sealed[..3]
+        .iter()
+        .for_each(|s| s.leave_on(other.path(), bytes));
+    sealed[3..].iter().for_each(|s| s.leave_whole(&home));
+    {
+        let mut options = home.options();
+        options.disks.push(home.another_disk(other.path(), 7));
+        let (store, _) = home.open_with(options);
+        until("all are known", || store.usage(&stream.id).segments == 6);
+    }
+    // Of a second camera nothing may stay: that it goes shows that the plan was carried out.
+    let sign = sign.seal(1, 10);
+    sign.leave_whole(&home);
+    let mut options = home.options();
+    options.cameras = [(stream.id, 3 * bytes as u64), (sign.new.stream, 0)]
+        .map(|(stream, max_bytes)| CameraBudget {
+            streams: vec![stream],
+            keep_days: None,
+            max_bytes: Some(max_bytes),
+        })
+        .into();
+    let (store, _) = home.open_with(options);
+    until("a pass was made", || !home.path_of(&sign.new).exists());
+    assert_eq!(store.usage(&stream.id).segments, 6);
+    assert!(sealed[3..].iter().all(|s| home.path_of(&s.new).exists()));
+}

@@ -5,7 +5,7 @@
 //! it, and the gaps between. A gap is as long as the dates on its two sides say, but one of more than an hour, which may be
 //! a clock that was set, counts only once a fourteenth of it, and at least a day, is known to have passed after it. So a box that was off
 //! for two weeks deletes what is too old after a day, and a clock that is three years ahead has to stand for eleven weeks.
-//! Nothing is stored for this: the footage itself tells it, also after a restart. `docs/decisions/0004-age-is-counted.md`
+//! Nothing is stored for this: the footage itself tells it, also after a restart. `docs/decisions/0005-age-is-counted.md`
 //! has the reasons.
 
 use super::catalog::Entry;

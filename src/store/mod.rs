@@ -22,6 +22,7 @@ pub mod survey;
 mod timeline;
 pub mod writer;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
@@ -41,7 +42,7 @@ use lock::Lock;
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, MountedDisk};
 use recovery::{Recovery, Report};
-use retention::CameraBudget;
+use retention::{CameraBudget, DiskState};
 pub use timeline::{GapSpan, Span, Timeline};
 use writer::{Budget, Event, NewSegment, Pace, Refused, Segment, SegmentHandle};
 
@@ -139,6 +140,10 @@ impl Store {
         let (report, backlog) = recover(&shared)?;
         shared.catalog.flush()?;
         let shared = Arc::new(shared);
+        // Where the first segments go follows from it.
+        for disk in &shared.disks {
+            shared.state(disk);
+        }
         let (notes, inbox) = mpsc::channel();
         let budget = Arc::new(Budget::default());
         for disk in &shared.disks {
@@ -197,7 +202,7 @@ impl Store {
     pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
         let mut refused = Refused::NoDisk;
         let mut disks: Vec<_> = self.shared.disks.iter().collect();
-        disks.sort_by_key(|disk| std::cmp::Reverse(disk.preference()));
+        disks.sort_by_cached_key(|disk| Reverse(disk.preference(self.shared.used_bytes(disk))));
         for disk in disks {
             match disk.begin(new, &head) {
                 Ok(handle) => {
@@ -364,6 +369,20 @@ impl Drop for Store {
 impl Shared {
     fn segments(&self) -> MutexGuard<'_, HashMap<SegmentId, Arc<Segment>>> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of footage on a disk, those of segments that the catalog does not have yet included.
+    fn used_bytes(&self, disk: &MountedDisk) -> u64 {
+        let segments = self.segments();
+        let growing = segments.values().filter(|s| s.disk == disk.number());
+        let growing: u64 = growing.map(|segment| segment.durable_bytes()).sum();
+        drop(segments);
+        growing + self.catalog.disk_bytes(disk.number())
+    }
+
+    /// How a disk is, for retention.
+    fn state(&self, disk: &MountedDisk) -> DiskState {
+        disk.state(self.used_bytes(disk), self.reserve_bytes_min)
     }
 
     fn disk(&self, number: u16) -> Option<&MountedDisk> {

@@ -9,7 +9,7 @@ use hearthkeep_format::StreamId;
 use super::age::{self, DAY_US, Now, Old, Steady};
 use super::catalog::{Catalog, Entry};
 use super::retention::{CameraBudget, Deletion, Reason, StreamState, plan};
-use super::{MountedDisk, Shared, layout};
+use super::{Shared, layout};
 use crate::limits::RETENTION_BATCH_SEGMENTS;
 
 /// Room that a full disk must have before it is written to again.
@@ -44,11 +44,7 @@ impl Passes {
 
 fn plan_now(shared: &Shared, now: Option<Now>) -> Vec<Deletion> {
     let catalog = &shared.catalog;
-    let state = |disk: &MountedDisk| {
-        let used = catalog.disk_bytes(disk.number());
-        disk.state(used, shared.reserve_bytes_min)
-    };
-    let disks: Vec<_> = shared.disks.iter().map(state).collect();
+    let disks: Vec<_> = shared.disks.iter().map(|disk| shared.state(disk)).collect();
     let mounted: HashSet<u16> = disks.iter().map(|state| state.disk).collect();
     let cameras = shared
         .cameras
