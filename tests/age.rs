@@ -55,6 +55,7 @@ impl Footage {
                 clock_trusted: self.trusted,
                 recovered: false,
                 tombstone: false,
+                torn: false,
                 gap: None,
             });
             self.true_us += MINUTE_US;

@@ -6,12 +6,14 @@ mod store_support;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
+use hearthkeep::store::Store;
 use hearthkeep::store::catalog::{Catalog, Entry};
 use hearthkeep::store::retention::{CameraBudget, DiskState, Reason, StreamState, plan};
 use hearthkeep::store::writer::{Refused, State};
+use hearthkeep_format::segment::ReadAt as _;
 use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
 use proptest::prelude::*;
-use store_support::{FaultyDisk, Home, START_US, until};
+use store_support::{FRAGMENT_US, FaultyDisk, Home, START_US, until};
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -31,6 +33,7 @@ fn entry(stream: u8, sequence: u64, disk: u16) -> Entry {
         clock_trusted: true,
         recovered: false,
         tombstone: false,
+        torn: false,
         gap: None,
     }
 }
@@ -183,10 +186,59 @@ fn a_full_disk_is_an_event_and_recording_goes_on() {
 }
 
 #[test]
+fn a_poisoned_segment_takes_room_and_gets_its_tail_at_the_next_start() {
+    let home = Home::new(47);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    let mut stream = home.stream(0);
+    let sealed = stream.seal(4, 3000);
+    let handle = store.begin(sealed.new, sealed.head.clone()).unwrap();
+    handle
+        .append(sealed.chunks[0].clone(), FRAGMENT_US)
+        .unwrap();
+    until("a fragment is durable", || {
+        handle.segment().durable_us() > 0
+    });
+    let durable = handle.segment().durable_bytes();
+    faults.fail_sync.store(true, Ordering::SeqCst);
+    handle
+        .append(sealed.chunks[1].clone(), 2 * FRAGMENT_US)
+        .unwrap();
+    until("it is catalogued", || store.usage(&stream.id).segments == 1);
+    assert_eq!(store.usage(&stream.id).bytes, durable);
+    let all = |store: &Store| {
+        store
+            .timeline(&stream.id, i64::MIN, i64::MAX)
+            .unwrap()
+            .segments
+    };
+    assert_eq!(
+        (all(&store)[0].open, all(&store)[0].duration_us),
+        (true, FRAGMENT_US)
+    );
+    let opened = store.open_segment(&stream.id, &sealed.new.segment).unwrap();
+    assert_eq!(
+        opened.front.size(),
+        durable,
+        "what came after it is not believed"
+    );
+    drop(store);
+    let (store, report) = home.open();
+    assert_eq!((report.recovered, report.strange), (1, 0));
+    assert!(all(&store)[0].recovered && !all(&store)[0].open);
+    assert_eq!(store.usage(&stream.id).segments, 1);
+    let bytes = home.path_of(&sealed.new).metadata().unwrap().len();
+    assert_eq!(store.usage(&stream.id).bytes, bytes);
+    drop(store);
+    let (_store, report) = home.open();
+    assert_eq!(report.recovered, 0, "it is settled");
+}
+
+#[test]
 fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
     let home = Home::new(41);
     let mut stream = home.stream(0);
-    let sealed: Vec<_> = (0..4).map(|_| stream.seal(1, 50)).collect();
+    let sealed: Vec<_> = (0..5).map(|_| stream.seal(1, 50)).collect();
     {
         let (store, _) = home.open();
         sealed.iter().for_each(|sealed| sealed.record(&store));
@@ -195,7 +247,8 @@ fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
         let catalog = Catalog::open(&home.catalog(), &home.store).unwrap().catalog;
         let marked: Vec<_> = catalog
             .oldest_first(&stream.id)
-            .take(2)
+            .filter(|entry| entry.as_ref().unwrap().sequence != 1)
+            .take(3)
             .map(|entry| Entry {
                 tombstone: true,
                 ..entry.unwrap()
@@ -204,12 +257,13 @@ fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
         catalog.insert(&marked).unwrap();
         catalog.flush().unwrap();
     }
-    // One was unlinked before the crash, the other was not.
+    // One was unlinked before the crash, the others were not, and lie between what stays.
     std::fs::remove_file(home.path_of(&sealed[0].new)).unwrap();
     let (store, _) = home.open();
-    until("both are gone", || store.usage(&stream.id).segments == 2);
-    until("the file too", || !home.path_of(&sealed[1].new).exists());
-    assert!(home.path_of(&sealed[2].new).exists());
+    assert_eq!(store.usage(&stream.id).segments, 2, "at the start already");
+    for (sealed, stays) in sealed.iter().zip([false, true, false, false, true]) {
+        assert_eq!(home.path_of(&sealed.new).exists(), stays);
+    }
     assert_eq!(
         store
             .timeline(&stream.id, i64::MIN, i64::MAX)

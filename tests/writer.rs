@@ -99,8 +99,8 @@ fn a_failed_fsync_poisons_one_segment_and_is_not_tried_again() {
     // Another one is not concerned, and does not wake the first.
     let next = stream.seal(4, 1000);
     next.record(&store);
-    until("the next is catalogued", || {
-        store.usage(&stream.id).segments == 1
+    until("both are catalogued", || {
+        store.usage(&stream.id).segments == 2
     });
     assert!(faults.syncs.load(Ordering::SeqCst) > syncs);
     assert!(

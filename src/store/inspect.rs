@@ -99,6 +99,7 @@ impl Facts {
             clock_trusted: self.start.clock_trusted,
             recovered: self.recovered,
             tombstone: false,
+            torn: false,
             gap: self.start.gap,
         }
     }

@@ -19,9 +19,6 @@ use crate::limits::{CATALOG_LAG_MS_MAX, RETENTION_PERIOD_MS};
 
 /// A disk that ran full is looked at this often until it has room.
 const FULL_PERIOD: Duration = Duration::from_secs(1);
-/// Poisoned segments that are remembered for the timeline; the next start finds them all.
-const POISONED_KEPT: usize = 1000;
-
 /// What the keeper is told.
 pub(super) enum Note {
     /// Something happened to a segment.
@@ -50,7 +47,7 @@ impl Keeper {
             shared,
             backlog,
             found: Report::default(),
-            closed: Vec::new(),
+            ended: Vec::new(),
             insert_at: None,
             look_at: Instant::now(),
             passes: Passes::default(),
@@ -73,7 +70,7 @@ struct Work {
     shared: Arc<Shared>,
     backlog: Backlog,
     found: Report,
-    closed: Vec<Arc<Segment>>,
+    ended: Vec<Arc<Segment>>,
     insert_at: Option<Instant>,
     look_at: Instant,
     passes: Passes,
@@ -111,11 +108,7 @@ impl Work {
     fn event(&mut self, event: Event) {
         match event {
             Event::Durable(_) => {}
-            Event::Closed(segment) => {
-                self.closed.push(segment);
-                let lag = Duration::from_millis(CATALOG_LAG_MS_MAX);
-                self.insert_at.get_or_insert_with(|| Instant::now() + lag);
-            }
+            Event::Closed(segment) => self.ended(segment),
             Event::Abandoned(segment) => self.mend(&segment),
             Event::Poisoned(segment, error) => {
                 let id = segment.new.segment;
@@ -123,19 +116,31 @@ impl Work {
                 if is_full(&error) {
                     self.look_at = Instant::now();
                 }
-                self.forget_old_poisoned();
+                // It takes room, and plays to where it is durable. Without any of that the next start looks at it.
+                if segment.durable_bytes() > 0 {
+                    self.ended(segment);
+                } else {
+                    self.shared.segments().remove(&id);
+                }
             }
         }
     }
 
-    /// Puts closed segments into the catalog.
+    /// Remembers that a segment is to be put into the catalog.
+    fn ended(&mut self, segment: Arc<Segment>) {
+        self.ended.push(segment);
+        let lag = Duration::from_millis(CATALOG_LAG_MS_MAX);
+        self.insert_at.get_or_insert_with(|| Instant::now() + lag);
+    }
+
+    /// Puts the segments that have ended into the catalog.
     fn insert(&mut self) {
         self.insert_at = None;
-        let closed = std::mem::take(&mut self.closed);
-        if closed.is_empty() {
+        let ended = std::mem::take(&mut self.ended);
+        if ended.is_empty() {
             return;
         }
-        let entries: Vec<_> = closed.iter().map(|segment| entry_of(segment)).collect();
+        let entries: Vec<_> = ended.iter().map(|segment| entry_of(segment)).collect();
         self.insert_entries(&entries);
     }
 
@@ -169,20 +174,6 @@ impl Work {
         match shared.recovery(disk).mend(&place, &mut report) {
             Some(entry) => self.insert_entries(&[entry]),
             None => drop(shared.segments().remove(&new.segment)),
-        }
-    }
-
-    fn forget_old_poisoned(&self) {
-        let mut segments = self.shared.segments();
-        segments.retain(|_, s| s.state() != State::Poisoned || s.durable_bytes() > 0);
-        let mut poisoned: Vec<_> = segments
-            .values()
-            .filter(|segment| segment.state() == State::Poisoned)
-            .map(|segment| (segment.new.start.wall_us, segment.new.segment))
-            .collect();
-        poisoned.sort_unstable();
-        for (_, id) in poisoned.iter().rev().skip(POISONED_KEPT) {
-            segments.remove(id);
         }
     }
 
@@ -240,6 +231,7 @@ fn entry_of(segment: &Segment) -> Entry {
         clock_trusted: new.start.clock_trusted,
         recovered: false,
         tombstone: false,
+        torn: segment.state() == State::Poisoned,
         gap: new.start.gap,
     }
 }

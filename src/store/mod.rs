@@ -284,7 +284,8 @@ impl Store {
             let entry = entry
                 .filter(|entry| !entry.tombstone)
                 .ok_or(Error::NoSegment)?;
-            (Span::of_entry(&entry), entry.disk, None)
+            let limit = entry.torn.then_some(u64::from(entry.bytes));
+            (Span::of_entry(&entry), entry.disk, limit)
         };
         let disk = self.shared.disk(disk).ok_or(Error::NoSegment)?;
         let path = layout::segment_path(stream, &span.epoch, segment);

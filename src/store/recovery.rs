@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hearthkeep_format::{EpochId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
 
 use super::catalog::{Catalog, Entry, Tally};
 use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, sequence};
@@ -141,17 +141,24 @@ impl Recovery<'_> {
         }
         let known = self.catalog.epoch(stream, epoch, self.number)?;
         let mut known_tally = Tally::default();
-        known
-            .iter()
-            .for_each(|entry| known_tally.add(&entry.segment));
+        known.iter().for_each(|entry| known_tally.enter(entry));
         if known_tally != self.catalog.epoch_tally(stream, epoch, self.number) {
             self.catalog.doubt();
         }
         let mut known: HashMap<_, _> = known.into_iter().map(|e| (e.segment, e)).collect();
-        let unknown = names
+        // What is left in `known` is gone, or goes now; what is torn is looked at as if it were not known.
+        let is_unknown = |segment: &SegmentId| match known.remove(segment) {
+            Some(entry) if entry.tombstone && !self.finish_deletion(&entry) => false,
+            Some(entry) if entry.tombstone => {
+                known.insert(*segment, entry);
+                false
+            }
+            Some(entry) => entry.torn,
+            None => true,
+        };
+        let unknown: Vec<_> = names
             .into_iter()
-            .filter(|segment| known.remove(segment).is_none());
-        let unknown: Vec<_> = unknown
+            .filter(is_unknown)
             .map(|segment| Place {
                 stream: *stream,
                 epoch: *epoch,
@@ -163,6 +170,16 @@ impl Recovery<'_> {
         self.catalog.forget(&gone)?;
         self.take_in(&unknown, &mut report)?;
         Ok(report)
+    }
+
+    /// Finishes a deletion that a crash had interrupted; whether the file is gone.
+    fn finish_deletion(&self, entry: &Entry) -> bool {
+        let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
+        let removed = self.disk.remove_file(&path);
+        if let Err(error) = &removed {
+            tracing::error!(path = %path.display(), "could not delete: {error}");
+        }
+        removed.is_ok()
     }
 
     fn take_in(&self, unknown: &[Place], report: &mut Report) -> Result<(), CatalogError> {
