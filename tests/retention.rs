@@ -275,6 +275,32 @@ fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
 }
 
 #[test]
+fn a_deletion_that_was_begun_in_the_middle_is_finished_at_the_start() {
+    let home = Home::new(48);
+    let mut stream = home.stream(0);
+    let sealed: Vec<_> = (0..3).map(|_| stream.seal(1, 50)).collect();
+    {
+        let (store, _) = home.open();
+        sealed.iter().for_each(|sealed| sealed.record(&store));
+    }
+    {
+        let catalog = Catalog::open(&home.catalog(), &home.store).unwrap().catalog;
+        let middle = catalog.find(&stream.id, &sealed[1].new.segment);
+        let tombstone = Entry {
+            tombstone: true,
+            ..middle.unwrap().unwrap()
+        };
+        catalog.insert(&[tombstone]).unwrap();
+        catalog.flush().unwrap();
+    }
+    let (store, _) = home.open();
+    assert_eq!(store.usage(&stream.id).segments, 2);
+    for (sealed, stays) in sealed.iter().zip([true, false, true]) {
+        assert_eq!(home.path_of(&sealed.new).exists(), stays);
+    }
+}
+
+#[test]
 fn the_store_keeps_to_a_cameras_bytes_and_spares_what_is_open() {
     let home = Home::new(42);
     let mut stream = home.stream(0);
