@@ -64,6 +64,8 @@ pub const SAMPLE_BYTES_MAX: usize = 8 << 20;
 pub const CAMERA_STREAMS_MAX: usize = 32;
 /// How far a camera's time stamps may run ahead of the packets' arrival, in one step.
 pub const TIMESTAMP_AHEAD_MS_MAX: u64 = 10_000;
+/// For this long a camera's pictures may come while their time stamps say that less than a tenth of it has passed.
+pub const TIMESTAMP_STILL_MS_MAX: u64 = 10_000;
 /// How far audio time stamps may fall back and still be straightened out.
 pub const TIMESTAMP_AUDIO_BACK_MS_MAX: u64 = 500;
 /// How far sound may begin before or after the pictures by its time stamps, against its arrival, before
@@ -243,6 +245,10 @@ const _: () = assert!(2 * LAN_GOODBYE_MS_MAX <= GOODBYE_S_MAX * 1_000);
 
 // ---- record
 
+/// What is wrong with a camera is repeated in the log this often while it stays wrong.
+pub const TROUBLE_REMINDER_US: u64 = 3600 * 1_000_000;
+/// And this often where the camera is recorded in between.
+pub const TROUBLE_FLAPPING_US: u64 = 60 * 1_000_000;
 /// An epoch.
 pub const EPOCH_US_MAX: u64 = 24 * 3600 * 1_000_000;
 /// A segment ends at the first key frame after this.
@@ -261,6 +267,9 @@ pub const SEGMENT_SAMPLES_MAX: u32 = 1 << 20;
 pub const FRAGMENT_US_MAX: u32 = 500_000;
 /// A fragment, while somebody watches live.
 pub const FRAGMENT_WATCHED_US_MAX: u32 = 100_000;
+/// Chunks since a stream's last key frame that are kept in memory for who joins, as far as no file has them; beyond, who joins
+/// waits for the next key frame.
+pub const LIVE_RECENT_BYTES_MAX: u64 = 16 << 20;
 /// Chunks that wait for one live viewer before it is let go.
 pub const LIVE_QUEUE_CHUNKS_MAX: usize = 64;
 
@@ -269,4 +278,5 @@ const _: () = {
     // A fragment may still be sealed when the limit is not quite reached: 512 MiB is the format's (section 7).
     assert!(SEGMENT_NO_KEY_BYTES_MAX + (16 << 20) < 512 << 20);
     assert!(FRAGMENT_WATCHED_US_MAX < FRAGMENT_US_MAX);
+    assert!(LIVE_RECENT_BYTES_MAX > SAMPLE_BYTES_MAX as u64);
 };

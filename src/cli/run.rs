@@ -27,6 +27,8 @@ use crate::web::{self, Parts, RecorderFootage, Recording};
 
 /// How often a disk is looked for while there is none to record on.
 const DISK_RETRY: Duration = Duration::from_secs(2);
+/// How often it is looked whether all that records is alive.
+const ROLL_CALL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
@@ -58,7 +60,10 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         true => record(&config, &state, clock, lock, &footage, &ended)?,
         false => None,
     };
-    ended.wait();
+    let casualty = until_over(&ended, || {
+        let (recorder, store) = running.as_ref()?;
+        store.casualty().or_else(|| recorder.casualty())
+    });
     tracing::info!("ending: what has been taken is made durable");
     if let Some((recorder, store)) = running {
         recorder.stop();
@@ -69,7 +74,28 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         announcing.into_iter().for_each(Announcing::stop);
         server.stop();
     }
-    Ok(ExitStatus::Done)
+    match casualty {
+        None => Ok(ExitStatus::Done),
+        Some(what) => Err(Failure::new(
+            ExitStatus::Failed,
+            format_args!(
+                "{what} has failed inside, so recording was ended: start it again, and report what the log says before this"
+            ),
+        )),
+    }
+}
+
+/// Blocks until the program is to end: because it was told to, or because of what this returns. Whoever starts it again
+/// then records more than it would by going on.
+fn until_over(ended: &End, casualty: impl Fn() -> Option<String>) -> Option<String> {
+    loop {
+        if let Some(what) = casualty() {
+            return Some(what);
+        }
+        if ended.wait_at_most(ROLL_CALL) {
+            return None;
+        }
+    }
 }
 
 /// Serves the page and the API, also before the box has an owner: it is claimed there.
@@ -288,7 +314,7 @@ fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
 struct End(tokio::sync::watch::Receiver<bool>, tokio::runtime::Runtime);
 
 impl End {
-    /// Whether it came within this time.
+    /// Whether it came within this time. That the listening thread is gone counts as well: nothing is left to wait for.
     fn wait_at_most(&self, time: Duration) -> bool {
         let mut come = self.0.clone();
         let come = self
@@ -299,12 +325,6 @@ impl End {
 
     fn has_come(&self) -> bool {
         *self.0.borrow()
-    }
-
-    fn wait(&self) {
-        let mut come = self.0.clone();
-        // An error says that the listening thread is gone: then there is nothing left to wait for either.
-        let _ = self.1.block_on(come.wait_for(|come| *come));
     }
 }
 
@@ -337,5 +357,24 @@ fn refuse_core_dumps() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "core dumps could not be switched off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_casualty_ends_the_program_and_so_does_a_signal() {
+        let (tell, told) = tokio::sync::watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let ended = End(told, runtime);
+        let dead = || Some("what writes".to_owned());
+        assert_eq!(until_over(&ended, dead), dead());
+        tell.send(true).unwrap();
+        assert_eq!(until_over(&ended, || None), None);
     }
 }

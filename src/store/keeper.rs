@@ -58,11 +58,17 @@ impl Keeper {
         Ok(Self { notes, thread })
     }
 
-    /// Ends the thread after what it was told before.
-    pub(super) fn stop(self) {
-        if self.notes.send(Note::Stop).is_err() || self.thread.join().is_err() {
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends the thread after what it was told before. False when it had died.
+    pub(super) fn stop(self) -> bool {
+        let ended_well = self.notes.send(Note::Stop).is_ok() && self.thread.join().is_ok();
+        if !ended_well {
             tracing::error!("the catalog's thread had ended: the next start makes up for it");
         }
+        ended_well
     }
 }
 

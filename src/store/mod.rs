@@ -339,18 +339,31 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner) = cameras;
     }
 
+    /// What has died of it, in words: footage is lost, or not found again before the next start, until another process
+    /// takes over.
+    pub fn casualty(&self) -> Option<String> {
+        let dead = self.shared.disks.iter().find(|d| d.writer_has_ended());
+        if let Some(disk) = dead {
+            return Some(format!("what writes to {}", disk.path.display()));
+        }
+        let keeper = self.keeper();
+        let has_ended = keeper.as_ref().is_some_and(Keeper::has_ended);
+        has_ended.then(|| "what keeps the catalog".to_owned())
+    }
+
     /// Writes, syncs, acknowledges and catalogues all that is queued. Handles that are still about refuse from then on.
     pub fn close(&self) {
-        let keeper = self
-            .keeper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let is_well = self.casualty().is_none();
+        let keeper = self.keeper().take();
         self.shared.disks.iter().for_each(MountedDisk::close_writer);
-        if let Some(keeper) = keeper {
-            keeper.stop();
+        // The mark stays where something died: then the gap that follows is a crash's.
+        if keeper.is_some_and(Keeper::stop) && is_well {
             self.mark.remove();
         }
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Option<Keeper>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn in_memory(&self, stream: &StreamId) -> Vec<Span> {

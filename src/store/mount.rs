@@ -176,6 +176,10 @@ impl MountedDisk {
         writer.begin(new, head.clone())
     }
 
+    pub(super) fn writer_has_ended(&self) -> bool {
+        self.writer.get().is_some_and(Writer::has_ended)
+    }
+
     pub(super) fn close_writer(&self) {
         if let Some(writer) = self.writer.get() {
             writer.close();

@@ -17,6 +17,10 @@ pub struct FaultyDisk {
 pub struct Faults {
     pub full: AtomicBool,
     pub fail_sync: AtomicBool,
+    /// What is written is taken and forgotten.
+    pub discard: AtomicBool,
+    /// The thread that writes next panics.
+    pub panic: AtomicBool,
     pub fail_sync_folder: AtomicBool,
     pub syncs: AtomicU64,
     pub appends: AtomicU64,
@@ -141,7 +145,11 @@ impl DiskFile for FaultyFile {
 
     fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         self.faults.appends.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.faults.panic.load(Ordering::SeqCst), "on purpose");
         self.faults.pass();
+        if self.faults.discard.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         if self.faults.full.load(Ordering::SeqCst) {
             // As a real one does: some of it fits.
             let some = slices[0].len() / 2;

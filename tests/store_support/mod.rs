@@ -22,7 +22,7 @@ use hearthkeep_format::{
     BootId, DiskId, Identity, Kind, MetadataKey, Random, RunId, SeededRandom, StoreId, StreamId,
 };
 
-pub use faulty_disk::FaultyDisk;
+pub use faulty_disk::{Faults, FaultyDisk};
 
 pub const START_US: i64 = 1_790_000_000_000_000;
 pub const GENERATION: u32 = 1;
@@ -171,9 +171,7 @@ impl Sealed {
     pub fn begin(&self, store: &Store) -> SegmentHandle {
         let handle = store.begin(self.new, self.head.clone()).unwrap();
         for (n, chunk) in self.chunks.iter().enumerate() {
-            handle
-                .append(chunk.clone(), (n as u64 + 1) * FRAGMENT_US)
-                .unwrap();
+            handle.append(chunk.clone(), (n as u64 + 1) * FRAGMENT_US);
         }
         handle
     }
