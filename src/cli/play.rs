@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
-use super::footage::FootageArguments;
+use super::footage::{FootageArguments, tell_skipped};
 use super::media;
 use super::output::{ExitStatus, Failure};
 use crate::archive::{self, Streamed};
@@ -51,7 +51,7 @@ pub(super) fn main(arguments: PlayArguments) -> Result<ExitStatus, Failure> {
     }
     let Some(task) = arguments.format.task() else {
         let played = play(&arguments.footage, &mut io::stdout().lock());
-        return report(played?);
+        return Ok(tell_skipped(&played?.skipped));
     };
     let mut child = None;
     let played = arguments.footage.with(|export| {
@@ -66,7 +66,7 @@ pub(super) fn main(arguments: PlayArguments) -> Result<ExitStatus, Failure> {
     let finished = child.map_or(Ok(()), media::finish);
     let played = played??;
     finished?;
-    report(played)
+    Ok(tell_skipped(&played.skipped))
 }
 
 fn play(footage: &FootageArguments, output: &mut dyn Write) -> Result<Streamed, Failure> {
@@ -88,14 +88,4 @@ fn until_closed(
         }
         written => written,
     }
-}
-
-fn report(played: Streamed) -> Result<ExitStatus, Failure> {
-    for skipped in &played.skipped {
-        eprintln!("left out: segment {}: {}", skipped.segment, skipped.reason);
-    }
-    Ok(match played.skipped.is_empty() {
-        true => ExitStatus::Done,
-        false => ExitStatus::Damaged,
-    })
 }
