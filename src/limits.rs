@@ -42,6 +42,12 @@ pub const RESERVE_PERCENT: u64 = 5;
 /// See [`RESERVE_PERCENT`].
 pub const RESERVE_BYTES_MIN: u64 = 5_000_000_000;
 
+// ---- playing
+
+/// How long the child that decodes may owe something without taking or giving a byte. Its other limits stand in
+/// `src/media/src/sandbox.rs`.
+pub const MEDIA_SILENCE_MS_MAX: u64 = 30_000;
+
 // ---- cameras
 
 /// From the first packet of a connection until a camera has answered DESCRIBE.

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
 use super::footage::{FootageArguments, tell_skipped};
-use super::media;
+use super::media::{self, Media};
 use super::output::{ExitStatus, Failure};
 use crate::archive::{self, Streamed};
 
@@ -60,10 +60,9 @@ pub(super) fn main(arguments: PlayArguments) -> Result<ExitStatus, Failure> {
             Ok(started) => child.insert(started),
             Err(failure) => return Ok(Err(failure)),
         };
-        let mut input = started.stdin.take().expect("its input is a pipe");
-        until_closed(&mut input, |output| archive::stream(export, output)).map(Ok)
+        until_closed(started, |output| archive::stream(export, output)).map(Ok)
     });
-    let finished = child.map_or(Ok(()), media::finish);
+    let finished = child.map_or(Ok(()), Media::finish);
     let played = played??;
     finished?;
     Ok(tell_skipped(&played.skipped))
