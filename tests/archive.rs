@@ -231,3 +231,25 @@ fn two_disks_that_count_alike_are_listed_in_the_order_of_time() {
         assert_eq!(ids, newest);
     }
 }
+
+#[test]
+fn a_flipped_bit_in_a_header_does_not_hide_its_segment() {
+    let home = Home::new(9);
+    let sealed = home.stream(1).seal(4, 100);
+    let path = home.path_of(&sealed.new);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let disks = [Arc::new(RealDisk::open(home.disk.path()).unwrap()) as Arc<dyn Disk>];
+    for at in 0..256 {
+        let mut bytes = sealed.bytes();
+        bytes[at] ^= 0x10;
+        std::fs::write(&path, bytes).unwrap();
+        let listing = browse::list(&disks, &home.store, &*home.keys(), None).unwrap();
+        assert!(
+            listing.oddities.is_empty(),
+            "byte {at}: {:?}",
+            listing.oddities
+        );
+        let start = &listing.segments[0].facts.start;
+        assert_eq!(*start, sealed.new.start, "byte {at}");
+    }
+}
