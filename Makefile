@@ -34,9 +34,8 @@ run: setup-demo build
 test: setup web
 	@sh packaging/test.sh
 
-bench: web
-	$(CARGO) bench --locked -p hearthkeep-format
-	$(CARGO) bench --locked --bench catalog
+bench: setup-demo build
+	@CARGO="$(CARGO)" sh packaging/bench.sh
 
 clean:
 	$(CARGO) clean

@@ -48,6 +48,12 @@ pub const AGE_STANDS_PART: i64 = 14;
 /// And at least this.
 pub const AGE_STANDS_US_MIN: i64 = 86_400_000_000;
 
+// ---- playing
+
+/// How long the child that decodes may owe something without taking or giving a byte. Its other limits stand in
+/// `src/media/src/sandbox.rs`.
+pub const MEDIA_SILENCE_MS_MAX: u64 = 30_000;
+
 // ---- cameras
 
 /// From the first packet of a connection until a camera has answered DESCRIBE.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -210,10 +211,13 @@ impl Segment for OnDisk<'_> {
         self.listed.facts.header.segment_id()
     }
 
+    fn span(&self) -> Range<i64> {
+        self.listed.span()
+    }
+
     fn open(&self) -> io::Result<Box<dyn ReadAt + '_>> {
-        Ok(Box::new(Front::whole(
-            self.disk.open_read(&self.listed.path)?,
-        )?))
+        let front = Front::whole(self.disk.open_read(&self.listed.path)?)?;
+        Ok(Box::new(front.past_bad_sectors()))
     }
 }
 

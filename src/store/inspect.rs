@@ -278,15 +278,12 @@ fn read_ends(
     let mut tail_bytes = [0; TAIL_LEN];
     file.read_at(tail_at, &mut tail_bytes)?;
     let tail = Tail::parse(&tail_bytes);
-    let header = match (read_header(file, 0)?, tail) {
-        (Ok(header), _) => header,
-        // The first header is damaged: the copy says the same.
-        (Err(error), Some(tail)) => read_header(file, u64::from(tail.copy_offset))?
-            .map_err(|_| Strange::NoSegment(error))?,
-        (Err(error), None) => return Err(Strange::NoSegment(error)),
+    let head = |at| read_head(file, at, place, store, keys);
+    let (header, m, start) = match (head(0), tail) {
+        // The first header or its start block is damaged: the copy says the same.
+        (Err(strange), Some(tail)) => head(u64::from(tail.copy_offset)).map_err(|_| strange)?,
+        (read, _) => read?,
     };
-    let m = check_header(&header, place, store, keys)?;
-    let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
     let end = tail.and_then(|tail| {
         let end = locked::open_end(header.as_bytes(), &tail_bytes, &m).ok()?;
         Some((end, tail.recovered))
@@ -298,6 +295,19 @@ fn read_ends(
         recovered,
         bytes: file.size(),
     }))
+}
+
+fn read_head(
+    file: &Front,
+    at: u64,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+) -> Result<(Header, MetadataKey, Start), Strange> {
+    let header = read_header(file, at)?.map_err(Strange::NoSegment)?;
+    let m = check_header(&header, place, store, keys)?;
+    let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
+    Ok((header, m, start))
 }
 
 fn read_header(file: &Front, at: u64) -> io::Result<hearthkeep_format::Result<Header>> {

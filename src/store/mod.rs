@@ -294,7 +294,10 @@ impl Store {
             None => Front::whole(file),
         });
         match opened {
-            Ok(front) => Ok(OpenSegment { front, span }),
+            Ok(front) => {
+                let front = front.past_bad_sectors();
+                Ok(OpenSegment { front, span })
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoSegment),
             Err(error) => Err(Error::io("read", &disk.path.join(path), error)),
         }
