@@ -1,4 +1,7 @@
-/** What the page and its worker say to each other. Secrets and keys are not among it, but for the kit to be printed. */
+/**
+ * What the page and its worker say to each other. Of secrets only what a person types or reads is among it: passphrases go to
+ * the worker, and the kit comes back to be printed. Keys stay in the worker.
+ */
 import type { Result } from "../api/result";
 import type { ChunkEntry } from "../api/types";
 
@@ -40,6 +43,12 @@ export interface OpenedFragment {
   times: Float64Array<ArrayBuffer>;
 }
 
+export interface ChunksOpened {
+  fragments: OpenedFragment[];
+  /** Numbers of the chunks that were changed or damaged since they were sealed. */
+  damaged: number[];
+}
+
 /** Requests of the page, each with what comes back. */
 export interface Calls {
   strength(passphrase: string): Promise<string>;
@@ -53,7 +62,7 @@ export interface Calls {
   openSegment(stream: string, segment: string): Promise<Result<SegmentOpened>>;
   /** Index of a segment that is still being written, read again. */
   refreshIndex(stream: string, segment: string): Promise<Result<{ chunks: ChunkEntry[]; open: boolean }>>;
-  readChunks(stream: string, segment: string, chunks: ChunkEntry[]): Promise<Result<OpenedFragment[]>>;
+  readChunks(stream: string, segment: string, chunks: ChunkEntry[]): Promise<Result<ChunksOpened>>;
 }
 
 export type CallName = keyof Calls;

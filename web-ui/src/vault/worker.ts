@@ -6,6 +6,7 @@ import { LiveWatch } from "./live";
 import type { CallName, Calls, FromWorker, ToWorker } from "./protocol";
 import { People } from "./people";
 import { Segments } from "./segments";
+import { sentence } from "./sentence";
 
 const core = Core.load(fetch(coreUrl));
 const people = core.then((loaded) => new People(loaded));
@@ -86,6 +87,3 @@ function transferables(value: unknown): Transferable[] {
   if (value && typeof value === "object") return Object.values(value).flatMap(transferables);
   return [];
 }
-
-/** The core's words ("chunk 0 is cut short") as a sentence for the person. */
-const sentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
