@@ -151,6 +151,12 @@ impl Footage for RecorderFootage {
         Ok(Some(Timeline {
             segments: timeline.segments.iter().map(segment_row).collect(),
             gaps: timeline.gaps.iter().map(gap_row).collect(),
+            // Of one that has just begun nothing can be read yet.
+            next: timeline
+                .next
+                .filter(|next| next.duration_us > 0)
+                .as_ref()
+                .map(segment_row),
         }))
     }
 

@@ -6,7 +6,7 @@
  */
 import { type Signal, signal } from "@preact/signals";
 import type { GapEntry, SegmentEntry } from "../api/types";
-import { type Result, success } from "../api/result";
+import type { Result } from "../api/result";
 import { gapBetween } from "../timeline/coverage";
 import { nowUs } from "../timeline/day";
 import type { TimelineStore } from "../timeline/store";
@@ -147,10 +147,9 @@ export class Playback {
 
   /** The segment to begin with. Just before the live edge the newest will do, although it has not got there yet. */
   async #find(stream: string, us: number): Promise<Result<SegmentEntry | null>> {
-    const now = nowUs();
-    const found = await this.timelines.segmentFrom(stream, us, now);
-    if (found.kind !== "success" || found.value || us < now - 20e6) return found;
-    return this.timelines.segmentFrom(stream, us - 30e6, now).then((r) => (r.kind === "success" ? success(r.value) : r));
+    const found = await this.timelines.segmentFrom(stream, us);
+    if (found.kind !== "success" || found.value || us < nowUs() - 20e6) return found;
+    return this.timelines.segmentFrom(stream, us - 30e6);
   }
 
   #seekInBuffer(us: number): boolean {
