@@ -14,6 +14,13 @@ export interface Kit {
   fingerprint: string;
 }
 
+/** Somebody is in. */
+export interface Entered {
+  name: string;
+  /** Whether this browser could keep the identity for the next reload. */
+  kept: boolean;
+}
+
 /** What playing needs to know of a segment's head. */
 export interface SegmentHead {
   stream: string;
@@ -53,10 +60,10 @@ export interface ChunksOpened {
 export interface Calls {
   strength(passphrase: string): Promise<string>;
   prepareClaim(store: string, name: string, passphrase: string): Promise<Result<Kit>>;
-  claim(code: string): Promise<Result<{ name: string }>>;
-  signIn(store: string, name: string, passphrase: string): Promise<Result<{ name: string }>>;
+  claim(code: string): Promise<Result<Entered>>;
+  signIn(store: string, name: string, passphrase: string): Promise<Result<Entered>>;
   /** After a reload: null where this browser keeps no copy, so that the passphrase must be asked for. */
-  reopen(store: string, name: string): Promise<Result<{ name: string } | null>>;
+  reopen(store: string, name: string): Promise<Result<Entered | null>>;
   /** Forgets every secret, here and in this browser's storage. */
   close(): Promise<void>;
   openSegment(stream: string, segment: string): Promise<Result<SegmentOpened>>;
@@ -82,4 +89,6 @@ export type LiveEvent =
   | { kind: "head"; head: SegmentHead }
   | { kind: "fragment"; fragment: OpenedFragment }
   /** The socket closed or never opened; the worker tries again by itself after `retryInMs`. */
-  | { kind: "lost"; message: string; retryInMs: number };
+  | { kind: "lost"; message: string; retryInMs: number }
+  /** Nothing more comes until the page is reloaded. */
+  | { kind: "stopped"; message: string };
