@@ -11,6 +11,8 @@ mod judge;
 #[path = "../common/scripted.rs"]
 #[allow(dead_code)]
 mod scripted;
+#[path = "../common/shifted.rs"]
+mod shifted;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

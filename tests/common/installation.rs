@@ -129,6 +129,7 @@ impl Installation {
 
     /// The same with these environment variables.
     pub fn start_with(&self, variables: &[(&str, &str)]) -> Running<'_> {
+        let said_before = self.log().len();
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -143,6 +144,7 @@ impl Installation {
         Running {
             child: command.spawn().unwrap(),
             installation: self,
+            said_before,
         }
     }
 
@@ -180,6 +182,8 @@ impl Installation {
 pub struct Running<'a> {
     child: Child,
     installation: &'a Installation,
+    /// Bytes of the log that runs before this one wrote.
+    said_before: usize,
 }
 
 impl Running<'_> {
@@ -206,7 +210,8 @@ impl Running<'_> {
         let limit = Duration::from_secs(30);
         await_condition("the web server's address in the log", limit, || {
             let log = self.installation.log();
-            let found = log.rsplit_once("address=").map(|(_, rest)| rest);
+            let found = log[self.said_before..].rsplit_once("address=");
+            let found = found.map(|(_, rest)| rest);
             address = found
                 .and_then(|rest| rest.split_whitespace().next())
                 .map(str::to_owned);

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// H.264 High 640x360 by x264, with its base64 in SDP.
@@ -78,23 +80,43 @@ impl Default for Script {
     }
 }
 
-/// The camera; it serves one connection.
+/// The camera, until it is dropped.
 pub struct Scripted {
     pub port: u16,
+    is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Scripted {
+    /// Serves one connection.
     pub fn start(script: Script) -> Self {
+        let mut script = Some(script);
+        Self::serve(move || script.take())
+    }
+
+    /// Serves one connection after the other, each by a new script.
+    pub fn start_lasting(make: fn() -> Script) -> Self {
+        Self::serve(move || Some(make()))
+    }
+
+    fn serve(mut next: impl FnMut() -> Option<Script> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ends = is_over.clone();
         let thread = std::thread::spawn(move || {
-            let (socket, _) = listener.accept().unwrap();
-            // The client may close at any time: that is what most tests are about.
-            let _ = serve(socket, script);
+            while let Some(script) = next() {
+                let (socket, _) = listener.accept().unwrap();
+                if ends.load(Ordering::SeqCst) {
+                    break;
+                }
+                // The client may close at any time: that is what most tests are about.
+                let _ = serve(socket, script);
+            }
         });
         Self {
             port,
+            is_over,
             thread: Some(thread),
         }
     }
@@ -102,6 +124,7 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
         // A test that never connected would wait for ever.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(thread) = self.thread.take() {

@@ -34,4 +34,9 @@ describe("troubles", () => {
     const all = [camera("door", off), camera("door", off, "sub"), camera("yard", off), camera("gate", "Wrong password."), camera("a", null)];
     expect(troubles(well, all).map(({ text }) => text)).toEqual([`door, yard: ${off}`, "gate: Wrong password."]);
   });
+
+  it("name the cameras only where many have each its own", () => {
+    const all = ["a", "b", "c", "d"].map((name) => camera(name, `rtsp://${name} cannot be reached.`));
+    expect(troubles(well, all).map(({ text }) => text)).toEqual(["4 cameras are in trouble: a, b, c, d."]);
+  });
 });

@@ -4,6 +4,8 @@ import type { BoxStatus, Stream } from "../api/types";
 /** Beyond this a power cut can cost more than 2.5 s of footage. */
 const FSYNC_MS_MAX = 300;
 
+const CAMERA_LINES_MAX = 3;
+
 export interface Trouble {
   readonly kind: "clock" | "disk" | "camera";
   readonly text: string;
@@ -31,11 +33,15 @@ export function slowText(fsyncMs: number | null): string | null {
   return `A disk is slow: it takes ${Math.round(fsyncMs)} ms to make footage safe. A power cut can cost more than the last 2.5 s. Look at its health, or use a faster one.`;
 }
 
-/** One line for all cameras that have the same trouble. */
+/** One line for all cameras that have the same trouble; where many have many, their names. */
 function cameras(streams: readonly Stream[]): Trouble[] {
   const names = new Map<string, Set<string>>();
   for (const { camera, error } of streams) {
     if (error) names.set(error.message, (names.get(error.message) ?? new Set()).add(camera));
   }
-  return [...names].map(([message, of]) => ({ kind: "camera", text: `${[...of].join(", ")}: ${message}` }));
+  if (names.size <= CAMERA_LINES_MAX) {
+    return [...names].map(([message, of]) => ({ kind: "camera", text: `${[...of].join(", ")}: ${message}` }));
+  }
+  const all = new Set([...names.values()].flatMap((of) => [...of]));
+  return [{ kind: "camera", text: `${all.size} cameras are in trouble: ${[...all].join(", ")}.` }];
 }

@@ -76,7 +76,7 @@ function Cameras({ all }: { all: readonly Stream[] }) {
           <div class="row-side">
             {stream.width !== null && stream.height !== null && `${stream.width} × ${stream.height} · `}
             {stream.audio ? "with sound · " : ""}
-            {bytesText(stream.bytes_stored)}
+            {stream.bytes_stored === 0 ? "nothing recorded" : bytesText(stream.bytes_stored)}
             {stream.first_us !== null && ` · since ${dateText(stream.first_us)}, ${clock(stream.first_us)}`}
           </div>
           {stream.error && (

@@ -132,8 +132,8 @@ function Sealed({ onClose }: { onClose: () => void }) {
           <b>A stolen box or disk shows nothing.</b> Without your passphrase or your recovery kit, its footage stays shut.
         </li>
         <li>
-          <b>What this does not cover.</b> Whoever controls the box while it runs can see what cameras send at that moment; and
-          while you use this page, it trusts the box to serve it unaltered. The command line on your own machine does not.
+          <b>What this does not cover.</b> Whoever controls the box while it runs sees what cameras send from then on, and the
+          rest of the current key period (at most a day); and this page trusts the box to serve it unaltered. The command line on your own machine does not.
         </li>
       </ul>
     </Dialog>
