@@ -271,7 +271,7 @@ impl ReadAt for Bytewise {
 fn no_disk() -> Trouble {
     Trouble {
         message: "Nothing is recorded: there is no disk to record on.".to_owned(),
-        advice: "The page \"This box\" says what is wrong with each; recording begins as soon as one is there.".to_owned(),
+        advice: "The view \"Box\" says what is wrong with each; recording begins as soon as one is there.".to_owned(),
     }
 }
 

@@ -9,7 +9,6 @@ mod installation;
 #[path = "../common/judge.rs"]
 mod judge;
 #[path = "../common/scripted.rs"]
-#[allow(dead_code)]
 mod scripted;
 #[path = "../common/shifted.rs"]
 mod shifted;

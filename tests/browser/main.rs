@@ -10,7 +10,6 @@ mod common;
 #[path = "../common/installation.rs"]
 mod installation;
 #[path = "../common/scripted.rs"]
-#[allow(dead_code)]
 mod scripted;
 #[path = "../common/shifted.rs"]
 mod shifted;

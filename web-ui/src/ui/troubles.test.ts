@@ -20,7 +20,7 @@ describe("troubles", () => {
   });
 
   it("tell of the clock and of each disk", () => {
-    const disks = [...well.disks, { path: "/srv/b", free_bytes: 0, used_bytes: 0, error: "/srv/b is not mounted." }];
+    const disks = [...well.disks, { path: "/srv/b", free_bytes: 0, used_bytes: 0, error: "/srv/b is not mounted" }];
     const found = troubles({ ...well, disks, clock_trusted: false, fsync_p99_ms: 900 }, []);
     expect(found.map(({ kind }) => kind)).toEqual(["clock", "disk", "disk"]);
     expect(found[0]?.text).toContain("does not know what time it is");

@@ -1,4 +1,5 @@
 /** What is wrong with the box, to be seen from every view. Pure. */
+import { sentence } from "../api/sentence";
 import type { BoxStatus, Stream } from "../api/types";
 
 /** Beyond this a power cut can cost more than 2.5 s of footage. */
@@ -22,7 +23,7 @@ const clock = (status: BoxStatus | null): Trouble[] =>
   status && !status.clock_trusted ? [{ kind: "clock", text: CLOCK_WRONG }] : [];
 
 function disks(status: BoxStatus | null): Trouble[] {
-  const found = (status?.disks ?? []).flatMap((disk): Trouble[] => (disk.error ? [{ kind: "disk", text: disk.error }] : []));
+  const found = (status?.disks ?? []).flatMap((disk): Trouble[] => (disk.error ? [{ kind: "disk", text: sentence(disk.error) }] : []));
   const slow = status && slowText(status.fsync_p99_ms);
   return slow ? [...found, { kind: "disk", text: slow }] : found;
 }

@@ -1,10 +1,10 @@
 /** Segments opened for playing, in the worker: heads are kept, chunks are read by range and opened. */
 import * as box from "../api/box";
 import { type Result, aborted, failure, success } from "../api/result";
+import { sentence } from "../api/sentence";
 import type { ChunkEntry } from "../api/types";
 import { CHUNK_FRAGMENT, type Core, CoreError, type OpenedChunk, type OpenedSegment } from "./core";
 import type { ChunksOpened, SegmentOpened } from "./protocol";
-import { sentence } from "./sentence";
 
 /** Enough for header, envelope and init segment of every camera seen, so that a seek waits for one answer and not two. */
 const HEAD_GUESS_BYTES = 8 * 1024;

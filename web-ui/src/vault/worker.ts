@@ -1,12 +1,12 @@
 /** The vault's worker: the only place that holds keys, opens chunks and talks to the box about sealed bytes. */
 import coreUrl from "../wasm/hearthkeep.wasm?url";
+import { sentence } from "../api/sentence";
 import { Core, CoreError } from "./core";
 import * as kept from "./kept";
 import { LiveWatch } from "./live";
 import { People, type Who } from "./people";
 import type { CallName, Calls, FromWorker, LiveEvent, ToWorker } from "./protocol";
 import { Segments } from "./segments";
-import { sentence } from "./sentence";
 
 const NOT_LOADED =
   "The part of this page that opens footage could not be loaded. Check the network, and reload the page if this stays.";

@@ -1,4 +1,5 @@
 /** What the box says of itself: cameras, disks, clock, and how to know it. */
+import { sentence } from "../api/sentence";
 import type { BoxStatus, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
 import { status, streams } from "../ui/app-state";
@@ -104,7 +105,7 @@ function Disks({ status: told }: { status: BoxStatus }) {
             <div class="row-side">
               {bytesText(disk.used_bytes)} of footage · {bytesText(disk.free_bytes)} free
             </div>
-            {disk.error && <p class="row-error">{disk.error}</p>}
+            {disk.error && <p class="row-error">{sentence(disk.error)}</p>}
           </li>
         );
       })}
