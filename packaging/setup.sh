@@ -13,7 +13,7 @@ build="gcc libc6-dev make pkg-config clang libclang-dev libavformat-dev libavcod
     libavdevice-dev libswscale-dev libswresample-dev"
 demo="ffmpeg fonts-dejavu-core python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good"
-tests="chromium python3-cryptography iproute2"
+tests="chromium python3-cryptography python3-zeroconf iproute2"
 
 say() { printf 'setup: %s\n' "$*"; }
 

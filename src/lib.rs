@@ -6,7 +6,7 @@
 //! L5  cli
 //! L4  web
 //! L3  record   play   archive
-//! L2  camera   store   keys   people
+//! L2  camera   store   keys   people   lan
 //! L1  disk   clock   random   config   limits   state_file
 //! L0  hearthkeep-format (a crate of its own)
 //! ```
@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod keys;
+pub mod lan;
 pub mod limits;
 pub mod people;
 pub mod play;

@@ -211,6 +211,27 @@ const _: () = {
     assert!(AUTH_AT_ONCE_MAX + AUTH_WAITING_MAX < BLOCKING_THREADS_MAX);
 };
 
+// ---- lan
+
+/// A label of a DNS name (RFC 1035, 2.3.4).
+pub const LAN_LABEL_BYTES_MAX: usize = 63;
+/// What may be added to a name that another box has too: ` (99)`.
+pub const LAN_RENAMED_BYTES_MAX: usize = 5;
+/// How often it is looked which addresses the interfaces have.
+pub const LAN_LOOK_S: u32 = 15;
+/// From the start until the box should be announced; probing for its names takes about 1 s (RFC 6762, 8.1).
+pub const LAN_ANNOUNCED_MS_MAX: u64 = 5_000;
+/// What the goodbyes may take.
+pub const LAN_GOODBYE_MS_MAX: u64 = 1_000;
+/// How often it is looked whether the process that announces lives, and what it is to tell.
+pub const LAN_CHECK_S: u64 = 20;
+/// The same where it ends again and again.
+pub const LAN_CHECK_S_MAX: u64 = 640;
+/// Memory of that process; it uses about a tenth.
+pub const LAN_PROCESS_BYTES_MAX: u64 = 64 << 20;
+
+const _: () = assert!(2 * LAN_GOODBYE_MS_MAX <= GOODBYE_S_MAX * 1_000);
+
 // ---- record
 
 /// An epoch.

@@ -11,6 +11,7 @@ state_dir = "/var/lib/hearthkeep"
 [server]
 listen = "127.0.0.1:9443"
 names = ["hearthkeep.home.arpa"]
+announce = false
 [[disk]]
 path = "/srv/footage"
 max_bytes = "500GB"
@@ -38,6 +39,7 @@ fn a_whole_configuration_is_read() {
     assert_eq!(config.state_dir, Path::new("/var/lib/hearthkeep"));
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:9443");
     assert_eq!(config.server.names, ["hearthkeep.home.arpa"]);
+    assert!(!config.server.announce);
     assert!(config.server.certificate.is_none());
     assert_eq!(config.disks[0].max_bytes, Some(500_000_000_000));
     assert_eq!(config.disks[1].path, Path::new("/etc/hearthkeep/spare"));
@@ -67,6 +69,7 @@ fn a_whole_configuration_is_read() {
 fn the_smallest_configuration_has_no_camera() {
     let config = parse("state_dir = \"state\"\n[[disk]]\npath = \"/srv\"\n").unwrap();
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:8443");
+    assert!(config.server.announce);
     assert!(config.cameras.is_empty());
 }
 

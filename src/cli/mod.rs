@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod announce;
 mod check;
 mod export;
 mod footage;
@@ -57,6 +58,9 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Announce the box in the network; `run` starts this
+    #[command(hide = true)]
+    Announce(announce::AnnounceArguments),
     /// Write the manual page
     #[command(hide = true)]
     Man,
@@ -87,6 +91,7 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
         Command::Reindex(arguments) => reindex::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),
         Command::Completions { shell } => output::completions(shell),
+        Command::Announce(arguments) => announce::main(arguments),
         Command::Man => output::manual(),
     }
 }

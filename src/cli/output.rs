@@ -1,7 +1,7 @@
 //! What a command says and how it ends.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use clap::CommandFactory;
 
@@ -85,6 +85,18 @@ pub(super) fn manual() -> Result<ExitStatus, Failure> {
         .or_fail(ExitStatus::Failed)?;
     line(String::from_utf8_lossy(&page).trim_end())?;
     Ok(ExitStatus::Done)
+}
+
+/// What a program that runs for long has to say goes to standard error; `HEARTHKEEP_LOG` says how much of it.
+pub(super) fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTHKEEP_LOG")
+        .unwrap_or_else(|_| "info,retina=warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }
 
 /// An error and what caused it, in one sentence; a cause that repeats the words of its consequence is left out.

@@ -1,6 +1,6 @@
 //! `hearthkeep run`
 
-use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,18 +8,20 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::ConfigArgument;
 use super::local::{load_config, state_failure};
-use super::output::{ExitStatus, Failure, OrFail};
+use super::output::{ExitStatus, Failure, OrFail, log_to_stderr};
 use super::span::rfc3339;
 use super::store;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{KnownStream, StateFolder, StreamName};
+use crate::lan::{Announcement, Announcing};
 use crate::people::People;
 use crate::random::OsRandom;
 use crate::record::{Recorder, Setting, Source};
 use crate::store::lock::Lock;
 use crate::store::retention::CameraBudget;
 use crate::store::{Options, Store};
+use crate::web::tls::names::mdns_name;
 use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
 use crate::web::{self, Parts, RecorderFootage, Recording};
 
@@ -62,7 +64,9 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         recorder.stop();
         store.close();
     }
-    if let Some(server) = server {
+    if let Some((server, announcing)) = server {
+        // What is announced holds until here.
+        announcing.into_iter().for_each(Announcing::stop);
         server.stop();
     }
     Ok(ExitStatus::Done)
@@ -74,10 +78,10 @@ fn serve(
     state: &Arc<Mutex<StateFolder>>,
     footage: &Arc<RecorderFootage>,
     clock: &Arc<dyn Clock>,
-) -> Result<web::Running, Failure> {
+) -> Result<(web::Running, Option<Announcing>), Failure> {
     let tls = Tls::open(&config.state_dir, tls_settings(config), Arc::clone(clock))
         .or_fail(ExitStatus::Failed)?;
-    let fingerprint = tls.fingerprint();
+    let tls = Arc::new(tls);
     let people = {
         let state = locked(state);
         People::open(
@@ -92,13 +96,46 @@ fn serve(
         listen: config.server.listen,
         keys: Arc::clone(state),
         people: Arc::new(people),
-        tls: Arc::new(tls),
+        tls: Arc::clone(&tls),
         footage: Arc::clone(footage) as Arc<dyn web::footage::Footage>,
         clock: Arc::clone(clock),
     })
     .or_fail(ExitStatus::Failed)?;
-    tracing::info!(address = %server.address(), "serving https; the certificate's SHA-256 fingerprint is {fingerprint}");
-    Ok(server)
+    let (address, fingerprint) = (server.address(), tls.fingerprint());
+    tracing::info!(%address, "serving https; the certificate's SHA-256 fingerprint is {fingerprint}");
+    let announcing = announce(config, address, tls);
+    Ok((server, announcing))
+}
+
+/// Tells the local network where the page is, if it is to know. That it cannot be told is no reason for anything to end.
+fn announce(config: &Config, listen: SocketAddr, tls: Arc<Tls>) -> Option<Announcing> {
+    if !config.server.announce {
+        tracing::info!("not announced in the network: the configuration says so (server.announce)");
+        return None;
+    }
+    let host = mdns_name().unwrap_or_default();
+    let what = {
+        let tls = Arc::clone(&tls);
+        move || Announcement {
+            listen,
+            host: host.clone(),
+            fingerprint: tls.fingerprint(),
+        }
+    };
+    let announcement = what();
+    if let Err(silence) = announcement.check() {
+        tracing::info!("not announced in the network: {silence}");
+        return None;
+    }
+    if !tls.stands_for(&announcement.host) {
+        let host = announcement.host;
+        tracing::warn!(
+            "this box is announced in the network as {host}, which the configured certificate does not stand for: browsers \
+             will warn of that. Set server.announce = false, or bring a certificate that has this name too"
+        );
+    }
+    let failed = |error| tracing::warn!("the box is not announced in the network: {error}");
+    Announcing::start(what).map_err(failed).ok()
 }
 
 /// What the configuration says about certificates.
@@ -150,11 +187,12 @@ fn record(
             rfc3339(clock.wall_us())
         );
     }
-    let sources = sources(config, &mut locked(state))?;
     let Some(disks) = wait_for_a_disk(config, state, footage, ended) else {
         return Ok(None);
     };
-    let state = locked(state);
+    let mut state = locked(state);
+    let sources = sources(config, &mut state)?;
+    store::spread_keyring(&disks.mounted, &state)?;
     let keys = store::shared_keys(&state);
     let mut options = Options::new(
         config.state_dir.clone(),
@@ -292,17 +330,6 @@ fn end_on_signal(footage: Arc<RecorderFootage>) -> Result<End, Failure> {
         footage.wake();
     });
     Ok(End(told, runtime))
-}
-
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTHKEEP_LOG")
-        .unwrap_or_else(|_| "info,retina=warn".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 /// A core file would hold keys and passwords.

@@ -108,6 +108,7 @@ impl Check<'_> {
         Some(Server {
             listen: listen?,
             names,
+            announce: server.announce.unwrap_or(true),
             certificate,
         })
     }

@@ -13,6 +13,7 @@ const HARMLESS: &[&str] = &[
     "state_dir",
     "listen",
     "names",
+    "announce",
     "certificate",
     "key",
     "path",

@@ -4,6 +4,7 @@
 //! state_dir = "/var/lib/hearthkeep"
 //! [server]
 //! listen = "0.0.0.0:8443"            # optional
+//! announce = true                    # optional: tell the local network where the page is
 //! [[disk]]
 //! path = "/srv/footage"
 //! max_bytes = "500GB"                # optional
@@ -50,6 +51,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Names and addresses the page is reached by, beside the machine's own.
     pub names: Vec<String>,
+    /// Whether the local network is told where the page is.
+    pub announce: bool,
     /// The owner's own certificate instead of the box's.
     pub certificate: Option<OwnCertificate>,
 }

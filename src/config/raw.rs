@@ -28,6 +28,7 @@ pub(super) struct File {
 pub(super) struct Server {
     pub listen: Option<At<String>>,
     pub names: Vec<At<String>>,
+    pub announce: Option<bool>,
     pub certificate: Option<At<String>>,
     pub key: Option<At<String>>,
 }
@@ -86,6 +87,7 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> File {
         file.server = Server {
             listen: section.text("listen", "\"0.0.0.0:8443\""),
             names: section.texts("names", "[\"hearthkeep.home.arpa\"]"),
+            announce: section.boolean("announce", "false"),
             certificate: section.text("certificate", "\"/etc/hearthkeep/tls.crt\""),
             key: section.text("key", "\"/etc/hearthkeep/tls.key\""),
         };
@@ -229,6 +231,15 @@ impl<'i, 'p> Section<'i, 'p> {
             self.wrong_type(key, &value, "a whole number", example);
         }
         Some(At::new(value.span(), number?))
+    }
+
+    fn boolean(&mut self, key: &'static str, example: &str) -> Option<bool> {
+        let value = self.take(key)?;
+        let boolean = value.get_ref().as_bool();
+        if boolean.is_none() {
+            self.wrong_type(key, &value, "true or false", example);
+        }
+        boolean
     }
 
     /// A size may be written as a number or as a text with a unit.

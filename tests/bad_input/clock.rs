@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::installation::{CameraEntry, Installation};
+use super::installation::{CameraEntry, Installation, path};
 use super::shifted::ShiftedClock;
 use super::{LONG, failed, judge, one_camera, record, recorded_us};
 

@@ -129,15 +129,20 @@ impl Installation {
 
     /// The same with these environment variables.
     pub fn start_with(&self, variables: &[(&str, &str)]) -> Running<'_> {
+        let mut command = self.command("run");
+        command.envs(variables.iter().copied());
+        self.spawn(command)
+    }
+
+    /// The same with a command that becomes `hearthkeep run`.
+    pub fn spawn(&self, mut command: Command) -> Running<'_> {
         let said_before = self.log().len();
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder().join("log"))
             .unwrap();
-        let mut command = self.command("run");
         command
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);

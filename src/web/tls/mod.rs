@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
+use rustls::client::verify_server_name;
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, ServerName};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
@@ -248,6 +249,16 @@ impl Tls {
         certificate
             .map(|certificate| fingerprint(certificate))
             .unwrap_or_default()
+    }
+
+    /// Whether the certificate that is shown stands for this DNS name.
+    pub fn stands_for(&self, name: &str) -> bool {
+        let shown = self.shown.get();
+        let leaf = shown.cert.first();
+        let leaf = leaf.and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+        let name = ServerName::try_from(name).ok();
+        leaf.zip(name)
+            .is_some_and(|(leaf, name)| verify_server_name(&leaf, &name).is_ok())
     }
 
     /// Whether `host`, without its port, is a name or address of this box.

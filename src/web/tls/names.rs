@@ -34,10 +34,11 @@ impl Names {
         names.dns.insert("localhost".to_owned());
         let host = host.to_ascii_lowercase();
         let label = host.split('.').next().unwrap_or_default();
-        let of_host = [host.clone(), label.to_owned(), format!("{label}.local")];
+        let of_host = [host.clone(), label.to_owned()];
         names
             .dns
             .extend(of_host.into_iter().filter(|name| is_dns_name(name)));
+        names.dns.extend(mdns_name_of(&host));
         for name in configured {
             let name = name.trim().trim_end_matches('.').to_ascii_lowercase();
             if let Ok(address) = name.trim_matches(['[', ']']).parse::<IpAddr>() {
@@ -99,6 +100,18 @@ pub fn host_name() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
+}
+
+/// The name under `.local` that the box is announced by, which its own certificate always stands for; `None` where the
+/// machine's host name is no name for DNS.
+pub fn mdns_name() -> Option<String> {
+    mdns_name_of(&host_name())
+}
+
+fn mdns_name_of(host: &str) -> Option<String> {
+    let label = host.split('.').next().unwrap_or_default();
+    let name = format!("{}.local", label.to_ascii_lowercase());
+    is_dns_name(&name).then_some(name)
 }
 
 /// Whether the address lies in one of [`PRIVATE_NETWORKS`].

@@ -89,6 +89,7 @@ fn a_client_that_trusts_the_authority_believes_the_box_by_all_its_names() {
         assert!(is_believed(&tls, &leaf(&tls), name, NOW_US), "{name}");
         assert!(tls.is_own_host(name), "{name}");
     }
+    assert!(tls.stands_for("attic.local") && !tls.stands_for("attic-2.local"));
     assert!(!is_believed(&tls, &leaf(&tls), "other.local", NOW_US));
     assert!(!is_believed(
         &tls,

@@ -55,7 +55,7 @@ export class Playback {
   #clock = new WallClock(0);
   #feeder: Feeder | null = null;
   #wanted: number | null = null;
-  readonly #leftOut = new LeftOut();
+  #leftOut = new LeftOut();
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(
@@ -78,6 +78,7 @@ export class Playback {
   show(stream: string): void {
     if (stream === this.#stream) return;
     this.#stream = stream;
+    this.#leftOut = new LeftOut();
     this.seek(this.wallUs.value);
   }
 

@@ -9,6 +9,7 @@ vi.mock("../api/box", () => ({
   claim: async () => success({ name: "Ada" }),
 }));
 const { People } = await import("./people");
+const { erase } = await import("./kept");
 
 const calls: string[] = [];
 /** Every field of what was made is some bytes. */
@@ -46,4 +47,8 @@ it("a claim that the box took is not lost to a storage that failed", async () =>
 
 it("after a reload it asks for the passphrase", async () => {
   expect(await new People(core).reopen("store", "Ada")).toEqual(success(null));
+});
+
+it("where nothing can be kept, nothing is left to erase", async () => {
+  await expect(erase()).resolves.toBeUndefined();
 });
