@@ -18,6 +18,8 @@ pub struct Timeline {
     pub segments: Vec<Span>,
     /// Gaps between them, and before the first.
     pub gaps: Vec<GapSpan>,
+    /// The first segment that begins after the span.
+    pub next: Option<Span>,
 }
 
 /// A segment on the timeline.
@@ -108,7 +110,11 @@ pub(super) fn timeline(
     gaps.retain(|gap| gap.start_us < to_us && gap.end_us > from_us);
     // One of which nothing but the head was ever written tells of a gap only.
     segments.retain(|span| span.duration_us > 0);
-    Timeline { segments, gaps }
+    Timeline {
+        segments,
+        gaps,
+        next,
+    }
 }
 
 /// The gap before a segment: as long as it says, and never over what is there.
@@ -185,6 +191,7 @@ mod tests {
             ]
         );
         assert!(found.segments.is_sorted_by_key(|span| span.start_us));
+        assert_eq!(found.next, Some(next));
     }
 
     #[test]

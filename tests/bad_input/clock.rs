@@ -1,12 +1,9 @@
 //! A box that does not know the time.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::Value;
 
 use super::installation::{CameraEntry, Installation, path};
+use super::shifted::ShiftedClock;
 use super::{LONG, failed, judge, one_camera, record, recorded_us};
 
 #[test]
@@ -30,17 +27,10 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
         .map(|(name, url)| CameraEntry { name, url, more })
         .collect();
     let installation = Installation::new(&entries);
-    let shim = shifted_clock(installation.folder());
-    let shift = installation.folder().join("shift");
-    let to_1970 = 1_000
-        - SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs() as i64;
-    std::fs::write(&shift, to_1970.to_string()).unwrap();
+    let clock = ShiftedClock::make(installation.folder());
+    clock.show_1970();
 
-    let mut recorder =
-        installation.start_with(&[("LD_PRELOAD", path(&shim)), ("SHIFTED_CLOCK", path(&shift))]);
+    let mut recorder = installation.start_with(&clock.variables());
     recorder.until("it is recorded", LONG, |list| {
         recorded_us(list) >= 1_000_000
     });
@@ -50,7 +40,7 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
         "{log}"
     );
     // The time becomes known while the segment is written.
-    std::fs::write(&shift, "0").unwrap();
+    clock.show_the_time();
     recorder.until("a second segment is recorded", LONG, |list| {
         of_good(list).len() >= 2
     });
@@ -140,17 +130,4 @@ fn of_good(list: &Value) -> Vec<Value> {
         .iter()
         .filter(|row| row["camera"] == "good");
     rows.cloned().collect()
-}
-
-/// A library that makes a program's clock wrong; made by the C compiler that links Rust programs too.
-fn shifted_clock(folder: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/shifted_clock.c");
-    let library = folder.join("shifted_clock.so");
-    let made = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(source)
-        .status();
-    assert!(made.unwrap().success());
-    library
 }
