@@ -8,6 +8,8 @@
 //! same sentence. Everything is kept in `people.sealed`, so that a restart neither signs anybody out nor gives a guesser
 //! five attempts more.
 //!
+//! A session's age is looked at only while the time is sure ([`SteadyClock`]): a clock that is ahead signs nobody out.
+//!
 //! Most functions here wait for a disk or for Argon2: async callers move them to a thread that may block.
 
 mod account;
@@ -33,8 +35,8 @@ pub use claim_code::{ClaimCode, claim_code_path, remove_claim_code};
 pub use error::Error;
 pub use sessions::{Session, SessionId, Token};
 
-use crate::clock::Clock;
-use crate::limits::STATE_FILE_BYTES_MAX;
+use crate::clock::{Clock, SteadyClock};
+use crate::limits::{SESSION_DOUBTED_S, STATE_FILE_BYTES_MAX};
 use crate::random::OsRandom;
 use crate::state_file::{self, StateKey};
 use account::{Account, keyed_hash, made_up_parameters};
@@ -50,7 +52,7 @@ pub struct People {
     path: PathBuf,
     key: StateKey,
     server_key: Zeroizing<[u8; 32]>,
-    clock: Arc<dyn Clock>,
+    clock: SteadyClock,
     gate: Gate,
     known: Mutex<Known>,
     /// Held while the file is written, so that an older content never replaces a newer one.
@@ -108,6 +110,7 @@ impl People {
             }
         };
         let (gate, known, file) = (Gate::default(), Mutex::new(known), Mutex::new(()));
+        let clock = SteadyClock::new(clock, SESSION_DOUBTED_S);
         Ok(Self {
             path,
             key,
@@ -232,7 +235,7 @@ impl People {
     pub fn tidy(&self) {
         let now_us = self.clock.wall_us();
         let mut known = self.known();
-        known.sessions.drop_over(now_us);
+        known.sessions.tidy(now_us);
         let worth_saving = std::mem::take(&mut known.sessions.worth_saving);
         drop(known);
         if worth_saving {
@@ -257,7 +260,7 @@ impl People {
         let counted = self
             .known()
             .throttle
-            .attempt(address, target, self.clock.wall_us());
+            .attempt(address, target, self.clock.inner().wall_us());
         counted.map_err(|wait_us| Error::Throttled {
             wait_s: (wait_us as u64).div_ceil(1_000_000),
         })?;

@@ -131,6 +131,42 @@ fn the_throttle_and_sessions_survive_a_restart() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_for_a_while_signs_nobody_out() {
+    let house = House::new();
+    let people = house.open();
+    people.set_owner(&owner()).unwrap();
+    let token = people.begin_session("owner");
+    house.clock.advance_us(3_600_000_000);
+    people.tidy();
+    house.clock.set_wall_us(NOW_US + 15 * 365 * 86_400_000_000);
+    let an_hour_passes = |people: &People| {
+        for _ in 0..59 {
+            assert!(people.session(&token).is_some());
+            people.tidy();
+            house.clock.advance_us(60_000_000);
+        }
+    };
+    an_hour_passes(&people);
+    an_hour_passes(&house.open());
+    house.clock.set_wall_us(NOW_US);
+    let people = house.open();
+    assert!(people.session(&token).is_some());
+
+    house.clock.set_trusted(false);
+    house.clock.set_wall_us(NOW_US + 15 * 365 * 86_400_000_000);
+    for _ in 0..100 {
+        house.clock.advance_us(3_600_000_000);
+        assert!(people.session(&token).is_some());
+        people.tidy();
+    }
+    house.clock.set_trusted(true);
+    people.tidy();
+    assert!(people.session(&token).is_some());
+    house.clock.advance_us(3_600_000_000);
+    assert!(people.session(&token).is_none(), "a time that is sure");
+}
+
+#[test]
 fn claim_attempts_are_throttled() {
     let house = House::new();
     let people = house.open();
@@ -219,6 +255,7 @@ fn the_file_is_private_sealed_and_bound_to_its_box() {
 fn at_leisure_means_later_not_never() {
     let house = House::new();
     let people = house.open();
+    house.clock.advance_us(3_600_000_000);
     let token = people.begin_session("owner");
     let saved = || std::fs::read(house.folder.path().join(FILE)).unwrap();
     let before = saved();
