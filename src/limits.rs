@@ -159,6 +159,15 @@ const _: () = assert!(
     SESSION_SAVED_EVERY_S < SESSION_IDLE_S_MAX && SESSION_IDLE_S_MAX < SESSION_ABSOLUTE_S_MAX
 );
 
+// ---- status
+
+/// What a running recorder says of itself: its streams, about 500 bytes each.
+pub const STATUS_ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// How long it may take to say so; a disk that hangs may hold it up.
+pub const STATUS_ANSWER_MS_MAX: u64 = 5_000;
+/// After an answer that failed.
+pub const STATUS_PAUSE_MS: u64 = 100;
+
 // ---- web
 
 /// The box's authority: as long as a phone that was told to trust it is likely to live.

@@ -14,6 +14,10 @@ pub enum ExitStatus {
     Done = 0,
     /// A file or the network failed.
     Failed = 1,
+    /// `status`: the recorder does not run.
+    NotRunning = 3,
+    /// `status`: the recorder runs, and something is wrong.
+    Troubled = 4,
     /// Damaged, changed or foreign data was found.
     Damaged = 65,
     /// Not initialised, or nothing in the span.

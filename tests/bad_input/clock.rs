@@ -49,6 +49,12 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
         log.contains("this box does not know the time: its clock says 1970-01-01T00:"),
         "{log}"
     );
+    let status = installation.run("status", &[]);
+    let said = String::from_utf8_lossy(&status.stdout);
+    assert!(
+        status.status.code() == Some(4) && said.contains("this box does not know the time"),
+        "{said}"
+    );
     // The time becomes known while the segment is written.
     std::fs::write(&shift, "0").unwrap();
     recorder.until("a second segment is recorded", LONG, |list| {

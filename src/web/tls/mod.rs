@@ -4,6 +4,7 @@
 //! when the box gets a name or an address that it does not stand for, and before it ends; the running server takes the new one for its
 //! next connection. An operator's own certificate, where one is configured, is read again when its file changes.
 
+mod addresses;
 mod authority;
 pub mod names;
 mod own;
