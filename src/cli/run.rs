@@ -38,7 +38,6 @@ pub struct RunArguments {
 
 pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     log_to_stderr();
-    refuse_core_dumps();
     let config = load_config(&arguments.config.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let lock = store::lock(&config)?;
@@ -352,12 +351,4 @@ fn end_on_signal(footage: Arc<RecorderFootage>) -> Result<End, Failure> {
         footage.wake();
     });
     Ok(End(told, runtime))
-}
-
-/// A core file would hold keys and passwords.
-fn refuse_core_dumps() {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "core dumps could not be switched off");
-    }
 }

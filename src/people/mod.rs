@@ -45,6 +45,7 @@ use sessions::{Sessions, WrittenSession};
 use throttle::{Target, Throttle};
 
 const FILE: &str = "people.sealed";
+const FILE_BEFORE: &str = "people-before.sealed";
 const VERSION: u32 = 1;
 
 /// The people of a box.
@@ -138,6 +139,49 @@ impl People {
         known.accounts = vec![account];
         drop(known);
         self.save()
+    }
+
+    /// Puts this account in the place of the one that has its name; all its login sessions end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAccount`] also where there is none of that name; [`Error::Busy`], [`Error::Io`].
+    pub fn replace_account(&self, new: &NewAccount) -> Result<(), Error> {
+        let account = {
+            let _inside = self.gate.enter()?;
+            Account::new(new, &mut OsRandom)?
+        };
+        let mut known = self.known();
+        let place = known.accounts.iter_mut().find(|it| it.name == new.name);
+        let place = place.ok_or(Error::BadAccount {
+            what: "there is none of that name to replace",
+        })?;
+        *place = account;
+        known.sessions.end_all_of(&new.name);
+        drop(known);
+        self.save()
+    }
+
+    /// Copies `people.sealed` as it is now; returns where to. Renamed back it is valid again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn keep_before(&self) -> Result<PathBuf, Error> {
+        let before = self.path.with_file_name(FILE_BEFORE);
+        let sealed = state_file::read(&self.path, STATE_FILE_BYTES_MAX);
+        let kept = sealed.and_then(|sealed| match sealed {
+            Some(sealed) => state_file::replace(&before, &sealed),
+            None => Ok(()),
+        });
+        match kept {
+            Ok(()) => Ok(before),
+            Err(source) => Err(Error::Io {
+                verb: "written",
+                path: before,
+                source,
+            }),
+        }
     }
 
     /// Whether anybody could sign in.

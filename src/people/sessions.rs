@@ -142,6 +142,10 @@ impl Sessions {
         self.all.clear();
     }
 
+    pub fn end_all_of(&mut self, name: &str) {
+        self.all.retain(|_, entry| entry.name != name);
+    }
+
     /// Drops what is over. A time to come is one that nobody knew, or of a clock that was ahead: it is made now, so that no
     /// session lasts for ever.
     pub fn tidy(&mut self, now_us: Option<i64>) {

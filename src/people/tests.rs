@@ -192,6 +192,37 @@ fn a_new_owner_replaces_whom_a_claim_cut_short_left() {
 }
 
 #[test]
+fn a_replaced_account_has_a_new_passphrase_and_no_sessions() {
+    let house = House::new();
+    let people = house.open();
+    people.set_owner(&owner()).unwrap();
+    let token = people.begin_session("owner");
+    let before = people.keep_before().unwrap();
+    let renewed = NewAccount {
+        auth: Zeroizing::new([0x5A; 32]),
+        sealed_identity: vec![5; 72],
+        ..owner()
+    };
+    people.replace_account(&renewed).unwrap();
+    for people in [&people, &house.open()] {
+        assert!(people.session(&token).is_none());
+        assert!(people.sign_in(address(1), "owner", &AUTH).is_err());
+        let signed_in = people.sign_in(address(1), "owner", &renewed.auth).unwrap();
+        assert_eq!(signed_in.sealed_identity, renewed.sealed_identity);
+    }
+    let nobody = NewAccount {
+        name: "nobody".to_owned(),
+        ..owner()
+    };
+    assert!(people.replace_account(&nobody).is_err());
+    // And back.
+    std::fs::rename(before, house.folder.path().join(FILE)).unwrap();
+    house.clock.advance_us(60_000_000);
+    let back = house.open().sign_in(address(2), "owner", &AUTH).unwrap();
+    assert_eq!(back.sealed_identity, owner().sealed_identity);
+}
+
+#[test]
 fn what_makes_no_account_is_refused() {
     let house = House::new();
     let people = house.open();

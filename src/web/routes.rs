@@ -33,6 +33,7 @@ pub struct Entry {
 #[rustfmt::skip]
 pub const ROUTES: &[Entry] = &[
     get(Public,   "/",                                         || web::get().to(page::index)),
+    head(Public,  "/",                                         || web::head().to(page::index)),
     get(Public,   "/ca.crt",                                   || web::get().to(claim::authority)),
     get(Public,   "/api/v1/state",                             || web::get().to(claim::state)),
     post(Public,  "/api/v1/claim",                             || web::post().to(claim::claim)),
