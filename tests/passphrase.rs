@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use common::{Cameras, clip};
-use installation::{CameraEntry, HEARTHKEEP, Installation, path};
+use installation::{CameraEntry, HEARTHKEEP, Installation, await_condition, path};
 use serde_json::Value;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -83,15 +83,19 @@ fn who_has_forgotten_the_passphrase_sets_a_new_one_with_the_kit() {
 /// This passphrase lets in and opens footage, also over HTTPS, and that one does neither.
 fn only(installation: &Installation, this: &str, that: &str) {
     assert!(opens(installation, this) && !opens(installation, that));
-    let mut recorder = installation.start();
-    let address = format!("https://{}", recorder.address());
-    let status = installation.run("status", &["--json"]);
-    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    let recorder = installation.start();
+    let mut status = Value::Null;
+    await_condition("it has a page", LONG, || {
+        let output = installation.run("status", &["--json"]);
+        status = serde_json::from_slice(&output.stdout).unwrap();
+        status["addresses"][0].is_string()
+    });
+    let address = status["addresses"][0].as_str().unwrap();
     let fingerprint = status["fingerprint"].as_str().unwrap();
     let play = |passphrase: &str| {
         let mut command = Command::new(HEARTHKEEP);
         command
-            .args(["play", "--camera", "door", "--box", &address])
+            .args(["play", "--camera", "door", "--box", address])
             .args([
                 "--fingerprint",
                 fingerprint,

@@ -96,12 +96,13 @@ fn write_keyring(disk: &MountedDisk, state: &StateFolder) -> Result<(), Failure>
 
 /// The store's metadata keys, shared with its threads.
 pub(super) fn shared_keys(state: &StateFolder) -> SharedKeys {
-    let keys: Vec<[u8; 32]> = (1..)
-        .map_while(|n| state.metadata_key(n).map(|key| *key.as_bytes()))
+    let copy = |key: &MetadataKey| MetadataKey::from_bytes(*key.as_bytes());
+    let keys: Vec<_> = (1..)
+        .map_while(|n| state.metadata_key(n).map(copy))
         .collect();
     Arc::new(move |generation: u32| {
         let index = usize::try_from(generation).ok()?.checked_sub(1)?;
-        keys.get(index).map(|key| MetadataKey::from_bytes(*key))
+        keys.get(index).map(copy)
     })
 }
 

@@ -88,6 +88,24 @@ impl Entry {
                 || now_us.saturating_sub(self.used_us) > SESSION_IDLE_S_MAX * SECOND_US
         })
     }
+
+    /// Notes a use, at leisure; says whether that is worth saving.
+    fn note_use(&mut self, now_us: i64) -> bool {
+        let is_old = now_us.saturating_sub(self.used_us) > SESSION_SAVED_EVERY_S * SECOND_US;
+        let is_new = self.begins_by(now_us);
+        if is_old {
+            self.used_us = now_us;
+        }
+        is_old || is_new
+    }
+
+    /// A time to come is one that nobody knew, or of a clock that was ahead: it is made now, so that no session lasts for ever.
+    fn begins_by(&mut self, now_us: i64) -> bool {
+        let was_later = self.begun_us > now_us;
+        self.begun_us = self.begun_us.min(now_us);
+        self.used_us = self.used_us.min(now_us);
+        was_later
+    }
 }
 
 /// The time is `None` where it is not known, or not sure.
@@ -118,12 +136,7 @@ impl Sessions {
             .all
             .get_mut(&id)
             .filter(|entry| !entry.is_over(now_us))?;
-        if let Some(now_us) = now_us
-            && now_us.saturating_sub(entry.used_us) > SESSION_SAVED_EVERY_S * SECOND_US
-        {
-            self.worth_saving = true;
-            entry.used_us = now_us;
-        }
+        self.worth_saving |= now_us.is_some_and(|now_us| entry.note_use(now_us));
         Some(Session {
             id,
             name: entry.name.clone(),
@@ -146,17 +159,14 @@ impl Sessions {
         self.all.retain(|_, entry| entry.name != name);
     }
 
-    /// Drops what is over. A time to come is one that nobody knew, or of a clock that was ahead: it is made now, so that no
-    /// session lasts for ever.
+    /// Drops what is over.
     pub fn tidy(&mut self, now_us: Option<i64>) {
         let Some(now) = now_us else { return };
         let before = self.all.len();
         self.all.retain(|_, entry| !entry.is_over(now_us));
         self.worth_saving |= self.all.len() < before;
         for entry in self.all.values_mut() {
-            self.worth_saving |= entry.begun_us > now;
-            entry.begun_us = entry.begun_us.min(now);
-            entry.used_us = entry.used_us.min(now);
+            self.worth_saving |= entry.begins_by(now);
         }
     }
 

@@ -91,7 +91,9 @@ pub async fn sign_in(
         let signed_in = house.people.sign_in(address, &name, &auth)?;
         // It is over at once, and who is right is let in, whatever the disk does.
         if let Some(Err(error)) = before.map(|before| house.people.end_session(&before)) {
-            tracing::warn!("a login session that has ended may be open again after a restart: {error}");
+            tracing::warn!(
+                "a login session that has ended may be open again after a restart: {error}"
+            );
         }
         Ok(signed_in)
     });

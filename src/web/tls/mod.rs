@@ -166,6 +166,7 @@ impl Tls {
         let (key, authority, own_hash) = match &settings.own {
             Some(own) => {
                 let (key, hash) = own::load(own)?;
+                own::warn_of_open_key(own);
                 (key, None, hash)
             }
             None => {
@@ -207,6 +208,7 @@ impl Tls {
             let (key, hash) = own::load(own)?;
             if hash != current.own_hash {
                 tracing::info!("the configured certificate has changed and is now in use");
+                own::warn_of_open_key(own);
                 self.shown.set(key);
                 current.own_hash = hash;
             }
