@@ -75,9 +75,12 @@ pub const BACKOFF_RESET_MS: u64 = 60_000;
 // ---- ingest: how often waiting packets are taken from the kernel
 
 /// While nobody watches.
-pub const INGEST_PERIOD_MS: u64 = 100;
+pub const INGEST_PERIOD_MS: u64 = 200;
 /// While somebody watches live.
 pub const INGEST_PERIOD_WATCHED_MS: u64 = 12;
+/// Samples that a stream which is to stop still takes, of those that have arrived: more than any camera sends in a turn, so
+/// that one which floods the recorder cannot keep it from stopping.
+pub const EVENTS_AFTER_STOP_MAX: u32 = 1_024;
 /// What tasks have, when the recorder ends, to end by themselves.
 pub const INGEST_SHUTDOWN_MS_MAX: u64 = 1_000;
 
@@ -87,8 +90,8 @@ const _: () = {
     assert!(
         SYNC_INTERVAL_MS_MAX * 4 < QUEUE_AGE_MS_MAX && WRITE_EARLY_BYTES * 2 <= QUEUE_BYTES_MAX
     );
-    // At most 2.5 s are lost to a power cut: a fragment of 0.5 s, this, and a slow fsync.
-    assert!(SYNC_INTERVAL_MS_MAX + 500 + 300 <= 2_500);
+    // At most 2.5 s are lost to a power cut: a turn of ingest, a fragment of 0.5 s, this, and a slow fsync.
+    assert!(INGEST_PERIOD_MS + 500 + SYNC_INTERVAL_MS_MAX + 300 <= 2_500);
     // Words of `docs/format.md`: a chunk holds a fragment, a fragment at least one sample.
     assert!(SAMPLE_BYTES_MAX < 16 << 20);
     assert!(INGEST_PERIOD_WATCHED_MS < INGEST_PERIOD_MS);

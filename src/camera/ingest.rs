@@ -3,8 +3,8 @@
 //! A camera sends some 350 packets a second, and a runtime that is woken for each spends most of its
 //! time waking. Here the runtime is *driven*: nobody sleeps in `epoll_wait`; instead, every
 //! [`INGEST_PERIOD_MS`] the thread runs it until nothing is ready any more, and sleeps again. What
-//! arrives meanwhile waits in the kernel's socket buffer (100 ms of 8 Mbit/s are 100 KB) and is then taken
-//! in one read. While somebody watches live or a camera is being connected ([`IngestHandle::hurry`]),
+//! arrives meanwhile waits in the kernel's socket buffer (200 ms of 8 Mbit/s are 200 KB) and is then taken
+//! in few reads. While somebody watches live or a camera is being connected ([`IngestHandle::hurry`]),
 //! the period is [`INGEST_PERIOD_WATCHED_MS`].
 //!
 //! # How a turn knows that nothing is ready

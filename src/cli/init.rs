@@ -54,6 +54,7 @@ pub(super) fn main(arguments: InitArguments) -> Result<ExitStatus, Failure> {
     hand_over(&arguments, &owner.kit, &page)?;
     make(&mut state, owner, &arguments.owner)?;
     let disks = store::mount(&config, &mut state).or_failure()?;
+    store::spread_keyring(&disks.mounted, &state)?;
     line(format_args!(
         "The store is ready: {} disk{}, {} camera{}. Start it with `hearthkeep run`.",
         disks.mounted.len(),

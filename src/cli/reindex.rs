@@ -21,6 +21,7 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     let lock = store::lock(&config)?;
     let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
     let disks = store::mount(&config, &mut state).or_failure()?;
+    store::spread_keyring(&disks.mounted, &state)?;
     let keys = store::shared_keys(&state);
     let clock = Arc::new(SystemClock::new());
     let folder = config.state_dir.clone();

@@ -209,11 +209,12 @@ fn record(
             rfc3339(clock.wall_us())
         );
     }
-    let sources = sources(config, &mut locked(state))?;
     let Some(disks) = wait_for_a_disk(config, state, footage, ended) else {
         return Ok(None);
     };
-    let state = locked(state);
+    let mut state = locked(state);
+    let sources = sources(config, &mut state)?;
+    store::spread_keyring(&disks.mounted, &state)?;
     let keys = store::shared_keys(&state);
     let mut options = Options::new(
         config.state_dir.clone(),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hearthkeep_format::{DiskId, Keyring, MetadataKey, Random};
+use zeroize::Zeroizing;
 
 use super::local::{open_disk, state_failure};
 use super::output::{ExitStatus, Failure, OrFail};
@@ -44,7 +45,8 @@ pub(super) struct Disks {
     pub absent: Vec<AbsentDisk>,
 }
 
-/// Opens the configured disks, makes a new one of a folder that is empty, and sees to it that each carries the keyring.
+/// Opens the configured disks, and makes a new one of a folder that is empty. What their keyrings know that ours does not is
+/// ours from then on; [`spread_keyring`] is to follow.
 ///
 /// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused. The others are used
 /// all the same.
@@ -79,36 +81,57 @@ fn mount_one(disk: &config::Disk, state: &mut StateFolder) -> Result<MountedDisk
     let id = identify(&disk.path, state)?;
     let mounted = MountedDisk::open(&disk.path, state.store(), id, disk.max_bytes)
         .or_fail(ExitStatus::Failed)?;
-    write_keyring(&mounted, state)?;
+    // Both copies may be damaged, or not there yet: then ours replaces them.
+    if let Ok(keyring) = layout::read_keyring(&*mounted.disk, &mounted.path) {
+        state.adopt(&keyring, &mut OsRandom).map_err(|error| {
+            let path = disk.path.display();
+            let sentence = format!(
+                "the disk {path} is not used, since its keyring is not one that this box may replace: {error}"
+            );
+            Failure::new(ExitStatus::Failed, sentence)
+        })?;
+    }
     Ok(mounted)
 }
 
-/// Writes the keyring to a disk that does not have this version of it.
-fn write_keyring(disk: &MountedDisk, state: &StateFolder) -> Result<(), Failure> {
+/// Writes the keyring to every disk that has another one, before anything that it names is recorded there.
+pub(super) fn spread_keyring(disks: &[MountedDisk], state: &StateFolder) -> Result<(), Failure> {
     let bytes = state.keyring_bytes().map_err(state_failure)?;
     let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
-    let there = layout::read_keyring(&*disk.disk, &disk.path).ok();
-    if there.is_none_or(|there| there.version < keyring.version) {
-        layout::write_keyring(&*disk.disk, &disk.path, &keyring).or_fail(ExitStatus::Failed)?;
+    for disk in disks {
+        let there = layout::read_keyring(&*disk.disk, &disk.path);
+        if there.is_ok_and(|there| there.encode() == bytes) {
+            continue;
+        }
+        // A full disk must not keep the recorder from starting: only the newest cameras' names are missing on it, and the
+        // next start writes them.
+        if let Err(error) = layout::write_keyring(&*disk.disk, &disk.path, &keyring) {
+            tracing::warn!("{error}; it is written at the next start");
+        }
     }
     Ok(())
 }
 
 /// The store's metadata keys, shared with its threads.
 pub(super) fn shared_keys(state: &StateFolder) -> SharedKeys {
-    let copy = |key: &MetadataKey| MetadataKey::from_bytes(*key.as_bytes());
     let keys: Vec<_> = (1..)
-        .map_while(|n| state.metadata_key(n).map(copy))
+        .map_while(|n| {
+            state
+                .metadata_key(n)
+                .map(|key| Zeroizing::new(*key.as_bytes()))
+        })
         .collect();
     Arc::new(move |generation: u32| {
         let index = usize::try_from(generation).ok()?.checked_sub(1)?;
-        keys.get(index).map(copy)
+        keys.get(index).map(|key| MetadataKey::from_bytes(**key))
     })
 }
 
 /// Which disk is at this path. An empty folder that the store has never used becomes a new disk.
 fn identify(path: &Path, state: &mut StateFolder) -> Result<DiskId, Failure> {
     let disk = open_disk(path)?;
+    // However the configuration writes it: what is remembered must be found again.
+    let path = &std::fs::canonicalize(path).or_fail(ExitStatus::Failed)?;
     let found = layout::identify(&disk, path).or_fail(ExitStatus::Failed)?;
     if let Some(identity) = found {
         if identity.store != state.store() {
@@ -118,20 +141,18 @@ fn identify(path: &Path, state: &mut StateFolder) -> Result<DiskId, Failure> {
             };
             return Err(Failure::new(ExitStatus::Failed, error));
         }
-        let known = state.disks().iter().any(|known| known.id == identity.disk);
-        if !known {
-            state
-                .remember_disk(path, identity.disk, &mut OsRandom)
-                .map_err(state_failure)?;
-        }
+        state
+            .remember_disk(path, identity.disk, &mut OsRandom)
+            .map_err(state_failure)?;
         return Ok(identity.disk);
     }
-    if state.disks().iter().any(|known| known.path == path) {
+    if state.disks().iter().any(|known| known.path == *path) {
         let error = store::Error::NotMounted {
             disk: path.to_owned(),
         };
         return Err(Failure::new(ExitStatus::Failed, error));
     }
+    refuse_what_is_in_use(path)?;
     let id = new_id();
     let identity = DiskIdentity {
         store: state.store(),
@@ -142,6 +163,20 @@ fn identify(path: &Path, state: &mut StateFolder) -> Result<DiskId, Failure> {
         .remember_disk(path, id, &mut OsRandom)
         .map_err(state_failure)?;
     Ok(id)
+}
+
+/// What a folder holds that is no disk yet is somebody's: only an empty one, as a new file system's is, becomes a disk.
+fn refuse_what_is_in_use(path: &Path) -> Result<(), Failure> {
+    let entries = std::fs::read_dir(path).or_fail(ExitStatus::Failed)?;
+    let found = entries
+        .filter_map(Result::ok)
+        .find(|entry| entry.file_name() != "lost+found");
+    let Some(found) = found else { return Ok(()) };
+    let (path, name) = (path.display(), found.file_name());
+    let sentence = format!(
+        "{path} is no disk of this store, and not empty (there is {name:?} in it): name an empty folder for footage, such as a new one in it"
+    );
+    Err(Failure::new(ExitStatus::Failed, sentence))
 }
 
 fn new_id() -> DiskId {

@@ -233,18 +233,8 @@ impl StateFolder {
         let mut known = self.streams()?;
         let mut bytes = None;
         if streams::allocate(&mut known, wanted, random)? {
-            let Sealing {
-                generation,
-                metadata_key,
-                ..
-            } = self.sealing()?;
-            let mut keyring = self.keyring.clone().ok_or(Error::NotClaimed)?;
-            keyring.seal_streams(
-                &metadata_key,
-                generation,
-                &streams::encode_streams(&known),
-                random,
-            );
+            let ours = self.keyring.clone().ok_or(Error::NotClaimed)?;
+            let keyring = self.reseal(ours, &known, random)?;
             let encoded = keyring.encode();
             write_keyring(&self.folder, &encoded)?;
             self.keyring = Some(keyring);
@@ -254,22 +244,51 @@ impl StateFolder {
         Ok((wanted.iter().filter_map(of_name).collect(), bytes))
     }
 
-    /// Takes a disk's keyring where it is newer than ours, as after the state folder came back from a backup; says
-    /// whether it did. One that the pinned root does not vouch for is refused.
+    /// Takes from a disk's keyring what ours does not have, as after the state folder came back from a backup, or where a
+    /// disk was away while streams were added: a stream that either knows keeps its name. Says whether ours changed. One that
+    /// the pinned root does not vouch for is refused.
     ///
     /// # Errors
     ///
-    /// [`Error::Untrusted`], [`Error::NotClaimed`], [`Error::Io`].
-    pub fn adopt_newer(&mut self, from_disk: Keyring) -> Result<bool, Error> {
+    /// [`Error::Untrusted`], [`Error::NotClaimed`], [`Error::TooManyStreams`], [`Error::Io`].
+    pub fn adopt(&mut self, from_disk: &Keyring, random: &mut dyn Random) -> Result<bool, Error> {
         let ours = self.keyring.as_ref().ok_or(Error::NotClaimed)?;
-        if from_disk.version <= ours.version {
+        if from_disk.encode() == ours.encode() {
             return Ok(false);
         }
-        self.verify(&from_disk)?;
-        self.streams_of(&from_disk)?;
-        write_keyring(&self.folder, &from_disk.encode())?;
-        self.keyring = Some(from_disk);
+        self.verify(from_disk)?;
+        let (mut streams, theirs) = (self.streams()?, self.streams_of(from_disk)?);
+        let is_theirs_whole = streams.iter().all(|known| theirs.contains(known));
+        let before = streams.len();
+        streams::join(&mut streams, &theirs)?;
+        let keyring = if is_theirs_whole && from_disk.version > ours.version {
+            from_disk.clone()
+        } else if streams.len() > before {
+            let newer = [ours, from_disk].into_iter().max_by_key(|k| k.version);
+            self.reseal(newer.unwrap_or(ours).clone(), &streams, random)?
+        } else {
+            return Ok(false);
+        };
+        write_keyring(&self.folder, &keyring.encode())?;
+        self.keyring = Some(keyring);
         Ok(true)
+    }
+
+    /// A keyring with this list of streams, one version higher.
+    fn reseal(
+        &self,
+        mut keyring: Keyring,
+        streams: &[KnownStream],
+        random: &mut dyn Random,
+    ) -> Result<Keyring, Error> {
+        let Sealing {
+            generation,
+            metadata_key,
+            ..
+        } = self.sealing()?;
+        let list = streams::encode_streams(streams);
+        keyring.seal_streams(&metadata_key, generation, &list, random);
+        Ok(keyring)
     }
 
     /// The disks that belong to the store.

@@ -54,6 +54,19 @@ pub(super) fn encode_streams(streams: &[KnownStream]) -> String {
     serde_json::to_string(&written).expect("plain values become JSON")
 }
 
+/// Adds those of `others` whose ids are not there yet.
+pub(super) fn join(streams: &mut Vec<KnownStream>, others: &[KnownStream]) -> Result<(), Error> {
+    for other in others {
+        if streams.iter().all(|known| known.id != other.id) {
+            if streams.len() == STREAMS_MAX {
+                return Err(Error::TooManyStreams { limit: STREAMS_MAX });
+            }
+            streams.push(other.clone());
+        }
+    }
+    Ok(())
+}
+
 /// Adds those of `wanted` that have no id yet; says whether there were any.
 pub(super) fn allocate(
     streams: &mut Vec<KnownStream>,

@@ -224,12 +224,12 @@ fn a_state_folder_from_a_backup_learns_its_streams_from_a_disk() {
     assert!(restored.streams().unwrap().is_empty());
     assert!(
         restored
-            .adopt_newer(read_keyring(&disk).unwrap().unwrap())
+            .adopt(&read_keyring(&disk).unwrap().unwrap(), &mut OsRandom)
             .unwrap()
     );
     assert!(
         !restored
-            .adopt_newer(read_keyring(&disk).unwrap().unwrap())
+            .adopt(&read_keyring(&disk).unwrap().unwrap(), &mut OsRandom)
             .unwrap()
     );
     assert_eq!(
@@ -241,9 +241,44 @@ fn a_state_folder_from_a_backup_learns_its_streams_from_a_disk() {
     let mut foreign = Keyring::decode(&foreign.keyring_bytes().unwrap()).unwrap();
     foreign.version = 99;
     assert!(matches!(
-        restored.adopt_newer(foreign),
+        restored.adopt(&foreign, &mut OsRandom),
         Err(Error::Untrusted { .. })
     ));
+}
+
+#[test]
+fn streams_that_two_keyrings_gave_out_apart_are_all_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("state");
+    let (mut state, _) = claimed(&folder);
+    let backup = state.keyring_bytes().unwrap();
+    let (yard, bytes) = state.stream_ids(&[name("yard")], &mut OsRandom).unwrap();
+    let on_disk = Keyring::decode(&bytes.unwrap()).unwrap();
+
+    write_keyring(&folder, &backup).unwrap();
+    let mut restored = StateFolder::load(&folder).unwrap();
+    let names = [name("yard"), name("door")];
+    let (again, _) = restored.stream_ids(&names, &mut OsRandom).unwrap();
+    assert_ne!(again[0].id, yard[0].id);
+    assert!(restored.adopt(&on_disk, &mut OsRandom).unwrap());
+    let all = StateFolder::load(&folder).unwrap().streams().unwrap();
+    assert_eq!(all, [again.clone(), yard].concat());
+    let version = |state: &StateFolder| {
+        Keyring::decode(&state.keyring_bytes().unwrap())
+            .unwrap()
+            .version
+    };
+    assert!(
+        version(&restored) > on_disk.version,
+        "it replaces what stands on the disk"
+    );
+    assert!(!restored.adopt(&on_disk, &mut OsRandom).unwrap());
+    let (known, changed) = restored.stream_ids(&names, &mut OsRandom).unwrap();
+    assert_eq!(
+        (known, changed),
+        (again, None),
+        "what is being recorded keeps its id"
+    );
 }
 
 #[test]

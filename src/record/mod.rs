@@ -151,6 +151,8 @@ impl Recorder {
     /// Ends all streams. When this returns, everything that was taken from cameras is in the disks' queues; the store makes
     /// it durable when it is closed.
     pub fn stop(self) {
+        // The streams are to hear of it now, and not in the next turn.
+        let _hurry = self.ingest.handle().hurry();
         // Nobody listens any more when all tasks have ended already.
         let _ = self.stop.send(true);
         // An error here says that the last task has ended, which is what is waited for.

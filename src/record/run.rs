@@ -75,12 +75,12 @@ impl Run {
         };
         let is_video = track.kind.is_video();
         let media_us = micros(sample.decode_time, track.timescale);
-        let age_us = self.clock.monotonic_us().saturating_sub(sample.arrived_us);
-        let wall_us = self.clock.wall_us().saturating_sub_unsigned(age_us);
         if self.begun.is_none() {
             if !(is_video && sample.key) {
                 return Ok(());
             }
+            let age_us = self.clock.monotonic_us().saturating_sub(sample.arrived_us);
+            let wall_us = self.clock.wall_us().saturating_sub_unsigned(age_us);
             self.begun = Some(self.begin(media_us, wall_us)?);
         }
         let Some(begun) = &mut self.begun else {

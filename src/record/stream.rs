@@ -14,6 +14,7 @@ use crate::camera::ingest::IngestHandle;
 use crate::camera::{self, Backoff, ErrorKind, Event, Session, Timeouts};
 use crate::clock::Clock;
 use crate::config::Camera;
+use crate::limits::EVENTS_AFTER_STOP_MAX;
 use crate::random::OsRandom;
 
 /// Everything that one stream's task owns.
@@ -75,15 +76,27 @@ impl StreamTask {
         let mut run = Run::new(session.tracks(), Arc::clone(&self.clock));
         self.state.connected(session.tracks(), self.clock.wall_us());
         let mut hurry = None;
+        let mut after_stop = 0;
         let end = loop {
+            // What makes a run's anchor is not to wait for a slow turn.
+            let wants_hurry = !run.has_begun() || self.writing.is_watched();
+            if wants_hurry != hurry.is_some() {
+                hurry = wants_hurry.then(|| self.ingest.hurry());
+            }
             let event = tokio::select! {
+                // Most events are there already: waiting for the stop, which takes locks, is spared them.
+                biased;
                 event = session.next() => event,
-                _ = self.stop.wait_for(|stop| *stop) => break RunEnd::Stopped,
+                () = stopped(&mut self.stop) => break RunEnd::Stopped,
             };
             match event {
                 Ok(Event::Sample(sample)) => {
+                    let had_begun = run.has_begun();
                     if let Err(error) = run.take(sample, &mut self.writing) {
                         break RunEnd::Unrecordable(error);
+                    }
+                    if run.has_begun() && !had_begun {
+                        self.state.recording(self.clock.wall_us());
                     }
                 }
                 Ok(Event::Parameters(tracks)) => {
@@ -95,11 +108,9 @@ impl StreamTask {
                 Ok(Event::Lost { packets, .. }) => self.state.count_lost(packets.into()),
                 Err(error) => break RunEnd::Camera(error),
             }
-            if run.has_begun() {
-                self.state.recording(self.clock.wall_us());
-            }
-            if self.writing.is_watched() != hurry.is_some() {
-                hurry = hurry.is_none().then(|| self.ingest.hurry());
+            after_stop += u32::from(*self.stop.borrow());
+            if after_stop == EVENTS_AFTER_STOP_MAX {
+                break RunEnd::Stopped;
             }
         };
         run.finish(&mut self.writing);
@@ -110,6 +121,13 @@ impl StreamTask {
         // Running out of time is what is expected here; the other outcome is seen by the caller's loop.
         let _ = timeout(wait, self.stop.wait_for(|stop| *stop)).await;
     }
+}
+
+/// Told to stop, and the kernel asked once more: what has arrived by then is to be taken first.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error says that the recorder is gone, which is to stop as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+    tokio::task::yield_now().await;
 }
 
 /// The cause of the gap that an error of the camera begins.

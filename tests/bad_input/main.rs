@@ -4,6 +4,7 @@
 mod clock;
 #[path = "../common/mod.rs"]
 mod common;
+mod disks;
 #[path = "../common/installation.rs"]
 mod installation;
 #[path = "../common/judge.rs"]
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use common::{Cameras, clip};
 use hearthkeep_format::Identity;
-use installation::{CameraEntry, Installation, PASSPHRASE, Running, await_condition, path, read};
+use installation::{CameraEntry, Installation, PASSPHRASE, await_condition, path, read};
 use scripted::{Offer, Script, Scripted};
 use serde_json::Value;
 
@@ -167,108 +168,6 @@ fn bad_cameras_are_named_and_cost_nothing_else() {
         "a password is in the log:\n{}",
         installation.log()
     );
-}
-
-#[test]
-fn a_disk_that_cannot_be_used_is_never_written_to() {
-    let (_cameras, url, _) = one_camera();
-    let cameras = [camera("good", &url)];
-    let installation = Installation::unmade(&cameras);
-    let not_a_folder = installation.folder().join("file");
-    std::fs::write(&not_a_folder, "not a folder").unwrap();
-    let kit = installation.kit_file();
-    for (disk, sentence) in [
-        ("missing", "missing cannot be opened (No such file"),
-        ("file", "file cannot be opened (Not a directory"),
-        // Nobody can write there, not even root.
-        (
-            "/proc/self",
-            "could not write /proc/self/hearthkeep-disk.json",
-        ),
-    ] {
-        installation.write_config_with_disks(&cameras, &[disk]);
-        failed(
-            &installation.run("init", &["--recovery-kit-out", path(&kit)]),
-            1,
-            sentence,
-        );
-        assert!(!kit.exists(), "there is no owner yet, and so no kit");
-    }
-    installation.write_config(&cameras);
-    installation.init();
-    record(&installation, 1_000_000);
-    for disk in ["missing", "file", "/proc/self"] {
-        installation.write_config_with_disks(&cameras, &[disk]);
-        failed(&installation.run("reindex", &[]), 1, disk);
-        waits_for_a_disk(&installation, disk);
-    }
-
-    // The disk is not mounted: what is at its path is the bare mount point.
-    installation.write_config(&cameras);
-    let elsewhere = installation.folder().join("elsewhere");
-    std::fs::rename(installation.footage(), &elsewhere).unwrap();
-    std::fs::create_dir(installation.footage()).unwrap();
-    waits_for_a_disk(
-        &installation,
-        "has no hearthkeep-disk.json: its disk is not mounted",
-    );
-    assert!(Installation::files(&installation.footage()).is_empty());
-
-    // Another store's disk is there.
-    let other = Installation::new(&cameras);
-    std::fs::remove_dir(installation.footage()).unwrap();
-    std::os::unix::fs::symlink(other.footage(), installation.footage()).unwrap();
-    let before = Installation::files(&other.footage());
-    let mut recorder = waits_for_a_disk(&installation, "belongs to another store");
-    assert_eq!(Installation::files(&other.footage()), before);
-
-    // It is back, and recording begins by itself.
-    std::fs::remove_file(installation.footage()).unwrap();
-    std::fs::rename(&elsewhere, installation.footage()).unwrap();
-    recorder.until("it is recorded again", LONG, |list| {
-        recorded_us(list) >= 2_000_000
-    });
-    recorder.terminate();
-}
-
-/// A recorder that has said why it has no disk, and serves its page meanwhile. It is ended when dropped.
-fn waits_for_a_disk<'a>(installation: &'a Installation, sentence: &str) -> Running<'a> {
-    let said_before = installation.log().len();
-    let mut recorder = installation.start();
-    await_condition(sentence, LONG, || {
-        installation.log()[said_before..].contains(sentence)
-    });
-    recorder.address();
-    recorder
-}
-
-#[test]
-fn a_disk_that_is_away_does_not_stop_the_others() {
-    let (_cameras, url, _) = one_camera();
-    let cameras = [camera("good", &url)];
-    let installation = Installation::new(&cameras);
-    let other = installation.folder().join("other");
-    std::fs::create_dir(&other).unwrap();
-    installation.write_config_with_disks(&cameras, &["footage", "other"]);
-    record(&installation, 1_000_000);
-
-    let away = installation.folder().join("away");
-    std::fs::rename(&other, &away).unwrap();
-    std::fs::create_dir(&other).unwrap();
-    let said_before = installation.log().len();
-    record(&installation, 3_000_000);
-    let log = &installation.log()[said_before..];
-    assert!(
-        log.contains("other has no hearthkeep-disk.json: its disk is not mounted"),
-        "{log}"
-    );
-    assert!(Installation::files(&other).is_empty());
-
-    std::fs::remove_dir(&other).unwrap();
-    std::fs::rename(&away, &other).unwrap();
-    record(&installation, 5_000_000);
-    let check = installation.run("check", &[]);
-    assert!(check.status.success(), "{check:?}");
 }
 
 #[test]
