@@ -68,9 +68,9 @@ fn every_subcommand_and_option_is_in_the_manual_page_and_the_table() {
                 continue;
             };
             seen += 1;
-            let is_described = |line: &&str| line.trim_start().starts_with(&option);
+            let is_described = |line: &str| line.trim_start().starts_with(&option);
             assert!(
-                lines.iter().any(|line| is_described(&line)),
+                lines.iter().any(|line| is_described(line)),
                 "{name} {option}\n{page}"
             );
             assert!(
