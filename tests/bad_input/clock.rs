@@ -39,6 +39,12 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
         log.contains("this box does not know the time: its clock says 1970-01-01T00:"),
         "{log}"
     );
+    let status = installation.run("status", &[]);
+    let said = String::from_utf8_lossy(&status.stdout);
+    assert!(
+        status.status.code() == Some(4) && said.contains("this box does not know the time"),
+        "{said}"
+    );
     // The time becomes known while the segment is written.
     clock.show_the_time();
     recorder.until("a second segment is recorded", LONG, |list| {
