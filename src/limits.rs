@@ -41,6 +41,18 @@ pub const RETENTION_BATCH_SEGMENTS: usize = 256;
 pub const RESERVE_PERCENT: u64 = 5;
 /// See [`RESERVE_PERCENT`].
 pub const RESERVE_BYTES_MIN: u64 = 5_000_000_000;
+/// A gap in the footage up to which its dates alone are believed when ages are counted.
+pub const AGE_GAP_US_MAX: i64 = 3_600_000_000;
+/// A longer one is believed once this part of it is known to have passed since.
+pub const AGE_STANDS_PART: i64 = 14;
+/// And at least this.
+pub const AGE_STANDS_US_MIN: i64 = 86_400_000_000;
+
+// ---- playing
+
+/// How long the child that decodes may owe something without taking or giving a byte. Its other limits stand in
+/// `src/media/src/sandbox.rs`.
+pub const MEDIA_SILENCE_MS_MAX: u64 = 30_000;
 
 // ---- cameras
 
@@ -102,6 +114,11 @@ const _: () = {
     assert!(CAMERA_PARAMETERS_MS_MAX > CAMERA_STALL_MS_MAX);
 };
 
+// ---- clock
+
+/// A step of the wall time against the time that passed, from which on it is a jump and not drift.
+pub const CLOCK_JUMP_US_MIN: u64 = 60_000_000;
+
 // ---- state folder
 
 /// A sealed file of the state folder.
@@ -149,6 +166,9 @@ pub const SESSION_IDLE_S_MAX: i64 = 30 * 86_400;
 pub const SESSION_ABSOLUTE_S_MAX: i64 = 90 * 86_400;
 /// How exactly the last use is remembered: a write to the disk each request would wear out a card.
 pub const SESSION_SAVED_EVERY_S: i64 = 3_600;
+/// For how long the clock must be trusted and not jump before it ends a login session. Short: a box that starts more often
+/// ends none.
+pub const SESSION_DOUBTED_S: u32 = 3_600;
 /// A claim code is good for this long.
 pub const CLAIM_CODE_S_MAX: u64 = 30 * 60;
 
@@ -156,10 +176,21 @@ const _: () = assert!(
     SESSION_SAVED_EVERY_S < SESSION_IDLE_S_MAX && SESSION_IDLE_S_MAX < SESSION_ABSOLUTE_S_MAX
 );
 
+// ---- status
+
+/// What a running recorder says of itself: its streams, about 500 bytes each.
+pub const STATUS_ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// How long it may take to say so; a disk that hangs may hold it up.
+pub const STATUS_ANSWER_MS_MAX: u64 = 5_000;
+/// After an answer that failed.
+pub const STATUS_PAUSE_MS: u64 = 100;
+
 // ---- web
 
 /// The box's authority: as long as a phone that was told to trust it is likely to live.
 pub const AUTHORITY_DAYS: i64 = 3_650;
+/// For how long the clock must be trusted and not jump before it ends an authority that devices trust.
+pub const AUTHORITY_DOUBTED_S: u32 = 86_400;
 /// A server's certificate: the longest that all clients believe.
 pub const LEAF_DAYS: i64 = 397;
 /// How long before its end it is issued anew.

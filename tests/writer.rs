@@ -3,6 +3,7 @@
 
 mod store_support;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -97,8 +98,8 @@ fn a_failed_fsync_poisons_one_segment_and_is_not_tried_again() {
     // Another one is not concerned, and does not wake the first.
     let next = stream.seal(4, 1000);
     next.record(&store);
-    until("the next is catalogued", || {
-        store.usage(&stream.id).segments == 1
+    until("both are catalogued", || {
+        store.usage(&stream.id).segments == 2
     });
     assert!(faults.syncs.load(Ordering::SeqCst) > syncs);
     assert!(
@@ -142,6 +143,30 @@ fn a_name_that_is_not_durable_poisons_its_segment() {
     until("the next is catalogued", || {
         store.usage(&stream.id).segments == 1
     });
+}
+
+#[test]
+fn a_folder_that_is_there_is_not_taken_for_durable() {
+    let home = Home::new(9);
+    let mut stream = home.stream(0);
+    let (first, second) = (stream.seal(1, 100), stream.seal(1, 100));
+    // A recorder made the folders, and died before it synced what names them.
+    let path = home.path_of(&first.new);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    let synced = || std::mem::take(&mut *faults.synced_folders.lock().unwrap());
+    let below = path.strip_prefix(home.disk.path()).unwrap();
+    let above: Vec<_> = below.ancestors().skip(1).map(Path::to_owned).collect();
+    synced();
+    let handle = first.begin(&store);
+    until("it is durable", || handle.segment().durable_us() > 0);
+    let mut found = synced();
+    found.reverse();
+    assert_eq!(found, above);
+    let handle = second.begin(&store);
+    until("the second too", || handle.segment().durable_us() > 0);
+    assert_eq!(synced(), above[..1], "once is enough");
 }
 
 #[test]

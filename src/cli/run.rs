@@ -1,6 +1,7 @@
 //! `hearthkeep run`
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::ConfigArgument;
 use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, log_to_stderr};
 use super::span::rfc3339;
+use super::status::report::{self, Answering, Page, Report};
 use super::store;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -38,7 +40,6 @@ pub struct RunArguments {
 
 pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     log_to_stderr();
-    refuse_core_dumps();
     let config = load_config(&arguments.config.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let lock = store::lock(&config)?;
@@ -47,11 +48,14 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     let state = Arc::new(Mutex::new(state));
     let footage = Arc::new(RecorderFootage::new(Arc::clone(&state), Arc::clone(&clock)));
     let ended = end_on_signal(Arc::clone(&footage))?;
-    let server = match serve(&config, &state, &footage, &clock) {
+    let page = Arc::new(Page::new());
+    let _answering = answer_status(&config.state_dir, &footage, &page);
+    let server = match serve(&config, &state, &footage, &clock, &page) {
         Ok(server) => Some(server),
         // A port that is taken is no reason to lose a night; without an owner there would be nothing left to do.
         Err(failure) if is_claimed(&state) => {
             tracing::error!("recording goes on without the page: {}", failure.sentence);
+            let _ = page.set(Err(failure.sentence));
             None
         }
         Err(failure) => return Err(failure),
@@ -98,12 +102,27 @@ fn until_over(ended: &End, casualty: impl Fn() -> Option<String>) -> Option<Stri
     }
 }
 
+/// Tells `hearthkeep status` how this is. That it cannot is no reason not to record.
+fn answer_status(
+    state_dir: &Path,
+    footage: &Arc<RecorderFootage>,
+    page: &Arc<Page>,
+) -> Option<Answering> {
+    let (footage, page) = (Arc::clone(footage), Arc::clone(page));
+    report::answer(state_dir, move || Report::of(&footage, &page))
+        .map_err(|error| {
+            tracing::warn!("`hearthkeep status` will not know how the recorder is: {error}");
+        })
+        .ok()
+}
+
 /// Serves the page and the API, also before the box has an owner: it is claimed there.
 fn serve(
     config: &Config,
     state: &Arc<Mutex<StateFolder>>,
     footage: &Arc<RecorderFootage>,
     clock: &Arc<dyn Clock>,
+    page: &Page,
 ) -> Result<(web::Running, Option<Announcing>), Failure> {
     let tls = Tls::open(&config.state_dir, tls_settings(config), Arc::clone(clock))
         .or_fail(ExitStatus::Failed)?;
@@ -129,6 +148,9 @@ fn serve(
     .or_fail(ExitStatus::Failed)?;
     let (address, fingerprint) = (server.address(), tls.fingerprint());
     tracing::info!(%address, "serving https; the certificate's SHA-256 fingerprint is {fingerprint}");
+    let addresses = tls.names().addresses_of(address);
+    tracing::info!("open the page at {}", addresses.join(" or "));
+    let _ = page.set(Ok((address, Arc::clone(&tls))));
     let announcing = announce(config, address, tls);
     Ok((server, announcing))
 }
@@ -350,14 +372,6 @@ fn end_on_signal(footage: Arc<RecorderFootage>) -> Result<End, Failure> {
         footage.wake();
     });
     Ok(End(told, runtime))
-}
-
-/// A core file would hold keys and passwords.
-fn refuse_core_dumps() {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "core dumps could not be switched off");
-    }
 }
 
 #[cfg(test)]

@@ -151,6 +151,8 @@ pub struct Timeline {
     pub segments: Vec<TimelineSegment>,
     /// Known absences.
     pub gaps: Vec<TimelineGap>,
+    /// The first segment that begins after the span, however long after.
+    pub next: Option<TimelineSegment>,
 }
 
 /// A segment in a timeline.

@@ -1,5 +1,7 @@
 //! A camera that does exactly what a test says: for dialogues that no real server would hold.
 
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -86,28 +88,39 @@ impl Default for Script {
     }
 }
 
-/// The camera; it serves as many connections as it has scripts, one after another.
+/// The camera, until it is dropped.
 pub struct Scripted {
     pub port: u16,
-    over: Arc<AtomicBool>,
+    is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Scripted {
+    /// Serves one connection.
     pub fn start(script: Script) -> Self {
         Self::start_all(vec![script])
     }
 
-    /// After the last script nobody is there any more.
+    /// Serves one connection after another, each by the next script; after the last nobody is there any more.
     pub fn start_all(scripts: Vec<Script>) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&over);
+        let mut scripts = scripts.into_iter();
+        Self::serve(move || scripts.next())
+    }
+
+    /// Serves one connection after the other, each by a new script.
+    pub fn start_lasting(make: fn() -> Script) -> Self {
+        Self::serve(move || Some(make()))
+    }
+
+    fn serve(mut next: impl FnMut() -> Option<Script> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ends = is_over.clone();
         let thread = std::thread::spawn(move || {
-            for script in scripts {
+            while let Some(script) = next() {
                 let (socket, _) = listener.accept().unwrap();
-                if is_over.load(Ordering::SeqCst) {
+                if ends.load(Ordering::SeqCst) {
                     break;
                 }
                 // The client may close at any time: that is what most tests are about.
@@ -116,7 +129,7 @@ impl Scripted {
         });
         Self {
             port,
-            over,
+            is_over,
             thread: Some(thread),
         }
     }
@@ -124,7 +137,7 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
+        self.is_over.store(true, Ordering::SeqCst);
         // A test that never connected would wait for ever.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(thread) = self.thread.take() {

@@ -1,7 +1,7 @@
 //! A disk that fails when told to.
 
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -24,6 +24,8 @@ pub struct Faults {
     pub fail_sync_folder: AtomicBool,
     pub syncs: AtomicU64,
     pub appends: AtomicU64,
+    /// Which folders were synced, in order.
+    pub synced_folders: Mutex<Vec<PathBuf>>,
     stalled: Mutex<bool>,
     go_on: Condvar,
 }
@@ -95,7 +97,9 @@ impl Disk for FaultyDisk {
         if self.faults.fail_sync_folder.load(Ordering::SeqCst) {
             return Err(io::Error::other("the folder could not be synced"));
         }
-        self.real.sync_folder(path)
+        self.real.sync_folder(path)?;
+        self.faults.synced_folders.lock().unwrap().push(path.into());
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

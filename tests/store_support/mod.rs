@@ -89,6 +89,16 @@ impl Home {
         self.options_with(disk)
     }
 
+    /// Makes another disk of the store in this folder.
+    pub fn another_disk(&self, folder: &std::path::Path, number: u8) -> MountedDisk {
+        let identity = DiskIdentity {
+            store: self.store,
+            disk: DiskId::from_bytes([number; 16]),
+        };
+        layout::mark(&RealDisk::open(folder).unwrap(), folder, &identity).unwrap();
+        MountedDisk::open(folder, self.store, identity.disk, None).unwrap()
+    }
+
     pub fn options_on(&self, disk: Arc<dyn Disk>) -> Options {
         let path = self.disk.path();
         self.options_with(MountedDisk::with(disk, path, self.store, self.disk_id, None).unwrap())
@@ -172,7 +182,13 @@ impl Sealed {
 
     /// Writes it as another process would have left it, without any store.
     pub fn leave(&self, home: &Home, bytes: usize) {
-        let path = home.path_of(&self.new);
+        self.leave_on(home.disk.path(), bytes);
+    }
+
+    /// The same on another disk.
+    pub fn leave_on(&self, disk: &std::path::Path, bytes: usize) {
+        let new = &self.new;
+        let path = disk.join(layout::segment_path(&new.stream, &new.epoch, &new.segment));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, &self.bytes()[..bytes]).unwrap();
     }
