@@ -14,7 +14,7 @@ help:
 	@echo "make build    the programs, into target/release; first time about 8 min"
 	@echo "make web      the page, into web-ui/dist; first time about 2 min"
 	@echo "make setup    install what is missing of all that is needed; half a second when all is there"
-	@echo "make bench    measure; about 5 min"
+	@echo "make bench    measure; about 8 min once all is built, which takes 15"
 	@echo "make clean    remove what was built and the clips"
 
 setup: setup-build setup-demo setup-tests
