@@ -151,6 +151,12 @@ impl Footage for RecorderFootage {
         Ok(Some(Timeline {
             segments: timeline.segments.iter().map(segment_row).collect(),
             gaps: timeline.gaps.iter().map(gap_row).collect(),
+            // Of one that has just begun nothing can be read yet.
+            next: timeline
+                .next
+                .filter(|next| next.duration_us > 0)
+                .as_ref()
+                .map(segment_row),
         }))
     }
 
@@ -265,7 +271,7 @@ impl ReadAt for Bytewise {
 fn no_disk() -> Trouble {
     Trouble {
         message: "Nothing is recorded: there is no disk to record on.".to_owned(),
-        advice: "The page \"This box\" says what is wrong with each; recording begins as soon as one is there.".to_owned(),
+        advice: "The view \"Box\" says what is wrong with each; recording begins as soon as one is there.".to_owned(),
     }
 }
 

@@ -1,12 +1,9 @@
 //! A box that does not know the time.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::Value;
 
 use super::installation::{CameraEntry, Installation, path};
+use super::shifted::ShiftedClock;
 use super::{LONG, failed, judge, one_camera, record, recorded_us};
 
 #[test]
@@ -30,17 +27,10 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
         .map(|(name, url)| CameraEntry { name, url, more })
         .collect();
     let installation = Installation::new(&entries);
-    let shim = shifted_clock(installation.folder());
-    let shift = installation.folder().join("shift");
-    let to_1970 = 1_000
-        - SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs() as i64;
-    std::fs::write(&shift, to_1970.to_string()).unwrap();
+    let clock = ShiftedClock::make(installation.folder());
+    clock.show_1970();
 
-    let mut recorder =
-        installation.start_with(&[("LD_PRELOAD", path(&shim)), ("SHIFTED_CLOCK", path(&shift))]);
+    let mut recorder = installation.start_with(&clock.variables());
     recorder.until("it is recorded", LONG, |list| {
         recorded_us(list) >= 1_000_000
     });
@@ -49,8 +39,14 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
         log.contains("this box does not know the time: its clock says 1970-01-01T00:"),
         "{log}"
     );
+    let status = installation.run("status", &[]);
+    let said = String::from_utf8_lossy(&status.stdout);
+    assert!(
+        status.status.code() == Some(4) && said.contains("this box does not know the time"),
+        "{said}"
+    );
     // The time becomes known while the segment is written.
-    std::fs::write(&shift, "0").unwrap();
+    clock.show_the_time();
     recorder.until("a second segment is recorded", LONG, |list| {
         of_good(list).len() >= 2
     });
@@ -99,6 +95,40 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
     failed(&export(&[]), 1, "this span does not fit one MP4 file");
 }
 
+#[test]
+fn a_clock_that_is_years_ahead_costs_no_footage_also_after_restarts() {
+    let (_cameras, url, _) = one_camera();
+    let camera = CameraEntry {
+        name: "good",
+        url: &url,
+        more: "keep_days = 1",
+    };
+    let installation = Installation::new(&[camera]);
+    record(&installation, 2_000_000);
+    let good = of_good(&installation.list(&[]));
+    let shim = shifted_clock(installation.folder());
+    let shift = installation.folder().join("shift");
+    std::fs::write(&shift, (3 * 365 * 86_400).to_string()).unwrap();
+    // What the first of these records, the second finds: its own footage says that it is three years later.
+    for _ in 0..2 {
+        let mut recorder = installation
+            .start_with(&[("LD_PRELOAD", path(&shim)), ("SHIFTED_CLOCK", path(&shift))]);
+        let before = recorded_us(&installation.list(&[]));
+        recorder.until("more is recorded", LONG, |list| {
+            recorded_us(list) >= before + 1_000_000
+        });
+        recorder.terminate();
+    }
+    let list = of_good(&installation.list(&[]));
+    assert_eq!(list[..good.len()], good);
+    let year = |row: &Value| row["start"].as_str().unwrap()[..4].parse::<i32>().unwrap();
+    assert!(
+        year(list.last().unwrap()) >= year(&good[0]) + 2,
+        "{list:#?}"
+    );
+    assert!(!installation.log().contains("footage was deleted"));
+}
+
 fn of_good(list: &Value) -> Vec<Value> {
     let rows = list
         .as_array()
@@ -106,17 +136,4 @@ fn of_good(list: &Value) -> Vec<Value> {
         .iter()
         .filter(|row| row["camera"] == "good");
     rows.cloned().collect()
-}
-
-/// A library that makes a program's clock wrong; made by the C compiler that links Rust programs too.
-fn shifted_clock(folder: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/shifted_clock.c");
-    let library = folder.join("shifted_clock.so");
-    let made = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(source)
-        .status();
-    assert!(made.unwrap().success());
-    library
 }

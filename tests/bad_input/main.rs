@@ -10,8 +10,9 @@ mod installation;
 #[path = "../common/judge.rs"]
 mod judge;
 #[path = "../common/scripted.rs"]
-#[allow(dead_code)]
 mod scripted;
+#[path = "../common/shifted.rs"]
+mod shifted;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -136,6 +136,7 @@ impl Installation {
 
     /// The same with a command that becomes `hearthkeep run`.
     pub fn spawn(&self, mut command: Command) -> Running<'_> {
+        let said_before = self.log().len();
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -148,6 +149,7 @@ impl Installation {
         Running {
             child: command.spawn().unwrap(),
             installation: self,
+            said_before,
         }
     }
 
@@ -156,16 +158,17 @@ impl Installation {
         std::fs::read_to_string(self.folder().join("log")).unwrap_or_default()
     }
 
-    /// All files below a folder.
+    /// All files below a folder; a socket is none.
     pub fn files(folder: &Path) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let entry = entry.unwrap();
-                if entry.file_type().unwrap().is_dir() {
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
                     folders.push(entry.path());
-                } else {
+                } else if kind.is_file() {
                     files.push(entry.path());
                 }
             }
@@ -185,6 +188,8 @@ impl Installation {
 pub struct Running<'a> {
     child: Child,
     installation: &'a Installation,
+    /// Bytes of the log that runs before this one wrote.
+    said_before: usize,
 }
 
 impl Running<'_> {
@@ -211,7 +216,8 @@ impl Running<'_> {
         let limit = Duration::from_secs(30);
         await_condition("the web server's address in the log", limit, || {
             let log = self.installation.log();
-            let found = log.rsplit_once("address=").map(|(_, rest)| rest);
+            let found = log[self.said_before..].rsplit_once("address=");
+            let found = found.map(|(_, rest)| rest);
             address = found
                 .and_then(|rest| rest.split_whitespace().next())
                 .map(str::to_owned);

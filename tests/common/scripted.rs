@@ -1,8 +1,14 @@
 //! A camera that does exactly what a test says: for dialogues that no real server would hold.
 
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// H.264 High 640x360 by x264, with its base64 in SDP.
 const SDP_VIDEO: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:video\r\n\
@@ -49,6 +55,10 @@ pub enum Step {
     Raw(Vec<u8>),
     /// What is made for 0, 1, 2 ..., as fast as it is taken, until the client closes.
     Endless(fn(u32) -> Step),
+    /// Nothing for so long, as between two pictures.
+    Pause(Duration),
+    /// Nothing until the test says so, or has dropped the sender.
+    Await(Receiver<()>),
     /// Nothing more, the connection open until the client closes it.
     Silence,
 }
@@ -78,23 +88,48 @@ impl Default for Script {
     }
 }
 
-/// The camera; it serves one connection.
+/// The camera, until it is dropped.
 pub struct Scripted {
     pub port: u16,
+    is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Scripted {
+    /// Serves one connection.
     pub fn start(script: Script) -> Self {
+        Self::start_all(vec![script])
+    }
+
+    /// Serves one connection after another, each by the next script; after the last nobody is there any more.
+    pub fn start_all(scripts: Vec<Script>) -> Self {
+        let mut scripts = scripts.into_iter();
+        Self::serve(move || scripts.next())
+    }
+
+    /// Serves one connection after the other, each by a new script.
+    pub fn start_lasting(make: fn() -> Script) -> Self {
+        Self::serve(move || Some(make()))
+    }
+
+    fn serve(mut next: impl FnMut() -> Option<Script> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ends = is_over.clone();
         let thread = std::thread::spawn(move || {
-            let (socket, _) = listener.accept().unwrap();
-            // The client may close at any time: that is what most tests are about.
-            let _ = serve(socket, script);
+            while let Some(script) = next() {
+                let (socket, _) = listener.accept().unwrap();
+                if ends.load(Ordering::SeqCst) {
+                    break;
+                }
+                // The client may close at any time: that is what most tests are about.
+                let _ = serve(socket, script);
+            }
         });
         Self {
             port,
+            is_over,
             thread: Some(thread),
         }
     }
@@ -102,6 +137,7 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
         // A test that never connected would wait for ever.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(thread) = self.thread.take() {
@@ -117,6 +153,26 @@ pub fn video(timestamp: u32, payload: &[u8]) -> Step {
         timestamp,
         payload: payload.to_vec(),
     }
+}
+
+/// One access unit of a single NAL unit of so many bytes in fragments (FU-A, RFC 6184, 5.8); `header` is the unit's.
+pub fn large_video(timestamp: u32, header: u8, bytes: usize) -> Vec<Step> {
+    const PIECE: usize = 60_000;
+    let pieces = bytes.div_ceil(PIECE);
+    let piece = |n: usize| {
+        let (first, last) = (n == 0, n + 1 == pieces);
+        let indicator = header & 0xe0 | 28;
+        let fu = header & 0x1f | u8::from(first) << 7 | u8::from(last) << 6;
+        let mut payload = vec![indicator, fu];
+        payload.resize(2 + PIECE.min(bytes - n * PIECE), 0x5a);
+        Step::Rtp {
+            channel: 0,
+            mark: last,
+            timestamp,
+            payload,
+        }
+    };
+    (0..pieces).map(piece).collect()
 }
 
 /// One AAC frame, with the header section of RFC 3640, 3.3.6.
@@ -225,6 +281,14 @@ fn send(
         }
         Step::Raw(bytes) => socket.write_all(&bytes),
         Step::Endless(make) => (0..).try_for_each(|i| send(socket, reader, make(i), sequence)),
+        Step::Pause(time) => {
+            std::thread::sleep(time);
+            Ok(())
+        }
+        Step::Await(told) => {
+            let _ = told.recv_timeout(Duration::from_secs(60));
+            Ok(())
+        }
         Step::Silence => {
             let mut line = String::new();
             while reader.read_line(&mut line)? > 0 {}

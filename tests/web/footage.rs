@@ -85,6 +85,15 @@ fn streams_timelines_and_indexes() {
     let timeline = |query: &str| client.get(&format!("/api/v1/streams/{STREAM}/timeline{query}"));
     let answer = timeline("?from=1000&to=2000");
     assert_eq!(answer.json()["gaps"][0]["end_us"], json!(2000));
+    // What comes next is told, however far off it is: one question leads over a gap.
+    let next = &answer.json()["next"];
+    assert_eq!(
+        (&next["id"], &next["start_us"]),
+        (
+            &json!(SEGMENT.to_string()),
+            &json!(2000 + 9 * 86_400_000_000i64)
+        )
+    );
     let month = 33i64 * 86_400_000_000;
     for query in [
         "",

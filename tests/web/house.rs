@@ -15,7 +15,7 @@ use hearthkeep::random::OsRandom;
 use hearthkeep::web::footage::*;
 use hearthkeep::web::tls::{Tls, TlsSettings};
 use hearthkeep::web::{Parts, Running, start};
-use hearthkeep_format::{SegmentId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -81,6 +81,16 @@ impl Footage for FakeFootage {
         Ok((stream == STREAM).then(|| Timeline {
             segments: Vec::new(),
             gaps: vec![gap],
+            next: Some(TimelineSegment {
+                id: SEGMENT,
+                epoch: EpochId::from_bytes([0x53; 16]),
+                start_us: to_us + 9 * 86_400_000_000,
+                duration_us: 60_000_000,
+                bytes: self.segment.len() as u64,
+                sequence: 1,
+                recovered: false,
+                open: false,
+            }),
         }))
     }
 

@@ -138,26 +138,6 @@ export async function signOut({ page, expect }) {
   return { status, kept };
 }
 
-/** Screenshots for people: each view, desktop and phone, light and dark. */
-export async function looks({ page, shot }) {
-  for (const [form, viewport] of [["desktop", { width: 1280, height: 800 }], ["phone", { width: 360, height: 740 }]]) {
-    await page.setViewportSize(viewport);
-    for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
-      for (const view of ["live", "playback", "box"]) {
-        await page.evaluate((name) => {
-          location.hash = `#/${name}`;
-        }, view);
-        await sleep(2500);
-        await shot(`${view}-${form}-${colorScheme}`);
-      }
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
-  await page.emulateMedia({ colorScheme: "light" });
-  return true;
-}
-
 /** The stream's finished and growing segments, once there is enough to seek in. */
 async function recorded(page, stream, wantedS) {
   for (let tries = 0; tries < 120; tries += 1) {

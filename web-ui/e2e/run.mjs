@@ -15,15 +15,13 @@
  *
  * Exit code 0 when everything held, 1 when not ("failures" says what), 2 when it could not be tried.
  */
-import { mkdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { openBrowser } from "./browser.mjs";
 import * as checks from "./checks.mjs";
+import { claimCode, drive } from "./driver.mjs";
+import { looks } from "./looks.mjs";
 import * as steps from "./steps.mjs";
 
 const env = process.env;
 const settings = {
-  url: env.HEARTHKEEP_URL,
   name: env.HEARTHKEEP_NAME ?? "Ada",
   passphrase: env.HEARTHKEEP_PASSPHRASE ?? "correct otter lamp seventeen",
   camera: env.HEARTHKEEP_CAMERA ?? null,
@@ -32,29 +30,12 @@ const settings = {
   tiles: Number(env.HEARTHKEEP_TILES ?? 1),
   seeks: Number(env.HEARTHKEEP_SEEKS ?? 20),
 };
-if (!settings.url) {
-  console.error("HEARTHKEEP_URL is not set: say where the box is");
-  process.exit(2);
-}
 
-const failures = [];
-const results = {};
-const expect = (held, sentence) => {
-  if (!held) failures.push(sentence);
-};
-
-const browser = await openBrowser({ url: settings.url });
-const { page } = browser;
-const shot = async (name) => {
-  if (!env.HEARTHKEEP_SHOTS) return;
-  await mkdir(env.HEARTHKEEP_SHOTS, { recursive: true });
-  await page.screenshot({ path: join(env.HEARTHKEEP_SHOTS, `${name}.png`) });
-};
-
-try {
-  const code = env.HEARTHKEEP_CLAIM_CODE ?? (env.HEARTHKEEP_CLAIM_CODE_FILE ? await claimCode() : null);
+await drive(async ({ page, expect, shot, results }) => {
+  const code = await claimCode();
   if (code) {
     results.kit = await steps.claim(page, { ...settings, code, beforeConfirm: () => shot("kit") });
+    await page.getByRole("navigation").waitFor();
     expect(/^AGE-SECRET-KEY-PQ-1[0-9A-Z]{58}$/.test(results.kit), "the recovery kit is no age identity");
   } else {
     await steps.signIn(page, settings);
@@ -65,19 +46,7 @@ try {
   results.steps = await checks.stepping(tools);
   results.speed = await checks.speed(tools);
   results.snapshot = await checks.snapshot(tools);
-  results.looks = env.HEARTHKEEP_SHOTS ? await checks.looks(tools) : null;
+  results.looks = env.HEARTHKEEP_SHOTS ? await looks(page, shot) : null;
   results.reload = await checks.reload(tools);
   results.signOut = await checks.signOut(tools);
-} catch (error) {
-  failures.push(String(error));
-  await shot("failed").catch(() => undefined);
-}
-for (const error of browser.errors) failures.push(error);
-await browser.close();
-console.log(JSON.stringify({ ok: failures.length === 0, failures, ...results }, null, 1));
-process.exit(failures.length === 0 ? 0 : 1);
-
-async function claimCode() {
-  // The file may hold a sentence around the code on further lines.
-  return (await readFile(env.HEARTHKEEP_CLAIM_CODE_FILE, "utf8")).trim().split("\n")[0].trim();
-}
+});

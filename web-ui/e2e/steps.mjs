@@ -1,6 +1,6 @@
 /** What a person does on the page, step by step. */
 
-/** Claims the box: code, name, passphrase, kit, two of its groups. Returns the kit's text. */
+/** Claims the box up to the last button: code, name, passphrase, kit, two of its groups. Returns the kit's text. */
 export async function claim(page, { code, name, passphrase, beforeConfirm }) {
   await page.getByRole("heading", { name: "This box has no owner yet" }).waitFor();
   await page.getByLabel("Claim code").fill(code);
@@ -21,15 +21,19 @@ export async function claim(page, { code, name, passphrase, beforeConfirm }) {
     await field.fill(groups[Number(label.match(/\d+/)[0]) - 1].toLowerCase());
   }
   await page.getByRole("button", { name: "Claim this box" }).click();
-  await page.getByRole("navigation").waitFor();
   return kit;
 }
 
-export async function signIn(page, { name, passphrase }) {
+/** Fills the form and sends it; what comes of it is the caller's to see. */
+export async function trySignIn(page, { name, passphrase }) {
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   await page.getByLabel("Name").fill(name);
   await page.getByLabel("Passphrase").fill(passphrase);
   await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+export async function signIn(page, who) {
+  await trySignIn(page, who);
   await page.getByRole("navigation").waitFor();
 }
 

@@ -3,6 +3,10 @@ import { type Failure, type Result, aborted, failure, success } from "./result";
 const UNREACHABLE = "The box does not answer. Check that it is switched on and that this device is on the same network.";
 const NOT_UNDERSTOOD = "The box gave an answer this page does not understand. Reload the page: the box may have been updated.";
 
+/** How long the box may take to begin an answer, and then to send all of it. A network that is gone says nothing. */
+const ANSWER_MS_MAX = 15_000;
+const BODY_MS_MAX = 30_000;
+
 interface Options {
   method?: "GET" | "POST";
   body?: unknown;
@@ -32,21 +36,30 @@ async function request<T>(path: string, options: Options, read: (response: Respo
   const headers = new Headers();
   if (options.body !== undefined) headers.set("Content-Type", "application/json");
   if (options.range) headers.set("Range", `bytes=${options.range[0]}-${options.range[1]}`);
+  const limit = new AbortController();
+  const giveUp = () => limit.abort();
+  options.signal?.addEventListener("abort", giveUp);
+  let timer = setTimeout(giveUp, ANSWER_MS_MAX);
   const init: RequestInit = { method: options.method ?? "GET", headers, credentials: "same-origin", redirect: "error" };
+  init.signal = limit.signal;
   if (options.body !== undefined) init.body = JSON.stringify(options.body);
-  if (options.signal) init.signal = options.signal;
-  let response: Response;
+  let status = 0;
   try {
-    response = await fetch(path, init);
-  } catch {
-    return options.signal?.aborted ? aborted : failure("unreachable", UNREACHABLE);
-  }
-  try {
+    if (options.signal?.aborted) return aborted;
+    const response = await fetch(path, init);
+    clearTimeout(timer);
+    timer = setTimeout(giveUp, BODY_MS_MAX);
+    status = response.status;
     if (!response.ok) return await readFailure(response);
     return success(await read(response));
-  } catch {
+  } catch (error) {
     if (options.signal?.aborted) return aborted;
-    return failure("not-understood", NOT_UNDERSTOOD, response.status);
+    // JSON that is none; whatever else goes wrong is the way to the box.
+    if (error instanceof SyntaxError) return failure("not-understood", NOT_UNDERSTOOD, status);
+    return failure("unreachable", UNREACHABLE);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", giveUp);
   }
 }
 

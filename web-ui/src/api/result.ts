@@ -27,7 +27,7 @@ export const failure = (code: string, message: string, status = 0, retryAfterS?:
     ? { kind: "error", status, code, message }
     : { kind: "error", status, code, message, retryAfterS };
 
-/** The value of a success mapped; the other cases as they are. */
-export function map<T, U>(result: Result<T>, f: (value: T) => U): Result<U> {
-  return result.kind === "success" ? success(f(result.value)) : result;
-}
+
+/** Whether asking again later may help without anybody doing anything. */
+export const isPassing = ({ code, status }: Failure): boolean =>
+  code === "unreachable" || status === 429 || (status >= 502 && status <= 504);

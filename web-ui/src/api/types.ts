@@ -75,6 +75,8 @@ export interface GapEntry {
 export interface TimelineAnswer {
   segments: SegmentEntry[];
   gaps: GapEntry[];
+  /** The first segment that begins after the span, however long after. */
+  next: SegmentEntry | null;
 }
 
 export interface ChunkEntry {
@@ -104,5 +106,9 @@ export interface BoxStatus {
   state: string;
   version: string;
   disks: Disk[];
+  /** SHA-256 of the certificate to trust: the box's own authority, or the operator's certificate. */
   fingerprint: string;
+  /** How long 99 of 100 syncs of the slowest disk took, ms; null before there were enough. */
+  fsync_p99_ms: number | null;
+  clock_trusted: boolean;
 }

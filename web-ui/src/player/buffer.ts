@@ -1,5 +1,5 @@
 /** A MediaSource with one SourceBuffer, its operations one after another. */
-import { mimeOf } from "./codec";
+import { mediaSource, mimeOf } from "./codec";
 
 export interface Range {
   readonly startS: number;
@@ -8,6 +8,10 @@ export interface Range {
 
 /** Behind the playhead, when the browser says it is full. */
 const KEEP_BEHIND_S = 3;
+/** How often a full buffer is asked again whether it has room. */
+const FULL_MS = 400;
+/** With less than this ahead of the playhead there will never be room: one fragment is more than the browser takes. */
+const AHEAD_MIN_S = 1;
 
 export class MediaBuffer {
   #queue: Promise<unknown> = Promise.resolve();
@@ -26,8 +30,12 @@ export class MediaBuffer {
 
   /** Takes the video element over. `live`: no end is known, so the browser plays what comes with little delay. */
   static async attach(video: HTMLVideoElement, codecs: string, live: boolean): Promise<MediaBuffer> {
-    const source = new MediaSource();
+    const Source = mediaSource();
+    if (!Source) throw new Error("this browser has no Media Source Extensions");
+    const source = new Source();
     const url = URL.createObjectURL(source);
+    // A managed source opens only where the picture cannot be sent on to another screen.
+    video.disableRemotePlayback = true;
     video.src = url;
     await new Promise((resolve) => source.addEventListener("sourceopen", resolve, { once: true }));
     const buffer = source.addSourceBuffer(mimeOf(codecs));
@@ -38,7 +46,8 @@ export class MediaBuffer {
 
   /** Whether segments with these codecs can follow in this buffer: the number of tracks is fixed. */
   takes(codecs: string): boolean {
-    return !this.#closed && codecs.split(",").length === this.#codecs.split(",").length;
+    const works = !this.#closed && this.source.readyState === "open" && this.video.error === null;
+    return works && codecs.split(",").length === this.#codecs.split(",").length;
   }
 
   appendInit(codecs: string, init: ArrayBuffer): Promise<void> {
@@ -49,17 +58,23 @@ export class MediaBuffer {
     });
   }
 
-  async append(fragment: ArrayBuffer, offsetS: number): Promise<void> {
+  /** Waits for room where the browser has none; gives up, without appending, once `wanted` says no. */
+  async append(fragment: ArrayBuffer, offsetS: number, wanted: () => boolean = () => true): Promise<void> {
     const act = () => {
+      if (!wanted()) return;
       if (this.buffer.timestampOffset !== offsetS) this.buffer.timestampOffset = offsetS;
       this.buffer.appendBuffer(fragment);
     };
-    try {
-      await this.#do(act);
-    } catch (error) {
-      if (!(error instanceof DOMException && error.name === "QuotaExceededError")) throw error;
-      await this.remove(0, this.video.currentTime - KEEP_BEHIND_S);
-      await this.#do(act);
+    for (let refused = 0; ; refused += 1) {
+      if (refused > 1) await new Promise((resolve) => setTimeout(resolve, FULL_MS));
+      try {
+        return await this.#do(act);
+      } catch (error) {
+        if (!(error instanceof DOMException && error.name === "QuotaExceededError")) throw error;
+        const aheadS = (this.ranges.at(-1)?.endS ?? 0) - this.video.currentTime;
+        if (refused > 0 && aheadS < AHEAD_MIN_S) throw error;
+        await this.remove(0, this.video.currentTime - KEEP_BEHIND_S);
+      }
     }
   }
 
@@ -68,6 +83,11 @@ export class MediaBuffer {
       if (toS <= fromS || this.buffer.buffered.length === 0) return;
       this.buffer.remove(fromS, toS);
     });
+  }
+
+  /** A managed source says when it wants data; every other always does. */
+  get wantsMore(): boolean {
+    return (this.source as { streaming?: boolean }).streaming ?? true;
   }
 
   get ranges(): Range[] {

@@ -11,12 +11,18 @@ export type LiveState =
   | { readonly kind: "connecting" }
   | { readonly kind: "playing" }
   | { readonly kind: "silent"; readonly seconds: number }
+  /** It is tried again by itself. */
   | { readonly kind: "lost"; readonly message: string }
+  /** It is not. */
+  | { readonly kind: "stopped"; readonly message: string }
   | { readonly kind: "unplayable"; readonly message: string };
 
 const SILENT_AFTER_S = 3;
 const TICK_MS = 200;
 const KEEP_S = 12;
+/** How soon it is begun anew after the browser refused something, at first and at most. */
+const AGAIN_MS = 1000;
+const AGAIN_MS_MAX = 30_000;
 
 export class LivePlayer {
   readonly state: Signal<LiveState> = signal({ kind: "connecting" });
@@ -30,28 +36,44 @@ export class LivePlayer {
   #lastTrimMs = 0;
   #work: Promise<void> = Promise.resolve();
   #closed = false;
-  readonly #unwatch: () => void;
+  #unwatch: () => void = () => undefined;
+  #againMs = AGAIN_MS;
+  #again: ReturnType<typeof setTimeout> | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #stalled = () => this.#edge.stalled();
 
   constructor(
     private readonly video: HTMLVideoElement,
-    stream: string,
+    private readonly stream: string,
   ) {
     video.addEventListener("waiting", this.#stalled);
-    this.#unwatch = vault.watch(stream, (event) => {
-      // Events wait for one another: a head's buffer must stand before its fragments come in.
-      this.#work = this.#work.then(() => this.#take(event)).catch((error) => this.#fail(error));
-    });
+    this.#watch();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
   close(): void {
     this.#closed = true;
     this.#unwatch();
+    clearTimeout(this.#again);
     clearInterval(this.#timer);
     this.video.removeEventListener("waiting", this.#stalled);
     this.#buffer?.close();
+  }
+
+  #watch(): void {
+    let isCurrent = true;
+    const unwatch = vault.watch(this.stream, (event) => {
+      // Events wait for one another: a head's buffer must stand before its fragments come in.
+      this.#work = this.#work
+        .then(() => (isCurrent ? this.#take(event) : undefined))
+        .catch((error: unknown) => {
+          if (isCurrent) this.#fail(error);
+        });
+    });
+    this.#unwatch = () => {
+      isCurrent = false;
+      unwatch();
+    };
   }
 
   async #take(event: LiveEvent): Promise<void> {
@@ -60,7 +82,7 @@ export class LivePlayer {
     else if (event.kind === "fragment") await this.#takeFragment(event.fragment);
     else {
       this.#head = null;
-      this.state.value = { kind: "lost", message: event.message };
+      this.state.value = { kind: event.kind, message: event.message };
     }
   }
 
@@ -95,6 +117,7 @@ export class LivePlayer {
     this.#steer();
     if (now - this.#lastTrimMs > 5000) {
       this.#lastTrimMs = now;
+      this.#againMs = AGAIN_MS;
       await buffer.remove(0, this.video.currentTime - KEEP_S);
     }
   }
@@ -123,12 +146,17 @@ export class LivePlayer {
     else this.#steer();
   }
 
+  /** The browser refused something. Nothing decodes before a head and a key frame, and joining anew brings both. */
   #fail(error: unknown): void {
     if (this.#closed) return;
+    this.#unwatch();
     this.#buffer?.close();
     this.#buffer = null;
     this.#piece = null;
     this.#head = null;
-    this.state.value = { kind: "lost", message: `The picture could not be shown: ${String(error)}` };
+    const why = error instanceof Error ? error.message : String(error);
+    this.state.value = { kind: "lost", message: `The picture could not be shown: ${why}.` };
+    this.#again = setTimeout(() => this.#watch(), this.#againMs);
+    this.#againMs = Math.min(this.#againMs * 2, AGAIN_MS_MAX);
   }
 }

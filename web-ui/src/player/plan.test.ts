@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ChunkEntry } from "../api/types";
-import { firstBatch, keyChunkFor, nextBatch } from "./plan";
+import { firstBatch, keyChunkFor, leaveOut, nextBatch } from "./plan";
 
 /** A minute of half-second chunks, a key frame every two seconds. */
 const minute: ChunkEntry[] = Array.from({ length: 120 }, (_, at) => ({
@@ -47,5 +47,28 @@ describe("reading on", () => {
     expect(nextBatch(holed, 24)).toEqual({ from: 24, to: 26 });
     expect(nextBatch(minute, 118)).toEqual({ from: 118, to: 120 });
     expect(nextBatch(minute, 120)).toBeNull();
+  });
+});
+
+describe("a damaged chunk", () => {
+  const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => from + at);
+
+  it("costs what follows it up to the next key frame, and nothing else", () => {
+    const kept = leaveOut(minute.slice(0, 12), new Set([6]), false);
+    expect([...kept.shown]).toEqual([...numbers(1, 6), ...numbers(9, 13)]);
+    expect(kept.leftOut.map(({ startUs }) => startUs)).toEqual([2_500_000, 3_000_000, 3_500_000]);
+    expect(kept.awaitsKey).toBe(false);
+  });
+
+  it("costs the whole GOP when it is the key frame", () => {
+    expect([...leaveOut(minute.slice(0, 8), new Set([5]), false).shown]).toEqual([1, 2, 3, 4]);
+  });
+
+  it("at the end of what was read is remembered for what comes next", () => {
+    const first = leaveOut(minute.slice(0, 7), new Set([7]), false);
+    expect(first.awaitsKey).toBe(true);
+    const second = leaveOut(minute.slice(7, 12), new Set(), first.awaitsKey);
+    expect([...second.shown]).toEqual([9, 10, 11, 12]);
+    expect(second.awaitsKey).toBe(false);
   });
 });

@@ -46,5 +46,30 @@ export function nextBatch(chunks: readonly ChunkEntry[], from: number): Batch | 
   return { from, to };
 }
 
-/** Seconds to hold in front of the playhead: more when it runs fast, bounded by what a SourceBuffer takes. */
-export const aheadWantedS = (rate: number): number => Math.min(12 + 10 * rate, 60);
+export interface Kept {
+  /** Numbers of the chunks to show. */
+  readonly shown: ReadonlySet<number>;
+  /** What is left out, in the segment's µs. */
+  readonly leftOut: readonly { readonly startUs: number; readonly endUs: number }[];
+  /** Whether the next key frame has still to come. */
+  readonly awaitsKey: boolean;
+}
+
+/** Which chunks can be shown when some are damaged: behind one, nothing decodes until the next key frame. */
+export function leaveOut(chunks: readonly ChunkEntry[], damaged: ReadonlySet<number>, awaitsKey: boolean): Kept {
+  const shown = new Set<number>();
+  const leftOut: { startUs: number; endUs: number }[] = [];
+  let awaits = awaitsKey;
+  for (const { k, key, start_us, duration_us } of chunks) {
+    awaits = damaged.has(k) || (awaits && !key);
+    if (!awaits) shown.add(k);
+    else leftOut.push({ startUs: start_us, endUs: start_us + duration_us });
+  }
+  return { shown, leftOut, awaitsKey: awaits };
+}
+
+/**
+ * Seconds to hold in front of the playhead: more when it runs fast, bounded by what a SourceBuffer takes, and little where the
+ * browser has said that it wants no more for now.
+ */
+export const aheadWantedS = (rate: number, wantsMore = true): number => (wantsMore ? Math.min(12 + 10 * rate, 60) : 3 + rate);

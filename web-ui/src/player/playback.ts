@@ -6,13 +6,14 @@
  */
 import { type Signal, signal } from "@preact/signals";
 import type { GapEntry, SegmentEntry } from "../api/types";
-import { type Result, success } from "../api/result";
+import type { Result } from "../api/result";
 import { gapBetween } from "../timeline/coverage";
 import { nowUs } from "../timeline/day";
 import type { TimelineStore } from "../timeline/store";
 import { MediaBuffer, type Range } from "./buffer";
-import { Feeder } from "./feeder";
+import { Feeder, type Halt } from "./feeder";
 import { INTO_PICTURE_S, Pictures } from "./pictures";
+import { LeftOut, type Skipped } from "./skipped";
 import { WallClock } from "./wall-clock";
 
 export type PlaybackState =
@@ -22,15 +23,8 @@ export type PlaybackState =
   /** Nothing later was recorded (yet). */
   | { readonly kind: "end" }
   | { readonly kind: "empty" }
-  | { readonly kind: "error"; readonly message: string }
-  | { readonly kind: "unplayable"; readonly message: string };
-
-/** A gap that playing jumped over. */
-export interface Skipped {
-  readonly fromUs: number;
-  readonly toUs: number;
-  readonly gap: GapEntry | null;
-}
+  /** All that was read is shown, and nothing more can be: `waiting` goes on by itself. */
+  | Halt;
 
 export const RATES = [0.5, 1, 2, 4, 8] as const;
 const TICK_MS = 100;
@@ -61,7 +55,7 @@ export class Playback {
   #clock = new WallClock(0);
   #feeder: Feeder | null = null;
   #wanted: number | null = null;
-  #closed = false;
+  #leftOut = new LeftOut();
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(
@@ -75,7 +69,6 @@ export class Playback {
   }
 
   close(): void {
-    this.#closed = true;
     clearInterval(this.#timer);
     this.#feeder?.abort();
     this.#buffer?.close();
@@ -85,6 +78,7 @@ export class Playback {
   show(stream: string): void {
     if (stream === this.#stream) return;
     this.#stream = stream;
+    this.#leftOut = new LeftOut();
     this.seek(this.wallUs.value);
   }
 
@@ -110,7 +104,8 @@ export class Playback {
     this.firstPictureMs.value = null;
     const feeder = new Feeder(this.#stream, this.timelines, this, performance.now());
     this.#feeder = feeder;
-    void this.#start(feeder, us);
+    const stream = this.#stream;
+    void feeder.run(() => this.#find(stream, us), us);
   }
 
   play(): void {
@@ -151,33 +146,21 @@ export class Playback {
     this.video.muted = this.muted.value || this.rate.value > MUTED_ABOVE_RATE;
   }
 
-  async #start(feeder: Feeder, us: number): Promise<void> {
-    const found = await this.#find(feeder.stream, us);
-    if (feeder.aborted) return;
-    if (found.kind === "error") return this.fail(feeder, found.message);
-    if (found.kind === "aborted") return;
-    if (!found.value) {
-      this.state.value = { kind: "empty" };
-      this.video.pause();
-      return;
-    }
-    await feeder.run(found.value, Math.max(us, found.value.start_us));
-  }
-
   /** The segment to begin with. Just before the live edge the newest will do, although it has not got there yet. */
   async #find(stream: string, us: number): Promise<Result<SegmentEntry | null>> {
-    const now = nowUs();
-    const found = await this.timelines.segmentFrom(stream, us, now);
-    if (found.kind !== "success" || found.value || us < now - 20e6) return found;
-    return this.timelines.segmentFrom(stream, us - 30e6, now).then((r) => (r.kind === "success" ? success(r.value) : r));
+    const found = await this.timelines.segmentFrom(stream, us);
+    if (found.kind !== "success" || found.value || us < nowUs() - 20e6) return found;
+    return this.timelines.segmentFrom(stream, us - 30e6);
   }
 
   #seekInBuffer(us: number): boolean {
-    const piece = this.#feeder?.piece;
-    if (!piece || !this.#buffer || this.#feeder?.stream !== this.#stream || this.state.value.kind === "loading") return false;
+    const feeder = this.#feeder;
+    // A feeder that is dead would never read on from there.
+    if (!feeder?.alive || !feeder.begun || feeder.stream !== this.#stream || !this.#buffer) return false;
+    if (!["ready", "end", "waiting"].includes(this.state.value.kind)) return false;
     const target = this.#clock.playerSOf(us);
     const range = target === null ? null : this.#buffer.rangeAt(target, 0);
-    if (target === null || !range || range.endS - target < 0.25 || this.#feeder.appendedToS > range.endS + 1) return false;
+    if (target === null || !range || range.endS - target < 0.25 || feeder.appendedToS > range.endS + 1) return false;
     const beganMs = performance.now();
     this.firstPictureMs.value = null;
     this.video.currentTime = target;
@@ -190,8 +173,12 @@ export class Playback {
 
   // What the feeder asks of the player.
 
+  takes(codecs: string): boolean {
+    return this.#buffer?.takes(codecs) ?? false;
+  }
+
   async bufferFor(codecs: string, fresh: boolean): Promise<MediaBuffer> {
-    if (this.#buffer?.takes(codecs) && this.#clock.originUs < this.wallUs.value) {
+    if (this.#buffer?.takes(codecs) && this.#clock.reaches(this.wallUs.value)) {
       if (fresh) await this.#buffer.remove(0, Infinity);
     } else {
       this.#buffer?.close();
@@ -206,9 +193,10 @@ export class Playback {
     return this.#clock;
   }
 
-  /** The first fragments of a run are in the buffer. */
-  begin(feeder: Feeder, targetS: number): void {
+  /** The first fragments of a run are in the buffer; `soughtUs` is the instant that was asked for. */
+  begin(feeder: Feeder, targetS: number, soughtUs: number): void {
     if (feeder.aborted) return;
+    this.#tellSkipped(soughtUs, this.#clock.wallUs(targetS), null);
     this.video.currentTime = targetS;
     this.video.playbackRate = this.rate.value;
     this.#whenShown(() => {
@@ -236,28 +224,47 @@ export class Playback {
     if (!feeder.aborted) this.state.value = { kind: "end" };
   }
 
-  fail(feeder: Feeder, message: string, unplayable = false): void {
-    if (feeder.aborted || this.#closed) return;
-    this.state.value = { kind: unplayable ? "unplayable" : "error", message };
+  /** Nothing was recorded at the instant sought or after it. */
+  foundNothing(feeder: Feeder): void {
+    if (feeder.aborted) return;
+    this.state.value = { kind: "empty" };
     this.video.pause();
-    if (unplayable) {
-      this.#buffer?.close();
-      this.#buffer = null;
-    }
+  }
+
+  /** These instants are damaged. It is told once playing has come to them. */
+  leftOut(feeder: Feeder, fromUs: number, toUs: number): void {
+    if (!feeder.aborted) this.#leftOut.add(fromUs, toUs);
   }
 
   #tick(): void {
+    const feeder = this.#feeder;
+    if (!feeder) return;
+    const { kind } = this.state.value;
+    if (kind === "ready" || kind === "end") {
+      this.wallUs.value = this.#clock.wallUs(this.video.currentTime);
+      this.#tellEnd(kind, feeder);
+      if (this.playing.value) this.#jumpOverGap();
+    }
+    this.#tellHalt(feeder);
+  }
+
+  /** What keeps the feeder from reading on is told once all that it read is shown, and taken back when it reads on. */
+  #tellHalt(feeder: Feeder): void {
+    const { halt } = feeder;
     const state = this.state.value;
-    if (state.kind !== "ready" && state.kind !== "end") return;
-    this.wallUs.value = this.#clock.wallUs(this.video.currentTime);
-    this.#tellEnd(state.kind);
-    if (this.playing.value) this.#jumpOverGap();
+    if (!halt) {
+      if (state.kind === "waiting") this.state.value = { kind: feeder.begun ? "ready" : "loading" };
+      return;
+    }
+    if (state === halt || (feeder.begun && this.video.currentTime < feeder.appendedToS - END_S)) return;
+    this.state.value = halt;
+    if (halt.kind !== "unplayable") return;
+    this.#buffer?.close();
+    this.#buffer = null;
   }
 
   /** That nothing more was read does not end the playing: that all of it was shown does, until more is recorded. */
-  #tellEnd(kind: "ready" | "end"): void {
-    const feeder = this.#feeder;
-    if (!feeder) return;
+  #tellEnd(kind: "ready" | "end", feeder: Feeder): void {
     if (kind === "end" && !feeder.atEnd) this.state.value = { kind: "ready" };
     const shown = feeder.atEnd && this.video.currentTime > feeder.appendedToS - END_S;
     if (kind === "ready" && this.playing.value && shown) this.state.value = { kind: "end" };
@@ -275,8 +282,14 @@ export class Playback {
     const [fromUs, toUs] = [this.#clock.wallUs(at), this.#clock.wallUs(next.startS)];
     this.video.currentTime = next.startS + INTO_PICTURE_S;
     if (this.video.paused) void this.video.play().catch(() => undefined);
-    if (toUs - fromUs > SKIP_SILENT_US && this.#stream) {
-      this.skipped.value = { fromUs, toUs, gap: gapBetween(this.timelines.gapsAround(this.#stream, fromUs), fromUs, toUs) };
-    }
+    const gaps = this.#stream ? this.timelines.gapsAround(this.#stream, fromUs) : [];
+    this.#tellSkipped(fromUs, toUs, toUs - fromUs > SKIP_SILENT_US ? gaps : null);
+  }
+
+  /** Says what was jumped over: a gap, where `gaps` may name its cause, or what is damaged. */
+  #tellSkipped(fromUs: number, toUs: number, gaps: readonly GapEntry[] | null): void {
+    const damagedUs = this.#leftOut.within(fromUs, toUs);
+    if (gaps === null && damagedUs === 0) return;
+    this.skipped.value = { fromUs, toUs, gap: gapBetween(gaps ?? [], fromUs, toUs), damagedUs };
   }
 }

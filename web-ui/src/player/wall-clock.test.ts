@@ -25,3 +25,10 @@ it("another run, or drift that piled up, is put where its anchor says", () => {
   expect(clock.offsetFor("s", ORIGIN + 0.01e6, first)).toBe(0.01);
   expect(clock.offsetFor("r", ORIGIN + 0.01e6, null)).toBe(0.01);
 });
+
+it("reaches months ahead, and neither back before its origin nor over decades", () => {
+  const clock = new WallClock(ORIGIN);
+  expect(clock.reaches(ORIGIN + 300 * 86_400e6)).toBe(true);
+  expect(clock.reaches(ORIGIN - 1)).toBe(false);
+  expect(clock.reaches(ORIGIN + 56 * 365 * 86_400e6)).toBe(false);
+});

@@ -16,6 +16,8 @@ export interface Piece {
   startS: number;
 }
 
+/** A player's seconds count to here; the end of a MediaSource lies beyond it. */
+const PLAYER_S_MAX = 9e7;
 /** Beyond this the drift that piled up shows: the next segment is put where its own anchor says. */
 const SEAM_MAX_S = 0.3;
 
@@ -24,6 +26,12 @@ export class WallClock {
 
   /** The player's second 0 is this wall time. */
   constructor(readonly originUs: number) {}
+
+  /** Whether an instant has a second in this player. */
+  reaches(wallUs: number): boolean {
+    const playerS = (wallUs - this.originUs) / 1e6;
+    return playerS > 0 && playerS < PLAYER_S_MAX;
+  }
 
   /** The offset for a segment that is appended after `previous` (null after a seek). */
   offsetFor(run: string, anchorUs: number, previous: Piece | null): number {

@@ -51,6 +51,12 @@ export function mergeSegments(older: readonly SegmentEntry[], newer: readonly Se
   return [...byId.values()].sort((a, b) => a.start_us - b.start_us);
 }
 
+/** Gaps that were known, and the newer word on all that reach beyond `fromUs`. */
+export const mergeGaps = (older: readonly GapEntry[], newer: readonly GapEntry[], fromUs: number): GapEntry[] => [
+  ...older.filter((gap) => gap.end_us <= fromUs),
+  ...newer.filter((gap) => gap.end_us > fromUs),
+];
+
 /** The cause of an absence that playing met: the gap that covers most of it. */
 export function gapBetween(gaps: readonly GapEntry[], fromUs: number, toUs: number): GapEntry | null {
   let [best, most] = [null as GapEntry | null, 0];

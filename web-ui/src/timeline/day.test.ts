@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { HOUR_US, clock, dayOf, dayOfKey, durationText, hoursOf, shiftDay } from "./day";
+import { HOUR_US, clock, dayOf, dayOfKey, durationText, hoursOf, sameTime, shiftDay } from "./day";
 
 // Clocks go forward on 29 March 2026 at 02:00 and back on 25 October 2026 at 03:00.
 beforeAll(() => {
@@ -42,6 +42,17 @@ describe("days", () => {
     expect(clock(long.startUs + 2 * HOUR_US)).toBe("02:00:00");
     expect(clock(long.startUs + 3 * HOUR_US)).toBe("02:00:00");
     expect(clock(long.startUs + 4 * HOUR_US)).toBe("03:00:00");
+  });
+
+  it("hold a time by the clock, also over a change of clocks", () => {
+    const quarterPast = (key: string) => day(key).startUs + 8.25 * HOUR_US;
+    const before = quarterPast("2026-03-28");
+    expect(clock(sameTime(before, day("2026-03-29")))).toBe("08:15:00");
+    expect(sameTime(before, day("2026-03-29")) - day("2026-03-29").startUs).toBe(7.25 * HOUR_US);
+    expect(clock(sameTime(quarterPast("2026-10-24"), day("2026-10-25")))).toBe("08:15:00");
+    // 02:30 is left out on the day the clocks go forward: what comes instead is in that day.
+    const skipped = sameTime(day("2026-03-28").startUs + 2.5 * HOUR_US, day("2026-03-29"));
+    expect(dayOf(skipped).key).toBe("2026-03-29");
   });
 
   it("refuse what is not a date", () => {

@@ -35,6 +35,14 @@ export function shiftDay(day: Day, by: number): Day {
   return dayFrom(at.getFullYear(), at.getMonth(), at.getDate() + by);
 }
 
+/** The same time by the clock on another day: a quarter past eight stays so when the clocks change in between. */
+export function sameTime(us: number, day: Day): number {
+  const [at, on] = [dateOf(us), dateOf(day.startUs)];
+  const time = [at.getHours(), at.getMinutes(), at.getSeconds(), at.getMilliseconds()] as const;
+  const moved = new Date(on.getFullYear(), on.getMonth(), on.getDate(), ...time).getTime() * US_PER_MS;
+  return Math.min(Math.max(moved, day.startUs), day.endUs - 1);
+}
+
 export const hoursOf = (day: Day): number => (day.endUs - day.startUs) / HOUR_US;
 
 function dayFrom(year: number, month: number, date: number): Day {

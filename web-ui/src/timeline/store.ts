@@ -4,8 +4,8 @@ import * as box from "../api/box";
 import type { Failure, Result } from "../api/result";
 import { success } from "../api/result";
 import type { GapEntry, SegmentEntry } from "../api/types";
-import { mergeSegments, segmentAfter, segmentFrom } from "./coverage";
-import { type Day, dayOf, nowUs, shiftDay } from "./day";
+import { mergeGaps, mergeSegments, segmentAfter, segmentFrom } from "./coverage";
+import { type Day, dayOf, nowUs } from "./day";
 
 export interface DayTimeline {
   readonly segments: readonly SegmentEntry[];
@@ -17,11 +17,15 @@ export interface DayTimeline {
 const EMPTY: DayTimeline = { segments: [], gaps: [], failure: null, loaded: false };
 /** How long what is known of today stays good enough. */
 const FRESH_MS = 4000;
+/** How long until all of a day is asked for again: what was deleted since is not in what is new. */
+const WHOLE_MS = 300_000;
 const DAYS_KEPT = 60;
 
 interface Entry {
   signal: Signal<DayTimeline>;
   loadedMs: number;
+  /** When all of the day was asked for last. */
+  wholeMs: number;
   loading: Promise<Result<null>> | null;
 }
 
@@ -32,13 +36,14 @@ export class TimelineStore {
     return this.#entry(stream, day).signal;
   }
 
-  /** Asks the box, unless what is known is fresh: a day that is over changes by retention only. */
+  /** Asks the box, unless what is known is fresh: a day that is over changes by retention only. `force`: for all of it. */
   load(stream: string, day: Day, force = false): Promise<Result<null>> {
     const entry = this.#entry(stream, day);
     if (entry.loading) return entry.loading;
+    if (force) entry.wholeMs = -Infinity;
     const over = day.endUs + 60e6 < nowUs();
     const age = performance.now() - entry.loadedMs;
-    if (!force && entry.signal.value.loaded && !entry.signal.value.failure && (over ? age < 300_000 : age < FRESH_MS)) {
+    if (!force && entry.signal.value.loaded && !entry.signal.value.failure && (over ? age < WHOLE_MS : age < FRESH_MS)) {
       return Promise.resolve(success(null));
     }
     entry.loading = this.#ask(stream, day, entry).finally(() => {
@@ -47,31 +52,36 @@ export class TimelineStore {
     return entry.loading;
   }
 
-  /** The segment that holds an instant or the first after it, up to `untilUs`. */
-  async segmentFrom(stream: string, us: number, untilUs: number): Promise<Result<SegmentEntry | null>> {
-    for (let day = dayOf(us), asked = 0; asked < 8 && day.startUs <= untilUs; day = shiftDay(day, 1), asked += 1) {
-      const loaded = await this.load(stream, day);
-      if (loaded.kind !== "success") return loaded;
-      const found = segmentFrom(this.of(stream, day).value.segments, us);
-      if (found) return success(found);
-    }
-    return success(null);
+  /** The segment that holds an instant or the first after it, however long after. */
+  async segmentFrom(stream: string, us: number): Promise<Result<SegmentEntry | null>> {
+    const day = dayOf(us);
+    const loaded = await this.load(stream, day);
+    if (loaded.kind !== "success") return loaded;
+    const found = segmentFrom(this.of(stream, day).value.segments, us);
+    return found ? success(found) : this.#nextAfter(stream, day);
   }
 
   /** The segment after one; asks the box again where the day's last is reached. */
   async segmentAfter(stream: string, segment: SegmentEntry): Promise<Result<SegmentEntry | null>> {
     const day = dayOf(segment.start_us);
-    const known = segmentAfter(this.of(stream, day).value.segments, segment.id);
+    const inDay = () => segmentAfter(mergeSegments([segment], this.of(stream, day).value.segments), segment.id);
+    const known = inDay();
     if (known) return success(known);
-    for (const next of [day, shiftDay(day, 1)]) {
-      if (next.startUs > nowUs()) break;
-      const loaded = await this.load(stream, next);
-      if (loaded.kind !== "success") return loaded;
-      const all = mergeSegments([segment], this.of(stream, next).value.segments);
-      const found = segmentAfter(all, segment.id);
-      if (found) return success(found);
-    }
-    return success(null);
+    const loaded = await this.load(stream, day);
+    if (loaded.kind !== "success") return loaded;
+    const found = inDay();
+    return found ? success(found) : this.#nextAfter(stream, day);
+  }
+
+  /** The first segment that begins after a day. */
+  async #nextAfter(stream: string, day: Day): Promise<Result<SegmentEntry | null>> {
+    if (day.endUs > nowUs()) return success(null);
+    const answer = await box.timeline(stream, day.endUs - 1, day.endUs);
+    if (answer.kind !== "success" || !answer.value.next) return answer.kind === "success" ? success(null) : answer;
+    // The gap before it reaches back into the day, and is known since it came only.
+    const isKnown = this.of(stream, day).value.gaps.some((gap) => gap.end_us > day.endUs);
+    if (!isKnown) await this.load(stream, day, true);
+    return success(answer.value.next);
   }
 
   gapsAround(stream: string, us: number): readonly GapEntry[] {
@@ -82,12 +92,20 @@ export class TimelineStore {
     this.#entries.clear();
   }
 
+  /** Asks for what is new since the last segment that is known; for the whole day where nothing is, and now and then. */
   async #ask(stream: string, day: Day, entry: Entry): Promise<Result<null>> {
-    const answer = await box.timeline(stream, day.startUs, day.endUs);
+    const known = entry.signal.value;
+    const now = performance.now();
+    const isWhole = now - entry.wholeMs > WHOLE_MS;
+    const fromUs = isWhole ? day.startUs : Math.max(day.startUs, known.segments.at(-1)?.start_us ?? 0);
+    const answer = await box.timeline(stream, fromUs, day.endUs);
     entry.loadedMs = performance.now();
     if (answer.kind === "success") {
-      const { segments, gaps } = answer.value;
-      entry.signal.value = { segments: mergeSegments([], segments), gaps, failure: null, loaded: true };
+      if (fromUs === day.startUs) entry.wholeMs = now;
+      const older = fromUs === day.startUs ? EMPTY : known;
+      const segments = mergeSegments(older.segments, answer.value.segments);
+      const gaps = mergeGaps(older.gaps, answer.value.gaps, fromUs);
+      entry.signal.value = { segments, gaps, failure: null, loaded: true };
       return success(null);
     }
     if (answer.kind === "error") entry.signal.value = { ...entry.signal.value, failure: answer };
@@ -98,7 +116,7 @@ export class TimelineStore {
     const key = `${stream}/${day.key}`;
     let entry = this.#entries.get(key);
     if (!entry) {
-      entry = { signal: signal(EMPTY), loadedMs: 0, loading: null };
+      entry = { signal: signal(EMPTY), loadedMs: 0, wholeMs: -Infinity, loading: null };
       this.#entries.set(key, entry);
       for (const oldest of this.#entries.keys()) {
         if (this.#entries.size <= DAYS_KEPT * 8) break;

@@ -2,9 +2,11 @@
 import { signal } from "@preact/signals";
 import * as box from "../api/box";
 import type { Failure } from "../api/result";
-import type { BoxState, Stream } from "../api/types";
+import type { BoxState, BoxStatus, Stream } from "../api/types";
 import { TimelineStore } from "../timeline/store";
+import type { Entered } from "../vault/protocol";
 import { vault } from "../vault/vault";
+import { remember, remembered } from "./memory";
 
 export type Door =
   | { readonly kind: "opening" }
@@ -16,11 +18,20 @@ export type Door =
 export const door = signal<Door>({ kind: "opening" });
 export const streams = signal<readonly Stream[] | null>(null);
 export const streamsFailure = signal<Failure | null>(null);
+export const status = signal<BoxStatus | null>(null);
+/** This browser could not keep the identity: after a reload the passphrase is asked for again. */
+export const isNotKept = signal(false);
 export const timelines = new TimelineStore();
 
-const STREAMS_EVERY_MS = 5000;
+const REFRESH_EVERY_MS = 5000;
 const ELSEWHERE = "You signed out in another tab.";
 const ENDED = "You were signed out. Sign in to go on.";
+const UNTOLD =
+  "Your key is erased in this browser. The box could not be told that you signed out, so it still counts you as signed in; this page tells it as soon as it answers.";
+const NOT_ERASED =
+  "The copy of your key in this browser could not be erased. Delete this site’s data in the browser’s settings.";
+/** The box has still to be told of a sign-out. */
+const OWED = "hearthkeep-sign-out-owed";
 const tabs = new BroadcastChannel("hearthkeep");
 
 tabs.onmessage = ({ data }: MessageEvent<string>) => {
@@ -47,50 +58,91 @@ export async function arrive(): Promise<void> {
     return;
   }
   const signedOut = (note: string | null, name = ""): Door => ({ kind: "signed-out", box: state.value, note, name });
+  if (!(await tellSignOut())) {
+    door.value = signedOut(UNTOLD);
+    return;
+  }
   const session = await box.session();
   if (session.kind !== "success") {
-    door.value = signedOut(session.kind === "error" && session.status !== 401 ? session.message : null);
+    // What was kept for a session that has ended is not kept longer than the session.
+    const note = session.kind === "error" && session.status === 401 ? await erase() : null;
+    door.value = signedOut(session.kind === "error" && session.status !== 401 ? session.message : note);
     return;
   }
   const { name } = session.value;
   const reopened = await vault.attempt(null, "reopen", state.value.store, name);
-  if (reopened.kind === "success" && reopened.value) enter(state.value, name);
+  if (reopened.kind === "success" && reopened.value) enter(state.value, reopened.value);
   else door.value = signedOut(reopened.kind === "error" ? reopened.message : null, name);
 }
 
-export function enter(state: BoxState, name: string): void {
+export function enter(state: BoxState, { name, kept }: Entered): void {
+  // Signing in has ended the session before it.
+  remember(OWED, null);
+  isNotKept.value = !kept;
   door.value = { kind: "open", box: { ...state, claimed: true }, name };
-  void refreshStreams();
+  void refresh();
+}
+
+/** To the sign-in, with what there is to say. */
+export function toSignIn(state: BoxState, note: string, name = ""): void {
+  door.value = { kind: "signed-out", box: { ...state, claimed: true }, note, name };
 }
 
 export async function signOut(): Promise<void> {
-  await box.signOut();
+  remember(OWED, "1");
   tabs.postMessage("signed-out");
+  const told = tellSignOut();
   await leave(null);
+  if (!(await told) && door.value.kind === "signed-out") door.value = { ...door.value, note: UNTOLD };
+}
+
+/** Tells the box of a sign-out that it does not know of yet. False when it still does not. */
+async function tellSignOut(): Promise<boolean> {
+  if (remembered(OWED) === null) return true;
+  const answer = await box.signOut();
+  if (answer.kind !== "success" && !(answer.kind === "error" && answer.status === 401)) return false;
+  remember(OWED, null);
+  return true;
 }
 
 async function leave(note: string | null): Promise<void> {
   const at = door.value;
   if (at.kind !== "open") return;
   streams.value = null;
+  status.value = null;
   timelines.clear();
   door.value = { kind: "signed-out", box: at.box, note, name: at.name };
-  await vault.call("close");
+  const fault = await erase();
+  if (fault && door.value.kind === "signed-out") door.value = { ...door.value, note: fault };
 }
 
-export async function refreshStreams(): Promise<void> {
+/** Erases what this browser holds of the identity; what to say when it could not. */
+const erase = (): Promise<string | null> =>
+  vault.call("close").then(
+    () => null,
+    () => NOT_ERASED,
+  );
+
+async function refresh(): Promise<void> {
+  if (door.value.kind === "signed-out") return owed(door.value);
   if (door.value.kind !== "open") return;
-  const answer = await box.streams();
-  if (answer.kind === "success") {
+  const [listed, told] = await Promise.all([box.streams(), box.status()]);
+  if (door.value.kind !== "open") return;
+  if (told.kind === "success") status.value = told.value;
+  if (listed.kind === "success") {
     streamsFailure.value = null;
     // The same list again must not make views begin anew.
-    if (JSON.stringify(answer.value) !== JSON.stringify(streams.value)) streams.value = answer.value;
-  } else if (answer.kind === "error") {
-    if (answer.status === 401) await leave(ENDED);
-    else streamsFailure.value = answer;
+    if (JSON.stringify(listed.value) !== JSON.stringify(streams.value)) streams.value = listed.value;
+  } else if (listed.kind === "error") {
+    if (listed.status === 401) await leave(ENDED);
+    else streamsFailure.value = listed;
   }
 }
 
+async function owed(at: Door & { kind: "signed-out" }): Promise<void> {
+  if ((await tellSignOut()) && door.value === at && at.note === UNTOLD) door.value = { ...at, note: null };
+}
+
 setInterval(() => {
-  if (document.visibilityState === "visible") void refreshStreams();
-}, STREAMS_EVERY_MS);
+  if (document.visibilityState === "visible") void refresh();
+}, REFRESH_EVERY_MS);

@@ -1,11 +1,12 @@
 /** Dark, light, or as the system says. */
 import { signal } from "@preact/signals";
+import { remember, remembered } from "./memory";
 
 export type Theme = "system" | "light" | "dark";
 const KEY = "hearthkeep-theme";
 const ORDER: readonly Theme[] = ["system", "light", "dark"];
 
-const kept = localStorage.getItem(KEY);
+const kept = remembered(KEY);
 export const theme = signal<Theme>(kept === "light" || kept === "dark" ? kept : "system");
 
 export function applyTheme(): void {
@@ -15,7 +16,6 @@ export function applyTheme(): void {
 
 export function nextTheme(): void {
   theme.value = ORDER[(ORDER.indexOf(theme.value) + 1) % ORDER.length] ?? "system";
-  if (theme.value === "system") localStorage.removeItem(KEY);
-  else localStorage.setItem(KEY, theme.value);
+  remember(KEY, theme.value === "system" ? null : theme.value);
   applyTheme();
 }

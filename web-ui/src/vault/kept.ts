@@ -44,7 +44,15 @@ export async function reopen(name: string, store: string): Promise<Uint8Array<Ar
   }
 }
 
-export const erase = (): Promise<void> => remove("kept", IDENTITY);
+export async function erase(): Promise<void> {
+  try {
+    (await open()).close();
+  } catch {
+    // Where no storage opens, none holds anything.
+    return;
+  }
+  await remove("kept", IDENTITY);
+}
 
 export const pinnedRoot = (store: string) => get<string>("roots", store);
 export const pinRoot = (store: string, root: string) => put("roots", store, root);

@@ -8,10 +8,17 @@ const CHUNK = 2;
 const ID_BYTES = 16;
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 15_000;
-/** A box whose socket stays open but silent is as good as gone. */
+/** A socket that is open but silent for so long is looked into. */
 const SILENT_MAX_MS = 20_000;
 
 const LOST = "The connection to the box was lost.";
+const SILENT = "The box sends nothing.";
+/** What the box says when it closes a socket, by WebSocket's close codes. */
+const CLOSED: Readonly<Record<number, string>> = {
+  1001: "The box ended this live view; it may be restarting.",
+  1008: "You are not signed in any more.",
+  1013: "This device or its network is too slow for this live view.",
+};
 
 export class LiveWatch {
   #socket: WebSocket | null = null;
@@ -25,6 +32,8 @@ export class LiveWatch {
     private readonly core: Core,
     private readonly stream: string,
     private readonly tell: (event: LiveEvent) => void,
+    /** Told what is no fault of the bytes, but of what opens them. */
+    private readonly failed: (error: unknown) => void,
   ) {
     this.#connect();
   }
@@ -47,17 +56,28 @@ export class LiveWatch {
         this.#receive(new Uint8Array(data));
         this.#retryMs = RETRY_FIRST_MS;
       } catch (error) {
-        this.#lose(error instanceof CoreError ? `What the box sent cannot be opened: ${error.message}.` : String(error));
+        if (!(error instanceof CoreError)) return this.failed(error);
+        this.#lose(`What the box sent cannot be opened: ${error.message}.`);
       }
     };
-    socket.onclose = (event) => this.#lose(event.reason || LOST);
+    socket.onclose = (event) => this.#lose(CLOSED[event.code] ?? LOST);
     this.#socket = socket;
     this.#listenForSilence();
   }
 
   #listenForSilence(): void {
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#lose("The box sends nothing."), SILENT_MAX_MS);
+    this.#silence = setTimeout(() => void this.#lookIntoSilence(), SILENT_MAX_MS);
+  }
+
+  /** A camera that is off sends nothing, and its socket stays. A box that is gone, or has more than it sends, does not. */
+  async #lookIntoSilence(): Promise<void> {
+    const socket = this.#socket;
+    const streams = await box.streams();
+    if (this.#closed || this.#socket !== socket) return;
+    const state = streams.kind === "success" ? streams.value.find(({ id }) => id === this.stream)?.state : undefined;
+    if (streams.kind === "success" && state !== "recording") this.#listenForSilence();
+    else this.#lose(streams.kind === "success" ? SILENT : LOST);
   }
 
   #receive(message: Uint8Array): void {

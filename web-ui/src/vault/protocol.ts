@@ -1,4 +1,7 @@
-/** What the page and its worker say to each other. Secrets and keys are not among it, but for the kit to be printed. */
+/**
+ * What the page and its worker say to each other. Of secrets only what a person types or reads is among it: passphrases go to
+ * the worker, and the kit comes back to be printed. Keys stay in the worker.
+ */
 import type { Result } from "../api/result";
 import type { ChunkEntry } from "../api/types";
 
@@ -9,6 +12,13 @@ export interface Kit {
   text: string;
   /** Of the owner's key: what to compare later. */
   fingerprint: string;
+}
+
+/** Somebody is in. */
+export interface Entered {
+  name: string;
+  /** Whether this browser could keep the identity for the next reload. */
+  kept: boolean;
 }
 
 /** What playing needs to know of a segment's head. */
@@ -40,20 +50,26 @@ export interface OpenedFragment {
   times: Float64Array<ArrayBuffer>;
 }
 
+export interface ChunksOpened {
+  fragments: OpenedFragment[];
+  /** Numbers of the chunks that were changed or damaged since they were sealed. */
+  damaged: number[];
+}
+
 /** Requests of the page, each with what comes back. */
 export interface Calls {
   strength(passphrase: string): Promise<string>;
   prepareClaim(store: string, name: string, passphrase: string): Promise<Result<Kit>>;
-  claim(code: string): Promise<Result<{ name: string }>>;
-  signIn(store: string, name: string, passphrase: string): Promise<Result<{ name: string }>>;
+  claim(code: string): Promise<Result<Entered>>;
+  signIn(store: string, name: string, passphrase: string): Promise<Result<Entered>>;
   /** After a reload: null where this browser keeps no copy, so that the passphrase must be asked for. */
-  reopen(store: string, name: string): Promise<Result<{ name: string } | null>>;
+  reopen(store: string, name: string): Promise<Result<Entered | null>>;
   /** Forgets every secret, here and in this browser's storage. */
   close(): Promise<void>;
   openSegment(stream: string, segment: string): Promise<Result<SegmentOpened>>;
   /** Index of a segment that is still being written, read again. */
   refreshIndex(stream: string, segment: string): Promise<Result<{ chunks: ChunkEntry[]; open: boolean }>>;
-  readChunks(stream: string, segment: string, chunks: ChunkEntry[]): Promise<Result<OpenedFragment[]>>;
+  readChunks(stream: string, segment: string, chunks: ChunkEntry[]): Promise<Result<ChunksOpened>>;
 }
 
 export type CallName = keyof Calls;
@@ -73,4 +89,6 @@ export type LiveEvent =
   | { kind: "head"; head: SegmentHead }
   | { kind: "fragment"; fragment: OpenedFragment }
   /** The socket closed or never opened; the worker tries again by itself after `retryInMs`. */
-  | { kind: "lost"; message: string; retryInMs: number };
+  | { kind: "lost"; message: string; retryInMs: number }
+  /** Nothing more comes until the page is reloaded. */
+  | { kind: "stopped"; message: string };

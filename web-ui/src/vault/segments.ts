@@ -1,9 +1,10 @@
 /** Segments opened for playing, in the worker: heads are kept, chunks are read by range and opened. */
 import * as box from "../api/box";
 import { type Result, aborted, failure, success } from "../api/result";
+import { sentence } from "../api/sentence";
 import type { ChunkEntry } from "../api/types";
-import { CHUNK_FRAGMENT, type Core, type OpenedSegment } from "./core";
-import type { OpenedFragment, SegmentOpened } from "./protocol";
+import { CHUNK_FRAGMENT, type Core, CoreError, type OpenedChunk, type OpenedSegment } from "./core";
+import type { ChunksOpened, SegmentOpened } from "./protocol";
 
 /** Enough for header, envelope and init segment of every camera seen, so that a seek waits for one answer and not two. */
 const HEAD_GUESS_BYTES = 8 * 1024;
@@ -43,27 +44,41 @@ export class Segments {
     segment: string,
     chunks: readonly ChunkEntry[],
     signal: AbortSignal,
-  ): Promise<Result<OpenedFragment[]>> {
+  ): Promise<Result<ChunksOpened>> {
     const [first, last] = [chunks[0], chunks.at(-1)];
-    if (!first || !last) return success([]);
+    if (!first || !last) return success({ fragments: [], damaged: [] });
     const head = await this.#head(stream, segment, null, signal);
     if (head.kind !== "success") return head;
     const bytes = await box.segmentBytes(stream, segment, first.offset, last.offset + last.bytes, signal);
     if (bytes.kind !== "success") return bytes;
-    const fragments: OpenedFragment[] = [];
+    const read: ChunksOpened = { fragments: [], damaged: [] };
     for (const chunk of chunks) {
       if (signal.aborted) return aborted;
       const at = chunk.offset - first.offset;
       // The head may have been closed for a newer one while the bytes were on their way.
       const { handle } = this.#opened.get(segment) ?? head.value;
-      const opened = this.core.openChunk(handle, bytes.value.subarray(at, at + chunk.bytes));
+      const opened = this.#chunk(handle, bytes.value.subarray(at, at + chunk.bytes));
+      if (!opened) {
+        read.damaged.push(chunk.k);
+        continue;
+      }
       // The index is the box's word; what was sealed is not.
       if (opened.k !== chunk.k) return failure("vault", OUT_OF_ORDER);
       if (opened.type !== CHUNK_FRAGMENT) continue;
       const { k, startUs, durationUs, key, body, times } = opened;
-      fragments.push({ k, startUs, durationUs, key, body: body.buffer, times });
+      read.fragments.push({ k, startUs, durationUs, key, body: body.buffer, times });
     }
-    return success(fragments);
+    return success(read);
+  }
+
+  /** Null where it was changed or damaged: that costs this chunk, and not those around it. */
+  #chunk(handle: number, sealed: Uint8Array): OpenedChunk | null {
+    try {
+      return this.core.openChunk(handle, sealed);
+    } catch (error) {
+      if (error instanceof CoreError) return null;
+      throw error;
+    }
   }
 
   clear(): void {
@@ -92,7 +107,13 @@ export class Segments {
       bytes = await box.segmentBytes(stream, segment, 0, headBytes, signal);
       if (bytes.kind !== "success") return bytes;
     }
-    const opened = this.core.openSegment(bytes.value.subarray(0, headBytes), stream, segment);
+    let opened: OpenedSegment;
+    try {
+      opened = this.core.openSegment(bytes.value.subarray(0, headBytes), stream, segment);
+    } catch (error) {
+      if (error instanceof CoreError) return failure("damaged", sentence(error.message));
+      throw error;
+    }
     this.#opened.set(segment, opened);
     for (const [id, { handle }] of this.#opened) {
       if (this.#opened.size <= OPEN_MAX) break;

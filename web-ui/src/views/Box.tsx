@@ -1,63 +1,58 @@
-/** What the box says of itself: cameras, disks, fingerprint. */
-import { useEffect, useState } from "preact/hooks";
-import * as box from "../api/box";
-import type { Failure } from "../api/result";
+/** What the box says of itself: cameras, disks, clock, and how to know it. */
+import { sentence } from "../api/sentence";
 import type { BoxStatus, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
-import { streams } from "../ui/app-state";
-import { Notice, Spinner, bytesText } from "../ui/parts";
-
-const EVERY_MS = 5000;
+import { status, streams } from "../ui/app-state";
+import { Spinner, bytesText } from "../ui/parts";
+import { CLOCK_WRONG, slowText } from "../ui/troubles";
+import { YourBox } from "./YourBox";
 
 export function Box() {
-  const [status, setStatus] = useState<BoxStatus | null>(null);
-  const [error, setError] = useState<Failure | null>(null);
-  useEffect(() => {
-    const controller = new AbortController();
-    const ask = async () => {
-      const answer = await box.status(controller.signal);
-      if (answer.kind === "success") {
-        setStatus(answer.value);
-        setError(null);
-      } else if (answer.kind === "error") setError(answer);
-    };
-    void ask();
-    const timer = setInterval(ask, EVERY_MS);
-    return () => {
-      controller.abort();
-      clearInterval(timer);
-    };
-  }, []);
+  const told = status.value;
   return (
     <div class="pages">
-      {error && <Notice kind="error">{error.message}</Notice>}
       <section>
         <h2>Cameras</h2>
         {streams.value ? <Cameras all={streams.value} /> : <Spinner label="Asking" />}
       </section>
-      {status && (
-        <>
-          <section>
-            <h2>Disks</h2>
-            <Disks status={status} />
-          </section>
-          <section>
-            <h2>This box</h2>
-            <dl class="facts">
-              <dt>State</dt>
-              <dd>
-                {status.state === "locked" ? "Locked: it cannot read what it recorded. Your browser opens it with your key." : status.state}
-              </dd>
-              <dt>Version</dt>
-              <dd>{status.version}</dd>
-              <dt>Certificate fingerprint</dt>
-              <dd class="mono">{status.fingerprint}</dd>
-            </dl>
-            <p class="fine">The fingerprint also stands on the box’s console. If yours differs, somebody sits between.</p>
-          </section>
-        </>
-      )}
+      {told ? <Told status={told} /> : <Spinner label="Asking" />}
     </div>
+  );
+}
+
+function Told({ status: told }: { status: BoxStatus }) {
+  const slow = slowText(told.fsync_p99_ms);
+  return (
+    <>
+      <section>
+        <h2>Disks</h2>
+        <Disks status={told} />
+      </section>
+      <section>
+        <h2>This box</h2>
+        <dl class="facts">
+          <dt>State</dt>
+          <dd>
+            {told.state === "locked" ? "Locked: it cannot read what it recorded. Your browser opens it with your key." : told.state}
+          </dd>
+          <dt>Clock</dt>
+          <dd class={told.clock_trusted ? undefined : "row-error"}>{told.clock_trusted ? "Set." : CLOCK_WRONG}</dd>
+          <dt>Disks’ speed</dt>
+          <dd class={slow ? "row-error" : undefined}>
+            {slow ??
+              (told.fsync_p99_ms === null ? "Not measured yet." : `Footage is safe within ${Math.ceil(told.fsync_p99_ms)} ms of being written.`)}
+          </dd>
+          <dt>Version</dt>
+          <dd>{told.version}</dd>
+          <dt>Fingerprint of the certificate to trust</dt>
+          <dd class="mono">{told.fingerprint}</dd>
+        </dl>
+      </section>
+      <section>
+        <h2>Is it your box?</h2>
+        <YourBox />
+      </section>
+    </>
   );
 }
 
@@ -82,7 +77,7 @@ function Cameras({ all }: { all: readonly Stream[] }) {
           <div class="row-side">
             {stream.width !== null && stream.height !== null && `${stream.width} × ${stream.height} · `}
             {stream.audio ? "with sound · " : ""}
-            {bytesText(stream.bytes_stored)}
+            {stream.bytes_stored === 0 ? "nothing recorded" : bytesText(stream.bytes_stored)}
             {stream.first_us !== null && ` · since ${dateText(stream.first_us)}, ${clock(stream.first_us)}`}
           </div>
           {stream.error && (
@@ -96,10 +91,10 @@ function Cameras({ all }: { all: readonly Stream[] }) {
   );
 }
 
-function Disks({ status }: { status: BoxStatus }) {
+function Disks({ status: told }: { status: BoxStatus }) {
   return (
     <ul class="rows">
-      {status.disks.map((disk) => {
+      {told.disks.map((disk) => {
         const total = disk.used_bytes + disk.free_bytes;
         return (
           <li key={disk.path}>
@@ -110,7 +105,7 @@ function Disks({ status }: { status: BoxStatus }) {
             <div class="row-side">
               {bytesText(disk.used_bytes)} of footage · {bytesText(disk.free_bytes)} free
             </div>
-            {disk.error && <p class="row-error">{disk.error}</p>}
+            {disk.error && <p class="row-error">{sentence(disk.error)}</p>}
           </li>
         );
       })}

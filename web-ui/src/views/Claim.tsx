@@ -1,7 +1,9 @@
 /** First run: who owns this box. The keys are made here, in the browser. */
 import { useEffect, useState } from "preact/hooks";
+import * as api from "../api/box";
+import type { Failure } from "../api/result";
 import type { BoxState } from "../api/types";
-import { enter } from "../ui/app-state";
+import { enter, toSignIn } from "../ui/app-state";
 import { Button, Field, Notice } from "../ui/parts";
 import type { Kit } from "../vault/protocol";
 import { vault } from "../vault/vault";
@@ -9,6 +11,10 @@ import { DoorCard } from "./DoorCard";
 import { KitConfirm, KitPage } from "./Kit";
 
 type Step = "person" | "kit" | "confirm" | "code-again";
+
+/** The answer to a claim may be lost on the way back while the claim is made. */
+const CLAIMED =
+  "This box is claimed. Sign in with the name and the passphrase that you have just chosen; the recovery kit you printed belongs to them. If that is refused, somebody else was faster.";
 
 const NOT_EQUAL = "The two passphrases differ.";
 
@@ -38,8 +44,9 @@ export function Claim({ box }: { box: BoxState }) {
     setBusy(false);
     if (answer.kind === "success") {
       setKit(null);
-      enter(box, answer.value.name);
+      enter(box, answer.value);
     } else if (answer.kind === "error") {
+      if (await isClaimedNow(answer)) return toSignIn(box, CLAIMED, name.trim());
       setError(answer.message);
       setStep("code-again");
     }
@@ -76,6 +83,12 @@ export function Claim({ box }: { box: BoxState }) {
       <PersonForm {...{ code, setCode, name, setName, busy, error }} onSubmit={prepare} />
     </DoorCard>
   );
+}
+
+async function isClaimedNow({ code, status }: Failure): Promise<boolean> {
+  if (status !== 0 && status < 500) return code === "already-claimed";
+  const state = await api.state();
+  return state.kind === "success" && state.value.claimed;
 }
 
 function CodeField({ code, onInput, error }: { code: string; onInput: (code: string) => void; error?: string | null }) {
@@ -174,7 +187,7 @@ function useWeakness(passphrase: string): string | null {
     vault
       .call("strength", passphrase)
       .then((sentence) => current && setWeakness(sentence))
-      .catch((fault: unknown) => current && setWeakness(String(fault)));
+      .catch((fault: unknown) => current && setWeakness(fault instanceof Error ? fault.message : String(fault)));
     return () => {
       current = false;
     };

@@ -1,6 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { Mark } from "../ui/icons";
+
 import { ThemeButton } from "./ThemeButton";
+import { YourBox } from "./YourBox";
 
 /** The frame around what stands before one is in: claiming and signing in. */
 export function DoorCard({ title, wide, children }: { title: string; wide?: boolean; children: ComponentChildren }) {
@@ -15,6 +17,10 @@ export function DoorCard({ title, wide, children }: { title: string; wide?: bool
         </p>
         <h1>{title}</h1>
         {children}
+        <details class="your-box no-print">
+          <summary>Is it your box?</summary>
+          <YourBox />
+        </details>
       </div>
     </main>
   );

@@ -75,6 +75,8 @@ function useHiddenFor(ms: number): boolean {
       else timer = setTimeout(() => setHidden(true), ms);
     };
     document.addEventListener("visibilitychange", onChange);
+    // A tab that was opened in the background has never been in sight.
+    onChange();
     return () => {
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", onChange);

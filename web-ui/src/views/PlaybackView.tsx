@@ -4,13 +4,14 @@ import type { Stream } from "../api/types";
 import { Playback } from "../player/playback";
 import { saveSnapshot } from "../player/snapshot";
 import { Timeline } from "../timeline/Timeline";
-import { type Day, dayOf, dayOfKey, nowUs, shiftDay } from "../timeline/day";
+import { type Day, dayOf, dayOfKey, nowUs, sameTime, shiftDay } from "../timeline/day";
 import { type Span, follow, lengthOf, whole, zoom } from "../timeline/scale";
 import { streams, timelines } from "../ui/app-state";
 import { toggleFullScreen } from "../ui/full-screen";
 import { Button, Spinner } from "../ui/parts";
 import { hrefTo, replaceRoute, route } from "../ui/route";
 import { Controls } from "./Controls";
+import { Gaps } from "./Gaps";
 import { Stage } from "./Stage";
 import { usePlaybackKeys } from "./playback-keys";
 
@@ -77,9 +78,9 @@ function Player({ all }: { all: readonly Stream[] }) {
   const goToDay = (next: Day | null) => {
     if (!next || !player || next.startUs > nowUs()) return;
     // The same time of that day, so that one can leaf through the days at a quarter past eight.
-    const at = next.startUs + (cursorUs - day.startUs);
+    const at = sameTime(cursorUs, next);
     showDay(next);
-    player.seek(Math.min(at, next.endUs - 1, nowUs() - BACK_AT_FIRST_US));
+    player.seek(Math.min(at, nowUs() - BACK_AT_FIRST_US));
   };
   const seek = (us: number, on: string | null, done: boolean) => {
     if (on) setSelected(on);
@@ -142,6 +143,7 @@ function Player({ all }: { all: readonly Stream[] }) {
           onSelect={setSelected}
           onSeek={seek}
         />
+        <Gaps gaps={rows.find((row) => row.stream.id === stream?.id)?.timeline.gaps ?? []} onSeek={(us) => seek(us, null, true)} />
       </div>
     </div>
   );

@@ -1,9 +1,10 @@
 /** The page for somebody who is in: navigation, the sealed state, and the view. */
 import { useEffect, useState } from "preact/hooks";
-import { signOut, streamsFailure } from "../ui/app-state";
+import { isNotKept, signOut, status, streams, streamsFailure } from "../ui/app-state";
 import { Icon, type IconName, Mark } from "../ui/icons";
 import { Button, Dialog, Notice } from "../ui/parts";
 import { type RouteName, hrefTo, route } from "../ui/route";
+import { troubles } from "../ui/troubles";
 import { Box } from "./Box";
 import { Help } from "./Help";
 import { Live } from "./Live";
@@ -54,6 +55,8 @@ export function Shell({ name }: { name: string }) {
         </div>
       </header>
       {streamsFailure.value && <Notice kind="error">{streamsFailure.value.message}</Notice>}
+      {isNotKept.value && <NotKept />}
+      <Troubles />
       <main class={`view view-${at}`}>
         {at === "live" && <Live />}
         {at === "playback" && <PlaybackView />}
@@ -64,8 +67,9 @@ export function Shell({ name }: { name: string }) {
       {open === "person" && (
         <Dialog title={name} onClose={close}>
           <p>
-            Your key is open in this tab, and kept for the next one under a key that this browser does not give out. Signing out
-            erases both.
+            Your key is open in this tab
+            {isNotKept.value ? ". " : ", and kept for the next one under a key that this browser does not give out. "}
+            Signing out erases it.
           </p>
           <div class="actions">
             <Button label="Sign out" kind="primary" onClick={() => void signOut()} />
@@ -73,6 +77,42 @@ export function Shell({ name }: { name: string }) {
         </Dialog>
       )}
     </div>
+  );
+}
+
+/** Wherever one is: what is wrong must not wait until somebody opens the box's own view. */
+function Troubles() {
+  const found = troubles(status.value, streams.value);
+  return found.length === 0 ? null : (
+    <div class="troubles" role="status">
+      <Icon name="warning" />
+      <ul>
+        {found.map(({ kind, text }) => (
+          <li key={text} data-trouble={kind}>
+            {text}
+          </li>
+        ))}
+      </ul>
+      <a href={hrefTo("box")}>More</a>
+    </div>
+  );
+}
+
+function NotKept() {
+  return (
+    <Notice kind="info">
+      This browser could not keep your key (a private window, or its storage is full or switched off): you will be asked for
+      your passphrase again after a reload.{" "}
+      <button
+        type="button"
+        class="link"
+        onClick={() => {
+          isNotKept.value = false;
+        }}
+      >
+        Understood
+      </button>
+    </Notice>
   );
 }
 
@@ -92,8 +132,8 @@ function Sealed({ onClose }: { onClose: () => void }) {
           <b>A stolen box or disk shows nothing.</b> Without your passphrase or your recovery kit, its footage stays shut.
         </li>
         <li>
-          <b>What this does not cover.</b> Whoever controls the box while it runs can see what cameras send at that moment; and
-          while you use this page, it trusts the box to serve it unaltered. The command line on your own machine does not.
+          <b>What this does not cover.</b> Whoever controls the box while it runs sees what cameras send from then on, and the
+          rest of the current key period (at most a day); and this page trusts the box to serve it unaltered. The command line on your own machine does not.
         </li>
       </ul>
     </Dialog>

@@ -9,6 +9,7 @@ export function SignIn({ box, note, name: known }: { box: BoxState; note: string
   const [name, setName] = useState(known);
   const [passphrase, setPassphrase] = useState("");
   const [error, setError] = useState<string | null>(null);
+  const [forgotten, setForgotten] = useState(false);
   const [busy, setBusy] = useState(false);
 
   const submit = async (event: Event) => {
@@ -19,10 +20,10 @@ export function SignIn({ box, note, name: known }: { box: BoxState; note: string
     setBusy(false);
     if (answer.kind === "success") {
       setPassphrase("");
-      enter(box, answer.value.name);
+      enter(box, answer.value);
     } else if (answer.kind === "error") {
-      const wait = answer.retryAfterS === undefined ? "" : ` Try again in ${Math.ceil(answer.retryAfterS)} s.`;
-      setError(answer.message + wait);
+      setError(answer.message);
+      setForgotten(answer.code === "wrong-sign-in");
     }
   };
 
@@ -46,6 +47,13 @@ export function SignIn({ box, note, name: known }: { box: BoxState; note: string
         />
         <Button label={busy ? "Opening your key" : "Sign in"} kind="primary" submit disabled={busy} />
       </form>
+      {forgotten && (
+        <Notice kind="info">
+          Forgotten? Nobody can look the passphrase up or set another. Your <b>recovery kit</b> opens all that was recorded all
+          the same, not on this page yet but on the command line: on the box, or with one of its disks on any computer, run{" "}
+          <code>hearthkeep export --kit FILE</code>, with the kit’s line in the file.
+        </Notice>
+      )}
       <p class="fine">
         Your passphrase stays in this browser. It opens your key here; the box only learns that you know it.
       </p>

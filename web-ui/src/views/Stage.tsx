@@ -2,8 +2,8 @@
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Stream } from "../api/types";
-import type { Playback, Skipped } from "../player/playback";
-import { clock, durationText } from "../timeline/day";
+import type { Playback } from "../player/playback";
+import { type Skipped, skippedText } from "../player/skipped";
 import { togglePlaying } from "./playback-keys";
 
 const SKIPPED_SHOWN_MS = 6000;
@@ -30,7 +30,8 @@ export function Stage({ video, player, stream }: Props) {
       {state.kind === "empty" && (
         <Said title="Nothing was recorded here" text="There is no footage of this camera at this time or after it." />
       )}
-      {state.kind === "end" && player?.playing.value && <Toast text="That is all there is so far." />}
+      {state.kind === "end" && player?.playing.value && <Toast text={endText(stream)} />}
+      {state.kind === "waiting" && <Said title={state.message} text="Trying again. It goes on by itself." busy />}
       {state.kind === "error" && <Said title="This cannot be shown" text={state.message} again={() => player?.seek(player.wallUs.value)} />}
       {state.kind === "unplayable" && <Said title="This browser cannot show it" text={state.message} />}
       <SkippedToast skipped={player?.skipped.value ?? null} />
@@ -52,9 +53,17 @@ function Late() {
   ) : null;
 }
 
-function Said({ title, text, again }: { title: string; text: string; again?: () => void }) {
+interface SaidProps {
+  title: string;
+  text: string;
+  busy?: boolean;
+  again?: () => void;
+}
+
+function Said({ title, text, busy, again }: SaidProps) {
   return (
     <div class="said" role="status">
+      {busy && <span class="spinner-ring" aria-hidden="true" />}
       <p class="said-title">{title}</p>
       <p>{text}</p>
       {again && (
@@ -66,6 +75,11 @@ function Said({ title, text, again }: { title: string; text: string; again?: () 
   );
 }
 
+/** The end of what there is, and why there is no more where the box knows. */
+function endText(stream: Stream | null): string {
+  return `That is all there is so far.${stream?.error ? ` ${stream.error.message}` : ""}`;
+}
+
 function SkippedToast({ skipped }: { skipped: Skipped | null }) {
   const [shown, setShown] = useState<Skipped | null>(null);
   useEffect(() => {
@@ -74,9 +88,7 @@ function SkippedToast({ skipped }: { skipped: Skipped | null }) {
     return () => clearTimeout(timer);
   }, [skipped]);
   if (!shown) return null;
-  const { fromUs, toUs, gap } = shown;
-  const cause = gap ? ` ${gap.sentence}` : "";
-  return <Toast text={`Skipped ${durationText(toUs - fromUs)} without footage, from ${clock(fromUs)}.${cause}`} />;
+  return <Toast text={skippedText(shown)} />;
 }
 
 function Toast({ text }: { text: string }) {

@@ -46,17 +46,24 @@ export function Tile({ stream, enlarged, alone, onEnlarge }: Props) {
       data-state={state.kind}
     >
       <video ref={video} muted playsInline disablePictureInPicture />
-      <button
-        type="button"
-        class="tile-face"
-        onClick={alone ? undefined : onEnlarge}
-        onDblClick={() => toggleFullScreen(tile.current)}
-        aria-label={enlarged ? `${stream.camera}: back to all cameras` : `${stream.camera}: enlarge`}
-      />
+      {alone ? (
+        <div class="tile-face" onDblClick={() => toggleFullScreen(tile.current)} />
+      ) : (
+        <button
+          type="button"
+          class="tile-face"
+          onClick={onEnlarge}
+          onDblClick={() => toggleFullScreen(tile.current)}
+          aria-label={enlarged ? `${stream.camera}: back to all cameras` : `${stream.camera}: enlarge`}
+        />
+      )}
       <Words stream={stream} state={state} />
+      <p class="sr-only" role="status">
+        {announced(stream, state)}
+      </p>
       <footer class="tile-foot">
         <span class="tile-name">{stream.camera}</span>
-        <span class={`pill ${state.kind}`}>{pill(state)}</span>
+        <span class={`pill ${state.kind}`}>{pill(stream, state)}</span>
         <span class="tile-tools">
           {stream.audio && (
             <Button
@@ -90,7 +97,9 @@ export function Tile({ stream, enlarged, alone, onEnlarge }: Props) {
   );
 }
 
-function pill(state: LiveState): string {
+function pill(stream: Stream, state: LiveState): string {
+  // A picture that stays since its camera is off says no more by its age.
+  if (state.kind !== "playing" && state.kind !== "unplayable" && stream.error) return "No picture";
   switch (state.kind) {
     case "playing":
       return "Live";
@@ -100,9 +109,19 @@ function pill(state: LiveState): string {
       return "Connecting";
     case "lost":
       return "Interrupted";
+    case "stopped":
+      return "Stopped";
     case "unplayable":
       return "Not shown here";
   }
+}
+
+/** What a screen reader says when the state changes: no seconds that count, and no word for each new attempt. */
+function announced(stream: Stream, state: LiveState): string {
+  if (state.kind === "playing") return `${stream.camera}: live`;
+  if (state.kind === "unplayable" || state.kind === "stopped") return `${stream.camera}: ${state.message}`;
+  if (stream.error) return `${stream.camera}: ${stream.error.message}`;
+  return state.kind === "connecting" ? "" : `${stream.camera}: no live picture`;
 }
 
 /** Over the picture, where there is something to say: what is wrong, and what to do about it. */
@@ -110,12 +129,14 @@ function Words({ stream, state }: { stream: Stream; state: LiveState }) {
   if (state.kind === "playing") return null;
   if (state.kind === "unplayable") return <Said title="This browser cannot show it" text={state.message} />;
   // The box knows more about a camera than a silent socket does.
-  if (stream.error) return <Said title={stream.error.message} text={stream.error.advice} />;
+  if (stream.error && state.kind !== "stopped") return <Said title={stream.error.message} text={stream.error.advice} />;
   switch (state.kind) {
     case "silent":
       return <Said title={`No picture for ${state.seconds} s`} text="The last one stays. It goes on by itself when the camera does." />;
     case "lost":
       return <Said title={state.message} text="Trying again." busy />;
+    case "stopped":
+      return <Said title="Nothing can be shown" text={state.message} />;
     case "connecting":
       return <Said title={stream.state === "recording" ? "Connecting" : "Waiting for the camera"} busy />;
   }
@@ -123,7 +144,7 @@ function Words({ stream, state }: { stream: Stream; state: LiveState }) {
 
 function Said({ title, text, busy }: { title: string; text?: string; busy?: boolean }) {
   return (
-    <div class="said" role="status">
+    <div class="said">
       {busy && <span class="spinner-ring" aria-hidden="true" />}
       <p class="said-title">{title}</p>
       {text && <p>{text}</p>}

@@ -1,12 +1,19 @@
 //! The page of a real box in a real browser: claim, kit, sign-in, live and playback, judged by the counter in the pictures.
 //!
 //! `web-ui/e2e/run.mjs` drives Debian's chromium and prints what it saw; this test compares it with the cameras' own clock.
+//! `trouble.rs` shows the same page where things are wrong, driven by `web-ui/e2e/trouble.mjs`.
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "common/installation.rs"]
+#[path = "../common/installation.rs"]
 mod installation;
+#[path = "../common/scripted.rs"]
+mod scripted;
+#[path = "../common/shifted.rs"]
+mod shifted;
+mod trouble;
 
 use std::process::Command;
 use std::time::Duration;
@@ -55,12 +62,15 @@ fn a_box_is_claimed_watched_and_played_back() {
     let code = installation.state().join("claim-code");
     await_condition("the claim code", Duration::from_secs(10), || code.exists());
 
-    let seen = drive(&[
-        ("HEARTHKEEP_URL", &format!("https://{address}")),
-        ("HEARTHKEEP_CLAIM_CODE_FILE", path(&code)),
-        ("HEARTHKEEP_CAMERA", "front door"),
-        ("HEARTHKEEP_TILES", "4"),
-    ]);
+    let seen = drive(
+        &["e2e/run.mjs"],
+        &[
+            ("HEARTHKEEP_URL", &format!("https://{address}")),
+            ("HEARTHKEEP_CLAIM_CODE_FILE", path(&code)),
+            ("HEARTHKEEP_CAMERA", "front door"),
+            ("HEARTHKEEP_TILES", "4"),
+        ],
+    );
     assert_eq!(seen["ok"], true, "{seen:#}\n{}", installation.log());
     assert!(
         !installation.log().contains("AGE-SECRET-KEY"),
@@ -94,10 +104,11 @@ fn a_box_is_claimed_watched_and_played_back() {
     running.terminate();
 }
 
-fn drive(settings: &[(&str, &str)]) -> Value {
+/// Runs a driver of `web-ui/e2e` and returns what it saw.
+fn drive(command: &[&str], settings: &[(&str, &str)]) -> Value {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut node = Command::new("node");
-    node.arg("e2e/run.mjs")
+    node.args(command)
         .current_dir(format!("{root}/web-ui"))
         .envs(settings.iter().copied());
     let output = node

@@ -1,0 +1,99 @@
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { type Result, failure, success } from "../api/result";
+
+let session: Result<{ name: string }>;
+let signOutAnswer: Result<null>;
+const asked: string[] = [];
+vi.mock("../api/box", () => ({
+  state: async () => success({ claimed: true, store: "s", version: "1" }),
+  session: async () => session,
+  signOut: async () => {
+    asked.push("sign-out");
+    return signOutAnswer;
+  },
+  streams: async () => success([]),
+  status: async () => failure("unreachable", "gone"),
+}));
+vi.mock("../vault/vault", () => ({
+  vault: {
+    call: async (name: string) => void asked.push(name),
+    attempt: async (_: unknown, name: string) => {
+      asked.push(name);
+      return success({ name: "Ada", kept: true });
+    },
+  },
+}));
+const remembered = new Map<string, string>();
+vi.stubGlobal("localStorage", {
+  getItem: (key: string) => remembered.get(key) ?? null,
+  setItem: (key: string, value: string) => void remembered.set(key, value),
+  removeItem: (key: string) => void remembered.delete(key),
+});
+vi.stubGlobal("BroadcastChannel", class { postMessage() {} });
+vi.stubGlobal("isSecureContext", true);
+vi.useFakeTimers();
+vi.stubGlobal("document", { visibilityState: "visible" });
+const { arrive, door, signOut } = await import("./app-state");
+
+const gone = failure("unreachable", "The box does not answer.");
+const note = () => (door.value.kind === "signed-out" ? door.value.note : "not signed out");
+
+beforeEach(() => {
+  asked.length = 0;
+  remembered.clear();
+  [session, signOutAnswer] = [success({ name: "Ada" }), success(null)];
+});
+
+describe("arriving", () => {
+  it("opens what was kept for a session that lives", async () => {
+    await arrive();
+    expect(door.value.kind).toBe("open");
+    expect(asked).not.toContain("close");
+  });
+
+  it("erases what was kept for a session that has ended", async () => {
+    session = failure("signed-out", "Sign in first.", 401);
+    await arrive();
+    expect([door.value.kind, note()]).toEqual(["signed-out", null]);
+    expect(asked).toContain("close");
+  });
+
+  it("keeps it where the box only did not answer", async () => {
+    session = gone;
+    await arrive();
+    expect(note()).toBe(gone.kind === "error" ? gone.message : "");
+    expect(asked).not.toContain("close");
+  });
+});
+
+describe("signing out", () => {
+  it("is told to the box", async () => {
+    await arrive();
+    await signOut();
+    expect([note(), asked.includes("sign-out"), asked.includes("close")]).toEqual([null, true, true]);
+  });
+
+  it("where the box cannot be told says so, and tells it as soon as it answers", async () => {
+    await arrive();
+    signOutAnswer = gone;
+    await signOut();
+    expect(note()).toContain("could not be told");
+    signOutAnswer = success(null);
+    await vi.advanceTimersByTimeAsync(6000);
+    expect([note(), remembered.size]).toEqual([null, 0]);
+  });
+
+  it("is told at the next arrival where the page was closed before", async () => {
+    await arrive();
+    signOutAnswer = gone;
+    await signOut();
+    await arrive();
+    expect(note()).toContain("could not be told");
+    signOutAnswer = success(null);
+    session = failure("signed-out", "Sign in first.", 401);
+    asked.length = 0;
+    await arrive();
+    expect(asked[0]).toBe("sign-out");
+    expect([note(), remembered.size]).toEqual([null, 0]);
+  });
+});

@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import type { BoxStatus, Stream } from "../api/types";
+import { slowText, troubles } from "./troubles";
+
+const well: BoxStatus = {
+  state: "locked",
+  version: "1",
+  disks: [{ path: "/srv/footage", free_bytes: 1, used_bytes: 1, error: null }],
+  fingerprint: "AB",
+  fsync_p99_ms: 12,
+  clock_trusted: true,
+};
+const camera = (name: string, message: string | null, feed = "main") =>
+  ({ id: name + feed, camera: name, feed, error: message === null ? null : { message, advice: "Do this." } }) as Stream;
+
+describe("troubles", () => {
+  it("are none while all is well, or nothing is known", () => {
+    expect(troubles(well, [camera("door", null)])).toEqual([]);
+    expect(troubles(null, null)).toEqual([]);
+  });
+
+  it("tell of the clock and of each disk", () => {
+    const disks = [...well.disks, { path: "/srv/b", free_bytes: 0, used_bytes: 0, error: "/srv/b is not mounted" }];
+    const found = troubles({ ...well, disks, clock_trusted: false, fsync_p99_ms: 900 }, []);
+    expect(found.map(({ kind }) => kind)).toEqual(["clock", "disk", "disk"]);
+    expect(found[0]?.text).toContain("does not know what time it is");
+    expect(found[1]?.text).toBe("/srv/b is not mounted.");
+    expect(found[2]?.text).toContain("900 ms");
+    expect(slowText(null)).toBeNull();
+  });
+
+  it("put cameras with one trouble on one line, each once", () => {
+    const off = "The camera cannot be reached.";
+    const all = [camera("door", off), camera("door", off, "sub"), camera("yard", off), camera("gate", "Wrong password."), camera("a", null)];
+    expect(troubles(well, all).map(({ text }) => text)).toEqual([`door, yard: ${off}`, "gate: Wrong password."]);
+  });
+
+  it("name the cameras only where many have each its own", () => {
+    const all = ["a", "b", "c", "d"].map((name) => camera(name, `rtsp://${name} cannot be reached.`));
+    expect(troubles(well, all).map(({ text }) => text)).toEqual(["4 cameras are in trouble: a, b, c, d."]);
+  });
+});

@@ -1,0 +1,48 @@
+/** What is wrong with the box, to be seen from every view. Pure. */
+import { sentence } from "../api/sentence";
+import type { BoxStatus, Stream } from "../api/types";
+
+/** Beyond this a power cut can cost more than 2.5 s of footage. */
+const FSYNC_MS_MAX = 300;
+
+const CAMERA_LINES_MAX = 3;
+
+export interface Trouble {
+  readonly kind: "clock" | "disk" | "camera";
+  readonly text: string;
+}
+
+export function troubles(status: BoxStatus | null, streams: readonly Stream[] | null): Trouble[] {
+  return [...clock(status), ...disks(status), ...cameras(streams ?? [])];
+}
+
+export const CLOCK_WRONG =
+  "The box does not know what time it is: what it records now stands at a wrong time. Let it reach a time server, or set its clock.";
+
+const clock = (status: BoxStatus | null): Trouble[] =>
+  status && !status.clock_trusted ? [{ kind: "clock", text: CLOCK_WRONG }] : [];
+
+function disks(status: BoxStatus | null): Trouble[] {
+  const found = (status?.disks ?? []).flatMap((disk): Trouble[] => (disk.error ? [{ kind: "disk", text: sentence(disk.error) }] : []));
+  const slow = status && slowText(status.fsync_p99_ms);
+  return slow ? [...found, { kind: "disk", text: slow }] : found;
+}
+
+/** What a slow disk costs; null where it is fast enough, or nothing is known yet. */
+export function slowText(fsyncMs: number | null): string | null {
+  if (fsyncMs === null || fsyncMs <= FSYNC_MS_MAX) return null;
+  return `A disk is slow: it takes ${Math.round(fsyncMs)} ms to make footage safe. A power cut can cost more than the last 2.5 s. Look at its health, or use a faster one.`;
+}
+
+/** One line for all cameras that have the same trouble; where many have many, their names. */
+function cameras(streams: readonly Stream[]): Trouble[] {
+  const names = new Map<string, Set<string>>();
+  for (const { camera, error } of streams) {
+    if (error) names.set(error.message, (names.get(error.message) ?? new Set()).add(camera));
+  }
+  if (names.size <= CAMERA_LINES_MAX) {
+    return [...names].map(([message, of]) => ({ kind: "camera", text: `${[...of].join(", ")}: ${message}` }));
+  }
+  const all = new Set([...names.values()].flatMap((of) => [...of]));
+  return [{ kind: "camera", text: `${all.size} cameras are in trouble: ${[...all].join(", ")}.` }];
+}
