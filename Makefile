@@ -15,7 +15,7 @@ help:
 	@echo "make install  what make build made, below DESTDIR and PREFIX (/usr); packaging/README.md goes on from there"
 	@echo "make web      the page, into web-ui/dist; first time about 2 min"
 	@echo "make setup    install what is missing of all that is needed; half a second when all is there"
-	@echo "make bench    measure; about 5 min"
+	@echo "make bench    measure; about 8 min once all is built, which takes 15"
 	@echo "make clean    remove what was built and the clips"
 
 setup: setup-build setup-demo setup-tests
