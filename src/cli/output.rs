@@ -51,7 +51,9 @@ impl ExitStatus {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Failed => "something failed: a file, the network",
+            Self::Failed => {
+                "something failed: a file, the network, or a part of `run` that it cannot go on without; start it again"
+            }
             Self::NotRunning => "status: the recorder does not run",
             Self::Troubled => {
                 "status: it runs, and something is wrong: a camera, a disk, the clock, the page; each has its line of trouble"
