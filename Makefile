@@ -5,16 +5,17 @@ CARGO ?= cargo
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-demo setup-tests web build run test bench clean
+.PHONY: help setup setup-build setup-demo setup-tests web build install run test bench clean
 
 help:
 	@echo "make run      record: your cameras (hearthkeep.toml) or test cameras into a demo store"
 	@echo "              first time about 10 min, nearly all of it compiling; then 10 s"
 	@echo "make test     everything that must hold; first time about 15 min, then 5"
 	@echo "make build    the programs, into target/release; first time about 8 min"
+	@echo "make install  what make build made, below DESTDIR and PREFIX (/usr); packaging/README.md goes on from there"
 	@echo "make web      the page, into web-ui/dist; first time about 2 min"
 	@echo "make setup    install what is missing of all that is needed; half a second when all is there"
-	@echo "make bench    measure; about 5 min"
+	@echo "make bench    measure; about 8 min once all is built, which takes 15"
 	@echo "make clean    remove what was built and the clips"
 
 setup: setup-build setup-demo setup-tests
@@ -23,20 +24,22 @@ setup-build setup-demo setup-tests: setup-%:
 	@sh packaging/setup.sh $*
 
 web: setup-build
-	@if [ -e web-ui/package.json ]; then sh web-ui/build.sh; fi
+	@sh web-ui/build.sh
 
 build: web
 	$(CARGO) build --release --locked -p hearthkeep -p hearthkeep-media
 
-run: setup-demo build
+install:
+	@sh packaging/install.sh
+
+run:
 	@sh packaging/demo.sh
 
-test: setup web
+test:
 	@sh packaging/test.sh
 
-bench: web
-	$(CARGO) bench --locked -p hearthkeep-format
-	$(CARGO) bench --locked --bench catalog
+bench: setup-demo build
+	@CARGO="$(CARGO)" sh packaging/bench.sh
 
 clean:
 	$(CARGO) clean

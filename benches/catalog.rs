@@ -127,6 +127,7 @@ fn entry(of: u64, minute: u64, disk: u16) -> Entry {
         clock_trusted: true,
         recovered: false,
         tombstone: false,
+        torn: false,
         gap: None,
     }
 }

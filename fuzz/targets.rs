@@ -1,16 +1,21 @@
 //! What each fuzz target does with its bytes. `src/format/tests/corpora.rs` runs the same functions
-//! over the corpora in every test run, without a fuzzer.
+//! over the corpora in every test run, without a fuzzer. What needs the recorder itself stands in `fuzz/house_targets.rs`.
 //!
 //! No input may panic, and what is accepted must hold: footage is what was sealed, and what is read
 //! and written again stays the same.
 #![allow(dead_code, reason = "each target uses one of them")]
 
 use hearthkeep_format::epoch::EpochSecret;
+use hearthkeep_format::fmp4::{
+    FragmentView, MovieBuilder, SampleTable, SegmentPlace, TableLimits, Track, init_segment,
+    parse_fragment, parse_init, shift_decode_times,
+};
+use hearthkeep_format::fragmenter::{Fragmenter, Limits, Sample, TrackClock};
 use hearthkeep_format::generation::Statement;
 use hearthkeep_format::segment::{
     self, ChunkPrefix, File, Footer, Header, Preamble, SegmentOpener, locked, recover, scrub,
 };
-use hearthkeep_format::{Identity, Keyring, MetadataKey, SeededRandom, age};
+use hearthkeep_format::{Identity, Keyring, MetadataKey, Recipient, SeededRandom, age, kit};
 
 /// E and M of the segments in `tests/data/vectors`, from which the corpus is taken.
 const E: [u8; 32] = [0xE0; 32];
@@ -104,6 +109,145 @@ pub fn keyring(data: &[u8]) {
 pub fn statement(data: &[u8]) {
     if let Ok(statement) = Statement::parse(data) {
         assert!(!statement.members.is_empty() && statement.members.len() <= 64);
+    }
+}
+
+pub fn table(data: &[u8]) {
+    let limits = TableLimits {
+        chunks_max: 1_000,
+        samples_max: 10_000,
+    };
+    let Ok(table) = SampleTable::decode(data, limits) else {
+        return;
+    };
+    let mut again = Vec::new();
+    table.encode(&mut again);
+    assert_eq!(again, data, "each table has exactly one encoding");
+    assert!(table.chunks() <= limits.chunks_max && table.samples() <= 10_000);
+    let tracks: Vec<_> = table.track_ids().filter_map(audio_track).collect();
+    let mut movie = MovieBuilder::new();
+    let place = SegmentPlace::NewRun { origin_us: 0 };
+    if movie
+        .add_segment(&tracks, &table, 0..table.chunks(), place)
+        .is_ok()
+        && let Ok(movie) = movie.finish()
+    {
+        let payloads: u64 = movie
+            .payloads()
+            .iter()
+            .map(|one| u64::from(one.bytes))
+            .sum();
+        assert_eq!(movie.file_bytes(), movie.head().len() as u64 + payloads);
+    }
+}
+
+/// A track that any table may speak of.
+fn audio_track(id: u32) -> Option<Track> {
+    let mut entry = vec![0; 36];
+    entry[3] = 36;
+    entry[4..8].copy_from_slice(b"mp4a");
+    Track::audio(id, 48_000, entry).ok()
+}
+
+pub fn init(data: &[u8]) {
+    if let Ok(tracks) = parse_init(data) {
+        assert!(!tracks.is_empty());
+        tracks.iter().for_each(|track| _ = track.codec_string());
+        assert_eq!(parse_init(&init_segment(&tracks)), Ok(tracks));
+    }
+}
+
+pub fn fragment(data: &[u8]) {
+    let Ok(view) = parse_fragment(data) else {
+        return;
+    };
+    assert!(view.payload.end <= data.len());
+    let mut at = view.payload.start;
+    for run in &view.runs {
+        let bytes: u64 = run.samples.iter().map(|one| u64::from(one.size)).sum();
+        assert_eq!((run.data.start, run.data.len() as u64), (at, bytes));
+        at = run.data.end;
+    }
+    assert_eq!(at, view.payload.end);
+    let _ = SampleTable::from_views([&view]);
+    let mut moved = data.to_vec();
+    if shift_decode_times(&mut moved, 7, |_| 1_000).is_ok() {
+        let mut expected = view.clone();
+        expected.sequence = 7;
+        expected
+            .runs
+            .iter_mut()
+            .for_each(|run| run.decode_time += 1_000);
+        assert_eq!(parse_fragment(&moved), Ok(expected));
+    }
+}
+
+/// Each four bytes are a step: track, key frame and whether to cut or pull; time since the last step; size.
+pub fn fragmenter(data: &[u8]) {
+    let clock = |timescale, is_video| TrackClock {
+        timescale,
+        is_video,
+    };
+    let tracks = vec![clock(90_000, true), clock(48_000, false)];
+    let mut fragmenter = Fragmenter::new(tracks, Limits::default()).expect("two good tracks");
+    let (mut time, mut fragments) = (0_u64, Vec::new());
+    let mut taken = [Vec::new(), Vec::new()];
+    for step in data.chunks_exact(4) {
+        let track = usize::from(step[0] & 1);
+        time += u64::from(step[1]) << (step[2] & 31);
+        let sample = Sample {
+            track,
+            decode_time: time,
+            composition_offset: i32::from(step[2]),
+            key: step[0] & 2 != 0,
+            data: vec![step[2]; usize::from(step[3])],
+        };
+        let bytes = sample.data.clone();
+        if fragmenter.push(sample).is_ok() {
+            taken[track].extend(bytes);
+        }
+        fragmenter.check_invariants();
+        if step[0] & 4 != 0 {
+            fragmenter.flush();
+            fragmenter.check_invariants();
+        }
+        if step[0] & 8 == 0 {
+            fragments.extend(std::iter::from_fn(|| fragmenter.pull()));
+        }
+    }
+    fragments.extend(fragmenter.finish());
+    let mut given = [Vec::new(), Vec::new()];
+    let mut ends = [0; 2];
+    for (sequence, fragment) in (1..).zip(fragments) {
+        let mut bytes = Vec::new();
+        fragment.write_to(sequence, &mut bytes);
+        let FragmentView { runs, .. } = parse_fragment(&bytes).expect("our own is right");
+        for run in runs {
+            let track = run.track_id as usize - 1;
+            assert!(run.decode_time >= ends[track], "a track goes back");
+            let length = run.samples.iter().map(|one| u64::from(one.duration));
+            ends[track] = run.decode_time + length.sum::<u64>();
+            given[track].extend_from_slice(&bytes[run.data]);
+        }
+    }
+    assert_eq!(given, taken, "every sample comes out once, in its order");
+}
+
+pub fn texts(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(identity) = kit::parse(text) {
+        let groups = kit::groups(&identity);
+        let groups: Vec<_> = groups.iter().map(|group| group.as_str()).collect();
+        let again = kit::parse(&groups.join(" ")).expect("its own groups are a kit");
+        assert_eq!(again.seed(), identity.seed());
+    }
+    if let Ok(identity) = Identity::from_text(text) {
+        assert!(identity.to_text().eq_ignore_ascii_case(text));
+    }
+    if let Ok(recipient) = Recipient::from_text(text) {
+        assert!(recipient.to_text().eq_ignore_ascii_case(text));
     }
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the recorder: with your cameras if there is a configuration, else with test cameras and a demo store.
 #
-#   demo.sh [PROGRAM]          (default: target/release/hearthkeep)
+#   demo.sh [PROGRAM]          (default: target/release/hearthkeep, which is built first)
 #
 # A configuration is looked for in $HEARTHKEEP_CONFIG, ./hearthkeep.toml and /etc/hearthkeep/hearthkeep.toml.
 # HEARTHKEEP_DEMO_DIR      the demo's folder; default: hearthkeep-demo in $XDG_STATE_HOME or ~/.local/state
@@ -9,21 +9,34 @@
 set -eu
 umask 077
 house=$(cd "$(dirname "$0")/.." && pwd)
-program=$(realpath "${1:-${CARGO_TARGET_DIR:-$house/target}/release/hearthkeep}")
 
 fail() {
     printf 'demo: %s\n' "$*" >&2
     exit 1
 }
 
+given=${1:-}
+
+# What must be asked for (sudo) is asked for before the long wait. Sets `program`.
+prepare() {
+    [ "$1" != demo ] || sh "$house/packaging/setup.sh" demo
+    if [ -z "$given" ]; then
+        echo "Building. The first time this takes about 10 minutes on two cores, nearly all of it compiling; later it is done in seconds."
+        make --no-print-directory -C "$house" build
+    fi
+    program=$(realpath "${given:-${CARGO_TARGET_DIR:-$house/target}/release/hearthkeep}")
+}
+
 for config in "${HEARTHKEEP_CONFIG:-}" "$PWD/hearthkeep.toml" /etc/hearthkeep/hearthkeep.toml; do
     if [ -n "$config" ] && [ -e "$config" ]; then
+        prepare own
         printf 'Running with %s\n' "$config"
         exec "$program" run --config "$config"
     fi
     [ -z "$config" ] || [ "$config" != "${HEARTHKEEP_CONFIG:-}" ] || fail "HEARTHKEEP_CONFIG names $config, which does not exist"
 done
 
+prepare demo
 demo=${HEARTHKEEP_DEMO_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/hearthkeep-demo}
 listen=${HEARTHKEEP_DEMO_LISTEN:-127.0.0.1:8443}
 mark=$demo/made-by-hearthkeep-demo

@@ -13,7 +13,7 @@ build="gcc libc6-dev make pkg-config clang libclang-dev libavformat-dev libavcod
     libavdevice-dev libswscale-dev libswresample-dev"
 demo="ffmpeg fonts-dejavu-core python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good"
-tests="chromium python3-cryptography python3-zeroconf iproute2"
+tests="chromium groff-base python3-cryptography python3-zeroconf iproute2"
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -62,7 +62,7 @@ need_rust() {
     command -v cargo >/dev/null ||
         fail "cargo is missing; Rust 1.89 or later is needed, and https://rustup.rs tells how to get it"
     target=$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown
-    [ ! -e web-ui/wasm ] || [ -d "$target" ] || add_wasm
+    [ -d "$target" ] || add_wasm
 }
 
 add_wasm() {
@@ -73,7 +73,6 @@ add_wasm() {
 }
 
 need_node() {
-    [ -e web-ui/package.json ] || return 0
     command -v npm >/dev/null || fail "npm is missing; Node.js 20.19 or later builds the page: https://nodejs.org"
     node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
         fail "Node.js $(node --version) is too old to build the page; 20.19 or later is needed"

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hearthkeep_format::BootId;
 
+use crate::limits::CLOCK_JUMP_US_MIN;
 use crate::random::OsRandom;
 
 /// 2026-01-01T00:00:00Z in µs: this program did not exist before, so an earlier clock is wrong.
@@ -112,6 +114,61 @@ impl Signs {
     }
 }
 
+/// Wall time for what cannot be taken back: it is told only after a clock was trusted, and did not jump, for some time.
+pub struct SteadyClock {
+    clock: Arc<dyn Clock>,
+    doubted_us: u64,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen when the time was last asked for.
+struct Seen {
+    /// Wall time less monotonic time: it stays the same while nobody sets the clock.
+    offset_us: i64,
+    /// Monotonic time from which on the wall time is told.
+    believed_from_us: u64,
+}
+
+impl SteadyClock {
+    /// Begins to watch a clock, which is doubted for `doubted_s` from now on.
+    pub fn new(clock: Arc<dyn Clock>, doubted_s: u32) -> Self {
+        let doubted_us = u64::from(doubted_s) * 1_000_000;
+        let seen = Mutex::new(Seen {
+            offset_us: offset_us(&*clock),
+            believed_from_us: clock.monotonic_us().saturating_add(doubted_us),
+        });
+        Self {
+            clock,
+            doubted_us,
+            seen,
+        }
+    }
+
+    /// The wall time in µs; `None` while it is doubted. To be asked every few minutes at least: a jump there and back between
+    /// two questions is not seen.
+    pub fn wall_us(&self) -> Option<i64> {
+        let (now_us, offset_us) = (self.clock.monotonic_us(), offset_us(&*self.clock));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_jumped = offset_us.abs_diff(seen.offset_us) >= CLOCK_JUMP_US_MIN;
+        seen.offset_us = offset_us;
+        if has_jumped || !self.clock.trusted() {
+            seen.believed_from_us = now_us.saturating_add(self.doubted_us);
+        }
+        (now_us >= seen.believed_from_us).then(|| self.clock.wall_us())
+    }
+
+    /// The clock itself, doubted or not.
+    pub fn inner(&self) -> &dyn Clock {
+        &*self.clock
+    }
+}
+
+fn offset_us(clock: &dyn Clock) -> i64 {
+    clock
+        .wall_us()
+        .saturating_sub_unsigned(clock.monotonic_us())
+}
+
 /// A clock that stands still until it is told to go on: a day of recording in milliseconds.
 #[derive(Debug)]
 pub struct SimClock {
@@ -208,6 +265,37 @@ mod tests {
         std::fs::create_dir_all(signs.hctosys.parent().unwrap()).unwrap();
         std::fs::write(&signs.hctosys, "1\n").unwrap();
         assert!(signs.say_known(), "a battery-backed clock");
+    }
+
+    #[test]
+    fn a_steady_clock_is_silent_after_a_start_a_jump_and_while_untrusted() {
+        let clock = Arc::new(SimClock::new(EARLIEST_WALL_US));
+        let steady = SteadyClock::new(clock.clone(), 100);
+        let passes = |seconds: u32| clock.advance_us(seconds * 1_000_000);
+        assert_eq!(steady.wall_us(), None);
+        passes(99);
+        assert_eq!(steady.wall_us(), None);
+        passes(1);
+        assert_eq!(steady.wall_us(), Some(clock.wall_us()));
+        clock.set_wall_us(clock.wall_us() + 59_000_000);
+        assert_eq!(steady.wall_us(), Some(clock.wall_us()), "slewed");
+
+        clock.set_wall_us(clock.wall_us() + 60_000_000);
+        assert_eq!(steady.wall_us(), None, "a jump");
+        passes(99);
+        clock.set_wall_us(clock.wall_us() - 60_000_000);
+        assert_eq!(steady.wall_us(), None, "another");
+        passes(99);
+        assert_eq!(steady.wall_us(), None);
+        passes(1);
+        assert_eq!(steady.wall_us(), Some(clock.wall_us()));
+
+        clock.set_trusted(false);
+        assert_eq!(steady.wall_us(), None);
+        clock.set_trusted(true);
+        assert_eq!(steady.wall_us(), None);
+        passes(100);
+        assert_eq!(steady.wall_us(), Some(clock.wall_us()));
     }
 
     #[test]

@@ -4,15 +4,19 @@
 //! can stand in for the real one. Paths are relative to the disk's root. Nothing here retries: whoever calls decides
 //! what a failure means.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use hearthkeep_format::segment::ReadAt;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 /// Slices that one `writev` takes (IOV_MAX of Linux).
 const SLICES_MAX: usize = 1024;
+/// What a disk loses at least when it cannot read: a sector of today's disks, and a page of the kernel's.
+const SECTOR_BYTES: u64 = 4096;
 
 /// A disk: a folder tree that can be made durable piece by piece.
 pub trait Disk: Send + Sync {
@@ -72,25 +76,82 @@ pub trait DiskFile: Send + Sync {
 pub struct Front {
     file: Box<dyn DiskFile>,
     bytes: u64,
+    /// Where reading goes on past sectors that the disk cannot read: those that are known.
+    bad_sectors: Option<Mutex<BTreeSet<u64>>>,
 }
 
 impl Front {
     /// All that is in the file now.
     pub fn whole(file: Box<dyn DiskFile>) -> io::Result<Self> {
         let bytes = file.size()?;
-        Ok(Self { file, bytes })
+        Ok(Self::new(file, bytes))
     }
 
     /// Its first `bytes`, or fewer where it has fewer.
     pub fn of(file: Box<dyn DiskFile>, bytes: u64) -> io::Result<Self> {
         let bytes = file.size()?.min(bytes);
-        Ok(Self { file, bytes })
+        Ok(Self::new(file, bytes))
+    }
+
+    fn new(file: Box<dyn DiskFile>, bytes: u64) -> Self {
+        Self {
+            file,
+            bytes,
+            bad_sectors: None,
+        }
+    }
+
+    /// The same, for somebody who only reads: sectors that the disk cannot read are zeros, so that they cost the chunk they
+    /// are in and not the file. Nobody may write to a file what was learned from it in this way.
+    pub fn past_bad_sectors(mut self) -> Self {
+        self.bad_sectors = Some(Mutex::default());
+        self
     }
 
     /// The file itself.
     pub fn file(&self) -> &dyn DiskFile {
         &*self.file
     }
+
+    fn read_exactly(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match self.file.read_at(offset, buffer)? {
+            n if n == buffer.len() => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Reads sector by sector. One that is known to be bad is not asked for again: a disk takes seconds to give up.
+    fn read_around(
+        &self,
+        bad: &mut BTreeSet<u64>,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            let sector = at / SECTOR_BYTES;
+            let left = ((sector + 1) * SECTOR_BYTES - at) as usize;
+            let end = buffer.len().min(done + left);
+            let piece = &mut buffer[done..end];
+            if !bad.contains(&sector) {
+                match self.read_exactly(at, piece) {
+                    Err(error) if is_bad_sector(&error) => _ = bad.insert(sector),
+                    read => read?,
+                }
+            }
+            if bad.contains(&sector) {
+                piece.fill(0);
+            }
+            done = end;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a disk said that it cannot read this place (EIO).
+pub fn is_bad_sector(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 impl ReadAt for Front {
@@ -103,10 +164,18 @@ impl ReadAt for Front {
         if end.is_none_or(|end| end > self.bytes) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        match self.file.read_at(offset, buffer)? {
-            n if n == buffer.len() => Ok(()),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        let Some(bad) = &self.bad_sectors else {
+            return self.read_exactly(offset, buffer);
+        };
+        let mut bad = bad.lock().unwrap_or_else(PoisonError::into_inner);
+        let sectors = offset / SECTOR_BYTES..=(offset + buffer.len() as u64) / SECTOR_BYTES;
+        if bad.range(sectors).next().is_none() {
+            match self.read_exactly(offset, buffer) {
+                Err(error) if is_bad_sector(&error) => {}
+                read => return read,
+            }
         }
+        self.read_around(&mut bad, offset, buffer)
     }
 }
 

@@ -41,6 +41,18 @@ pub const RETENTION_BATCH_SEGMENTS: usize = 256;
 pub const RESERVE_PERCENT: u64 = 5;
 /// See [`RESERVE_PERCENT`].
 pub const RESERVE_BYTES_MIN: u64 = 5_000_000_000;
+/// A gap in the footage up to which its dates alone are believed when ages are counted.
+pub const AGE_GAP_US_MAX: i64 = 3_600_000_000;
+/// A longer one is believed once this part of it is known to have passed since.
+pub const AGE_STANDS_PART: i64 = 14;
+/// And at least this.
+pub const AGE_STANDS_US_MIN: i64 = 86_400_000_000;
+
+// ---- playing
+
+/// How long the child that decodes may owe something without taking or giving a byte. Its other limits stand in
+/// `src/media/src/sandbox.rs`.
+pub const MEDIA_SILENCE_MS_MAX: u64 = 30_000;
 
 // ---- cameras
 
@@ -58,6 +70,8 @@ pub const SAMPLE_BYTES_MAX: usize = 8 << 20;
 pub const CAMERA_STREAMS_MAX: usize = 32;
 /// How far a camera's time stamps may run ahead of the packets' arrival, in one step.
 pub const TIMESTAMP_AHEAD_MS_MAX: u64 = 10_000;
+/// For this long a camera's pictures may come while their time stamps say that less than a tenth of it has passed.
+pub const TIMESTAMP_STILL_MS_MAX: u64 = 10_000;
 /// How far audio time stamps may fall back and still be straightened out.
 pub const TIMESTAMP_AUDIO_BACK_MS_MAX: u64 = 500;
 /// How far sound may begin before or after the pictures by its time stamps, against its arrival, before
@@ -99,6 +113,11 @@ const _: () = {
     assert!(CAMERA_STALL_MS_MAX <= 10_000 && INGEST_PERIOD_MS * 10 < CAMERA_STALL_MS_MAX);
     assert!(CAMERA_PARAMETERS_MS_MAX > CAMERA_STALL_MS_MAX);
 };
+
+// ---- clock
+
+/// A step of the wall time against the time that passed, from which on it is a jump and not drift.
+pub const CLOCK_JUMP_US_MIN: u64 = 60_000_000;
 
 // ---- state folder
 
@@ -147,6 +166,9 @@ pub const SESSION_IDLE_S_MAX: i64 = 30 * 86_400;
 pub const SESSION_ABSOLUTE_S_MAX: i64 = 90 * 86_400;
 /// How exactly the last use is remembered: a write to the disk each request would wear out a card.
 pub const SESSION_SAVED_EVERY_S: i64 = 3_600;
+/// For how long the clock must be trusted and not jump before it ends a login session. Short: a box that starts more often
+/// ends none.
+pub const SESSION_DOUBTED_S: u32 = 3_600;
 /// A claim code is good for this long.
 pub const CLAIM_CODE_S_MAX: u64 = 30 * 60;
 
@@ -154,10 +176,21 @@ const _: () = assert!(
     SESSION_SAVED_EVERY_S < SESSION_IDLE_S_MAX && SESSION_IDLE_S_MAX < SESSION_ABSOLUTE_S_MAX
 );
 
+// ---- status
+
+/// What a running recorder says of itself: its streams, about 500 bytes each.
+pub const STATUS_ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// How long it may take to say so; a disk that hangs may hold it up.
+pub const STATUS_ANSWER_MS_MAX: u64 = 5_000;
+/// After an answer that failed.
+pub const STATUS_PAUSE_MS: u64 = 100;
+
 // ---- web
 
 /// The box's authority: as long as a phone that was told to trust it is likely to live.
 pub const AUTHORITY_DAYS: i64 = 3_650;
+/// For how long the clock must be trusted and not jump before it ends an authority that devices trust.
+pub const AUTHORITY_DOUBTED_S: u32 = 86_400;
 /// A server's certificate: the longest that all clients believe.
 pub const LEAF_DAYS: i64 = 397;
 /// How long before its end it is issued anew.
@@ -237,6 +270,10 @@ const _: () = assert!(2 * LAN_GOODBYE_MS_MAX <= GOODBYE_S_MAX * 1_000);
 
 // ---- record
 
+/// What is wrong with a camera is repeated in the log this often while it stays wrong.
+pub const TROUBLE_REMINDER_US: u64 = 3600 * 1_000_000;
+/// And this often where the camera is recorded in between.
+pub const TROUBLE_FLAPPING_US: u64 = 60 * 1_000_000;
 /// An epoch.
 pub const EPOCH_US_MAX: u64 = 24 * 3600 * 1_000_000;
 /// A segment ends at the first key frame after this.
@@ -255,6 +292,9 @@ pub const SEGMENT_SAMPLES_MAX: u32 = 1 << 20;
 pub const FRAGMENT_US_MAX: u32 = 500_000;
 /// A fragment, while somebody watches live.
 pub const FRAGMENT_WATCHED_US_MAX: u32 = 100_000;
+/// Chunks since a stream's last key frame that are kept in memory for who joins, as far as no file has them; beyond, who joins
+/// waits for the next key frame.
+pub const LIVE_RECENT_BYTES_MAX: u64 = 16 << 20;
 /// Chunks that wait for one live viewer before it is let go.
 pub const LIVE_QUEUE_CHUNKS_MAX: usize = 64;
 
@@ -263,4 +303,5 @@ const _: () = {
     // A fragment may still be sealed when the limit is not quite reached: 512 MiB is the format's (section 7).
     assert!(SEGMENT_NO_KEY_BYTES_MAX + (16 << 20) < 512 << 20);
     assert!(FRAGMENT_WATCHED_US_MAX < FRAGMENT_US_MAX);
+    assert!(LIVE_RECENT_BYTES_MAX > SAMPLE_BYTES_MAX as u64);
 };

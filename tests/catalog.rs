@@ -36,6 +36,7 @@ fn entry(stream: u8, sequence: u64) -> Entry {
         clock_trusted: true,
         recovered: false,
         tombstone: false,
+        torn: false,
         gap: sequence.is_multiple_of(50).then_some(Gap {
             cause: GapCause::CameraLost,
             length_us: Some(sequence),

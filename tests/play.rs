@@ -163,7 +163,6 @@ fn record_for(installation: &Installation, until_us: u64) {
 
 fn status(installation: &Installation) -> Value {
     let output = installation.run("status", &["--json"]);
-    assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

@@ -140,6 +140,66 @@ fn a_head_of_zeros_is_no_loss_but_damage_is_left_and_reported() {
 }
 
 #[test]
+fn one_flipped_bit_or_another_stores_id_deletes_nothing() {
+    let home = Home::new(31);
+    let mut stream = home.stream(0);
+    // Torn in its third fragment: all lengths are there.
+    let mut torn = |bit: Option<usize>| {
+        let sealed = stream.seal(4, 300);
+        sealed.leave(&home, sealed.head.len() + 900);
+        let path = home.path_of(&sealed.new);
+        if let Some(bit) = bit {
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, bytes).unwrap();
+        }
+        path
+    };
+    let chunk = {
+        let whole = std::fs::read(torn(None)).unwrap();
+        u32::from_be_bytes(whole[12..16].try_into().unwrap()) as usize
+    };
+    // The offset of chunk 0, and its length.
+    let bits = (12 * 8..16 * 8).chain(chunk * 8..(chunk + 4) * 8);
+    let mut left: Vec<_> = bits.map(|bit| torn(Some(bit))).collect();
+    // What ends within its head, and is not this store's, or not this segment's.
+    let foreign = Home::new(32).stream(0).seal(1, 50);
+    let misnamed = home.stream(1).seal(1, 50);
+    for (sealed, length) in [
+        (&foreign, 700),
+        (&foreign, 100),
+        (&misnamed, 700),
+        (&misnamed, 100),
+    ] {
+        let name = format!("{:032x}.hks", left.len());
+        let path = home.path_of(&sealed.new).with_file_name(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &sealed.bytes()[..length]).unwrap();
+        left.push(path);
+    }
+    let note = left[0].with_file_name(format!("{:032x}.hks", 1_u64 << 40));
+    std::fs::write(&note, "milk, eggs").unwrap();
+    left.push(note);
+    // The same and nothing wrong with it.
+    let cut = misnamed.new;
+    misnamed.leave(&home, 100);
+    let empty = home.stream(2).seal(1, 50);
+    empty.leave(&home, 0);
+    let sizes: Vec<_> = left
+        .iter()
+        .map(|path| path.metadata().unwrap().len())
+        .collect();
+    let (store, report) = home.open();
+    until("all was compared", || !home.path_of(&cut).exists());
+    drop(store);
+    assert!(!home.path_of(&empty.new).exists());
+    assert_eq!(report.recovered, 1, "{report:?}");
+    for (path, size) in left.iter().zip(sizes) {
+        assert_eq!(path.metadata().unwrap().len(), size, "{}", path.display());
+    }
+}
+
+#[test]
 fn one_header_gone_is_read_from_the_copy() {
     let home = Home::new(22);
     let sealed = home.stream(0).seal(2, 50);
@@ -201,6 +261,33 @@ fn a_catalog_that_lags_is_short_or_gone_is_made_up_for() {
     until("it is forgotten", || {
         store.usage(&streams[1].id).segments == 21
     });
+}
+
+#[test]
+fn a_torn_segment_of_the_newest_epoch_is_found_on_any_disk_before_the_start() {
+    let home = Home::new(30);
+    let other = tempfile::tempdir().unwrap();
+    let open = || {
+        let mut options = home.options();
+        options.disks.push(home.another_disk(other.path(), 7));
+        home.open_with(options)
+    };
+    let mut stream = home.stream(0);
+    // Both disks have something of the epoch, and the last that the catalog knows lies on the first.
+    let on_other = stream.seal(2, 50);
+    on_other.leave_on(other.path(), on_other.bytes().len());
+    stream.seal(2, 50).leave_whole(&home);
+    drop(open());
+    let torn = stream.seal(4, 50);
+    torn.leave_on(other.path(), torn.bytes().len() - torn.end.len());
+    let (store, report) = open();
+    assert_eq!((report.recovered, report.inserted), (1, 0), "{report:?}");
+    assert_eq!(store.next_sequence(&stream.id).unwrap(), 3);
+    let last = store.last(&stream.id).unwrap().unwrap();
+    assert_eq!(
+        (last.segment, last.end_us()),
+        (torn.new.segment, stream.wall_us)
+    );
 }
 
 fn all_entries(home: &Home, streams: &[Stream]) -> Vec<Entry> {

@@ -63,12 +63,30 @@ fn a_box_is_read_over_https() {
     assert_eq!(asked.run("list", &[]).status.code(), Some(69));
 }
 
+#[test]
+fn the_right_box_under_a_wrong_name_is_told_from_a_wrong_box() {
+    let installation = Installation::new(&[]);
+    let config = std::fs::read_to_string(installation.config()).unwrap();
+    // An address of this machine that no certificate stands for.
+    let config = config.replace("127.0.0.1:0", "127.0.0.2:0");
+    std::fs::write(installation.config(), &config).unwrap();
+    let recorder = installation.start();
+    let asked = Box::of(&installation);
+    let output = asked.run("list", &[]);
+    said(&output, 77, "its certificate does not stand for 127.0.0.2");
+    recorder.terminate();
+}
+
 fn refusals(asked: &Box, installation: &Installation) {
     let stranger = Box {
         fingerprint: "00".repeat(32),
         ..asked.clone()
     };
-    said(&stranger.run("list", &[]), 77, "fingerprint");
+    said(
+        &stranger.run("list", &[]),
+        77,
+        "is not the box with this fingerprint",
+    );
     let wrong = installation.folder().join("wrong");
     std::fs::write(&wrong, "not the passphrase at all\n").unwrap();
     let wrong = Box {

@@ -6,15 +6,16 @@ mod store_support;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
+use hearthkeep::store::Store;
 use hearthkeep::store::catalog::{Catalog, Entry};
-use hearthkeep::store::retention::{CameraBudget, DiskState, Now, Reason, StreamState, plan};
+use hearthkeep::store::retention::{CameraBudget, DiskState, Reason, StreamState, plan};
 use hearthkeep::store::writer::{Refused, State};
+use hearthkeep_format::segment::ReadAt as _;
 use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
 use proptest::prelude::*;
-use store_support::{FaultyDisk, Home, START_US, until};
+use store_support::{FRAGMENT_US, FaultyDisk, Home, START_US, until};
 
 const MINUTE_US: i64 = 60_000_000;
-const DAY_US: i64 = 1440 * MINUTE_US;
 
 fn entry(stream: u8, sequence: u64, disk: u16) -> Entry {
     let mut id = [stream; 16];
@@ -32,6 +33,7 @@ fn entry(stream: u8, sequence: u64, disk: u16) -> Entry {
         clock_trusted: true,
         recovered: false,
         tombstone: false,
+        torn: false,
         gap: None,
     }
 }
@@ -47,6 +49,7 @@ fn state(entries: &[Entry]) -> StreamState<impl Iterator<Item = Entry>> {
     StreamState {
         stream: entries[0].stream,
         used,
+        old: None,
         oldest_first: entries.iter().copied(),
     }
 }
@@ -61,79 +64,24 @@ fn roomy(disk: u16) -> DiskState {
     }
 }
 
-fn camera(streams: &[u8], keep_days: Option<u32>, max_bytes: Option<u64>) -> CameraBudget {
+fn camera(streams: &[u8], max_bytes: Option<u64>) -> CameraBudget {
     let streams = streams
         .iter()
         .map(|n| StreamId::from_bytes([*n; 16]))
         .collect();
     CameraBudget {
         streams,
-        keep_days,
+        keep_days: None,
         max_bytes,
     }
-}
-
-fn at(wall_us: i64) -> Now {
-    Now {
-        wall_us,
-        trusted: true,
-        newest_us: Some(wall_us),
-    }
-}
-
-#[test]
-fn age_is_counted_only_by_a_clock_that_can_be_believed() {
-    let entries: Vec<_> = (0..2880).map(|n| entry(1, n, 0)).collect();
-    let now = at(START_US + 2 * DAY_US);
-    let spared = HashSet::new();
-    let deleted = |now| {
-        let cameras = [camera(&[1], Some(1), None)];
-        let streams = vec![state(&entries)];
-        plan(streams, &cameras, &[roomy(0)], now, &spared, usize::MAX).len()
-    };
-    assert_eq!(deleted(now), 1439, "those that ended more than a day ago");
-    assert_eq!(
-        deleted(Now {
-            trusted: false,
-            ..now
-        }),
-        0
-    );
-    assert_eq!(
-        deleted(Now {
-            wall_us: now.wall_us + 3650 * DAY_US,
-            ..now
-        }),
-        0,
-        "it jumped ahead"
-    );
-    assert_eq!(deleted(Now { wall_us: 0, ..now }), 0, "1970");
-}
-
-#[test]
-fn segments_of_an_untrusted_clock_are_not_old() {
-    let mut entries: Vec<_> = (0..10).map(|n| entry(1, n, 0)).collect();
-    entries[0].clock_trusted = false;
-    entries[0].start_us = 0;
-    let cameras = [camera(&[1], Some(1), None)];
-    let now = at(START_US + DAY_US / 2);
-    let streams = vec![state(&entries)];
-    assert!(plan(streams, &cameras, &[roomy(0)], now, &HashSet::new(), 99).is_empty());
 }
 
 #[test]
 fn two_streams_of_a_camera_share_its_bytes() {
     let (main, sub): (Vec<_>, Vec<_>) = (0..10).map(|n| (entry(1, n, 0), entry(2, n, 0))).unzip();
-    let cameras = [camera(&[1, 2], None, Some(1550))];
+    let cameras = [camera(&[1, 2], Some(1550))];
     let streams = vec![state(&main), state(&sub)];
-    let deletions = plan(
-        streams,
-        &cameras,
-        &[roomy(0)],
-        at(START_US),
-        &HashSet::new(),
-        99,
-    );
+    let deletions = plan(streams, &cameras, &[roomy(0)], &HashSet::new(), 99);
     let sequences: Vec<_> = deletions.iter().map(|d| d.entry.sequence).collect();
     assert_eq!(sequences, [0, 0, 1, 1, 2]);
     assert!(deletions.iter().all(|d| d.reason == Reason::CameraBytes));
@@ -155,7 +103,7 @@ fn each_disk_loses_its_own_oldest() {
         },
     ];
     let streams = vec![state(&entries)];
-    let deletions = plan(streams, &[], &disks, at(START_US), &HashSet::new(), 99);
+    let deletions = plan(streams, &[], &disks, &HashSet::new(), 99);
     let found: Vec<_> = deletions
         .iter()
         .map(|d| (d.entry.sequence, d.reason))
@@ -169,7 +117,7 @@ fn a_deletion_that_was_begun_is_finished_first() {
     let mut entries: Vec<_> = (0..4).map(|n| entry(1, n, 0)).collect();
     entries[0].tombstone = true;
     let streams = vec![state(&entries)];
-    let deletions = plan(streams, &[], &[roomy(0)], at(START_US), &HashSet::new(), 99);
+    let deletions = plan(streams, &[], &[roomy(0)], &HashSet::new(), 99);
     assert_eq!(deletions.len(), 1);
     assert_eq!(deletions[0].reason, Reason::Begun);
 }
@@ -192,7 +140,7 @@ proptest! {
         let spared: HashSet<_> = spared_one.then_some(newest).into_iter().collect();
         let disk = DiskState { used_bytes: used, max_bytes: Some(max_bytes), ..roomy(0) };
         let states = streams.iter().map(|entries| state(entries)).collect();
-        let deletions = plan(states, &[], &[disk], at(START_US), &spared, usize::MAX);
+        let deletions = plan(states, &[], &[disk], &spared, usize::MAX);
         let left = used - deletions.len() as u64 * 100;
         prop_assert!(left <= max_bytes.max(100 * spared.len() as u64));
         prop_assert!(deletions.is_empty() || left + 100 > max_bytes);
@@ -238,10 +186,59 @@ fn a_full_disk_is_an_event_and_recording_goes_on() {
 }
 
 #[test]
+fn a_poisoned_segment_takes_room_and_gets_its_tail_at_the_next_start() {
+    let home = Home::new(47);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    let mut stream = home.stream(0);
+    let sealed = stream.seal(4, 3000);
+    let handle = store.begin(sealed.new, sealed.head.clone()).unwrap();
+    handle
+        .append(sealed.chunks[0].clone(), FRAGMENT_US)
+        .unwrap();
+    until("a fragment is durable", || {
+        handle.segment().durable_us() > 0
+    });
+    let durable = handle.segment().durable_bytes();
+    faults.fail_sync.store(true, Ordering::SeqCst);
+    handle
+        .append(sealed.chunks[1].clone(), 2 * FRAGMENT_US)
+        .unwrap();
+    until("it is catalogued", || store.usage(&stream.id).segments == 1);
+    assert_eq!(store.usage(&stream.id).bytes, durable);
+    let all = |store: &Store| {
+        store
+            .timeline(&stream.id, i64::MIN, i64::MAX)
+            .unwrap()
+            .segments
+    };
+    assert_eq!(
+        (all(&store)[0].open, all(&store)[0].duration_us),
+        (true, FRAGMENT_US)
+    );
+    let opened = store.open_segment(&stream.id, &sealed.new.segment).unwrap();
+    assert_eq!(
+        opened.front.size(),
+        durable,
+        "what came after it is not believed"
+    );
+    drop(store);
+    let (store, report) = home.open();
+    assert_eq!((report.recovered, report.strange), (1, 0));
+    assert!(all(&store)[0].recovered && !all(&store)[0].open);
+    assert_eq!(store.usage(&stream.id).segments, 1);
+    let bytes = home.path_of(&sealed.new).metadata().unwrap().len();
+    assert_eq!(store.usage(&stream.id).bytes, bytes);
+    drop(store);
+    let (_store, report) = home.open();
+    assert_eq!(report.recovered, 0, "it is settled");
+}
+
+#[test]
 fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
     let home = Home::new(41);
     let mut stream = home.stream(0);
-    let sealed: Vec<_> = (0..4).map(|_| stream.seal(1, 50)).collect();
+    let sealed: Vec<_> = (0..5).map(|_| stream.seal(1, 50)).collect();
     {
         let (store, _) = home.open();
         sealed.iter().for_each(|sealed| sealed.record(&store));
@@ -250,7 +247,8 @@ fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
         let catalog = Catalog::open(&home.catalog(), &home.store).unwrap().catalog;
         let marked: Vec<_> = catalog
             .oldest_first(&stream.id)
-            .take(2)
+            .filter(|entry| entry.as_ref().unwrap().sequence != 1)
+            .take(3)
             .map(|entry| Entry {
                 tombstone: true,
                 ..entry.unwrap()
@@ -259,12 +257,13 @@ fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
         catalog.insert(&marked).unwrap();
         catalog.flush().unwrap();
     }
-    // One was unlinked before the crash, the other was not.
+    // One was unlinked before the crash, the others were not, and lie between what stays.
     std::fs::remove_file(home.path_of(&sealed[0].new)).unwrap();
     let (store, _) = home.open();
-    until("both are gone", || store.usage(&stream.id).segments == 2);
-    until("the file too", || !home.path_of(&sealed[1].new).exists());
-    assert!(home.path_of(&sealed[2].new).exists());
+    assert_eq!(store.usage(&stream.id).segments, 2, "at the start already");
+    for (sealed, stays) in sealed.iter().zip([false, true, false, false, true]) {
+        assert_eq!(home.path_of(&sealed.new).exists(), stays);
+    }
     assert_eq!(
         store
             .timeline(&stream.id, i64::MIN, i64::MAX)
@@ -273,6 +272,32 @@ fn a_crash_between_tombstone_and_unlink_or_forgetting_is_made_up_for() {
             .len(),
         2
     );
+}
+
+#[test]
+fn a_deletion_that_was_begun_in_the_middle_is_finished_at_the_start() {
+    let home = Home::new(48);
+    let mut stream = home.stream(0);
+    let sealed: Vec<_> = (0..3).map(|_| stream.seal(1, 50)).collect();
+    {
+        let (store, _) = home.open();
+        sealed.iter().for_each(|sealed| sealed.record(&store));
+    }
+    {
+        let catalog = Catalog::open(&home.catalog(), &home.store).unwrap().catalog;
+        let middle = catalog.find(&stream.id, &sealed[1].new.segment);
+        let tombstone = Entry {
+            tombstone: true,
+            ..middle.unwrap().unwrap()
+        };
+        catalog.insert(&[tombstone]).unwrap();
+        catalog.flush().unwrap();
+    }
+    let (store, _) = home.open();
+    assert_eq!(store.usage(&stream.id).segments, 2);
+    for (sealed, stays) in sealed.iter().zip([true, false, true]) {
+        assert_eq!(home.path_of(&sealed.new).exists(), stays);
+    }
 }
 
 #[test]
@@ -300,4 +325,60 @@ fn the_store_keeps_to_a_cameras_bytes_and_spares_what_is_open() {
     assert!(home.path_of(&sealed[3].new).exists());
     until("it is durable", || handle.segment().durable_bytes() > 0);
     assert!(home.path_of(&open.new).exists());
+}
+
+#[test]
+fn a_segment_goes_where_its_budget_leaves_the_most_room() {
+    let home = Home::new(43);
+    let other = tempfile::tempdir().unwrap();
+    let mut options = home.options();
+    options.disks.push(home.another_disk(other.path(), 7));
+    // Both lie on one file system, so that their free bytes are the same.
+    options.disks[0].max_bytes = Some(50_000);
+    options.disks[1].max_bytes = Some(60_000);
+    let (store, _) = home.open_with(options);
+    let mut stream = home.stream(0);
+    let mut disks = Vec::new();
+    let mut handles = Vec::new();
+    for _ in 0..6 {
+        let handle = stream.seal(1, 10_000).begin(&store);
+        until("it is durable", || handle.segment().durable_us() > 0);
+        disks.push(handle.segment().disk);
+        handles.push(handle);
+    }
+    assert_eq!(disks, [1, 0, 1, 0, 1, 0]);
+}
+
+#[test]
+fn what_lies_on_a_disk_that_is_away_does_not_cost_what_is_there() {
+    let home = Home::new(44);
+    let other = tempfile::tempdir().unwrap();
+    let (mut stream, mut sign) = (home.stream(0), home.stream(9));
+    let sealed: Vec<_> = (0..6).map(|_| stream.seal(2, 5000)).collect();
+    let bytes = sealed[0].bytes().len();
+    sealed[..3]
+        .iter()
+        .for_each(|s| s.leave_on(other.path(), bytes));
+    sealed[3..].iter().for_each(|s| s.leave_whole(&home));
+    {
+        let mut options = home.options();
+        options.disks.push(home.another_disk(other.path(), 7));
+        let (store, _) = home.open_with(options);
+        until("all are known", || store.usage(&stream.id).segments == 6);
+    }
+    // Of a second camera nothing may stay: that it goes shows that the plan was carried out.
+    let sign = sign.seal(1, 10);
+    sign.leave_whole(&home);
+    let mut options = home.options();
+    options.cameras = [(stream.id, 3 * bytes as u64), (sign.new.stream, 0)]
+        .map(|(stream, max_bytes)| CameraBudget {
+            streams: vec![stream],
+            keep_days: None,
+            max_bytes: Some(max_bytes),
+        })
+        .into();
+    let (store, _) = home.open_with(options);
+    until("a pass was made", || !home.path_of(&sign.new).exists());
+    assert_eq!(store.usage(&stream.id).segments, 6);
+    assert!(sealed[3..].iter().all(|s| home.path_of(&s.new).exists()));
 }

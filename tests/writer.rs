@@ -3,6 +3,7 @@
 
 mod store_support;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -80,16 +81,14 @@ fn a_failed_fsync_poisons_one_segment_and_is_not_tried_again() {
     });
     let durable = handle.segment().durable_bytes();
     faults.fail_sync.store(true, Ordering::SeqCst);
-    handle.append(sealed.chunks[0].clone(), 500_000).unwrap();
+    handle.append(sealed.chunks[0].clone(), 500_000);
     until("it is poisoned", || {
         handle.segment().state() == State::Poisoned
     });
     faults.fail_sync.store(false, Ordering::SeqCst);
     let syncs = faults.syncs.load(Ordering::SeqCst);
-    assert_eq!(
-        handle.append(sealed.chunks[1].clone(), 1_000_000),
-        Err(Refused::Poisoned)
-    );
+    assert_eq!(handle.room(1), Err(Refused::Poisoned));
+    handle.append(sealed.chunks[1].clone(), 1_000_000);
     assert_eq!(
         handle.segment().durable_bytes(),
         durable,
@@ -99,8 +98,8 @@ fn a_failed_fsync_poisons_one_segment_and_is_not_tried_again() {
     // Another one is not concerned, and does not wake the first.
     let next = stream.seal(4, 1000);
     next.record(&store);
-    until("the next is catalogued", || {
-        store.usage(&stream.id).segments == 1
+    until("both are catalogued", || {
+        store.usage(&stream.id).segments == 2
     });
     assert!(faults.syncs.load(Ordering::SeqCst) > syncs);
     assert!(
@@ -147,6 +146,30 @@ fn a_name_that_is_not_durable_poisons_its_segment() {
 }
 
 #[test]
+fn a_folder_that_is_there_is_not_taken_for_durable() {
+    let home = Home::new(9);
+    let mut stream = home.stream(0);
+    let (first, second) = (stream.seal(1, 100), stream.seal(1, 100));
+    // A recorder made the folders, and died before it synced what names them.
+    let path = home.path_of(&first.new);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    let synced = || std::mem::take(&mut *faults.synced_folders.lock().unwrap());
+    let below = path.strip_prefix(home.disk.path()).unwrap();
+    let above: Vec<_> = below.ancestors().skip(1).map(Path::to_owned).collect();
+    synced();
+    let handle = first.begin(&store);
+    until("it is durable", || handle.segment().durable_us() > 0);
+    let mut found = synced();
+    found.reverse();
+    assert_eq!(found, above);
+    let handle = second.begin(&store);
+    until("the second too", || handle.segment().durable_us() > 0);
+    assert_eq!(synced(), above[..1], "once is enough");
+}
+
+#[test]
 fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
     let home = Home::new(5);
     let (disk, faults) = FaultyDisk::new(home.disk.path());
@@ -166,7 +189,8 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
     let chunk = bytes::Bytes::from(vec![0; 10_000]);
     let mut taken = [0; 4];
     for (handle, taken) in handles.iter().zip(&mut taken) {
-        while handle.append(chunk.clone(), 1).is_ok() {
+        while handle.room(chunk.len()).is_ok() {
+            handle.append(chunk.clone(), 1);
             *taken += 1;
         }
         assert_eq!(handle.room(chunk.len()), Err(Refused::QueueFull));
@@ -189,7 +213,7 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
         .find(|event| matches!(event, Event::Closed(_)));
     assert!(closed.is_some());
     until("the queue is empty", || budget.queued_bytes() == 0);
-    handles[0].append(chunk, 2).unwrap();
+    assert_eq!(handles[0].room(chunk.len()), Ok(()));
 }
 
 #[test]
@@ -210,6 +234,30 @@ fn a_queue_that_is_too_old_refuses() {
 }
 
 #[test]
+fn what_was_granted_is_taken_however_late_it_comes() {
+    let home = Home::new(11);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let mut options = home.options_on(disk);
+    options.pace.queue_age_max = Duration::from_millis(40);
+    let (store, _) = home.open_with(options);
+    let sealed = home.stream(0).seal(1, 1000);
+    faults.stall(true);
+    let handle = store.begin(sealed.new, sealed.head.clone()).unwrap();
+    let chunk = sealed.chunks[0].clone();
+    assert_eq!(handle.room(chunk.len()), Ok(()));
+    until("it grants no more", || handle.room(1).is_err());
+    handle.append(chunk, sealed.duration_us);
+    handle.finish(sealed.end.clone(), sealed.duration_us);
+    faults.stall(false);
+    store.close();
+    let written = std::fs::read(home.path_of(&sealed.new)).unwrap();
+    assert!(
+        written == sealed.bytes(),
+        "the footer names all that is there"
+    );
+}
+
+#[test]
 fn chunks_of_an_interval_are_written_and_synced_together() {
     let home = Home::new(7);
     let (disk, faults) = FaultyDisk::new(home.disk.path());
@@ -221,7 +269,7 @@ fn chunks_of_an_interval_are_written_and_synced_together() {
     let sealed = home.stream(0).seal(20, 100);
     let handle = writer.begin(sealed.new, sealed.head.clone()).unwrap();
     for chunk in &sealed.chunks {
-        handle.append(chunk.clone(), 1).unwrap();
+        handle.append(chunk.clone(), 1);
     }
     let begun = Instant::now();
     let whole = (sealed.bytes().len() - sealed.end.len()) as u64;
@@ -252,4 +300,38 @@ fn an_abandoned_segment_gets_its_tail_while_the_recorder_runs() {
         .segments[0];
     assert!(span.recovered && !span.open);
     assert_eq!(span.duration_us, sealed.duration_us);
+}
+
+#[test]
+fn a_writer_that_dies_is_told_and_leaves_the_mark_of_a_crash() {
+    let home = Home::new(9);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    assert_eq!(store.casualty(), None);
+    faults.panic.store(true, Ordering::SeqCst);
+    drop(home.stream(0).seal(1, 100).begin(&store));
+    until("it is told", || store.casualty().is_some());
+    let what = store.casualty().unwrap();
+    assert!(what.contains(home.disk.path().to_str().unwrap()), "{what}");
+    drop(store);
+    assert!(home.open().0.is_after_crash());
+}
+
+#[test]
+fn a_keeper_that_dies_is_told() {
+    let home = Home::new(10);
+    let mut options = home.options();
+    // It asks for a key when it gives an abandoned segment its tail.
+    options.keys = Arc::new(|_| panic!("on purpose"));
+    let (store, _) = home.open_with(options);
+    drop(home.stream(0).seal(1, 100).begin(&store));
+    until("it is told", || store.casualty().is_some());
+    assert_eq!(store.casualty().unwrap(), "what keeps the catalog");
+    drop(store);
+    let (store, report) = home.open();
+    assert!(store.is_after_crash());
+    assert_eq!(report.recovered, 1);
+    store.close();
+    drop(store);
+    assert!(!home.open().0.is_after_crash());
 }

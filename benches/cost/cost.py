@@ -39,7 +39,7 @@ def main():
 def measure(settings, program, folder):
     children = []
     try:
-        url, camera = start_camera(settings.clip)
+        url, camera = start_cameras(settings.clip, ["cam"])
         children.append(camera)
         hearthkeep = start_hearthkeep(program, folder, url, settings.cameras)
         children.append(hearthkeep)
@@ -72,20 +72,22 @@ def measure(settings, program, folder):
             child.wait()
 
 
-def start_camera(clip):
+def start_cameras(clip, names):
+    """Cameras that all show this clip: the address of the first, and their process."""
     made = subprocess.run(
         [sys.executable, CAMERAS / "make_clips.py", "--dir", HOUSE / ".cache/clips", clip],
         check=True, stdout=subprocess.PIPE, text=True).stdout
     path = re.search(rf"^{re.escape(clip)}=(.*)$", made, re.M)[1]
     server = subprocess.Popen(
-        ["/usr/bin/python3", CAMERAS / "cameras.py", "--port", "0", f"cam={path}"],
+        ["/usr/bin/python3", CAMERAS / "cameras.py", "--port", "0", *(f"{name}={path}" for name in names)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    urls = []
     for line in server.stdout:
         if line.startswith("rtsp://"):
-            url = line.strip()
+            urls.append(line.strip())
         if line.strip() == "READY":
-            return url, server
-    sys.exit("the test camera did not start")
+            return urls[0], server
+    sys.exit("the test cameras did not start")
 
 
 def start_hearthkeep(program, folder, url, cameras):

@@ -3,6 +3,8 @@
 use hearthkeep_format::segment::ReadError;
 use hearthkeep_format::{SegmentId, fmp4};
 
+use super::{Loss, Skipped};
+
 /// Why footage could not be written out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,14 +14,9 @@ pub enum Error {
         "there is no footage of this camera in that time; `hearthkeep list` shows what there is"
     )]
     Nothing,
-    /// Segments were found, but none can be opened.
-    #[error("none of the {count} segments can be opened; the first one: {first}")]
-    AllDamaged {
-        /// How many there are.
-        count: usize,
-        /// What is wrong with the first.
-        first: String,
-    },
+    /// Segments were found, but nothing of them can be opened.
+    #[error("nothing in that time can be opened; what is wrong first: {0}")]
+    AllDamaged(Skipped),
     /// The identity does not open a generation that the footage is sealed to.
     #[error(
         "segment {segment} is sealed to generation {generation}, which this identity cannot open"
@@ -40,14 +37,13 @@ pub enum Error {
     },
     /// Damage was found after output had begun, and the output cannot be begun again.
     #[error(
-        "segment {segment} is damaged at chunk {chunk}, and standard output cannot be begun again; \
-         write to a file, and the damage is left out"
+        "segment {segment} {loss}, and standard output cannot be begun again; write to a file, and the rest is exported"
     )]
-    DamagedOnTheWay {
+    LostOnTheWay {
         /// The segment.
         segment: SegmentId,
-        /// The chunk.
-        chunk: u32,
+        /// What is wrong with it.
+        loss: Loss,
     },
     /// The span does not fit one MP4 file.
     #[error("this span does not fit one MP4 file ({0}); export it in shorter spans")]
@@ -66,7 +62,8 @@ pub enum Error {
     Write(#[from] std::io::Error),
 }
 
-fn rfc3339(wall_us: i64) -> String {
+/// A wall time in microseconds, as RFC 3339 in UTC.
+pub(super) fn rfc3339(wall_us: i64) -> String {
     jiff::Timestamp::from_microsecond(wall_us)
         .map_or_else(|_| format!("{wall_us} us"), |time| time.to_string())
 }

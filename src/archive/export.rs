@@ -2,7 +2,8 @@
 //!
 //! Twice over the segments: first their sample tables give the `moov`, then their fragments' payloads follow. Each segment
 //! is opened anew and closed again, so that memory does not grow with the span but for some ten bytes a sample. Damage that
-//! is found on the way is left out, from the damaged chunk to the next key frame, and the file begun again.
+//! is found on the way is left out, from the damaged chunk to the next key frame, and so is a segment that was deleted
+//! meanwhile; then the file is begun again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -10,20 +11,22 @@ use std::ops::Range;
 
 use hearthkeep_format::fmp4::movie::{Movie, MovieBuilder, SegmentPlace};
 use hearthkeep_format::fmp4::parse_fragment;
-use hearthkeep_format::segment::ReadError;
-use hearthkeep_format::{OpenKeyring, SegmentId};
+use hearthkeep_format::segment::{Place, ReadError};
+use hearthkeep_format::{Error as FormatError, OpenKeyring};
 
 use super::piece::{Piece, Unusable};
-use super::{Error, Segment};
+use super::{Error, Loss, Segment, Skipped};
 
 /// What is to be exported.
 pub struct Export<'a> {
-    /// The stream's segments that may lie in the span, in the order of their sequence.
+    /// The stream's segments that may lie in the span, in the order of time.
     pub segments: &'a [&'a dyn Segment],
     /// What opens them.
     pub keyring: &'a OpenKeyring,
     /// Wall time, in microseconds. The file begins at the key frame before its start.
     pub span: Range<i64>,
+    /// What the listing already found to be unusable.
+    pub unusable: &'a [Skipped],
 }
 
 /// What was written.
@@ -37,17 +40,18 @@ pub struct Exported {
     pub skipped: Vec<Skipped>,
 }
 
-/// Footage that could not be opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// The segment.
-    pub segment: SegmentId,
-    /// What is wrong with it.
-    pub reason: String,
+/// What was found to be lost while the file was written, by the segment's index.
+#[derive(Default)]
+struct Losses {
+    segments: BTreeMap<usize, Loss>,
+    chunks: BTreeMap<usize, BTreeSet<u32>>,
 }
 
-/// Damaged chunks, by segment (its index) and k.
-type Damage = BTreeMap<usize, BTreeSet<u32>>;
+/// What ended the writing.
+enum Found {
+    Chunk(u32),
+    Segment(Loss),
+}
 
 /// Writes the footage as MP4. `output` is called for the file to write to, and again for an empty one when damage
 /// was found; `progress` is told bytes written and bytes in all.
@@ -59,21 +63,29 @@ pub fn export<W: Write>(
     output: &mut dyn FnMut() -> io::Result<Option<W>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Exported, Error> {
-    let mut damage = Damage::new();
+    let mut losses = Losses::default();
+    let mut lost_first = None;
     loop {
-        let plan = Plan::make(export, &damage)?;
+        let plan = Plan::make(export, &losses)?;
         let Some(mut file) = output()? else {
-            return Err(first_damage(export, &damage));
+            let (segment, loss) = lost_first.expect("the output is asked for again after a loss");
+            return Err(Error::LostOnTheWay { segment, loss });
         };
-        match plan.write(export, &mut file, progress)? {
-            None => {
-                file.flush()?;
-                return Ok(plan.exported(export, &damage));
+        let Some((index, found)) = plan.write(export, &mut file, progress)? else {
+            file.flush()?;
+            return Ok(plan.exported());
+        };
+        let loss = match &found {
+            Found::Chunk(k) => Loss::of_chunks(&(*k..k + 1)),
+            Found::Segment(loss) => loss.clone(),
+        };
+        lost_first.get_or_insert((export.segments[index].id(), loss));
+        match found {
+            Found::Chunk(k) => {
+                losses.chunks.entry(index).or_default().insert(k);
+                find_damage(export, index, &mut losses)?;
             }
-            Some((segment, chunk)) => {
-                damage.entry(segment).or_default().insert(chunk);
-                find_damage(export, segment, &mut damage)?;
-            }
+            Found::Segment(loss) => _ = losses.segments.insert(index, loss),
         }
     }
 }
@@ -88,27 +100,30 @@ struct Plan {
 }
 
 impl Plan {
-    fn make(export: &Export<'_>, damage: &Damage) -> Result<Self, Error> {
+    fn make(export: &Export<'_>, losses: &Losses) -> Result<Self, Error> {
         let nothing_bad = BTreeSet::new();
         let mut builder = MovieBuilder::new();
         let mut parts = Vec::new();
-        let mut skipped = Vec::new();
+        let mut skipped = export.unusable.to_vec();
         let mut begins_us = None;
         let mut last_run = None;
         for (index, segment) in export.segments.iter().enumerate() {
-            let piece = match Piece::open(*segment, export.keyring) {
+            let opened = match losses.segments.get(&index) {
+                Some(loss) => Err(Unusable::Lost(loss.clone())),
+                None => Piece::open(*segment, export.keyring),
+            };
+            let piece = match opened {
                 Ok(piece) => piece,
                 Err(Unusable::Fatal(error)) => return Err(error),
-                Err(Unusable::Damaged(reason)) => {
-                    skipped.push(Skipped {
-                        segment: segment.id(),
-                        reason,
-                    });
+                Err(Unusable::Lost(loss)) => {
+                    skipped.push(Skipped::whole(*segment, loss));
                     continue;
                 }
             };
-            let bad = damage.get(&index).unwrap_or(&nothing_bad);
-            for range in piece.wanted(&export.span, bad) {
+            let bad = losses.chunks.get(&index).unwrap_or(&nothing_bad);
+            let wanted = piece.wanted(&export.span, bad);
+            skipped.extend(Skipped::chunks(*segment, wanted.lost));
+            for range in wanted.ranges {
                 let place = match last_run == Some(piece.run()) {
                     true => SegmentPlace::SameRun,
                     false => SegmentPlace::NewRun {
@@ -118,7 +133,8 @@ impl Plan {
                 builder
                     .add_segment(&piece.tracks, &piece.table, range.clone(), place)
                     .map_err(Error::Movie)?;
-                begins_us.get_or_insert_with(|| piece.wall_us_of(range.start));
+                begins_us
+                    .get_or_insert_with(|| piece.wall_us_of(&piece.places[range.start as usize]));
                 last_run = Some(piece.run());
                 parts.push((index, range));
             }
@@ -135,30 +151,40 @@ impl Plan {
         })
     }
 
-    /// Writes the file; returns the first damaged chunk (index of its segment, k), if there is one.
+    /// Writes the file; returns what turned out to be lost, and the index of its segment.
     fn write(
         &self,
         export: &Export<'_>,
         file: &mut dyn Write,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Option<(usize, u32)>, Error> {
+    ) -> Result<Option<(usize, Found)>, Error> {
         file.write_all(self.movie.head())?;
         let mut written = self.movie.head().len() as u64;
         let mut payloads = self.movie.payloads().iter();
         let mut open: Option<(usize, Piece<'_>)> = None;
         let mut buffer = Vec::new();
         for (index, range) in &self.parts {
+            let segment = export.segments[*index];
             if open.as_ref().is_none_or(|(opened, _)| opened != index) {
-                open = Some((*index, reopen(export, *index)?));
+                match Piece::open(segment, export.keyring) {
+                    Ok(piece) => open = Some((*index, piece)),
+                    Err(Unusable::Fatal(error)) => return Err(error),
+                    Err(Unusable::Lost(loss)) => return Ok(Some((*index, Found::Segment(loss)))),
+                }
             }
             let Some((_, piece)) = &open else { continue };
             for chunk in range.clone() {
-                let place = &piece.places[chunk as usize];
                 let expected = payloads.next().map_or(0, |payload| payload.bytes as usize);
-                let Some(payload) = payload(piece, place, expected, &mut buffer)
-                    .map_err(|source| read_error(export, *index, source))?
-                else {
-                    return Ok(Some((*index, place.k)));
+                let Some(place) = piece.places.get(chunk as usize) else {
+                    let loss = Loss::Damaged("was cut while it was read".to_owned());
+                    return Ok(Some((*index, Found::Segment(loss))));
+                };
+                let payload = match payload(piece, place, expected, &mut buffer) {
+                    Ok(payload) => payload,
+                    Err(source) => {
+                        let found = found(segment, place.k, source)?;
+                        return Ok(Some((*index, found)));
+                    }
                 };
                 file.write_all(&buffer[payload])?;
                 written += expected as u64;
@@ -168,101 +194,70 @@ impl Plan {
         Ok(None)
     }
 
-    fn exported(self, export: &Export<'_>, damage: &Damage) -> Exported {
-        let mut skipped = self.skipped;
-        for (index, chunks) in damage {
-            let chunks: Vec<_> = chunks.iter().map(u32::to_string).collect();
-            let reason = format!(
-                "damaged at chunk {}; left out to the next key frame",
-                chunks.join(", ")
-            );
-            skipped.push(Skipped {
-                segment: export.segments[*index].id(),
-                reason,
-            });
-        }
+    fn exported(self) -> Exported {
         Exported {
             bytes: self.movie.file_bytes(),
             begins_us: self.begins_us,
-            skipped,
+            skipped: self.skipped,
         }
     }
 }
 
-/// The payload of a fragment, in `buffer`; `None` when the chunk is damaged or is not what the table says.
+/// The payload of a fragment, in `buffer`. A chunk that is not what the table says is damaged.
 fn payload(
     piece: &Piece<'_>,
-    place: &hearthkeep_format::segment::Place,
+    place: &Place,
     expected: usize,
     buffer: &mut Vec<u8>,
-) -> Result<Option<Range<usize>>, ReadError> {
-    let body = match piece.file.read_into(place, buffer) {
-        Ok(body) => body,
-        Err(ReadError::Format(_)) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Ok(view) = parse_fragment(&buffer[body.clone()]) else {
-        return Ok(None);
-    };
+) -> Result<Range<usize>, ReadError> {
+    let changed = || ReadError::Format(FormatError::Tampered { what: "fragment" });
+    let body = piece.file.read_into(place, buffer)?;
+    let view = parse_fragment(&buffer[body.clone()]).map_err(|_| changed())?;
     let payload = body.start + view.payload.start..body.start + view.payload.end;
-    Ok((payload.len() == expected).then_some(payload))
+    match payload.len() == expected {
+        true => Ok(payload),
+        false => Err(changed()),
+    }
+}
+
+/// What a failed read of a chunk costs: the chunk, or the segment where that is gone.
+fn found(segment: &dyn Segment, k: u32, source: ReadError) -> Result<Found, Error> {
+    Ok(match Loss::of(segment, source)? {
+        Loss::Deleted => Found::Segment(Loss::Deleted),
+        Loss::Damaged(_) => Found::Chunk(k),
+    })
 }
 
 /// Finds all damage from a segment on, so that the file is begun again once and not for each damaged chunk.
-fn find_damage(export: &Export<'_>, from: usize, damage: &mut Damage) -> Result<(), Error> {
+fn find_damage(export: &Export<'_>, from: usize, losses: &mut Losses) -> Result<(), Error> {
     let mut buffer = Vec::new();
-    for index in from..export.segments.len() {
-        let piece = match Piece::open(export.segments[index], export.keyring) {
+    for (index, segment) in export.segments.iter().enumerate().skip(from) {
+        let piece = match Piece::open(*segment, export.keyring) {
             Ok(piece) => piece,
-            Err(Unusable::Damaged(_)) => continue,
+            Err(Unusable::Lost(_)) => continue,
             Err(Unusable::Fatal(error)) => return Err(error),
         };
-        for place in &piece.places {
+        let wanted = piece.wanted(&export.span, &BTreeSet::new());
+        for chunk in wanted.ranges.into_iter().flatten() {
+            let place = &piece.places[chunk as usize];
             let read = piece.file.read_into(place, &mut buffer);
-            let whole = match read {
-                Ok(body) => parse_fragment(&buffer[body]).is_ok(),
-                Err(ReadError::Format(_)) => false,
-                Err(source) => return Err(read_error(export, index, source)),
+            let found = match read {
+                Ok(body) if parse_fragment(&buffer[body.clone()]).is_ok() => continue,
+                Ok(_) => Found::Chunk(place.k),
+                Err(source) => found(*segment, place.k, source)?,
             };
-            if !whole {
-                damage.entry(index).or_default().insert(place.k);
+            match found {
+                Found::Chunk(k) => _ = losses.chunks.entry(index).or_default().insert(k),
+                // That it is gone is found again when it is opened.
+                Found::Segment(_) => break,
             }
         }
     }
     Ok(())
 }
 
-fn reopen<'a>(export: &Export<'a>, index: usize) -> Result<Piece<'a>, Error> {
-    Piece::open(export.segments[index], export.keyring).map_err(|unusable| match unusable {
-        Unusable::Fatal(error) => error,
-        Unusable::Damaged(first) => Error::AllDamaged { count: 1, first },
-    })
-}
-
-fn read_error(export: &Export<'_>, index: usize, source: ReadError) -> Error {
-    Error::Read {
-        segment: export.segments[index].id(),
-        source,
-    }
-}
-
-fn first_damage(export: &Export<'_>, damage: &Damage) -> Error {
-    let (index, chunks) = damage
-        .iter()
-        .next()
-        .expect("the output is asked for again only after damage");
-    Error::DamagedOnTheWay {
-        segment: export.segments[*index].id(),
-        chunk: chunks.iter().next().copied().unwrap_or(0),
-    }
-}
-
-fn nothing(skipped: Vec<Skipped>) -> Error {
-    match skipped.first() {
-        Some(first) => Error::AllDamaged {
-            count: skipped.len(),
-            first: first.reason.clone(),
-        },
-        None => Error::Nothing,
-    }
+/// Why there is no file.
+pub(super) fn nothing(skipped: Vec<Skipped>) -> Error {
+    let damaged = skipped.into_iter().find(Skipped::is_damaged);
+    damaged.map_or(Error::Nothing, Error::AllDamaged)
 }

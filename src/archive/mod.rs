@@ -5,14 +5,17 @@
 
 mod error;
 mod export;
+mod loss;
 mod piece;
 mod stream;
 
 pub use error::Error;
-pub use export::{Export, Exported, Skipped, export};
+pub use export::{Export, Exported, export};
+pub use loss::{Loss, Skipped};
 pub use stream::{Streamed, stream};
 
 use std::io;
+use std::ops::Range;
 
 use hearthkeep_format::SegmentId;
 use hearthkeep_format::segment::ReadAt;
@@ -22,9 +25,13 @@ pub trait Segment {
     /// Its id.
     fn id(&self) -> SegmentId;
 
-    /// Its bytes.
+    /// Wall time of its footage as it was listed, in microseconds.
+    fn span(&self) -> Range<i64>;
+
+    /// Its bytes. What the disk cannot read is better given as zeros, so that the rest can be used.
     ///
     /// # Errors
-    /// When they cannot be had at all.
+    /// [`io::ErrorKind::NotFound`] when it was deleted after it had been listed, as retention does; others when its bytes
+    /// cannot be had.
     fn open(&self) -> io::Result<Box<dyn ReadAt + '_>>;
 }

@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
+use hearthkeep_format::RunId;
 use hearthkeep_format::fmp4::{FragmentView, Track, parse_fragment, shift_decode_times};
-use hearthkeep_format::segment::ReadError;
-use hearthkeep_format::{RunId, SegmentId};
 
+use super::export::nothing;
 use super::piece::{Piece, Unusable};
-use super::{Error, Export, Segment, Skipped};
+use super::{Error, Export, Loss, Segment, Skipped};
 
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,19 +35,18 @@ pub fn stream(export: &Export<'_>, output: &mut dyn Write) -> Result<Streamed, E
         output,
         tracks: Vec::new(),
         timing: None,
-        done: Streamed::default(),
+        done: Streamed {
+            fragments: 0,
+            skipped: export.unusable.to_vec(),
+        },
     };
     for segment in export.segments {
         streamer.segment(*segment)?;
     }
     streamer.output.flush()?;
     let Streamer { done, .. } = streamer;
-    match (done.fragments, done.skipped.first()) {
-        (0, Some(first)) => Err(Error::AllDamaged {
-            count: done.skipped.len(),
-            first: first.reason.clone(),
-        }),
-        (0, None) => Err(Error::Nothing),
+    match done.fragments {
+        0 => Err(nothing(done.skipped)),
         _ => Ok(done),
     }
 }
@@ -66,44 +65,53 @@ impl Streamer<'_> {
         let piece = match Piece::open(segment, self.export.keyring) {
             Ok(piece) => piece,
             Err(Unusable::Fatal(error)) => return Err(error),
-            Err(Unusable::Damaged(reason)) => {
-                self.skip(segment.id(), reason);
+            Err(Unusable::Lost(loss)) => {
+                self.done.skipped.push(Skipped::whole(segment, loss));
                 return Ok(());
             }
         };
-        let wanted = piece.wanted(&self.export.span, &BTreeSet::new());
-        let Some(first) = wanted.first() else {
-            return Ok(());
-        };
-        if self.tracks.is_empty() {
-            self.output.write_all(&piece.file.preamble().init)?;
-            self.tracks.clone_from(&piece.tracks);
-        } else if self.tracks != piece.tracks {
-            self.output.flush()?;
-            let at_us = piece.wall_us_of(first.start);
-            return Err(Error::FormatChanged { at_us });
+        let mut bad = BTreeSet::new();
+        let wanted = piece.wanted(&self.export.span, &bad);
+        if let Some(first) = wanted.ranges.first() {
+            self.begin(&piece, first.start)?;
         }
-        let (mut whole, mut buffer) = (true, Vec::new());
-        for chunk in wanted.into_iter().flatten() {
+        let mut buffer = Vec::new();
+        let mut whole = true;
+        for chunk in wanted.ranges.into_iter().flatten() {
             let place = &piece.places[chunk as usize];
             let key = place.entry.is_some_and(|entry| entry.key_frame);
             if !whole && !key {
                 continue;
             }
-            let read = piece.file.read_into(place, &mut buffer);
-            let body = match read {
-                Ok(body) => body,
-                Err(ReadError::Format(_)) => {
-                    whole = self.damaged(segment.id(), place.k);
-                    continue;
-                }
-                Err(source) => {
-                    let segment = segment.id();
-                    return Err(Error::Read { segment, source });
-                }
+            whole = match piece.file.read_into(place, &mut buffer) {
+                Ok(body) => self.fragment(&piece, &mut buffer[body])?,
+                Err(source) => match Loss::of(segment, source)? {
+                    Loss::Damaged(_) => false,
+                    Loss::Deleted => {
+                        let skipped = Skipped::whole(segment, Loss::Deleted);
+                        self.done.skipped.push(skipped);
+                        return Ok(());
+                    }
+                },
             };
-            whole =
-                self.fragment(&piece, &mut buffer[body])? || self.damaged(segment.id(), place.k);
+            if !whole {
+                bad.insert(place.k);
+            }
+        }
+        let lost = piece.wanted(&self.export.span, &bad).lost;
+        self.done.skipped.extend(Skipped::chunks(segment, lost));
+        Ok(())
+    }
+
+    /// The stream begins with the init segment of its first fragment, and goes on only with the same tracks.
+    fn begin(&mut self, piece: &Piece<'_>, fragment: u32) -> Result<(), Error> {
+        if self.tracks.is_empty() {
+            self.output.write_all(&piece.file.preamble().init)?;
+            self.tracks.clone_from(&piece.tracks);
+        } else if self.tracks != piece.tracks {
+            self.output.flush()?;
+            let at_us = piece.wall_us_of(&piece.places[fragment as usize]);
+            return Err(Error::FormatChanged { at_us });
         }
         Ok(())
     }
@@ -127,16 +135,6 @@ impl Streamer<'_> {
         self.output.write_all(fragment)?;
         self.done.fragments = sequence;
         Ok(true)
-    }
-
-    fn damaged(&mut self, segment: SegmentId, k: u32) -> bool {
-        let reason = format!("damaged at chunk {k}; left out to the next key frame");
-        self.skip(segment, reason);
-        false
-    }
-
-    fn skip(&mut self, segment: SegmentId, reason: String) {
-        self.done.skipped.push(Skipped { segment, reason });
     }
 }
 

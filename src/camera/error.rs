@@ -61,6 +61,11 @@ pub enum ErrorKind {
         /// By how much, in ms; negative: back.
         jump_ms: i64,
     },
+    /// Its pictures come, but their time stamps hardly go on.
+    TimeStandsStill {
+        /// For how long, in ms.
+        still_ms: u64,
+    },
     /// A picture or audio frame beyond what is accepted.
     TooLarge {
         /// Its size in bytes.
@@ -116,6 +121,12 @@ impl Error {
             ErrorKind::Timestamps { jump_ms } => {
                 format!("{camera} sent time stamps that ran ahead by {jump_ms} ms.")
             }
+            ErrorKind::TimeStandsStill { still_ms } => {
+                format!(
+                    "{camera} has sent pictures for {} s whose time stamps stand still.",
+                    still_ms / 1000
+                )
+            }
             ErrorKind::TooLarge { bytes } => {
                 format!("{camera} sent a picture of {bytes} bytes, more than is accepted.")
             }
@@ -154,6 +165,9 @@ impl Error {
                 "Update the camera's firmware or try its other stream; if it stays, report it with \
                  the camera's model."
             }
+            ErrorKind::TimeStandsStill { .. } => {
+                "It is connected again by itself. If it stays, restart the camera, update its firmware or try its other stream."
+            }
             ErrorKind::Stalled { .. } | ErrorKind::Ended => {
                 "It is connected again by itself. If it happens often, look at the camera's network \
                  or restart it."
@@ -170,11 +184,15 @@ impl Error {
 }
 
 impl ErrorKind {
-    /// Whether the camera is just not there at present, and worth looking for often.
+    /// Whether the camera is just not there at present, or goes on with a new connection: worth trying often.
     pub fn is_absence(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::Stalled { .. } | Self::Ended
+            Self::Unreachable { .. }
+                | Self::NoAnswer { .. }
+                | Self::Stalled { .. }
+                | Self::TimeStandsStill { .. }
+                | Self::Ended
         )
     }
 }

@@ -104,6 +104,11 @@ impl Ingest {
         &self.handle
     }
 
+    /// Whether the thread has ended by itself: no task is run any more.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Ends the thread. Tasks have a second to end by themselves, in which sessions that were dropped
     /// send their TEARDOWN; the others are dropped.
     pub fn shutdown(mut self) {

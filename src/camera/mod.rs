@@ -10,8 +10,8 @@
 //!
 //! - Pictures are taken in the order of their presentation: RTP carries no decoding time, so a camera
 //!   that sends B-frames is refused with [`ErrorKind::Timestamps`].
-//! - retina keeps a picture in its receive buffer until it is whole, and bounds neither it nor the
-//!   headers of an answer. Here a picture above [`SAMPLE_BYTES_MAX`](crate::limits::SAMPLE_BYTES_MAX)
+//! - retina keeps a picture in its receive buffer until it is whole, bounds neither it nor the
+//!   headers of an answer, and does not tell what it has received. Here a picture above [`SAMPLE_BYTES_MAX`](crate::limits::SAMPLE_BYTES_MAX)
 //!   ends the session when it is whole, and one that never ends is cut off by the stall time-out: what
 //!   a hostile camera can make us hold is what it can send in that time.
 

@@ -358,6 +358,10 @@ impl Watchdog {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, clock: &dyn Clock) -> Poll<Failure> {
+        // Not left to the alarm: it does not ring for a task that has used up its turn, as one does whose camera floods it.
+        if let Err(kind) = self.check(clock.monotonic_us()) {
+            return Poll::Ready(kind.into());
+        }
         loop {
             ready!(self.alarm.as_mut().poll(cx));
             let now_us = clock.monotonic_us();

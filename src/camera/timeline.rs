@@ -5,7 +5,10 @@
 //! when the two tracks then begin further apart than they arrived, arrival decides.
 
 use super::ErrorKind;
-use crate::limits::{TIMESTAMP_AHEAD_MS_MAX, TIMESTAMP_AUDIO_BACK_MS_MAX, TRACKS_APART_MS_MAX};
+use crate::limits::{
+    TIMESTAMP_AHEAD_MS_MAX, TIMESTAMP_AUDIO_BACK_MS_MAX, TIMESTAMP_STILL_MS_MAX,
+    TRACKS_APART_MS_MAX,
+};
 
 const US: i128 = 1_000_000;
 
@@ -25,7 +28,19 @@ pub(super) struct Timeline {
     strict: bool,
     /// What is taken off a time stamp; known from the first one on.
     offset: Option<i64>,
-    previous: Option<(i64, u64)>,
+    previous: Option<Previous>,
+    /// The sample by which the time stamps were last seen to go on.
+    moved: Option<(i64, u64)>,
+}
+
+/// A track's last sample.
+#[derive(Debug, Clone, Copy)]
+struct Previous {
+    /// As its time stamp says.
+    stamp: i64,
+    /// As it was placed.
+    placed: i64,
+    arrived_us: u64,
 }
 
 impl Timeline {
@@ -36,6 +51,7 @@ impl Timeline {
             strict,
             offset: None,
             previous: None,
+            moved: None,
         }
     }
 
@@ -45,7 +61,8 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timestamps`] when the time went back, or ran ahead of arrival.
+    /// [`ErrorKind::Timestamps`] when the time went back, or ran ahead of arrival; [`ErrorKind::TimeStandsStill`] when it
+    /// hardly went on: such pictures would all stand in one moment, and no segment of them would ever be due.
     pub(super) fn place(
         &mut self,
         elapsed: i64,
@@ -64,12 +81,21 @@ impl Timeline {
         let time = elapsed
             .checked_sub(offset)
             .ok_or_else(|| self.jump(i64::MAX))?;
-        let Some((previous, previous_us)) = self.previous else {
-            self.previous = Some((time, arrived_us));
+        let Some(previous) = self.previous else {
+            self.previous = Some(Previous {
+                stamp: time,
+                placed: time,
+                arrived_us,
+            });
             return Ok(time);
         };
-        let step = time.saturating_sub(previous);
-        let since_us = arrived_us.saturating_sub(previous_us);
+        let before = if self.strict {
+            previous.stamp
+        } else {
+            previous.placed
+        };
+        let step = time.saturating_sub(before);
+        let since_us = arrived_us.saturating_sub(previous.arrived_us);
         let ahead_ms = self.ms(step).saturating_sub((since_us / 1000) as i64);
         let back_ms_max = if self.strict {
             0
@@ -82,10 +108,29 @@ impl Timeline {
         if step < 0 && (self.strict || self.ms(step) < -back_ms_max) {
             return Err(self.jump(step));
         }
+        self.check_moves(time, arrived_us)?;
         // Two pictures or frames of one time: MP4 wants each to last.
-        let time = time.max(previous + 1);
-        self.previous = Some((time, arrived_us));
-        Ok(time)
+        let placed = time.max(previous.placed.saturating_add(1));
+        self.previous = Some(Previous {
+            stamp: time,
+            placed,
+            arrived_us,
+        });
+        Ok(placed)
+    }
+
+    fn check_moves(&mut self, time: i64, arrived_us: u64) -> Result<(), ErrorKind> {
+        let (moved, moved_us) = *self.moved.get_or_insert((time, arrived_us));
+        if self.ms(time.saturating_sub(moved)) >= TIMESTAMP_STILL_MS_MAX as i64 / 10 {
+            self.moved = Some((time, arrived_us));
+            return Ok(());
+        }
+        let still_ms = arrived_us.saturating_sub(moved_us) / 1000;
+        // Sound may pause, and does not decide when a segment ends.
+        if self.strict && still_ms >= TIMESTAMP_STILL_MS_MAX {
+            return Err(ErrorKind::TimeStandsStill { still_ms });
+        }
+        Ok(())
     }
 
     fn ms(&self, ticks: i64) -> i64 {
@@ -166,6 +211,8 @@ mod tests {
             Ok(()),
             "two of one time"
         );
+        let of_one_time = [(9000, 0), (9000, 0), (9000, 1), (9001, 2), (12_000, 33)];
+        assert_eq!(jump(&of_one_time), Ok(()), "and more");
         let error = |jump_ms| Err(ErrorKind::Timestamps { jump_ms });
         assert_eq!(
             jump(&[(0, 0), (9000, 33), (3000, 66)]),
@@ -179,6 +226,36 @@ mod tests {
             Ok(()),
             "it was silent as long"
         );
+    }
+
+    #[test]
+    fn time_that_stands_still_is_noticed() {
+        // Thirty pictures a second whose time stamps go on by this much each.
+        let end = |ticks: i64, seconds: u64| {
+            let mut video = Timeline::new(90_000, true);
+            (0..30 * seconds).find_map(|n| {
+                let placed = video.place(n as i64 * ticks, n * 33_333, &mut None);
+                placed.err().map(|error| (n / 30, error))
+            })
+        };
+        for ticks in [0, 1, 100] {
+            let (second, error) = end(ticks, 60).unwrap();
+            assert!((9..=11).contains(&second), "{second} s");
+            assert!(
+                matches!(error, ErrorKind::TimeStandsStill { .. }),
+                "{error:?}"
+            );
+        }
+        for ticks in [1500, 3_000, 6_000] {
+            assert_eq!(end(ticks, 3600), None, "slow or quick, but going on");
+        }
+        let mut rare = Timeline::new(90_000, true);
+        for n in 0..100 {
+            let placed = rare.place(n * 9 * 90_000, n as u64 * 9_000_000, &mut None);
+            assert_eq!(placed, Ok(n * 9 * 90_000), "one picture in 9 s");
+        }
+        let mut sound = Timeline::new(48_000, false);
+        assert!((0..100).all(|n| sound.place(n, n as u64 * 1_000_000, &mut None).is_ok()));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `hearthkeep check`
 
+use std::io::ErrorKind;
+
 use hearthkeep_format::segment::{File, Header, Report, SegmentOpener, State, scrub};
 use hearthkeep_format::{Error as FormatError, OpenKeyring};
 use serde::Serialize;
@@ -56,8 +58,9 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
         ..Findings::default()
     };
     for listed in &listing.segments {
-        let report = look(&local, listed, keyring.as_deref());
-        findings.take(listed, report);
+        if let Some(report) = look(&local, listed, keyring.as_deref()).transpose() {
+            findings.take(listed, report);
+        }
     }
     for oddity in &listing.oddities {
         findings.strange.push(Finding {
@@ -74,12 +77,20 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     })
 }
 
-fn look(local: &Local, listed: &Listed, keyring: Option<&OpenKeyring>) -> Result<Report, String> {
+/// What is to be said of a segment; nothing of one that retention has deleted meanwhile.
+fn look(
+    local: &Local,
+    listed: &Listed,
+    keyring: Option<&OpenKeyring>,
+) -> Result<Option<Report>, String> {
     let segment = OnDisk {
         disk: &*local.disks[listed.disk],
         listed,
     };
-    let file = segment.open().map_err(|error| error.to_string())?;
+    let file = match segment.open() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(|error| error.to_string())?,
+    };
     let generation = listed.facts.header.generation;
     let report = match keyring {
         None => {
@@ -100,7 +111,7 @@ fn look(local: &Local, listed: &Listed, keyring: Option<&OpenKeyring>) -> Result
             file.and_then(|file| file.check(m))
         }
     };
-    report.map_err(|error| error.to_string())
+    report.map(Some).map_err(|error| error.to_string())
 }
 
 impl Findings {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::footage::FootageArguments;
+use super::footage::{FootageArguments, tell_skipped};
 use super::output::{ExitStatus, Failure};
 use super::span::rfc3339;
 use crate::archive::{self, Export, Exported};
@@ -81,15 +81,6 @@ fn report(exported: Exported) -> Result<ExitStatus, Failure> {
         exported.bytes as f64 / 1e6,
         rfc3339(exported.begins_us)
     );
-    for skipped in &exported.skipped {
-        let _ = writeln!(
-            words,
-            "left out: segment {}: {}",
-            skipped.segment, skipped.reason
-        );
-    }
-    Ok(match exported.skipped.is_empty() {
-        true => ExitStatus::Done,
-        false => ExitStatus::Damaged,
-    })
+    drop(words);
+    Ok(tell_skipped(&exported.skipped))
 }

@@ -10,8 +10,8 @@ use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure};
 use super::remote::BoxArguments;
 use super::span::SpanArguments;
-use crate::archive::{self, Export, Segment};
-use crate::store::browse::Listed;
+use crate::archive::{self, Export, Loss, Segment, Skipped};
+use crate::store::browse::{Listed, Oddity};
 
 /// Which footage, and how it is opened.
 #[derive(Debug, Clone, clap::Args)]
@@ -45,7 +45,7 @@ impl FootageArguments {
         if let Some(remote) = signed_in {
             let stream = remote.stream(&self.camera)?;
             let keyring = Arc::new(remote.keyring()?);
-            return hand_over(&remote.segments(stream, &span)?, &keyring, span, work);
+            return hand_over(&remote.segments(stream, &span)?, &[], &keyring, span, work);
         }
         let local = Local::open(&self.place, &self.opening)?;
         let stream = local.stream(&self.camera)?;
@@ -55,18 +55,23 @@ impl FootageArguments {
             .segments
             .iter()
             .filter(|listed| is_in(listed, &span));
-        let segments: Vec<_> = inside
+        let mut segments: Vec<_> = inside
             .map(|listed| OnDisk {
                 disk: &*local.disks[listed.disk],
                 listed,
             })
             .collect();
-        hand_over(&segments, &keyring, span, work)
+        // Disks that were copied to each other show a segment twice.
+        segments.dedup_by_key(|segment| segment.id());
+        let lost = listing.oddities.iter().filter(|oddity| oddity.is_loss());
+        let unusable: Vec<_> = lost.map(unusable).collect();
+        hand_over(&segments, &unusable, &keyring, span, work)
     }
 }
 
 fn hand_over<T, S: Segment>(
     segments: &[S],
+    unusable: &[Skipped],
     keyring: &Arc<OpenKeyring>,
     span: Range<i64>,
     work: impl FnOnce(&Export<'_>) -> Result<T, archive::Error>,
@@ -76,22 +81,44 @@ fn hand_over<T, S: Segment>(
         segments: &segments,
         keyring,
         span,
+        unusable,
     };
     work(&export).map_err(failure)
 }
 
-fn is_in(listed: &Listed, span: &Range<i64>) -> bool {
-    let start = listed.facts.start.wall_us;
-    start < span.end && start.saturating_add_unsigned(listed.facts.end.duration_us) > span.start
+fn unusable(oddity: &Oddity) -> Skipped {
+    Skipped {
+        segment: oddity.segment,
+        span: None,
+        loss: Loss::Damaged(format!("cannot be used: {}", oddity.why)),
+    }
+}
+
+/// Says what was left out, and what that means for the exit status: that retention made room is no fault.
+pub(super) fn tell_skipped(skipped: &[Skipped]) -> ExitStatus {
+    for skipped in skipped {
+        eprintln!("left out: {skipped}");
+    }
+    match skipped.iter().any(Skipped::is_damaged) {
+        true => ExitStatus::Damaged,
+        false => ExitStatus::Done,
+    }
+}
+
+pub(super) fn is_in(listed: &Listed, span: &Range<i64>) -> bool {
+    let footage = listed.span();
+    footage.start < span.end && footage.end > span.start
 }
 
 fn failure(error: archive::Error) -> Failure {
     let status = match &error {
         archive::Error::Nothing => ExitStatus::Nothing,
         archive::Error::NotAllowed { .. } => ExitStatus::Refused,
-        archive::Error::AllDamaged { .. } | archive::Error::DamagedOnTheWay { .. } => {
-            ExitStatus::Damaged
-        }
+        archive::Error::AllDamaged(_) => ExitStatus::Damaged,
+        archive::Error::LostOnTheWay {
+            loss: Loss::Damaged(_),
+            ..
+        } => ExitStatus::Damaged,
         _ => ExitStatus::Failed,
     };
     Failure::new(status, error)

@@ -5,12 +5,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hearthkeep_format::{Identity, Random, kit, passphrase};
-use zeroize::Zeroizing;
+use hearthkeep_format::{Identity, Random, kit};
 
 use super::ConfigArgument;
 use super::local::{load_config, state_failure};
-use super::opening::{ask, read_passphrase};
+use super::opening::{ask, new_passphrase};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::store;
 use crate::clock::SystemClock;
@@ -35,7 +34,7 @@ pub struct InitArguments {
 
 pub(super) fn main(arguments: InitArguments) -> Result<ExitStatus, Failure> {
     let config = load_config(&arguments.config.config)?;
-    let passphrase = passphrase(&arguments)?;
+    let passphrase = new_passphrase(arguments.passphrase_file.as_deref(), &arguments.owner)?;
     let _lock = store::lock(&config)?;
     let mut state =
         StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;
@@ -83,28 +82,6 @@ fn make(state: &mut StateFolder, owner: NewOwner, name: &str) -> Result<(), Fail
     state
         .claim(&owner.claim, &mut OsRandom)
         .map_err(state_failure)
-}
-
-fn passphrase(arguments: &InitArguments) -> Result<Zeroizing<String>, Failure> {
-    let check = |text: &str| passphrase::check_strength_for(text, &arguments.owner);
-    if let Some(file) = &arguments.passphrase_file {
-        let text = read_passphrase(file)?;
-        return match check(&text) {
-            Ok(()) => Ok(text),
-            Err(advice) => Err(Failure::new(ExitStatus::Refused, advice)),
-        };
-    }
-    loop {
-        let text =
-            ask("Choose a passphrase (at least 12 characters; four or five words are good): ")?;
-        if let Err(advice) = check(&text) {
-            eprintln!("{advice}");
-        } else if *text != *ask("Once more: ")? {
-            eprintln!("These two are not the same.");
-        } else {
-            return Ok(text);
-        }
-    }
 }
 
 /// Gives the kit to its owner: into a file, or onto the terminal, where two of its groups are asked back.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::footage::is_in;
 use super::local::{Local, PlaceArguments};
 use super::opening::{OpeningArguments, passphrase_of};
 use super::output::{ExitStatus, Failure, line};
@@ -80,10 +81,7 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     let names: HashMap<_, _> = streams.map(|known| (known.id, &known.name)).collect();
     let span = arguments.span.micros();
     let listing = local.listing(stream.as_ref().map(|known| &known.id))?;
-    let inside = |listed: &&Listed| {
-        let start = listed.facts.start.wall_us;
-        start < span.end && start.saturating_add_unsigned(listed.facts.end.duration_us) > span.start
-    };
+    let inside = |listed: &&Listed| is_in(listed, &span);
     let mut rows = Vec::new();
     for listed in listing.segments.iter().filter(inside) {
         let name = names.get(&listed.facts.header.stream);

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(super) struct Local {
     pub disks: Vec<Arc<dyn Disk>>,
     store: StoreId,
     streams: Vec<KnownStream>,
-    metadata_keys: HashMap<u32, [u8; 32]>,
+    metadata_keys: Arc<HashMap<u32, MetadataKey>>,
     origin: Origin,
 }
 
@@ -159,26 +160,27 @@ impl Local {
 
     /// All footage, or that of one stream.
     pub fn listing(&self, stream: Option<&StreamId>) -> Result<Listing, Failure> {
-        let metadata_keys = self.metadata_keys.clone();
-        let keys = move |generation| {
-            let key = metadata_keys.get(&generation);
-            key.map(|key: &[u8; 32]| MetadataKey::from_bytes(*key))
-        };
+        let metadata_keys = Arc::clone(&self.metadata_keys);
+        let keys = move |generation| metadata_keys.get(&generation).map(copy);
         browse::list(&self.disks, &self.store, &keys, stream).or_fail(ExitStatus::Failed)
     }
 
     /// The metadata key of a generation.
     pub fn metadata_key(&self, generation: u32) -> Option<MetadataKey> {
-        let key = self.metadata_keys.get(&generation)?;
-        Some(MetadataKey::from_bytes(*key))
+        self.metadata_keys.get(&generation).map(copy)
     }
 }
 
 /// The metadata keys of all generations, which count from 1 without a hole.
-fn by_generation<'a>(key: impl Fn(u32) -> Option<&'a MetadataKey>) -> HashMap<u32, [u8; 32]> {
-    (1..)
-        .map_while(|n| key(n).map(|key| (n, *key.as_bytes())))
-        .collect()
+fn by_generation<'a>(
+    key: impl Fn(u32) -> Option<&'a MetadataKey>,
+) -> Arc<HashMap<u32, MetadataKey>> {
+    let known = (1..).map_while(|n| key(n).map(|key| (n, copy(key))));
+    Arc::new(known.collect())
+}
+
+fn copy(key: &MetadataKey) -> MetadataKey {
+    MetadataKey::from_bytes(*key.as_bytes())
 }
 
 /// The keyring of a disk by itself.
@@ -210,10 +212,13 @@ impl Segment for OnDisk<'_> {
         self.listed.facts.header.segment_id()
     }
 
+    fn span(&self) -> Range<i64> {
+        self.listed.span()
+    }
+
     fn open(&self) -> io::Result<Box<dyn ReadAt + '_>> {
-        Ok(Box::new(Front::whole(
-            self.disk.open_read(&self.listed.path)?,
-        )?))
+        let front = Front::whole(self.disk.open_read(&self.listed.path)?)?;
+        Ok(Box::new(front.past_bad_sectors()))
     }
 }
 

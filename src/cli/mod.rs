@@ -8,6 +8,7 @@ mod init;
 mod keys;
 mod list;
 mod local;
+mod manual;
 mod media;
 mod opening;
 mod output;
@@ -39,7 +40,7 @@ enum Command {
     Init(init::InitArguments),
     /// Record
     Run(run::RunArguments),
-    /// Show whether it records, what the newest footage is, and how the disks are
+    /// Show how the recorder, its cameras and its disks are, and what is wrong
     Status(status::StatusArguments),
     /// List what has been recorded
     List(list::ListArguments),
@@ -62,7 +63,6 @@ enum Command {
     #[command(hide = true)]
     Announce(announce::AnnounceArguments),
     /// Write the manual page
-    #[command(hide = true)]
     Man,
 }
 
@@ -80,6 +80,7 @@ pub struct ConfigArgument {
 
 /// Does what the arguments say.
 pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
+    refuse_core_dumps();
     match arguments.command {
         Command::Init(arguments) => init::main(arguments),
         Command::Run(arguments) => run::main(arguments),
@@ -92,6 +93,14 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
         Command::Keys(arguments) => keys::main(arguments),
         Command::Completions { shell } => output::completions(shell),
         Command::Announce(arguments) => announce::main(arguments),
-        Command::Man => output::manual(),
+        Command::Man => manual::main(),
+    }
+}
+
+/// A core file would hold keys, passwords, or an identity that opens all footage.
+fn refuse_core_dumps() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("hearthkeep: core dumps could not be switched off: {error}");
     }
 }

@@ -34,6 +34,14 @@ impl OpeningArguments {
         }
     }
 
+    /// By the kit in one file, or the passphrase in the other; with neither, by the passphrase that is asked for.
+    pub(super) fn of(kit: Option<PathBuf>, passphrase_file: Option<PathBuf>) -> Self {
+        Self {
+            passphrase_file,
+            kit,
+        }
+    }
+
     /// Whether an identity was named at all.
     pub(super) fn is_given(&self) -> bool {
         self.passphrase_file.is_some() || self.kit.is_some()
@@ -41,21 +49,7 @@ impl OpeningArguments {
 
     /// Opens the store's keyring.
     pub(super) fn open(&self, state: &StateFolder, account: &str) -> Result<OpenKeyring, Failure> {
-        let identity = match &self.kit {
-            Some(file) => read_kit(file)?,
-            None => self.identity_by_passphrase(state, account)?,
-        };
-        let bytes = state.keyring_bytes().map_err(state_failure)?;
-        let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
-        let open = open(&keyring, &identity)?;
-        // A keyring verifies from its own root: only this comparison says that it is ours.
-        match state.root() == Some(open.root()) {
-            true => Ok(open),
-            false => Err(Failure::new(
-                ExitStatus::Damaged,
-                "the keyring is signed by another owner than this store's",
-            )),
-        }
+        open_of(state, &self.identity(state, account)?)
     }
 
     /// Opens a disk's keyring: passphrases lie in the state folder, so only the kit can.
@@ -70,6 +64,14 @@ impl OpeningArguments {
     /// The passphrase: from its file, or asked for.
     pub(super) fn passphrase(&self) -> Result<Zeroizing<String>, Failure> {
         passphrase_of(self.passphrase_file.as_deref())
+    }
+
+    /// The identity itself, which opens this store's keyring.
+    pub(super) fn identity(&self, state: &StateFolder, account: &str) -> Result<Identity, Failure> {
+        match &self.kit {
+            Some(file) => read_kit(file),
+            None => self.identity_by_passphrase(state, account),
+        }
     }
 
     fn identity_by_passphrase(
@@ -102,6 +104,21 @@ impl OpeningArguments {
     }
 }
 
+/// Opens the keyring of a state folder.
+pub(super) fn open_of(state: &StateFolder, identity: &Identity) -> Result<OpenKeyring, Failure> {
+    let bytes = state.keyring_bytes().map_err(state_failure)?;
+    let keyring = Keyring::decode(&bytes).or_fail(ExitStatus::Damaged)?;
+    let open = open(&keyring, identity)?;
+    // A keyring verifies from its own root: only this comparison says that it is ours.
+    match state.root() == Some(open.root()) {
+        true => Ok(open),
+        false => Err(Failure::new(
+            ExitStatus::Damaged,
+            "the keyring is signed by another owner than this store's",
+        )),
+    }
+}
+
 fn open(keyring: &Keyring, identity: &Identity) -> Result<OpenKeyring, Failure> {
     keyring.open(identity).map_err(|error| match error {
         FormatError::NoMatchingIdentity => Failure::new(
@@ -115,6 +132,32 @@ fn open(keyring: &Keyring, identity: &Identity) -> Result<OpenKeyring, Failure> 
 /// The passphrase in a file, or asked for where none is named.
 pub(super) fn passphrase_of(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
     file.map_or_else(|| ask("Passphrase: "), read_passphrase)
+}
+
+/// A new passphrase for an account, which is not a bad one: from its file, or asked for twice.
+pub(super) fn new_passphrase(
+    file: Option<&Path>,
+    account: &str,
+) -> Result<Zeroizing<String>, Failure> {
+    let check = |text: &str| passphrase::check_strength_for(text, account);
+    if let Some(file) = file {
+        let text = read_passphrase(file)?;
+        return match check(&text) {
+            Ok(()) => Ok(text),
+            Err(advice) => Err(Failure::new(ExitStatus::Refused, advice)),
+        };
+    }
+    loop {
+        let text =
+            ask("Choose a passphrase (at least 12 characters; four or five words are good): ")?;
+        if let Err(advice) = check(&text) {
+            eprintln!("{advice}");
+        } else if *text != *ask("Once more: ")? {
+            eprintln!("These two are not the same.");
+        } else {
+            return Ok(text);
+        }
+    }
 }
 
 /// The first line of a passphrase file.

@@ -14,6 +14,10 @@ pub enum ExitStatus {
     Done = 0,
     /// A file or the network failed.
     Failed = 1,
+    /// `status`: the recorder does not run.
+    NotRunning = 3,
+    /// `status`: the recorder runs, and something is wrong.
+    Troubled = 4,
     /// Damaged, changed or foreign data was found.
     Damaged = 65,
     /// Not initialised, or nothing in the span.
@@ -26,6 +30,40 @@ pub enum ExitStatus {
     Refused = 77,
     /// A mistake in the configuration.
     Configuration = 78,
+}
+
+impl ExitStatus {
+    /// All there are, by number.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Failed,
+        Self::NotRunning,
+        Self::Troubled,
+        Self::Damaged,
+        Self::Nothing,
+        Self::Unreachable,
+        Self::Busy,
+        Self::Refused,
+        Self::Configuration,
+    ];
+
+    /// What it says, as `docs/cli.md` has it.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "something failed: a file, the network",
+            Self::NotRunning => "status: the recorder does not run",
+            Self::Troubled => {
+                "status: it runs, and something is wrong: a camera, a disk, the clock, the page; each has its line of trouble"
+            }
+            Self::Damaged => "damaged, changed or foreign data was found",
+            Self::Nothing => "nothing there: not initialised, or no footage in the span",
+            Self::Unreachable => "the box or the camera cannot be reached",
+            Self::Busy => "another process uses this store",
+            Self::Refused => "wrong passphrase or kit, or not allowed",
+            Self::Configuration => "a mistake in the configuration",
+        }
+    }
 }
 
 /// Why a command could not be done: a sentence for a person, and the exit status for a script.
@@ -74,16 +112,6 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<ExitStatus, Fai
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "hearthkeep", &mut script);
     line(String::from_utf8_lossy(&script).trim_end())?;
-    Ok(ExitStatus::Done)
-}
-
-/// Writes the manual page.
-pub(super) fn manual() -> Result<ExitStatus, Failure> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Arguments::command())
-        .render(&mut page)
-        .or_fail(ExitStatus::Failed)?;
-    line(String::from_utf8_lossy(&page).trim_end())?;
     Ok(ExitStatus::Done)
 }
 

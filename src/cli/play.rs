@@ -2,8 +2,8 @@
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
-use super::footage::FootageArguments;
-use super::media;
+use super::footage::{FootageArguments, tell_skipped};
+use super::media::{self, Media};
 use super::output::{ExitStatus, Failure};
 use crate::archive::{self, Streamed};
 
@@ -51,7 +51,7 @@ pub(super) fn main(arguments: PlayArguments) -> Result<ExitStatus, Failure> {
     }
     let Some(task) = arguments.format.task() else {
         let played = play(&arguments.footage, &mut io::stdout().lock());
-        return report(played?);
+        return Ok(tell_skipped(&played?.skipped));
     };
     let mut child = None;
     let played = arguments.footage.with(|export| {
@@ -60,13 +60,12 @@ pub(super) fn main(arguments: PlayArguments) -> Result<ExitStatus, Failure> {
             Ok(started) => child.insert(started),
             Err(failure) => return Ok(Err(failure)),
         };
-        let mut input = started.stdin.take().expect("its input is a pipe");
-        until_closed(&mut input, |output| archive::stream(export, output)).map(Ok)
+        until_closed(started, |output| archive::stream(export, output)).map(Ok)
     });
-    let finished = child.map_or(Ok(()), media::finish);
+    let finished = child.map_or(Ok(()), Media::finish);
     let played = played??;
     finished?;
-    report(played)
+    Ok(tell_skipped(&played.skipped))
 }
 
 fn play(footage: &FootageArguments, output: &mut dyn Write) -> Result<Streamed, Failure> {
@@ -88,14 +87,4 @@ fn until_closed(
         }
         written => written,
     }
-}
-
-fn report(played: Streamed) -> Result<ExitStatus, Failure> {
-    for skipped in &played.skipped {
-        eprintln!("left out: segment {}: {}", skipped.segment, skipped.reason);
-    }
-    Ok(match played.skipped.is_empty() {
-        true => ExitStatus::Done,
-        false => ExitStatus::Damaged,
-    })
 }

@@ -1,6 +1,7 @@
 //! `hearthkeep run`
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::ConfigArgument;
 use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, log_to_stderr};
 use super::span::rfc3339;
+use super::status::report::{self, Answering, Page, Report};
 use super::store;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -27,6 +29,8 @@ use crate::web::{self, Parts, RecorderFootage, Recording};
 
 /// How often a disk is looked for while there is none to record on.
 const DISK_RETRY: Duration = Duration::from_secs(2);
+/// How often it is looked whether all that records is alive.
+const ROLL_CALL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub struct RunArguments {
@@ -36,7 +40,6 @@ pub struct RunArguments {
 
 pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     log_to_stderr();
-    refuse_core_dumps();
     let config = load_config(&arguments.config.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let lock = store::lock(&config)?;
@@ -45,11 +48,14 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     let state = Arc::new(Mutex::new(state));
     let footage = Arc::new(RecorderFootage::new(Arc::clone(&state), Arc::clone(&clock)));
     let ended = end_on_signal(Arc::clone(&footage))?;
-    let server = match serve(&config, &state, &footage, &clock) {
+    let page = Arc::new(Page::new());
+    let _answering = answer_status(&config.state_dir, &footage, &page);
+    let server = match serve(&config, &state, &footage, &clock, &page) {
         Ok(server) => Some(server),
         // A port that is taken is no reason to lose a night; without an owner there would be nothing left to do.
         Err(failure) if is_claimed(&state) => {
             tracing::error!("recording goes on without the page: {}", failure.sentence);
+            let _ = page.set(Err(failure.sentence));
             None
         }
         Err(failure) => return Err(failure),
@@ -58,7 +64,10 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         true => record(&config, &state, clock, lock, &footage, &ended)?,
         false => None,
     };
-    ended.wait();
+    let casualty = until_over(&ended, || {
+        let (recorder, store) = running.as_ref()?;
+        store.casualty().or_else(|| recorder.casualty())
+    });
     tracing::info!("ending: what has been taken is made durable");
     if let Some((recorder, store)) = running {
         recorder.stop();
@@ -69,7 +78,42 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         announcing.into_iter().for_each(Announcing::stop);
         server.stop();
     }
-    Ok(ExitStatus::Done)
+    match casualty {
+        None => Ok(ExitStatus::Done),
+        Some(what) => Err(Failure::new(
+            ExitStatus::Failed,
+            format_args!(
+                "{what} has failed inside, so recording was ended: start it again, and report what the log says before this"
+            ),
+        )),
+    }
+}
+
+/// Blocks until the program is to end: because it was told to, or because of what this returns. Whoever starts it again
+/// then records more than it would by going on.
+fn until_over(ended: &End, casualty: impl Fn() -> Option<String>) -> Option<String> {
+    loop {
+        if let Some(what) = casualty() {
+            return Some(what);
+        }
+        if ended.wait_at_most(ROLL_CALL) {
+            return None;
+        }
+    }
+}
+
+/// Tells `hearthkeep status` how this is. That it cannot is no reason not to record.
+fn answer_status(
+    state_dir: &Path,
+    footage: &Arc<RecorderFootage>,
+    page: &Arc<Page>,
+) -> Option<Answering> {
+    let (footage, page) = (Arc::clone(footage), Arc::clone(page));
+    report::answer(state_dir, move || Report::of(&footage, &page))
+        .map_err(|error| {
+            tracing::warn!("`hearthkeep status` will not know how the recorder is: {error}");
+        })
+        .ok()
 }
 
 /// Serves the page and the API, also before the box has an owner: it is claimed there.
@@ -78,6 +122,7 @@ fn serve(
     state: &Arc<Mutex<StateFolder>>,
     footage: &Arc<RecorderFootage>,
     clock: &Arc<dyn Clock>,
+    page: &Page,
 ) -> Result<(web::Running, Option<Announcing>), Failure> {
     let tls = Tls::open(&config.state_dir, tls_settings(config), Arc::clone(clock))
         .or_fail(ExitStatus::Failed)?;
@@ -103,6 +148,9 @@ fn serve(
     .or_fail(ExitStatus::Failed)?;
     let (address, fingerprint) = (server.address(), tls.fingerprint());
     tracing::info!(%address, "serving https; the certificate's SHA-256 fingerprint is {fingerprint}");
+    let addresses = tls.names().addresses_of(address);
+    tracing::info!("open the page at {}", addresses.join(" or "));
+    let _ = page.set(Ok((address, Arc::clone(&tls))));
     let announcing = announce(config, address, tls);
     Ok((server, announcing))
 }
@@ -288,7 +336,7 @@ fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
 struct End(tokio::sync::watch::Receiver<bool>, tokio::runtime::Runtime);
 
 impl End {
-    /// Whether it came within this time.
+    /// Whether it came within this time. That the listening thread is gone counts as well: nothing is left to wait for.
     fn wait_at_most(&self, time: Duration) -> bool {
         let mut come = self.0.clone();
         let come = self
@@ -299,12 +347,6 @@ impl End {
 
     fn has_come(&self) -> bool {
         *self.0.borrow()
-    }
-
-    fn wait(&self) {
-        let mut come = self.0.clone();
-        // An error says that the listening thread is gone: then there is nothing left to wait for either.
-        let _ = self.1.block_on(come.wait_for(|come| *come));
     }
 }
 
@@ -332,10 +374,21 @@ fn end_on_signal(footage: Arc<RecorderFootage>) -> Result<End, Failure> {
     Ok(End(told, runtime))
 }
 
-/// A core file would hold keys and passwords.
-fn refuse_core_dumps() {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "core dumps could not be switched off");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_casualty_ends_the_program_and_so_does_a_signal() {
+        let (tell, told) = tokio::sync::watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let ended = End(told, runtime);
+        let dead = || Some("what writes".to_owned());
+        assert_eq!(until_over(&ended, dead), dead());
+        tell.send(true).unwrap();
+        assert_eq!(until_over(&ended, || None), None);
     }
 }

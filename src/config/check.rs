@@ -81,13 +81,7 @@ impl Check<'_> {
             }
         };
         for name in &server.names {
-            if url::Host::parse(name.get_ref()).is_err() {
-                self.problem(
-                    name.span(),
-                    "not a name or address that a page can be reached by",
-                    "for example names = [\"hearthkeep.home.arpa\", \"192.168.1.5\"]",
-                );
-            }
+            self.server_name(name);
         }
         let certificate = match (server.certificate, server.key) {
             (Some(certificate), Some(key)) => Some(OwnCertificate {
@@ -111,6 +105,28 @@ impl Check<'_> {
             announce: server.announce.unwrap_or(true),
             certificate,
         })
+    }
+
+    fn server_name(&mut self, name: &At<String>) {
+        let host = url::Host::parse(name.get_ref());
+        let (message, advice) = match host {
+            Err(_) => (
+                "not a name or address that a page can be reached by",
+                "for example names = [\"hearthkeep.home.arpa\", \"192.168.1.5\"]",
+            ),
+            // A certificate authority limited to it would speak for a whole top-level domain.
+            Ok(url::Host::Domain(domain))
+                if domain != "localhost" && !domain.trim_end_matches('.').contains('.') =>
+            {
+                (
+                    "a name without a dot could be a whole top-level domain, which no box may vouch for",
+                    "give it the name of your network, for example names = [\"camera.home.arpa\"]; the host name under \
+                     .local needs no entry",
+                )
+            }
+            Ok(_) => return,
+        };
+        self.problem(name.span(), message, advice);
     }
 
     fn disk(&mut self, disk: raw::Disk) -> Option<Disk> {

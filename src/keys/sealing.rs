@@ -17,7 +17,8 @@ pub struct Sealing {
 }
 
 impl StateFolder {
-    /// Whom to seal to. Asked anew at each epoch: it fails rather than seal to anybody the owner has not signed for.
+    /// Whom to seal to. Asked when recording begins, and again only at the next start: until then nothing can sign a new
+    /// generation. It fails rather than seal to anybody the owner has not signed for.
     ///
     /// # Errors
     ///

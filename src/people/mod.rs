@@ -8,6 +8,8 @@
 //! same sentence. Everything is kept in `people.sealed`, so that a restart neither signs anybody out nor gives a guesser
 //! five attempts more.
 //!
+//! A session's age is looked at only while the time is sure ([`SteadyClock`]): a clock that is ahead signs nobody out.
+//!
 //! Most functions here wait for a disk or for Argon2: async callers move them to a thread that may block.
 
 mod account;
@@ -33,8 +35,8 @@ pub use claim_code::{ClaimCode, claim_code_path, remove_claim_code};
 pub use error::Error;
 pub use sessions::{Session, SessionId, Token};
 
-use crate::clock::Clock;
-use crate::limits::STATE_FILE_BYTES_MAX;
+use crate::clock::{Clock, SteadyClock};
+use crate::limits::{SESSION_DOUBTED_S, STATE_FILE_BYTES_MAX};
 use crate::random::OsRandom;
 use crate::state_file::{self, StateKey};
 use account::{Account, keyed_hash, made_up_parameters};
@@ -43,6 +45,7 @@ use sessions::{Sessions, WrittenSession};
 use throttle::{Target, Throttle};
 
 const FILE: &str = "people.sealed";
+const FILE_BEFORE: &str = "people-before.sealed";
 const VERSION: u32 = 1;
 
 /// The people of a box.
@@ -50,7 +53,7 @@ pub struct People {
     path: PathBuf,
     key: StateKey,
     server_key: Zeroizing<[u8; 32]>,
-    clock: Arc<dyn Clock>,
+    clock: SteadyClock,
     gate: Gate,
     known: Mutex<Known>,
     /// Held while the file is written, so that an older content never replaces a newer one.
@@ -108,6 +111,7 @@ impl People {
             }
         };
         let (gate, known, file) = (Gate::default(), Mutex::new(known), Mutex::new(()));
+        let clock = SteadyClock::new(clock, SESSION_DOUBTED_S);
         Ok(Self {
             path,
             key,
@@ -135,6 +139,49 @@ impl People {
         known.accounts = vec![account];
         drop(known);
         self.save()
+    }
+
+    /// Puts this account in the place of the one that has its name; all its login sessions end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAccount`] also where there is none of that name; [`Error::Busy`], [`Error::Io`].
+    pub fn replace_account(&self, new: &NewAccount) -> Result<(), Error> {
+        let account = {
+            let _inside = self.gate.enter()?;
+            Account::new(new, &mut OsRandom)?
+        };
+        let mut known = self.known();
+        let place = known.accounts.iter_mut().find(|it| it.name == new.name);
+        let place = place.ok_or(Error::BadAccount {
+            what: "there is none of that name to replace",
+        })?;
+        *place = account;
+        known.sessions.end_all_of(&new.name);
+        drop(known);
+        self.save()
+    }
+
+    /// Copies `people.sealed` as it is now; returns where to. Renamed back it is valid again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn keep_before(&self) -> Result<PathBuf, Error> {
+        let before = self.path.with_file_name(FILE_BEFORE);
+        let sealed = state_file::read(&self.path, STATE_FILE_BYTES_MAX);
+        let kept = sealed.and_then(|sealed| match sealed {
+            Some(sealed) => state_file::replace(&before, &sealed),
+            None => Ok(()),
+        });
+        match kept {
+            Ok(()) => Ok(before),
+            Err(source) => Err(Error::Io {
+                verb: "written",
+                path: before,
+                source,
+            }),
+        }
     }
 
     /// Whether anybody could sign in.
@@ -232,7 +279,7 @@ impl People {
     pub fn tidy(&self) {
         let now_us = self.clock.wall_us();
         let mut known = self.known();
-        known.sessions.drop_over(now_us);
+        known.sessions.tidy(now_us);
         let worth_saving = std::mem::take(&mut known.sessions.worth_saving);
         drop(known);
         if worth_saving {
@@ -257,7 +304,7 @@ impl People {
         let counted = self
             .known()
             .throttle
-            .attempt(address, target, self.clock.wall_us());
+            .attempt(address, target, self.clock.inner().wall_us());
         counted.map_err(|wait_us| Error::Throttled {
             wait_s: (wait_us as u64).div_ceil(1_000_000),
         })?;

@@ -77,17 +77,41 @@ struct Entry {
     used_us: i64,
 }
 
+/// When nobody knew the time. Later than any time, so that the next tidying makes it the time that is known then.
+const UNKNOWN_US: i64 = i64::MAX;
+
 impl Entry {
-    /// A clock set back makes ages negative: nobody is signed out for that.
-    fn is_over(&self, now_us: i64) -> bool {
-        now_us.saturating_sub(self.begun_us) > SESSION_ABSOLUTE_S_MAX * SECOND_US
-            || now_us.saturating_sub(self.used_us) > SESSION_IDLE_S_MAX * SECOND_US
+    /// Nobody is signed out while the time is not known.
+    fn is_over(&self, now_us: Option<i64>) -> bool {
+        now_us.is_some_and(|now_us| {
+            now_us.saturating_sub(self.begun_us) > SESSION_ABSOLUTE_S_MAX * SECOND_US
+                || now_us.saturating_sub(self.used_us) > SESSION_IDLE_S_MAX * SECOND_US
+        })
+    }
+
+    /// Notes a use, at leisure; says whether that is worth saving.
+    fn note_use(&mut self, now_us: i64) -> bool {
+        let is_old = now_us.saturating_sub(self.used_us) > SESSION_SAVED_EVERY_S * SECOND_US;
+        let is_new = self.begins_by(now_us);
+        if is_old {
+            self.used_us = now_us;
+        }
+        is_old || is_new
+    }
+
+    /// A time to come is one that nobody knew, or of a clock that was ahead: it is made now, so that no session lasts for ever.
+    fn begins_by(&mut self, now_us: i64) -> bool {
+        let was_later = self.begun_us > now_us;
+        self.begun_us = self.begun_us.min(now_us);
+        self.used_us = self.used_us.min(now_us);
+        was_later
     }
 }
 
+/// The time is `None` where it is not known, or not sure.
 impl Sessions {
-    pub fn begin(&mut self, name: &str, now_us: i64, random: &mut dyn Random) -> Token {
-        self.drop_over(now_us);
+    pub fn begin(&mut self, name: &str, now_us: Option<i64>, random: &mut dyn Random) -> Token {
+        self.tidy(now_us);
         if self.all.len() >= SESSIONS_MAX {
             let oldest = self
                 .all
@@ -99,30 +123,27 @@ impl Sessions {
         let token = Token::random(random);
         let entry = Entry {
             name: name.to_owned(),
-            begun_us: now_us,
-            used_us: now_us,
+            begun_us: now_us.unwrap_or(UNKNOWN_US),
+            used_us: now_us.unwrap_or(UNKNOWN_US),
         };
         self.all.insert(token.id(), entry);
         token
     }
 
-    pub fn find(&mut self, token: &Token, now_us: i64) -> Option<Session> {
+    pub fn find(&mut self, token: &Token, now_us: Option<i64>) -> Option<Session> {
         let id = token.id();
         let entry = self
             .all
             .get_mut(&id)
             .filter(|entry| !entry.is_over(now_us))?;
-        if now_us - entry.used_us > SESSION_SAVED_EVERY_S * SECOND_US {
-            self.worth_saving = true;
-            entry.used_us = now_us;
-        }
+        self.worth_saving |= now_us.is_some_and(|now_us| entry.note_use(now_us));
         Some(Session {
             id,
             name: entry.name.clone(),
         })
     }
 
-    pub fn is_live(&self, id: &SessionId, now_us: i64) -> bool {
+    pub fn is_live(&self, id: &SessionId, now_us: Option<i64>) -> bool {
         self.all.get(id).is_some_and(|entry| !entry.is_over(now_us))
     }
 
@@ -134,10 +155,19 @@ impl Sessions {
         self.all.clear();
     }
 
-    pub fn drop_over(&mut self, now_us: i64) {
+    pub fn end_all_of(&mut self, name: &str) {
+        self.all.retain(|_, entry| entry.name != name);
+    }
+
+    /// Drops what is over.
+    pub fn tidy(&mut self, now_us: Option<i64>) {
+        let Some(now) = now_us else { return };
         let before = self.all.len();
         self.all.retain(|_, entry| !entry.is_over(now_us));
         self.worth_saving |= self.all.len() < before;
+        for entry in self.all.values_mut() {
+            self.worth_saving |= entry.begins_by(now);
+        }
     }
 
     pub fn to_written(&self) -> Vec<WrittenSession> {
@@ -194,31 +224,54 @@ mod tests {
     #[test]
     fn a_session_ends_when_idle_or_old() {
         let mut sessions = Sessions::default();
-        let idle = sessions.begin("owner", 0, &mut OsRandom);
-        let used = sessions.begin("owner", 0, &mut OsRandom);
+        let idle = sessions.begin("owner", Some(0), &mut OsRandom);
+        let used = sessions.begin("owner", Some(0), &mut OsRandom);
         for day in 1..=90 {
-            assert!(sessions.find(&used, day * DAY_US).is_some(), "day {day}");
+            let now_us = Some(day * DAY_US);
+            assert!(sessions.find(&used, now_us).is_some(), "day {day}");
             assert_eq!(
                 sessions
-                    .find(&idle, if day <= 30 { 0 } else { day * DAY_US })
+                    .find(&idle, if day <= 30 { Some(0) } else { now_us })
                     .is_some(),
                 day <= 30
             );
         }
-        assert!(sessions.find(&used, 90 * DAY_US + SECOND_US).is_none());
+        let over_us = Some(90 * DAY_US + SECOND_US);
+        assert!(
+            sessions.find(&used, None).is_some(),
+            "the time is not known"
+        );
+        assert!(sessions.find(&used, over_us).is_none());
+        sessions.tidy(None);
+        assert_eq!(sessions.all.len(), 2);
+        sessions.tidy(over_us);
+        assert!(sessions.all.is_empty() && sessions.worth_saving);
+    }
+
+    #[test]
+    fn a_session_of_an_unknown_or_later_time_begins_when_the_time_is_known() {
+        let mut sessions = Sessions::default();
+        let unknown = sessions.begin("owner", None, &mut OsRandom);
+        let ahead = sessions.begin("owner", Some(5_000 * DAY_US), &mut OsRandom);
+        sessions.tidy(Some(DAY_US));
         assert!(sessions.worth_saving);
+        for token in [unknown, ahead] {
+            assert!(sessions.find(&token, Some(31 * DAY_US)).is_some());
+            assert!(sessions.find(&token, Some(92 * DAY_US)).is_none());
+        }
     }
 
     #[test]
     fn the_least_used_makes_room() {
         let mut sessions = Sessions::default();
         let mut tokens: Vec<Token> = (0..SESSIONS_MAX)
-            .map(|i| sessions.begin("owner", i as i64, &mut OsRandom))
+            .map(|i| sessions.begin("owner", Some(i as i64), &mut OsRandom))
             .collect();
-        tokens.push(sessions.begin("owner", SESSIONS_MAX as i64, &mut OsRandom));
+        let now_us = Some(SESSIONS_MAX as i64);
+        tokens.push(sessions.begin("owner", now_us, &mut OsRandom));
         let live = tokens
             .iter()
-            .map(|token| sessions.find(token, SESSIONS_MAX as i64).is_some());
+            .map(|token| sessions.find(token, now_us).is_some());
         assert_eq!(
             live.collect::<Vec<_>>(),
             [vec![false], vec![true; SESSIONS_MAX]].concat()

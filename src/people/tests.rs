@@ -131,6 +131,42 @@ fn the_throttle_and_sessions_survive_a_restart() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_for_a_while_signs_nobody_out() {
+    let house = House::new();
+    let people = house.open();
+    people.set_owner(&owner()).unwrap();
+    let token = people.begin_session("owner");
+    house.clock.advance_us(3_600_000_000);
+    people.tidy();
+    house.clock.set_wall_us(NOW_US + 15 * 365 * 86_400_000_000);
+    let an_hour_passes = |people: &People| {
+        for _ in 0..59 {
+            assert!(people.session(&token).is_some());
+            people.tidy();
+            house.clock.advance_us(60_000_000);
+        }
+    };
+    an_hour_passes(&people);
+    an_hour_passes(&house.open());
+    house.clock.set_wall_us(NOW_US);
+    let people = house.open();
+    assert!(people.session(&token).is_some());
+
+    house.clock.set_trusted(false);
+    house.clock.set_wall_us(NOW_US + 15 * 365 * 86_400_000_000);
+    for _ in 0..100 {
+        house.clock.advance_us(3_600_000_000);
+        assert!(people.session(&token).is_some());
+        people.tidy();
+    }
+    house.clock.set_trusted(true);
+    people.tidy();
+    assert!(people.session(&token).is_some());
+    house.clock.advance_us(3_600_000_000);
+    assert!(people.session(&token).is_none(), "a time that is sure");
+}
+
+#[test]
 fn claim_attempts_are_throttled() {
     let house = House::new();
     let people = house.open();
@@ -153,6 +189,37 @@ fn a_new_owner_replaces_whom_a_claim_cut_short_left() {
     people.set_owner(&owner()).unwrap();
     assert!(people.session(&ghost).is_none());
     assert!(people.sign_in(address(1), "ghost", &AUTH).is_err());
+}
+
+#[test]
+fn a_replaced_account_has_a_new_passphrase_and_no_sessions() {
+    let house = House::new();
+    let people = house.open();
+    people.set_owner(&owner()).unwrap();
+    let token = people.begin_session("owner");
+    let before = people.keep_before().unwrap();
+    let renewed = NewAccount {
+        auth: Zeroizing::new([0x5A; 32]),
+        sealed_identity: vec![5; 72],
+        ..owner()
+    };
+    people.replace_account(&renewed).unwrap();
+    for people in [&people, &house.open()] {
+        assert!(people.session(&token).is_none());
+        assert!(people.sign_in(address(1), "owner", &AUTH).is_err());
+        let signed_in = people.sign_in(address(1), "owner", &renewed.auth).unwrap();
+        assert_eq!(signed_in.sealed_identity, renewed.sealed_identity);
+    }
+    let nobody = NewAccount {
+        name: "nobody".to_owned(),
+        ..owner()
+    };
+    assert!(people.replace_account(&nobody).is_err());
+    // And back.
+    std::fs::rename(before, house.folder.path().join(FILE)).unwrap();
+    house.clock.advance_us(60_000_000);
+    let back = house.open().sign_in(address(2), "owner", &AUTH).unwrap();
+    assert_eq!(back.sealed_identity, owner().sealed_identity);
 }
 
 #[test]
@@ -219,6 +286,7 @@ fn the_file_is_private_sealed_and_bound_to_its_box() {
 fn at_leisure_means_later_not_never() {
     let house = House::new();
     let people = house.open();
+    house.clock.advance_us(3_600_000_000);
     let token = people.begin_session("owner");
     let saved = || std::fs::read(house.folder.path().join(FILE)).unwrap();
     let before = saved();

@@ -8,7 +8,8 @@
 //!    is ended well, the fragment and those after it go to live viewers only, and the next key frame that the disk takes begins
 //!    a segment.
 //! 3. Told to stop, a task hands over everything it has taken, footer included, before it ends.
-//! 4. Nothing here waits for a disk, a viewer or another camera.
+//! 4. A panic ends a run and no more: what was sealed before is kept, and the camera is tried again like after any failure.
+//! 5. Nothing here waits for a disk, a viewer or another camera.
 
 mod anchor;
 mod live;
@@ -17,6 +18,7 @@ mod sealing;
 mod segment;
 mod state;
 mod stream;
+mod told;
 mod writing;
 
 use std::sync::{Arc, mpsc};
@@ -62,6 +64,8 @@ pub struct Setting {
 pub struct Recorder {
     streams: Vec<Stream>,
     ingest: Ingest,
+    /// One a stream, in their order.
+    tasks: Vec<tokio::task::JoinHandle<()>>,
     stop: watch::Sender<bool>,
     /// Disconnected when the last task has ended.
     ended: mpsc::Receiver<()>,
@@ -101,9 +105,10 @@ impl Recorder {
         let (stop, stopping) = watch::channel(false);
         let count = sources.len() as u64;
         let sealing = Arc::new(setting.sealing);
-        let mut streams = Vec::with_capacity(sources.len());
+        let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for (index, source) in (1..).zip(sources) {
-            let state = Arc::new(StreamState::new(setting.clock.wall_us()));
+            let name = source.camera.name.clone();
+            let state = Arc::new(StreamState::new(name.clone(), setting.clock.wall_us()));
             let hub = Arc::new(LiveHub::default());
             let materials = Materials {
                 store_id: setting.store_id,
@@ -117,7 +122,7 @@ impl Recorder {
             let before = Before::of(&setting.store, &source.id);
             streams.push(Stream {
                 id: source.id,
-                camera: source.camera.name.clone(),
+                camera: name,
                 state: Arc::clone(&state),
                 hub,
             });
@@ -130,14 +135,15 @@ impl Recorder {
                 stop: stopping.clone(),
             };
             let running = running.clone();
-            ingest.handle().spawn(async move {
+            tasks.push(ingest.handle().spawn(async move {
                 task.record().await;
                 drop(running);
-            });
+            }));
         }
         Ok(Self {
             streams,
             ingest,
+            tasks,
             stop,
             ended,
         })
@@ -146,6 +152,18 @@ impl Recorder {
     /// The streams, in the order of the configuration.
     pub fn streams(&self) -> &[Stream] {
         &self.streams
+    }
+
+    /// What has died of it, in words; whoever runs it should then end, to be started again. Panics are contained in each
+    /// stream's task, so this says something only where that failed too.
+    pub fn casualty(&self) -> Option<String> {
+        if self.ingest.has_ended() {
+            return Some("the thread that reads the cameras".to_owned());
+        }
+        let mut tasks = self.streams.iter().zip(&self.tasks);
+        tasks
+            .find(|(_, task)| task.is_finished())
+            .map(|(stream, _)| format!("what records the camera \"{}\"", stream.camera))
     }
 
     /// Ends all streams. When this returns, everything that was taken from cameras is in the disks' queues; the store makes

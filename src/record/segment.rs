@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearthkeep_format::fmp4::{Fragment, SampleTable};
+use hearthkeep_format::fmp4::{FRAGMENT_SAMPLES_MAX, Fragment, SampleTable};
 use hearthkeep_format::segment::{ChunkType, IndexEntry, SegmentWriter};
 use hearthkeep_format::{Error, Result};
 
 use super::live::LiveHub;
-use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_NO_KEY_BYTES_MAX, SEGMENT_NO_KEY_US_MAX};
+use crate::limits::{
+    SEGMENT_BYTES_MAX, SEGMENT_CHUNKS_MAX, SEGMENT_NO_KEY_BYTES_MAX, SEGMENT_NO_KEY_US_MAX,
+    SEGMENT_SAMPLES_MAX,
+};
 use crate::random::OsRandom;
-use crate::store::writer::{Refused, SegmentHandle};
+use crate::store::writer::{Refused, SegmentHandle, State};
 
-/// A segment being sealed. It is either [finished](Self::finish) or dropped; a dropped one is torn and is recovered at
-/// the next start.
+/// A segment being sealed. It is either [finished](Self::finish) or dropped; a dropped one is abandoned, and the store
+/// gives it a tail.
 pub(super) struct OpenSegment {
     writer: SegmentWriter,
     table: SampleTable,
@@ -25,6 +28,17 @@ pub(super) struct OpenSegment {
     /// Wall time of media time 0 of the run, in microseconds.
     anchor_us: i64,
     fragments: u32,
+}
+
+/// How far footage reaches when a segment has ended; wall times in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// No disk had it.
+    LiveOnly,
+    /// To its last sample, as soon as what is queued is durable.
+    Stored { end_us: i64 },
+    /// Writing it failed: to what was durable before, if anything was.
+    Poisoned { durable_end_us: Option<i64> },
 }
 
 /// What became of a chunk.
@@ -63,7 +77,8 @@ impl OpenSegment {
     /// Seals a fragment and hands it to the disk and to viewers.
     ///
     /// # Errors
-    /// The fragment does not fit the format's limits.
+    /// The fragment does not fit the format's limits. Then what is in the file and what a footer would say may differ: drop
+    /// the segment instead of finishing it.
     pub(super) fn seal(&mut self, fragment: &Fragment) -> Result<Fate> {
         let room = SegmentWriter::HEADROOM + fragment.encoded_len() + SegmentWriter::TAILROOM;
         // Asked first: what is sealed and then refused could not be sealed again, and the footer would name it.
@@ -94,12 +109,10 @@ impl OpenSegment {
         let chunk = Bytes::from(buffer);
         let durable = match &self.file {
             Some(file) => {
-                if let Err(refused) = file.append(chunk.clone(), self.writer.duration_us()) {
-                    return Ok(Fate::Refused(refused));
-                }
-                file.segment().durable_bytes()
+                file.append(chunk.clone(), self.writer.duration_us());
+                Some(file.segment().durable_bytes())
             }
-            None => 0,
+            None => None,
         };
         self.hub.publish(offset, chunk, entry.key_frame, durable);
         Ok(if self.is_stored() {
@@ -118,6 +131,9 @@ impl OpenSegment {
     pub(super) fn must_end(&self) -> bool {
         self.writer.duration_us() >= SEGMENT_NO_KEY_US_MAX
             || self.writer.len() >= SEGMENT_NO_KEY_BYTES_MAX
+            // The last chunk's number belongs to the footer; and room for one more fragment, however full.
+            || self.writer.chunks() + 1 >= SEGMENT_CHUNKS_MAX
+            || self.table.samples() + u64::from(FRAGMENT_SAMPLES_MAX) > u64::from(SEGMENT_SAMPLES_MAX)
     }
 
     /// Whether it reaches a disk.
@@ -125,26 +141,37 @@ impl OpenSegment {
         self.file.is_some()
     }
 
-    /// Wall time of its end, in microseconds.
-    pub(super) fn wall_end_us(&self) -> i64 {
-        let media_end = self.media_start_us + self.writer.duration_us();
-        self.anchor_us.saturating_add_unsigned(media_end)
+    /// How far footage would reach if it ended now.
+    pub(super) fn end(&self) -> End {
+        let at = |media_us| {
+            let media_us = self.media_start_us.saturating_add(media_us);
+            self.anchor_us.saturating_add_unsigned(media_us)
+        };
+        match self.file.as_ref().map(SegmentHandle::segment) {
+            None => End::LiveOnly,
+            Some(stored) if stored.state() == State::Poisoned => End::Poisoned {
+                durable_end_us: (stored.durable_us() > 0).then(|| at(stored.durable_us())),
+            },
+            Some(_) => End::Stored {
+                end_us: at(self.writer.duration_us()),
+            },
+        }
     }
 
-    /// Seals the footer. Says when the segment ended, in microseconds of wall time.
-    pub(super) fn finish(self) -> i64 {
-        let wall_end_us = self.wall_end_us();
-        let Some(file) = self.file else {
-            return wall_end_us;
+    /// Seals the footer.
+    pub(super) fn finish(self) -> End {
+        let end = self.end();
+        let (Some(file), End::Stored { end_us }) = (self.file, end) else {
+            return end;
         };
         let mut table = Vec::new();
         self.table.encode(&mut table);
         let duration_us = self.writer.duration_us();
-        match self.writer.finish(wall_end_us, &table, &mut OsRandom) {
+        match self.writer.finish(end_us, &table, &mut OsRandom) {
             Ok(end) => file.finish(Bytes::from(end), duration_us),
             // The footer is beyond a limit: the segment stays torn and whole in all its chunks.
             Err(error) => tracing::error!(%error, "a segment could not be finished"),
         }
-        wall_end_us
+        end
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use hearthkeep_format::fmp4;
 
+use super::told::Told;
 use crate::camera::{self, Track, TrackKind};
+use crate::clock::Clock;
 
 /// What a stream does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub enum Phase {
     Waiting,
     /// It is recorded.
     Recording,
-    /// It failed and is tried again soon.
+    /// It cannot be recorded now; it is tried again by itself, whatever is wrong.
     Failed,
     /// The recorder is stopping.
     Stopped,
@@ -83,14 +85,17 @@ pub struct StreamSnapshot {
     pub trouble: Option<Trouble>,
 }
 
-/// The running state of one stream.
+/// The running state of one stream. What changes in it is logged here.
 #[derive(Debug)]
 pub(super) struct StreamState {
+    /// The camera's name, for the log.
+    camera: String,
+    told: Mutex<Told>,
     snapshot: Mutex<StreamSnapshot>,
 }
 
 impl StreamState {
-    pub(super) fn new(now_us: i64) -> Self {
+    pub(super) fn new(camera: String, now_us: i64) -> Self {
         let snapshot = StreamSnapshot {
             phase: Phase::Connecting,
             since_us: now_us,
@@ -102,6 +107,8 @@ impl StreamState {
             trouble: None,
         };
         Self {
+            camera,
+            told: Mutex::default(),
             snapshot: Mutex::new(snapshot),
         }
     }
@@ -141,13 +148,20 @@ impl StreamState {
         if snapshot.phase != Phase::Recording {
             snapshot.enter(Phase::Recording, now_us);
             snapshot.trouble = None;
+            if self.told().returned() {
+                tracing::info!(camera = %self.camera, "it is recorded again");
+            }
         }
     }
 
-    pub(super) fn failed(&self, mut trouble: Trouble, wait: Duration, now_us: i64) {
+    pub(super) fn failed(&self, mut trouble: Trouble, wait: Duration, clock: &dyn Clock) {
+        let (message, advice) = (&trouble.message, &trouble.advice);
+        if self.told().failed(message, clock.monotonic_us()) {
+            tracing::warn!(camera = %self.camera, "{message} {advice}");
+        }
         let mut snapshot = self.lock();
         if snapshot.phase != Phase::Failed {
-            snapshot.enter(Phase::Failed, now_us);
+            snapshot.enter(Phase::Failed, clock.wall_us());
         }
         let seconds = wait.as_secs().max(1);
         trouble.advice = format!("{} Trying again within {seconds} s.", trouble.advice);
@@ -156,6 +170,10 @@ impl StreamState {
 
     pub(super) fn count_lost(&self, packets: u64) {
         self.lock().packets_lost += packets;
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, StreamSnapshot> {

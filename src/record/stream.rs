@@ -1,8 +1,10 @@
 //! One task a stream: connects, records a run, waits, and connects again, until it is told to stop.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use hearthkeep_format::segment::GapCause;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -34,10 +36,10 @@ impl StreamTask {
         while !*self.stop.borrow() {
             self.state.connecting(self.clock.wall_us());
             let begun_us = self.clock.monotonic_us();
-            let end = match self.connect().await {
-                Some(Ok(session)) => self.record_session(session).await,
-                Some(Err(error)) => RunEnd::Camera(error),
-                None => RunEnd::Stopped,
+            // A library's panic on what one camera sends must not end that camera's footage, let alone unseen.
+            let end = match AssertUnwindSafe(self.attempt()).catch_unwind().await {
+                Ok(end) => end,
+                Err(_) => RunEnd::Camera(self.panicked()),
             };
             let up = Duration::from_micros(self.clock.monotonic_us().saturating_sub(begun_us));
             let (cause, trouble, wait) = match end {
@@ -52,13 +54,31 @@ impl StreamTask {
                     (GapCause::CameraData, trouble, wait)
                 }
             };
-            self.writing.lost(cause);
-            tracing::warn!(camera = %self.camera.name, "{} {}", trouble.message, trouble.advice);
-            self.state.failed(trouble, wait, self.clock.wall_us());
+            self.writing.end(cause);
+            self.state.failed(trouble, wait, &*self.clock);
             self.pause(wait).await;
         }
         self.writing.end(GapCause::Shutdown);
         self.state.stopped(self.clock.wall_us());
+    }
+
+    /// Connects and records until something ends it.
+    async fn attempt(&mut self) -> RunEnd {
+        match self.connect().await {
+            Some(Ok(session)) => self.record_session(session).await,
+            Some(Err(error)) => RunEnd::Camera(error),
+            None => RunEnd::Stopped,
+        }
+    }
+
+    /// The panic itself has been reported where it happened.
+    fn panicked(&self) -> camera::Error {
+        camera::Error {
+            address: self.camera.url.to_string(),
+            kind: ErrorKind::BadData {
+                detail: "the recorder stumbled over it, which is a fault of Hearthkeep".to_owned(),
+            },
+        }
     }
 
     /// `None` when it was told to stop meanwhile.
@@ -134,7 +154,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 fn gap_cause(kind: &ErrorKind) -> GapCause {
     match kind {
         ErrorKind::Stalled { .. } => GapCause::CameraStalled,
-        ErrorKind::Timestamps { .. } => GapCause::Timestamps,
+        ErrorKind::Timestamps { .. } | ErrorKind::TimeStandsStill { .. } => GapCause::Timestamps,
         ErrorKind::TooLarge { .. }
         | ErrorKind::BadData { .. }
         | ErrorKind::NoParameters

@@ -9,7 +9,7 @@ use hearthkeep_format::{Kind, StoreId, StreamId};
 
 use super::live::LiveHub;
 use super::sealing::Epochs;
-use super::segment::{Fate, OpenSegment};
+use super::segment::{End, Fate, OpenSegment};
 use crate::clock::Clock;
 use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
@@ -64,7 +64,7 @@ pub(super) struct Writing {
     /// Sequence number of the next segment that a disk takes.
     sequence: u64,
     first_sequence: u64,
-    /// Wall time of the last stored segment's end, in microseconds.
+    /// Wall time to which there is footage, in microseconds; of a poisoned segment, what was durable.
     last_end_us: Option<i64>,
     /// Why nothing is recorded since when; wall time in microseconds, `None` when not known.
     gap: Option<(GapCause, Option<i64>)>,
@@ -104,14 +104,21 @@ impl Writing {
             }
             self.begin(fragment, &preamble());
         }
-        let Some(segment) = &mut self.segment else {
+        // Out of its place meanwhile: should sealing panic, it is abandoned, and not finished as if all of it were there.
+        let Some(mut segment) = self.segment.take() else {
             return;
         };
         match segment.seal(fragment) {
-            Ok(Fate::Queued | Fate::LiveOnly) => {}
-            Ok(Fate::Refused(refused)) => self.refused(refused, fragment, preamble),
+            Ok(fate) => {
+                self.segment = Some(segment);
+                if let Fate::Refused(refused) = fate {
+                    self.refused(refused, fragment, preamble);
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "a fragment could not be sealed");
+                self.ended(segment.end());
+                drop(segment);
                 self.end(GapCause::CameraData);
             }
         }
@@ -134,13 +141,20 @@ impl Writing {
 
     /// Ends the segment; nothing is lost by it as long as another one begins with the next fragment.
     pub(super) fn finish(&mut self) {
-        let Some(segment) = self.segment.take() else {
-            return;
-        };
-        let stored = segment.is_stored();
-        let wall_end_us = segment.finish();
-        if stored {
-            self.last_end_us = Some(wall_end_us);
+        if let Some(segment) = self.segment.take() {
+            self.ended(segment.finish());
+        }
+    }
+
+    /// Remembers how far footage reaches now.
+    fn ended(&mut self, end: End) {
+        match end {
+            End::LiveOnly => {}
+            End::Stored { end_us } => self.last_end_us = Some(end_us),
+            End::Poisoned { durable_end_us } => {
+                self.last_end_us = durable_end_us.or(self.last_end_us);
+                self.lost(GapCause::DiskError);
+            }
         }
     }
 
@@ -157,7 +171,8 @@ impl Writing {
         segment.must_end() || (fragment.starts_with_key() && due)
     }
 
-    /// The disk did not take a fragment: the file ends, and live viewers go on in a segment that is never written.
+    /// The disk did not take a fragment: the file ends. A key frame may begin another; else live viewers go on in a segment that
+    /// is never written.
     fn refused(
         &mut self,
         refused: Refused,
@@ -167,7 +182,11 @@ impl Writing {
         tracing::warn!(stream = %self.materials.stream, "{refused}: footage is lost until a key frame is taken again");
         self.finish();
         self.lost(cause_of(refused));
-        self.begin_live_only(fragment, &preamble());
+        if fragment.starts_with_key() {
+            self.begin(fragment, &preamble());
+        } else {
+            self.begin_live_only(fragment, &preamble());
+        }
         if let Some(segment) = &mut self.segment
             && let Err(error) = segment.seal(fragment)
         {

@@ -2,10 +2,11 @@
 //! the lock.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hearthkeep_format::{EpochId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
 
 use super::inspect::{Facts, Inspected, Keys, Place, Strange, inspect, walk_torn};
 use super::layout;
@@ -25,18 +26,36 @@ pub struct Listed {
     pub open: bool,
 }
 
+impl Oddity {
+    /// Whether it is a segment of this store whose footage is lost with it, and not something that strayed here.
+    pub fn is_loss(&self) -> bool {
+        matches!(self.why, Strange::Damaged(_) | Strange::Io(_))
+    }
+}
+
+impl Listed {
+    /// Wall time of its footage, in microseconds.
+    pub fn span(&self) -> Range<i64> {
+        let start_us = self.facts.start.wall_us;
+        start_us..start_us.saturating_add_unsigned(self.facts.end.duration_us)
+    }
+}
+
 /// A file that is no segment one could use.
 #[derive(Debug)]
 pub struct Oddity {
     /// Where it lies, below the disk's folder.
     pub path: PathBuf,
+    /// The segment that it should be, by its name.
+    pub segment: SegmentId,
     /// Which of the disks it lies on.
     pub disk: usize,
     /// What is wrong.
     pub why: Strange,
 }
 
-/// All segments of a store's disks, or of one stream, in the order of stream and sequence.
+/// All segments of a store's disks, or of one stream, in the order of stream and time. A stream that was recorded on two disks
+/// which did not know of each other has sequences twice: only where times are the same does the sequence decide.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// The segments.
@@ -72,8 +91,10 @@ pub fn list(
         let facts = &listed.facts;
         (
             facts.header.stream,
+            facts.start.wall_us,
             facts.start.sequence,
             facts.header.segment_id(),
+            listed.open,
         )
     });
     Ok(listing)
@@ -110,6 +131,7 @@ fn list_epoch(
             Err(Strange::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
             Err(why) => listing.oddities.push(Oddity {
                 path,
+                segment,
                 disk: index,
                 why,
             }),
@@ -129,14 +151,15 @@ pub fn look(
     store: &StoreId,
     keys: &Keys,
 ) -> Result<(Box<Facts>, bool), Strange> {
-    let file = Front::whole(disk.open_read(path)?)?;
+    let read = || Ok::<_, io::Error>(Front::whole(disk.open_read(path)?)?.past_bad_sectors());
+    let file = read()?;
     match inspect(&file, place, store, keys) {
         Inspected::Whole(facts) => Ok((facts, false)),
         Inspected::Strange(why) => Err(why),
         Inspected::Torn => match walk_torn(&file, place, store, keys) {
             Ok(facts) => Ok((Box::new(facts), true)),
             // It may have been finished between the two looks.
-            Err(why) => match inspect(&Front::whole(disk.open_read(path)?)?, place, store, keys) {
+            Err(why) => match inspect(&read()?, place, store, keys) {
                 Inspected::Whole(facts) => Ok((facts, false)),
                 _ => Err(why),
             },

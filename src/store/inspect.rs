@@ -99,6 +99,7 @@ impl Facts {
             clock_trusted: self.start.clock_trusted,
             recovered: self.recovered,
             tombstone: false,
+            torn: false,
             gap: self.start.gap,
         }
     }
@@ -169,7 +170,7 @@ pub fn mend(
     random: &mut dyn Random,
 ) -> Result<Mended, Strange> {
     let front = Front::whole(disk.open_write(path)?)?;
-    if is_headless(&front)? {
+    if is_headless(&front, place, store, keys)? {
         drop(front);
         disk.remove_file(path)?;
         disk.sync_folder(path.parent().unwrap_or(Path::new("")))?;
@@ -201,19 +202,26 @@ fn find_layout(file: &Front) -> Result<segment::Layout, Strange> {
     })
 }
 
-/// Whether a file ends before its first chunk does, or holds nothing but zeros: written, but never durable.
+/// Whether a file of this store holds nothing: it ends before its first chunk does, or is nothing but zeros, written and
+/// never durable.
 ///
-/// A head whose bytes are all there and wrong is damage, which is left for somebody to look at.
-fn is_headless(file: &Front) -> io::Result<bool> {
+/// It is removed for that, so nothing is believed here that damage could have changed: what there is of the header must be
+/// this segment's, and the lengths must be those that were sealed. Anything else is left for somebody to look at.
+fn is_headless(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> io::Result<bool> {
     let mut start = vec![0; file.size().min(HEADER_LEN as u64) as usize];
     file.read_at(0, &mut start)?;
     if start.iter().all(|byte| *byte == 0) {
         return is_all_zero(file);
     }
     if start.len() < HEADER_LEN {
-        return Ok(true);
+        return Ok(begins(&start, place, store));
     }
-    let Ok(header) = Header::parse(&start) else {
+    let header = Header::parse(&start).ok();
+    let Some((header, m)) = header.and_then(|header| {
+        let m = check_header(&header, place, store, keys).ok()?;
+        locked::open_start(header.as_bytes(), &m).ok()?;
+        Some((header, m))
+    }) else {
         return Ok(false);
     };
     let chunk = u64::from(header.first_chunk_offset);
@@ -222,7 +230,24 @@ fn is_headless(file: &Front) -> io::Result<bool> {
         return Ok(true);
     }
     file.read_at(chunk, &mut prefix)?;
-    Ok(locked::chunk_len(&prefix).is_ok_and(|length| chunk + length as u64 > file.size()))
+    let length = locked::chunk_len(&prefix).ok();
+    let length = length.filter(|_| locked::open_index(header.as_bytes(), &prefix, &m).is_ok());
+    Ok(length.is_some_and(|length| chunk + length as u64 > file.size()))
+}
+
+/// Whether these bytes, fewer than a header has, are what the header of this segment begins with.
+fn begins(start: &[u8], place: &Place, store: &StoreId) -> bool {
+    let ids = [
+        (0, &segment::MAGIC[..]),
+        (16, store.as_bytes()),
+        (32, place.stream.as_bytes()),
+        (48, place.epoch.as_bytes()),
+        (76, place.segment.as_bytes()),
+    ];
+    ids.iter().all(|(at, expected)| {
+        let there = start.get(*at..).unwrap_or_default();
+        there.iter().zip(*expected).all(|(a, b)| a == b)
+    })
 }
 
 fn is_all_zero(file: &Front) -> io::Result<bool> {
@@ -253,15 +278,12 @@ fn read_ends(
     let mut tail_bytes = [0; TAIL_LEN];
     file.read_at(tail_at, &mut tail_bytes)?;
     let tail = Tail::parse(&tail_bytes);
-    let header = match (read_header(file, 0)?, tail) {
-        (Ok(header), _) => header,
-        // The first header is damaged: the copy says the same.
-        (Err(error), Some(tail)) => read_header(file, u64::from(tail.copy_offset))?
-            .map_err(|_| Strange::NoSegment(error))?,
-        (Err(error), None) => return Err(Strange::NoSegment(error)),
+    let head = |at| read_head(file, at, place, store, keys);
+    let (header, m, start) = match (head(0), tail) {
+        // The first header or its start block is damaged: the copy says the same.
+        (Err(strange), Some(tail)) => head(u64::from(tail.copy_offset)).map_err(|_| strange)?,
+        (read, _) => read?,
     };
-    let m = check_header(&header, place, store, keys)?;
-    let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
     let end = tail.and_then(|tail| {
         let end = locked::open_end(header.as_bytes(), &tail_bytes, &m).ok()?;
         Some((end, tail.recovered))
@@ -273,6 +295,19 @@ fn read_ends(
         recovered,
         bytes: file.size(),
     }))
+}
+
+fn read_head(
+    file: &Front,
+    at: u64,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+) -> Result<(Header, MetadataKey, Start), Strange> {
+    let header = read_header(file, at)?.map_err(Strange::NoSegment)?;
+    let m = check_header(&header, place, store, keys)?;
+    let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
+    Ok((header, m, start))
 }
 
 fn read_header(file: &Front, at: u64) -> io::Result<hearthkeep_format::Result<Header>> {

@@ -1,6 +1,5 @@
 //! What stands where on a disk (`docs/format.md`, 3 and 5), and how a disk is known.
 
-use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 use crate::disk::{Disk, read_file};
+use crate::limits::KEYRING_BYTES_MAX;
 
 /// The folder of all footage.
 pub const FOOTAGE: &str = "footage";
@@ -20,7 +20,6 @@ pub const EXTENSION: &str = ".hks";
 const KEYRING: &str = "keyring";
 const ID_FILE_BYTES_MAX: u64 = 4096;
 const ID_FILE_FORMAT: u32 = 1;
-const KEYRING_BYTES_MAX: u64 = 64 << 20;
 
 /// Where a segment's file is.
 pub fn segment_path(stream: &StreamId, epoch: &EpochId, segment: &SegmentId) -> PathBuf {
@@ -144,11 +143,8 @@ pub fn write_keyring(disk: &dyn Disk, at: &Path, keyring: &Keyring) -> Result<()
     let bytes = keyring.encode();
     let folder = Path::new(KEYRING);
     let write = || {
-        let mut changed = BTreeSet::new();
-        create_folders(disk, folder, &mut changed)?;
-        for parent in changed {
-            disk.sync_folder(&parent)?;
-        }
+        create_folders(disk, folder)?;
+        disk.sync_folder(Path::new(""))?;
         replace(disk, &folder.join("a"), &bytes)?;
         replace(disk, &folder.join("b"), &bytes)
     };
@@ -167,27 +163,23 @@ pub fn read_keyring(disk: &dyn Disk, at: &Path) -> Result<Keyring> {
     })
 }
 
-/// Makes a folder and those above it that are missing; adds the folders that got a new name to `changed`.
-pub(super) fn create_folders(
-    disk: &dyn Disk,
-    folder: &Path,
-    changed: &mut BTreeSet<PathBuf>,
-) -> io::Result<()> {
-    let mut above: Vec<_> = folder
-        .ancestors()
-        .filter(|path| !path.as_os_str().is_empty())
-        .collect();
+/// Makes a folder and those above it that are missing; the names of none of them are known to be durable then, also of those that
+/// were there: whoever made them may have died before it synced the folder above.
+pub(super) fn create_folders(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    let mut above: Vec<_> = named(folder).collect();
     above.reverse();
     for folder in above {
         match disk.create_folder(folder) {
-            Ok(()) => {
-                changed.extend(folder.parent().map(Path::to_owned));
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// A path and those above it that have a name on the disk.
+pub(super) fn named(path: &Path) -> impl Iterator<Item = &Path> {
+    path.ancestors().filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.

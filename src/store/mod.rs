@@ -4,6 +4,7 @@
 //! own puts into the catalog ([`keeper`]), which also finishes recovery and runs retention. Segment files are the truth: the
 //! [`catalog`] is rebuilt from them by [`recovery`] wherever it does not agree with them. Other processes read by [`browse`].
 
+pub mod age;
 pub mod browse;
 pub mod catalog;
 mod error;
@@ -13,6 +14,7 @@ pub mod layout;
 pub mod lock;
 mod mark;
 mod mount;
+mod pass;
 pub mod recovery;
 mod reserve;
 pub mod retention;
@@ -20,6 +22,7 @@ pub mod survey;
 mod timeline;
 pub mod writer;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
@@ -34,12 +37,12 @@ use crate::limits::RESERVE_BYTES_MIN;
 pub use catalog::CatalogError;
 use catalog::{Catalog, Usage};
 pub use error::{Error, Result};
-use keeper::{Keeper, Note};
+use keeper::{Backlog, Keeper, Note};
 use lock::Lock;
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, MountedDisk};
 use recovery::{Recovery, Report};
-use retention::CameraBudget;
+use retention::{CameraBudget, DiskState};
 pub use timeline::{GapSpan, Span, Timeline};
 use writer::{Budget, Event, NewSegment, Pace, Refused, Segment, SegmentHandle};
 
@@ -134,21 +137,13 @@ impl Store {
     pub fn open(options: Options, lock: Lock) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
         let (shared, pace) = prepare(options)?;
-        let (mut report, mut backlog) = (Report::default(), Vec::new());
-        for (index, disk) in shared.disks.iter().enumerate() {
-            let recovery = shared.recovery(disk);
-            let epochs = recovery
-                .epochs()
-                .map_err(|e| Error::io("list", &disk.path, e))?;
-            let newest = recovery.newest(&epochs)?;
-            for (stream, epoch) in &newest {
-                report.add(recovery.epoch(stream, epoch)?);
-            }
-            let rest = epochs.into_iter().filter(|epoch| !newest.contains(epoch));
-            backlog.extend(rest.map(|(stream, epoch)| (index, stream, epoch)));
-        }
+        let (report, backlog) = recover(&shared)?;
         shared.catalog.flush()?;
         let shared = Arc::new(shared);
+        // Where the first segments go follows from it.
+        for disk in &shared.disks {
+            shared.state(disk);
+        }
         let (notes, inbox) = mpsc::channel();
         let budget = Arc::new(Budget::default());
         for disk in &shared.disks {
@@ -207,7 +202,7 @@ impl Store {
     pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
         let mut refused = Refused::NoDisk;
         let mut disks: Vec<_> = self.shared.disks.iter().collect();
-        disks.sort_by_key(|disk| std::cmp::Reverse(disk.preference()));
+        disks.sort_by_cached_key(|disk| Reverse(disk.preference(self.shared.used_bytes(disk))));
         for disk in disks {
             match disk.begin(new, &head) {
                 Ok(handle) => {
@@ -289,7 +284,8 @@ impl Store {
             let entry = entry
                 .filter(|entry| !entry.tombstone)
                 .ok_or(Error::NoSegment)?;
-            (Span::of_entry(&entry), entry.disk, None)
+            let limit = entry.torn.then_some(u64::from(entry.bytes));
+            (Span::of_entry(&entry), entry.disk, limit)
         };
         let disk = self.shared.disk(disk).ok_or(Error::NoSegment)?;
         let path = layout::segment_path(stream, &span.epoch, segment);
@@ -298,7 +294,10 @@ impl Store {
             None => Front::whole(file),
         });
         match opened {
-            Ok(front) => Ok(OpenSegment { front, span }),
+            Ok(front) => {
+                let front = front.past_bad_sectors();
+                Ok(OpenSegment { front, span })
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoSegment),
             Err(error) => Err(Error::io("read", &disk.path.join(path), error)),
         }
@@ -343,18 +342,31 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner) = cameras;
     }
 
+    /// What has died of it, in words: footage is lost, or not found again before the next start, until another process
+    /// takes over.
+    pub fn casualty(&self) -> Option<String> {
+        let dead = self.shared.disks.iter().find(|d| d.writer_has_ended());
+        if let Some(disk) = dead {
+            return Some(format!("what writes to {}", disk.path.display()));
+        }
+        let keeper = self.keeper();
+        let has_ended = keeper.as_ref().is_some_and(Keeper::has_ended);
+        has_ended.then(|| "what keeps the catalog".to_owned())
+    }
+
     /// Writes, syncs, acknowledges and catalogues all that is queued. Handles that are still about refuse from then on.
     pub fn close(&self) {
-        let keeper = self
-            .keeper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let is_well = self.casualty().is_none();
+        let keeper = self.keeper().take();
         self.shared.disks.iter().for_each(MountedDisk::close_writer);
-        if let Some(keeper) = keeper {
-            keeper.stop();
+        // The mark stays where something died: then the gap that follows is a crash's.
+        if keeper.is_some_and(Keeper::stop) && is_well {
             self.mark.remove();
         }
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Option<Keeper>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn in_memory(&self, stream: &StreamId) -> Vec<Span> {
@@ -376,6 +388,20 @@ impl Shared {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes of footage on a disk, those of segments that the catalog does not have yet included.
+    fn used_bytes(&self, disk: &MountedDisk) -> u64 {
+        let segments = self.segments();
+        let growing = segments.values().filter(|s| s.disk == disk.number());
+        let growing: u64 = growing.map(|segment| segment.durable_bytes()).sum();
+        drop(segments);
+        growing + self.catalog.disk_bytes(disk.number())
+    }
+
+    /// How a disk is, for retention.
+    fn state(&self, disk: &MountedDisk) -> DiskState {
+        disk.state(self.used_bytes(disk), self.reserve_bytes_min)
+    }
+
     fn disk(&self, number: u16) -> Option<&MountedDisk> {
         self.disks.iter().find(|disk| disk.number() == number)
     }
@@ -389,6 +415,31 @@ impl Shared {
             keys: &*self.keys,
         }
     }
+}
+
+/// Makes catalog and disks agree on the newest epochs; says which others are to be compared later.
+fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
+    let (mut epochs, mut unknown) = (Vec::new(), Vec::new());
+    for disk in &shared.disks {
+        let recovery = shared.recovery(disk);
+        let of_disk = recovery
+            .epochs()
+            .map_err(|e| Error::io("list", &disk.path, e))?;
+        unknown.extend(recovery.unknown(&of_disk));
+        epochs.push(of_disk);
+    }
+    let newest = recovery::newest(&shared.catalog, unknown)?;
+    let (mut report, mut backlog) = (Report::default(), Vec::new());
+    for (index, (disk, of_disk)) in shared.disks.iter().zip(epochs).enumerate() {
+        for (stream, epoch) in of_disk {
+            if newest.contains(&(stream, epoch)) {
+                report.add(shared.recovery(disk).epoch(&stream, &epoch)?);
+            } else {
+                backlog.push((index, stream, epoch));
+            }
+        }
+    }
+    Ok((report, backlog))
 }
 
 /// Opens catalog and disks, without looking at any footage.

@@ -1,7 +1,7 @@
 //! A disk of the store while this process uses it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,8 @@ pub struct DiskStatus {
 #[derive(Default)]
 struct Health {
     is_full: AtomicBool,
-    free_bytes: AtomicU64,
+    /// Free bytes beyond the reserve, when it was last looked at.
+    spare_bytes: AtomicI64,
     failure: Mutex<Option<(Instant, String)>>,
 }
 
@@ -91,7 +92,7 @@ impl MountedDisk {
         max_bytes: Option<u64>,
     ) -> Result<Self> {
         layout::expect(&*disk, path, &DiskIdentity { store, disk: id })?;
-        let mounted = Self {
+        Ok(Self {
             path: path.to_owned(),
             id,
             max_bytes,
@@ -99,9 +100,7 @@ impl MountedDisk {
             number: AtomicU16::new(0),
             health: Arc::default(),
             writer: OnceLock::new(),
-        };
-        mounted.space();
-        Ok(mounted)
+        })
     }
 
     /// Its number in the catalog.
@@ -113,12 +112,9 @@ impl MountedDisk {
         self.number.store(number, Ordering::Relaxed);
     }
 
-    /// Asks the file system, and remembers the answer for [`MountedDisk::preference`].
+    /// What the file system answers.
     pub(super) fn space(&self) -> Option<Space> {
-        let space = self.disk.space().ok();
-        let free = space.map_or(0, |space| space.free_bytes);
-        self.health.free_bytes.store(free, Ordering::Relaxed);
-        space
+        self.disk.space().ok()
     }
 
     pub(super) fn set_full(&self, full: bool) {
@@ -129,14 +125,17 @@ impl MountedDisk {
         self.health.is_full.load(Ordering::Relaxed)
     }
 
-    /// Higher for a disk that a new segment should rather go to.
-    pub(super) fn preference(&self) -> (bool, u64) {
+    /// Higher for a disk that a new segment should rather go to: one that works, and has the most room. What is beyond its
+    /// budget or in its reserve is no room: retention would only delete there, while another disk stays empty.
+    pub(super) fn preference(&self, used_bytes: u64) -> (bool, i64) {
         let failed = self
             .health
             .failure()
             .as_ref()
             .is_some_and(|(at, _)| at.elapsed() < AVOIDED);
-        (!failed, self.health.free_bytes.load(Ordering::Relaxed))
+        let spare = self.health.spare_bytes.load(Ordering::Relaxed);
+        let allowed = self.max_bytes.map_or(i64::MAX, |max| less(max, used_bytes));
+        (!failed, spare.min(allowed))
     }
 
     pub(super) fn start_writer(
@@ -177,25 +176,33 @@ impl MountedDisk {
         writer.begin(new, head.clone())
     }
 
+    pub(super) fn writer_has_ended(&self) -> bool {
+        self.writer.get().is_some_and(Writer::has_ended)
+    }
+
     pub(super) fn close_writer(&self) {
         if let Some(writer) = self.writer.get() {
             writer.close();
         }
     }
 
-    /// What retention needs to know. Where the file system does not answer, nothing is deleted for its sake.
+    /// What retention needs to know, and [`MountedDisk::preference`] from then on. Where the file system does not answer, nothing is
+    /// deleted for its sake.
     pub(super) fn state(&self, used_bytes: u64, reserve_bytes_min: u64) -> DiskState {
         let space = self.space();
         let reserve = |space: Space| {
             let part = space.total_bytes / 100 * RESERVE_PERCENT;
             part.max(reserve_bytes_min).min(space.total_bytes / 4)
         };
+        let reserve_bytes = space.map_or(0, reserve);
+        let spare = space.map_or(i64::MIN, |space| less(space.free_bytes, reserve_bytes));
+        self.health.spare_bytes.store(spare, Ordering::Relaxed);
         DiskState {
             disk: self.number(),
             used_bytes,
             max_bytes: self.max_bytes,
             free_bytes: space.map_or(u64::MAX, |space| space.free_bytes),
-            reserve_bytes: space.map_or(0, reserve),
+            reserve_bytes,
         }
     }
 
@@ -244,6 +251,12 @@ impl Health {
     fn failure(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is left of bytes, negative where there are not enough.
+fn less(of: u64, taken: u64) -> i64 {
+    let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+    signed(of).saturating_sub(signed(taken))
 }
 
 /// Whether an error says that there is no room.

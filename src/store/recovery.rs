@@ -5,13 +5,13 @@
 //! secret is needed. Files that are damaged or foreign are left and reported, never deleted.
 //!
 //! With 100,000 segments the listing is all it costs. Only the newest epoch of each stream is compared before the store is
-//! ready, since the next sequence follows from it; the others follow in the background.
+//! ready, on every disk that has some of it, since the next sequence follows from it; the others follow in the background.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hearthkeep_format::{EpochId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
 
 use super::catalog::{Catalog, Entry, Tally};
 use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, sequence};
@@ -106,38 +106,17 @@ impl Recovery<'_> {
         Ok(epochs)
     }
 
-    /// Of a disk's epochs, the newest of each stream. It is found by reading one segment of each epoch that the catalog does not know,
-    /// since sequences go on over epochs whatever the clock said.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn newest(
-        &self,
-        epochs: &[(StreamId, EpochId)],
-    ) -> Result<Vec<(StreamId, EpochId)>, CatalogError> {
-        let mut newest: HashMap<StreamId, (u64, EpochId)> = HashMap::new();
-        let mut consider = |stream, epoch, sequence| {
-            let best = newest.entry(stream).or_insert((sequence, epoch));
-            if sequence >= best.0 {
-                *best = (sequence, epoch);
-            }
+    /// Of a disk's epochs, those that the catalog knows nothing of there, with the sequence of any segment in each. Sequences go on
+    /// over epochs whatever the clock said: they say which is the newest.
+    pub fn unknown(&self, epochs: &[(StreamId, EpochId)]) -> Vec<(StreamId, EpochId, u64)> {
+        let is_unknown = |(stream, epoch): &&(StreamId, EpochId)| {
+            self.catalog.epoch_tally(stream, epoch, self.number) == Tally::default()
         };
-        for (stream, epoch) in epochs {
-            if self.catalog.epoch_tally(stream, epoch, self.number) == Tally::default() {
-                consider(*stream, *epoch, self.sample(stream, epoch).unwrap_or(0));
-            }
-        }
-        for stream in self.catalog.streams() {
-            if let Some(last) = self.catalog.last(&stream)?
-                && last.disk == self.number
-            {
-                consider(stream, last.epoch, last.sequence);
-            }
-        }
-        let found = newest
-            .into_iter()
-            .map(|(stream, (_, epoch))| (stream, epoch));
-        Ok(found.collect())
+        let sampled = epochs.iter().filter(is_unknown).map(|(stream, epoch)| {
+            let sequence = self.sample(stream, epoch).unwrap_or(0);
+            (*stream, *epoch, sequence)
+        });
+        sampled.collect()
     }
 
     /// Makes catalog and disk agree on one epoch.
@@ -162,17 +141,24 @@ impl Recovery<'_> {
         }
         let known = self.catalog.epoch(stream, epoch, self.number)?;
         let mut known_tally = Tally::default();
-        known
-            .iter()
-            .for_each(|entry| known_tally.add(&entry.segment));
+        known.iter().for_each(|entry| known_tally.enter(entry));
         if known_tally != self.catalog.epoch_tally(stream, epoch, self.number) {
             self.catalog.doubt();
         }
         let mut known: HashMap<_, _> = known.into_iter().map(|e| (e.segment, e)).collect();
-        let unknown = names
+        // What is left in `known` is gone, or goes now; what is torn is looked at as if it were not known.
+        let is_unknown = |segment: &SegmentId| match known.remove(segment) {
+            Some(entry) if entry.tombstone && !self.finish_deletion(&entry) => false,
+            Some(entry) if entry.tombstone => {
+                known.insert(*segment, entry);
+                false
+            }
+            Some(entry) => entry.torn,
+            None => true,
+        };
+        let unknown: Vec<_> = names
             .into_iter()
-            .filter(|segment| known.remove(segment).is_none());
-        let unknown: Vec<_> = unknown
+            .filter(is_unknown)
             .map(|segment| Place {
                 stream: *stream,
                 epoch: *epoch,
@@ -184,6 +170,16 @@ impl Recovery<'_> {
         self.catalog.forget(&gone)?;
         self.take_in(&unknown, &mut report)?;
         Ok(report)
+    }
+
+    /// Finishes a deletion that a crash had interrupted; whether the file is gone.
+    fn finish_deletion(&self, entry: &Entry) -> bool {
+        let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
+        let removed = self.disk.remove_file(&path);
+        if let Err(error) = &removed {
+            tracing::error!(path = %path.display(), "could not delete: {error}");
+        }
+        removed.is_ok()
     }
 
     fn take_in(&self, unknown: &[Place], report: &mut Report) -> Result<(), CatalogError> {
@@ -284,6 +280,34 @@ impl Recovery<'_> {
             sequence(&file, &place, &self.store, self.keys)
         })
     }
+}
+
+/// The newest epochs of each stream: that of the last segment which the catalog knows, or those that began after it.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub(super) fn newest(
+    catalog: &Catalog,
+    unknown: Vec<(StreamId, EpochId, u64)>,
+) -> Result<HashSet<(StreamId, EpochId)>, CatalogError> {
+    let mut newest: HashMap<StreamId, (u64, Vec<EpochId>)> = HashMap::new();
+    for stream in catalog.streams() {
+        if let Some(last) = catalog.last(&stream)? {
+            newest.insert(stream, (last.sequence, vec![last.epoch]));
+        }
+    }
+    for (stream, epoch, sequence) in unknown {
+        let (highest, epochs) = newest.entry(stream).or_insert((sequence, Vec::new()));
+        if sequence > *highest {
+            (*highest, *epochs) = (sequence, vec![epoch]);
+        } else if sequence == *highest {
+            epochs.push(epoch);
+        }
+    }
+    let pairs = |(stream, (_, epochs)): (StreamId, (u64, Vec<EpochId>))| {
+        epochs.into_iter().map(move |epoch| (stream, epoch))
+    };
+    Ok(newest.into_iter().flat_map(pairs).collect())
 }
 
 /// What the names of a folder stand for; nothing where it does not exist.

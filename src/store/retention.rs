@@ -1,19 +1,18 @@
-//! What is deleted, and why: a pure plan, and its execution in steps that a crash may fall between.
+//! What is deleted, and why: a pure plan, carried out in steps that a crash may fall between.
 //!
-//! Age is measured by the wall clock, which may be wrong. The rule: nothing is deleted by age while the clock is not
-//! trusted, nor while it is more than an hour ahead of the end of the newest segment: a recorder that was off for a month
-//! deletes by age only once it has recorded again, and a clock that jumps ahead must first be confirmed by segments that were recorded
-//! under it in a new run. Budgets of bytes hold whatever the clock says, so a disk never fills.
+//! By age goes what [`age`](super::age) finds old, and nothing while the clock is not trusted. Budgets of bytes hold whatever the clock
+//! says, so a disk never fills. Footage that no camera of the configuration has any more has no age: it stays until
+//! its disk needs the room.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use hearthkeep_format::{SegmentId, StreamId};
 
+use super::age::Old;
 use super::catalog::Entry;
 
-/// How far the clock may be ahead of the newest segment.
-const AHEAD_US_MAX: i64 = 3_600_000_000;
-const DAY_US: i64 = 86_400_000_000;
+/// Segments of a stream that are passed over in a plan because their dates say that they are not old.
+const KEPT_MAX: usize = 1024;
 
 /// What a camera may keep. Its streams share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,30 +44,12 @@ pub struct DiskState {
 pub struct StreamState<I> {
     /// The stream.
     pub stream: StreamId,
-    /// Bytes of its segments on each disk that has any.
+    /// Bytes of its segments on each mounted disk that has any.
     pub used: Vec<(u16, u64)>,
+    /// Which of them are older than its camera keeps.
+    pub old: Option<Old>,
     /// Its segments by their sequence. Read only as far as needed.
     pub oldest_first: I,
-}
-
-/// What time it is, as far as it can be believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Wall time, us.
-    pub wall_us: i64,
-    /// Whether the box trusts its clock.
-    pub trusted: bool,
-    /// Wall time of the end of the newest segment of all streams, us.
-    pub newest_us: Option<i64>,
-}
-
-impl Now {
-    /// The time that ages are measured by; `None` while nothing is deleted by age.
-    pub fn for_ages(&self) -> Option<i64> {
-        let newest = self.newest_us?;
-        let is_ahead = self.wall_us.saturating_sub(newest) > AHEAD_US_MAX;
-        (self.trusted && !is_ahead).then_some(self.wall_us)
-    }
 }
 
 /// Why a segment is deleted.
@@ -116,7 +97,6 @@ pub fn plan<I: Iterator<Item = Entry>>(
     streams: Vec<StreamState<I>>,
     cameras: &[CameraBudget],
     disks: &[DiskState],
-    now: Now,
     spared: &HashSet<SegmentId>,
     deletions_max: usize,
 ) -> Vec<Deletion> {
@@ -126,6 +106,7 @@ pub fn plan<I: Iterator<Item = Entry>>(
             .map(|state| Heap {
                 stream: state.stream,
                 used: state.used.into_iter().collect(),
+                old: state.old,
                 ahead: VecDeque::new(),
                 rest: state.oldest_first,
             })
@@ -136,8 +117,9 @@ pub fn plan<I: Iterator<Item = Entry>>(
         deletions_max,
     };
     plan.finish_begun();
+    plan.by_age();
     for camera in cameras {
-        plan.for_camera(camera, now.for_ages());
+        plan.for_camera(camera);
     }
     for disk in disks {
         plan.for_disk(disk);
@@ -158,6 +140,7 @@ struct Plan<'a, I: Iterator<Item = Entry>> {
 struct Heap<I> {
     stream: StreamId,
     used: HashMap<u16, u64>,
+    old: Option<Old>,
     /// Read already.
     ahead: VecDeque<Entry>,
     rest: I,
@@ -177,24 +160,33 @@ impl<I: Iterator<Item = Entry>> Plan<'_, I> {
         }
     }
 
-    fn for_camera(&mut self, camera: &CameraBudget, now_us: Option<i64>) {
-        let of_it: Vec<usize> = (0..self.streams.len())
-            .filter(|i| camera.streams.contains(&self.streams[*i].stream))
-            .collect();
-        if let (Some(days), Some(now_us)) = (camera.keep_days, now_us) {
-            let before_us = now_us.saturating_sub(i64::from(days).saturating_mul(DAY_US));
-            for &index in &of_it {
-                // A clock that was behind may have left old dates on newer segments: order goes first.
-                while self.streams[index]
-                    .peek()
-                    .is_some_and(|entry| entry.end_us() < before_us && entry.clock_trusted)
-                {
-                    if !self.delete_next(index, Reason::Age) {
-                        return;
-                    }
+    fn by_age(&mut self) {
+        for index in 0..self.streams.len() {
+            let Some(old) = self.streams[index].old else {
+                continue;
+            };
+            // One whose own date says otherwise stays, and does not keep those behind it.
+            let mut nth = 0;
+            while let Some(entry) = self.streams[index]
+                .nth(nth)
+                .filter(|entry| old.has_passed(entry))
+            {
+                if !old.is_old(entry) {
+                    nth += 1;
+                } else if !self.delete_nth(index, nth, Reason::Age) {
+                    return;
+                }
+                if nth > KEPT_MAX {
+                    break;
                 }
             }
         }
+    }
+
+    fn for_camera(&mut self, camera: &CameraBudget) {
+        let of_it: Vec<usize> = (0..self.streams.len())
+            .filter(|i| camera.streams.contains(&self.streams[*i].stream))
+            .collect();
         let Some(max_bytes) = camera.max_bytes else {
             return;
         };
@@ -302,46 +294,5 @@ impl<I: Iterator<Item = Entry>> Heap<I> {
         (0..)
             .map_while(|nth| Some((nth, *self.nth(nth)?)))
             .find(|(_, entry)| entry.disk == disk)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_not_measured_by_a_clock_that_is_ahead() {
-        let now = Now {
-            wall_us: 10 * DAY_US,
-            trusted: true,
-            newest_us: Some(10 * DAY_US - 60_000_000),
-        };
-        assert_eq!(now.for_ages(), Some(10 * DAY_US));
-        assert_eq!(
-            Now {
-                trusted: false,
-                ..now
-            }
-            .for_ages(),
-            None
-        );
-        assert_eq!(
-            Now {
-                wall_us: 11 * DAY_US,
-                ..now
-            }
-            .for_ages(),
-            None
-        );
-        assert_eq!(
-            Now {
-                newest_us: None,
-                ..now
-            }
-            .for_ages(),
-            None
-        );
-        let behind = Now { wall_us: 0, ..now };
-        assert_eq!(behind.for_ages(), Some(0), "nothing is old then");
     }
 }

@@ -70,7 +70,7 @@ impl Span {
             bytes: u64::from(entry.bytes),
             sequence: entry.sequence,
             recovered: entry.recovered,
-            open: false,
+            open: entry.torn,
             gap: entry.gap.map(|gap| (gap.cause, gap.length_us)),
         }
     }
@@ -100,16 +100,16 @@ pub(super) fn timeline(
     to_us: i64,
 ) -> Timeline {
     segments.sort_by_key(|span| (span.start_us, span.sequence));
-    let gaps = {
-        let mut gaps = Vec::new();
-        let mut before: Option<&Span> = None;
-        for span in segments.iter().chain(&next) {
-            gaps.extend(gap_before(span, before));
-            before = Some(span);
-        }
-        gaps.retain(|gap| gap.start_us < to_us && gap.end_us > from_us);
-        gaps
-    };
+    let mut gaps = Vec::new();
+    let mut free_from: Option<i64> = None;
+    for span in segments.iter().chain(&next) {
+        gaps.extend(gap_before(span, free_from));
+        // One that a clock had dated too late may lie within another.
+        free_from = free_from.max(Some(span.end_us()));
+    }
+    gaps.retain(|gap| gap.start_us < to_us && gap.end_us > from_us);
+    // One of which nothing but the head was ever written tells of a gap only.
+    segments.retain(|span| span.duration_us > 0);
     Timeline {
         segments,
         gaps,
@@ -118,9 +118,8 @@ pub(super) fn timeline(
 }
 
 /// The gap before a segment: as long as it says, and never over what is there.
-fn gap_before(span: &Span, before: Option<&Span>) -> Option<GapSpan> {
+fn gap_before(span: &Span, free_from: Option<i64>) -> Option<GapSpan> {
     let end_us = span.start_us;
-    let free_from = before.map(Span::end_us);
     let (start_us, cause) = match span.gap {
         // Before the first segment there is nothing that could be missing.
         Some((GapCause::Start, _)) => return None,
@@ -193,5 +192,29 @@ mod tests {
         );
         assert!(found.segments.is_sorted_by_key(|span| span.start_us));
         assert_eq!(found.next, Some(next));
+    }
+
+    #[test]
+    fn there_is_no_gap_where_one_lies_within_another_and_nothing_without_length() {
+        let minute = 60_000_000;
+        let lost = Some((GapCause::DiskError, Some(30_000_000)));
+        let segments = vec![
+            span(0, minute, None),
+            span(10_000_000, 1_000_000, None),
+            span(60_000_000, minute, None),
+            span(150_000_000, 0, lost),
+            span(
+                160_000_000,
+                minute,
+                Some((GapCause::DiskError, Some(10_000_000))),
+            ),
+        ];
+        let found = timeline(segments, None, 0, 300_000_000);
+        let between: Vec<_> = found.gaps.iter().map(|g| (g.start_us, g.end_us)).collect();
+        assert_eq!(
+            between,
+            [(120_000_000, 150_000_000), (150_000_000, 160_000_000)]
+        );
+        assert_eq!(found.segments.len(), 4);
     }
 }

@@ -94,9 +94,9 @@ pub enum StreamState {
     Recording,
     /// The camera is being connected to.
     Connecting,
-    /// A failed connection is tried again soon, or no key frame has come yet.
+    /// The camera answers; no key frame has come yet.
     Waiting,
-    /// It cannot be recorded until somebody does something.
+    /// It cannot be recorded now: `error` says why and what helps. It is tried again by itself.
     Failed,
     /// It is not in the configuration any more, or the box is ending.
     Stopped,

@@ -12,7 +12,7 @@ use super::error::ApiError;
 #[exclude = "*.map"]
 struct Dist;
 
-const NOT_BUILT: &str = "This hearthkeep was built without its page. Build it with `make page`, and then the program again. \
+const NOT_BUILT: &str = "This hearthkeep was built without its page. Build it with `make web`, and then the program again. \
      The command line and the API work without it.\n";
 
 /// Whether a path without a session may be asked for because it is a file of the page.

@@ -1,5 +1,6 @@
 //! All routes in one table. What is not marked public here needs a session; so does everything that is not here.
 
+use actix_web::guard::{Any, Get, Guard, Head};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
@@ -32,7 +33,7 @@ pub struct Entry {
 /// The routes.
 #[rustfmt::skip]
 pub const ROUTES: &[Entry] = &[
-    get(Public,   "/",                                         || web::get().to(page::index)),
+    get(Public,   "/",                                         || web::route().guard(reading()).to(page::index)),
     get(Public,   "/ca.crt",                                   || web::get().to(claim::authority)),
     get(Public,   "/api/v1/state",                             || web::get().to(claim::state)),
     post(Public,  "/api/v1/claim",                             || web::post().to(claim::claim)),
@@ -98,6 +99,11 @@ async fn wrong_method() -> Result<&'static str, ApiError> {
         "method",
         message,
     ))
+}
+
+/// As [`page::other`] takes the page's other files.
+fn reading() -> impl Guard {
+    Any(Get()).or(Head())
 }
 
 const fn get(access: Access, path: &'static str, handler: fn() -> Route) -> Entry {

@@ -39,6 +39,12 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
         log.contains("this box does not know the time: its clock says 1970-01-01T00:"),
         "{log}"
     );
+    let status = installation.run("status", &[]);
+    let said = String::from_utf8_lossy(&status.stdout);
+    assert!(
+        status.status.code() == Some(4) && said.contains("this box does not know the time"),
+        "{said}"
+    );
     // The time becomes known while the segment is written.
     clock.show_the_time();
     recorder.until("a second segment is recorded", LONG, |list| {
@@ -87,6 +93,40 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
     }
     // Both in one film would have a gap of half a century.
     failed(&export(&[]), 1, "this span does not fit one MP4 file");
+}
+
+#[test]
+fn a_clock_that_is_years_ahead_costs_no_footage_also_after_restarts() {
+    let (_cameras, url, _) = one_camera();
+    let camera = CameraEntry {
+        name: "good",
+        url: &url,
+        more: "keep_days = 1",
+    };
+    let installation = Installation::new(&[camera]);
+    record(&installation, 2_000_000);
+    let good = of_good(&installation.list(&[]));
+    let shim = shifted_clock(installation.folder());
+    let shift = installation.folder().join("shift");
+    std::fs::write(&shift, (3 * 365 * 86_400).to_string()).unwrap();
+    // What the first of these records, the second finds: its own footage says that it is three years later.
+    for _ in 0..2 {
+        let mut recorder = installation
+            .start_with(&[("LD_PRELOAD", path(&shim)), ("SHIFTED_CLOCK", path(&shift))]);
+        let before = recorded_us(&installation.list(&[]));
+        recorder.until("more is recorded", LONG, |list| {
+            recorded_us(list) >= before + 1_000_000
+        });
+        recorder.terminate();
+    }
+    let list = of_good(&installation.list(&[]));
+    assert_eq!(list[..good.len()], good);
+    let year = |row: &Value| row["start"].as_str().unwrap()[..4].parse::<i32>().unwrap();
+    assert!(
+        year(list.last().unwrap()) >= year(&good[0]) + 2,
+        "{list:#?}"
+    );
+    assert!(!installation.log().contains("footage was deleted"));
 }
 
 fn of_good(list: &Value) -> Vec<Value> {

@@ -255,7 +255,7 @@ fn files_that_are_no_segments_of_ours_are_named_and_left_alone() {
     assert_eq!(check.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&check.stdout).contains(name));
     let exported = installation.run("export", &["--camera", "good", "--out", path(&mp4)]);
-    failed(&exported, 65, "left out: segment");
+    failed(&exported, 65, "is damaged at chunk");
     let verdict = judge::slices(&mp4, &[&clip], &["--gaps"]);
     assert_eq!(verdict["ok"], true, "{verdict:#}");
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 #[path = "../common/scripted.rs"]
+#[allow(dead_code)]
 mod scripted;
 mod streams;
 

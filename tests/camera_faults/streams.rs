@@ -238,3 +238,31 @@ fn interleaved(sequence: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
     let length = (packet.len() as u16).to_be_bytes();
     [&[b'$', 0, length[0], length[1]][..], &packet].concat()
 }
+
+/// A fragment (FU-A) of a slice that neither begins nor ends.
+fn middle(_: u32) -> Step {
+    let mut payload = vec![0x7c, 0x05];
+    payload.resize(16_000, 0x5a);
+    part(3_000, &payload)
+}
+
+#[test]
+fn a_picture_that_never_ends_is_cut_off() {
+    let mut first = vec![0x7c, 0x85];
+    first.resize(16_000, 0x5a);
+    let steps = vec![video(0, IDR), part(3_000, &first), Step::Endless(middle)];
+    let (events, end) = play(Script {
+        steps,
+        ..Default::default()
+    });
+    assert_eq!(samples(&events).len(), 1);
+    assert!(
+        matches!(
+            end,
+            ErrorKind::Stalled {
+                silent_ms: 500..2_000
+            }
+        ),
+        "{end:?}"
+    );
+}

@@ -158,16 +158,17 @@ impl Installation {
         std::fs::read_to_string(self.folder().join("log")).unwrap_or_default()
     }
 
-    /// All files below a folder.
+    /// All files below a folder; a socket is none.
     pub fn files(folder: &Path) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let entry = entry.unwrap();
-                if entry.file_type().unwrap().is_dir() {
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
                     folders.push(entry.path());
-                } else {
+                } else if kind.is_file() {
                     files.push(entry.path());
                 }
             }

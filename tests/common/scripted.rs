@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// H.264 High 640x360 by x264, with its base64 in SDP.
 const SDP_VIDEO: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:video\r\n\
@@ -53,6 +55,10 @@ pub enum Step {
     Raw(Vec<u8>),
     /// What is made for 0, 1, 2 ..., as fast as it is taken, until the client closes.
     Endless(fn(u32) -> Step),
+    /// Nothing for so long, as between two pictures.
+    Pause(Duration),
+    /// Nothing until the test says so, or has dropped the sender.
+    Await(Receiver<()>),
     /// Nothing more, the connection open until the client closes it.
     Silence,
 }
@@ -92,8 +98,13 @@ pub struct Scripted {
 impl Scripted {
     /// Serves one connection.
     pub fn start(script: Script) -> Self {
-        let mut script = Some(script);
-        Self::serve(move || script.take())
+        Self::start_all(vec![script])
+    }
+
+    /// Serves one connection after another, each by the next script; after the last nobody is there any more.
+    pub fn start_all(scripts: Vec<Script>) -> Self {
+        let mut scripts = scripts.into_iter();
+        Self::serve(move || scripts.next())
     }
 
     /// Serves one connection after the other, each by a new script.
@@ -142,6 +153,26 @@ pub fn video(timestamp: u32, payload: &[u8]) -> Step {
         timestamp,
         payload: payload.to_vec(),
     }
+}
+
+/// One access unit of a single NAL unit of so many bytes in fragments (FU-A, RFC 6184, 5.8); `header` is the unit's.
+pub fn large_video(timestamp: u32, header: u8, bytes: usize) -> Vec<Step> {
+    const PIECE: usize = 60_000;
+    let pieces = bytes.div_ceil(PIECE);
+    let piece = |n: usize| {
+        let (first, last) = (n == 0, n + 1 == pieces);
+        let indicator = header & 0xe0 | 28;
+        let fu = header & 0x1f | u8::from(first) << 7 | u8::from(last) << 6;
+        let mut payload = vec![indicator, fu];
+        payload.resize(2 + PIECE.min(bytes - n * PIECE), 0x5a);
+        Step::Rtp {
+            channel: 0,
+            mark: last,
+            timestamp,
+            payload,
+        }
+    };
+    (0..pieces).map(piece).collect()
 }
 
 /// One AAC frame, with the header section of RFC 3640, 3.3.6.
@@ -250,6 +281,14 @@ fn send(
         }
         Step::Raw(bytes) => socket.write_all(&bytes),
         Step::Endless(make) => (0..).try_for_each(|i| send(socket, reader, make(i), sequence)),
+        Step::Pause(time) => {
+            std::thread::sleep(time);
+            Ok(())
+        }
+        Step::Await(told) => {
+            let _ = told.recv_timeout(Duration::from_secs(60));
+            Ok(())
+        }
         Step::Silence => {
             let mut line = String::new();
             while reader.read_line(&mut line)? > 0 {}

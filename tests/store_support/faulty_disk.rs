@@ -1,7 +1,7 @@
 //! A disk that fails when told to.
 
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -17,9 +17,15 @@ pub struct FaultyDisk {
 pub struct Faults {
     pub full: AtomicBool,
     pub fail_sync: AtomicBool,
+    /// What is written is taken and forgotten.
+    pub discard: AtomicBool,
+    /// The thread that writes next panics.
+    pub panic: AtomicBool,
     pub fail_sync_folder: AtomicBool,
     pub syncs: AtomicU64,
     pub appends: AtomicU64,
+    /// Which folders were synced, in order.
+    pub synced_folders: Mutex<Vec<PathBuf>>,
     stalled: Mutex<bool>,
     go_on: Condvar,
 }
@@ -91,7 +97,9 @@ impl Disk for FaultyDisk {
         if self.faults.fail_sync_folder.load(Ordering::SeqCst) {
             return Err(io::Error::other("the folder could not be synced"));
         }
-        self.real.sync_folder(path)
+        self.real.sync_folder(path)?;
+        self.faults.synced_folders.lock().unwrap().push(path.into());
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -137,7 +145,11 @@ impl DiskFile for FaultyFile {
 
     fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         self.faults.appends.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.faults.panic.load(Ordering::SeqCst), "on purpose");
         self.faults.pass();
+        if self.faults.discard.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         if self.faults.full.load(Ordering::SeqCst) {
             // As a real one does: some of it fits.
             let some = slices[0].len() / 2;

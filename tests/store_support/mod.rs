@@ -22,7 +22,7 @@ use hearthkeep_format::{
     BootId, DiskId, Identity, Kind, MetadataKey, Random, RunId, SeededRandom, StoreId, StreamId,
 };
 
-pub use faulty_disk::FaultyDisk;
+pub use faulty_disk::{Faults, FaultyDisk};
 
 pub const START_US: i64 = 1_790_000_000_000_000;
 pub const GENERATION: u32 = 1;
@@ -87,6 +87,16 @@ impl Home {
     pub fn options(&self) -> Options {
         let disk = MountedDisk::open(self.disk.path(), self.store, self.disk_id, None).unwrap();
         self.options_with(disk)
+    }
+
+    /// Makes another disk of the store in this folder.
+    pub fn another_disk(&self, folder: &std::path::Path, number: u8) -> MountedDisk {
+        let identity = DiskIdentity {
+            store: self.store,
+            disk: DiskId::from_bytes([number; 16]),
+        };
+        layout::mark(&RealDisk::open(folder).unwrap(), folder, &identity).unwrap();
+        MountedDisk::open(folder, self.store, identity.disk, None).unwrap()
     }
 
     pub fn options_on(&self, disk: Arc<dyn Disk>) -> Options {
@@ -161,9 +171,7 @@ impl Sealed {
     pub fn begin(&self, store: &Store) -> SegmentHandle {
         let handle = store.begin(self.new, self.head.clone()).unwrap();
         for (n, chunk) in self.chunks.iter().enumerate() {
-            handle
-                .append(chunk.clone(), (n as u64 + 1) * FRAGMENT_US)
-                .unwrap();
+            handle.append(chunk.clone(), (n as u64 + 1) * FRAGMENT_US);
         }
         handle
     }
@@ -174,7 +182,13 @@ impl Sealed {
 
     /// Writes it as another process would have left it, without any store.
     pub fn leave(&self, home: &Home, bytes: usize) {
-        let path = home.path_of(&self.new);
+        self.leave_on(home.disk.path(), bytes);
+    }
+
+    /// The same on another disk.
+    pub fn leave_on(&self, disk: &std::path::Path, bytes: usize) {
+        let new = &self.new;
+        let path = disk.join(layout::segment_path(&new.stream, &new.epoch, &new.segment));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, &self.bytes()[..bytes]).unwrap();
     }

@@ -105,6 +105,16 @@ fn what_does_not_exist_is_not_told_to_strangers() {
 }
 
 #[test]
+fn the_page_can_be_asked_for_its_heads() {
+    let (house, _, _) = House::claimed();
+    let page = house.client.get("/");
+    let head = house.client.request("HEAD", "/", &[], b"");
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("Content-Type"), page.header("Content-Type"));
+    assert_eq!(house.client.request("DELETE", "/", &[], b"").status, 401);
+}
+
+#[test]
 fn no_path_leads_out_of_the_page_or_the_footage() {
     let (house, client, _) = House::claimed();
     let id = STREAM.to_string();

@@ -55,6 +55,23 @@ fn a_client_that_knows_the_passphrase_gets_its_identity() {
 }
 
 #[test]
+fn a_state_folder_that_cannot_be_written_keeps_nobody_out() {
+    let (house, before, kept) = House::claimed();
+    // What is written beside the file to replace it: no one can write there, not even root.
+    let beside = house.folder.path().join(".people.sealed.new");
+    std::fs::create_dir(&beside).unwrap();
+    let answer = before.post(
+        "/api/v1/sign-in",
+        &json!({"name": kept["name"], "auth": kept["auth"]}),
+    );
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let after = house.client.signed_in(&answer.cookie());
+    assert_eq!(after.get("/api/v1/session").status, 200);
+    assert_eq!(before.get("/api/v1/session").status, 401);
+    std::fs::remove_dir(&beside).unwrap();
+}
+
+#[test]
 fn wrong_and_unknown_are_told_alike() {
     let (mut house, _, _) = House::claimed();
     let ask = |house: &House, name: &str| {

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 use url::Url;
 
-use super::pin::{Fingerprint, Pinned};
+use super::pin::{Fingerprint, Pinned, Refusal};
 use crate::cli::output::{ExitStatus, Failure, OrFail};
 
 /// From the first packet until TLS stands.
@@ -131,13 +131,9 @@ impl Client {
     }
 
     fn unreachable(&self, error: &String) -> Failure {
-        let host = self.base.host_str().unwrap_or_default();
-        if self.pinned.has_refused() {
-            let sentence = format!(
-                "{host} showed a certificate that does not fit the fingerprint, or is for another name ({error}): compare it \
-                 with what the box's console or `hearthkeep status` shows there"
-            );
-            return Failure::new(ExitStatus::Refused, sentence);
+        if let Some(refusal) = self.pinned.refusal() {
+            let host = self.base.host_str().unwrap_or_default();
+            return Failure::new(ExitStatus::Refused, refused(host, refusal, error));
         }
         let sentence = format!("the box at {} cannot be reached: {error}", self.base);
         Failure::new(ExitStatus::Unreachable, sentence)
@@ -176,6 +172,25 @@ impl Answer {
             status,
             format_args!("the box says: {words} ({})", self.status.as_u16()),
         ))
+    }
+}
+
+/// Why no connection was made, and what to do.
+fn refused(host: &str, refusal: Refusal, error: &str) -> String {
+    match refusal {
+        Refusal::OtherCertificate => format!(
+            "{host} is not the box with this fingerprint: compare it, letter by letter, with what the box's console or `hearthkeep \
+             status` shows there. Where they are the same, another machine answers at this address"
+        ),
+        Refusal::OtherName => format!(
+            "this is the box with this fingerprint, but its certificate does not stand for {host}: give --box an address that \
+             `hearthkeep status` shows there, or add this one to server.names in the box's configuration"
+        ),
+        Refusal::Date => format!(
+            "this is the box with this fingerprint, but its certificate is not valid now: see that the clocks of the box and of \
+             this machine are right ({error})"
+        ),
+        Refusal::Invalid => format!("{host} showed a certificate that cannot be believed: {error}"),
     }
 }
 

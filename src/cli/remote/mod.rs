@@ -205,18 +205,14 @@ impl Remote {
             let to = from.saturating_add(WINDOW_US).min(end_us);
             let path = format!("/api/v1/streams/{}/timeline?from={from}&to={to}", stream.id);
             let piece: Timeline = self.client.get(&path)?;
-            let known =
-                |one: &TimelineSegment| all.segments.iter().rev().take(2).any(|it| it.id == one.id);
-            let new: Vec<_> = piece
-                .segments
-                .into_iter()
-                .filter(|one| !known(one))
-                .collect();
-            all.segments.extend(new);
+            all.segments.extend(piece.segments);
             all.gaps.extend(piece.gaps);
             from = to;
         }
-        all.segments.sort_by_key(|segment| segment.sequence);
+        let order = |one: &TimelineSegment| (one.start_us, one.sequence, one.id.clone());
+        all.segments.sort_by_cached_key(order);
+        // One that two pieces share was told twice.
+        all.segments.dedup_by(|one, other| one.id == other.id);
         Ok(all)
     }
 
@@ -228,8 +224,7 @@ impl Remote {
     ) -> Result<Vec<RemoteSegment>, Failure> {
         let timeline = self.timeline(stream, span)?;
         let remote = |segment: &TimelineSegment| {
-            RemoteSegment::new(Rc::clone(&self.client), &stream.id, &segment.id)
-                .ok_or_else(nonsense)
+            RemoteSegment::new(Rc::clone(&self.client), &stream.id, segment).ok_or_else(nonsense)
         };
         timeline.segments.iter().map(remote).collect()
     }

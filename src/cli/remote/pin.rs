@@ -1,7 +1,6 @@
 //! Believing one certificate and no other: the one whose SHA-256 the console of the box showed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -55,8 +54,37 @@ pub struct Pinned {
     fingerprint: Fingerprint,
     algorithms: WebPkiSupportedAlgorithms,
     provider: Arc<CryptoProvider>,
-    /// Whether somebody showed other certificates.
-    refused: AtomicBool,
+    /// Why the last connection was refused.
+    refusal: Mutex<Option<Refusal>>,
+}
+
+/// What is wrong with the certificates that somebody showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// None of them has the fingerprint.
+    OtherCertificate,
+    /// The right authority vouches for it, but not for this name or address.
+    OtherName,
+    /// It is not valid yet, or not any more.
+    Date,
+    /// Something else, in the error's words.
+    Invalid,
+}
+
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        use CertificateError as E;
+        let Error::InvalidCertificate(error) = error else {
+            return Self::Invalid;
+        };
+        match error {
+            E::UnknownIssuer => Self::OtherCertificate,
+            E::NotValidForName | E::NotValidForNameContext { .. } => Self::OtherName,
+            E::Expired | E::ExpiredContext { .. } => Self::Date,
+            E::NotValidYet | E::NotValidYetContext { .. } => Self::Date,
+            _ => Self::Invalid,
+        }
+    }
 }
 
 impl Pinned {
@@ -66,13 +94,13 @@ impl Pinned {
             fingerprint,
             algorithms: provider.signature_verification_algorithms,
             provider,
-            refused: AtomicBool::new(false),
+            refusal: Mutex::new(None),
         })
     }
 
-    /// Whether a connection failed for its certificates.
-    pub fn has_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
+    /// Why the last connection failed, if that was for its certificates.
+    pub fn refusal(&self) -> Option<Refusal> {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// TLS that believes this pin only.
@@ -122,7 +150,8 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.verify(shown, others, name, ocsp, now);
-        self.refused.fetch_or(verified.is_err(), Ordering::Relaxed);
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) =
+            verified.as_ref().err().map(Refusal::from);
         verified
     }
 
@@ -152,6 +181,57 @@ impl ServerCertVerifier for Pinned {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A chain as a box shows it, for `names`.
+    fn chain(names: &[&str]) -> [CertificateDer<'static>; 2] {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+        let (ca_key, key) = (rcgen::KeyPair::generate(), rcgen::KeyPair::generate());
+        let (ca_key, key) = (ca_key.unwrap(), key.unwrap());
+        let ca = params.self_signed(&ca_key).unwrap();
+        let issuer = rcgen::Issuer::new(params, ca_key);
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        let leaf = rcgen::CertificateParams::new(names).unwrap();
+        let leaf = leaf.signed_by(&key, &issuer).unwrap();
+        [leaf.der().clone(), ca.der().clone()]
+    }
+
+    #[test]
+    fn another_certificate_another_name_and_a_wrong_date_are_told_apart() {
+        let [leaf, authority] = chain(&["attic.local"]);
+        let [stranger, strange_authority] = chain(&["attic.local"]);
+        let pinned = Pinned::new(Fingerprint(Sha256::digest(&authority).into()));
+        let day = std::time::Duration::from_secs(86_400);
+        // rcgen's certificates are valid from 1975 to 4096.
+        let (then, now) = (
+            UnixTime::since_unix_epoch(day),
+            UnixTime::since_unix_epoch(day * 20_000),
+        );
+        let verify = |shown, other: &CertificateDer<'static>, name: &'static str, now| {
+            let name = ServerName::try_from(name).unwrap();
+            let others = [other.clone()];
+            let verified = pinned.verify_server_cert(shown, &others, &name, &[], now);
+            assert_eq!(verified.is_err(), pinned.refusal().is_some());
+            pinned.refusal()
+        };
+        assert_eq!(verify(&leaf, &authority, "attic.local", now), None);
+        assert_eq!(
+            verify(&leaf, &authority, "cellar.local", now),
+            Some(Refusal::OtherName)
+        );
+        assert_eq!(
+            verify(&leaf, &authority, "attic.local", then),
+            Some(Refusal::Date)
+        );
+        for (shown, other) in [(&stranger, &strange_authority), (&stranger, &authority)] {
+            let refusal = verify(shown, other, "attic.local", now);
+            assert!(
+                matches!(refusal, Some(Refusal::OtherCertificate | Refusal::Invalid)),
+                "{refusal:?}"
+            );
+        }
+        assert_eq!(verify(&leaf, &authority, "attic.local", now), None);
+    }
 
     #[test]
     fn fingerprints_are_read_as_people_type_them() {

@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use hearthkeep_format::segment::ReadAt;
 use hearthkeep_format::{SegmentId, StreamId};
 
+use super::super::output::ExitStatus;
+use super::TimelineSegment;
 use super::client::Client;
 use crate::archive::Segment;
 
@@ -22,20 +25,36 @@ pub struct RemoteSegment {
     client: Rc<Client>,
     path: String,
     id: SegmentId,
+    span: Range<i64>,
 }
 
 impl RemoteSegment {
     /// `None` when the ids are none.
-    pub(super) fn new(client: Rc<Client>, stream: &str, segment: &str) -> Option<Self> {
-        let (stream, id) = (StreamId::from_hex(stream)?, SegmentId::from_hex(segment)?);
+    pub(super) fn new(client: Rc<Client>, stream: &str, segment: &TimelineSegment) -> Option<Self> {
+        let (stream, id) = (
+            StreamId::from_hex(stream)?,
+            SegmentId::from_hex(&segment.id)?,
+        );
         let path = format!("/api/v1/segments/{stream}/{id}");
-        Some(Self { client, path, id })
+        let end_us = segment
+            .start_us
+            .saturating_add_unsigned(segment.duration_us);
+        Some(Self {
+            client,
+            path,
+            id,
+            span: segment.start_us..end_us,
+        })
     }
 }
 
 impl Segment for RemoteSegment {
     fn id(&self) -> SegmentId {
         self.id
+    }
+
+    fn span(&self) -> Range<i64> {
+        self.span.clone()
     }
 
     fn open(&self) -> io::Result<Box<dyn ReadAt + '_>> {
@@ -66,7 +85,10 @@ impl Opened<'_> {
         let from = number * PIECE_BYTES;
         let to = from.saturating_add(PIECE_BYTES).min(self.size);
         let answer = self.segment.client.range(&self.segment.path, from, to);
-        let answer = answer.map_err(|failure| io::Error::other(failure.sentence))?;
+        let answer = answer.map_err(|failure| match failure.status {
+            ExitStatus::Nothing => io::Error::new(io::ErrorKind::NotFound, failure.sentence),
+            _ => io::Error::other(failure.sentence),
+        })?;
         let size = answer.whole_bytes.unwrap_or(answer.body.len() as u64);
         Ok((answer.body, size))
     }

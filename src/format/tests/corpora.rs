@@ -3,6 +3,8 @@
 //! `REGENERATE=1 cargo test -p hearthkeep-format --test corpora` writes the seeds anew.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[allow(dead_code, reason = "only what records is needed here")]
+mod clips;
 #[path = "vectors/forge.rs"]
 #[allow(dead_code, reason = "only good segments are needed here")]
 mod forge;
@@ -12,11 +14,11 @@ mod targets;
 use std::path::{Path, PathBuf};
 
 use forge::Forge;
-use hearthkeep_format::{Identity, Keyring, SeededRandom, StoreId, generation};
+use hearthkeep_format::{Identity, Keyring, SeededRandom, StoreId, generation, kit};
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 12] = [
     ("header", targets::header),
     ("walk", targets::walk),
     ("footer", targets::footer),
@@ -24,6 +26,11 @@ const TARGETS: [Target; 7] = [
     ("stanza", targets::stanza),
     ("keyring", targets::keyring),
     ("statement", targets::statement),
+    ("table", targets::table),
+    ("init", targets::init),
+    ("fragment", targets::fragment),
+    ("fragmenter", targets::fragmenter),
+    ("texts", targets::texts),
 ];
 
 fn folder(target: &str) -> PathBuf {
@@ -53,7 +60,7 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let mut keyring = Keyring::new(store);
     keyring.add_generation(&created);
     keyring.seal_streams(&created.metadata_key, 1, "[]", &mut rng);
-    vec![
+    let mut seeds = vec![
         ("header", "head", forge.head()),
         ("walk", "torn", whole[..forge.head().len() + 200].to_vec()),
         ("walk", "recovered", recovered),
@@ -69,7 +76,79 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("keyring", "empty", Keyring::new(store).encode()),
         ("keyring", "one-generation", keyring.encode()),
         ("statement", "first", created.statement),
+    ];
+    seeds.extend(footage_seeds());
+    seeds.extend(text_seeds(&kit, &store, &owner));
+    seeds
+}
+
+/// What a camera's clip becomes, and the same with a fault.
+fn footage_seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let clip = clips::Clip::read(include_bytes!("data/h264_aac_160x90.mp4"));
+    let segment = clip.record(0, 1).swap_remove(0);
+    let mut table = Vec::new();
+    segment.table.encode(&mut table);
+    let init = hearthkeep_format::fmp4::init_segment(&clip.tracks());
+    let fragment = segment.fragments[0].clone();
+    // Two GOPs with sound between, a cut in the middle of one, and a sample that goes back in time.
+    let steps = [
+        [2, 0, 0, 9],
+        [1, 1, 4, 3],
+        [0, 9, 8, 5],
+        [4, 9, 8, 5],
+        [1, 1, 4, 3],
+        [2, 9, 8, 9],
+        [8, 9, 9, 0],
+        [0, 0, 0, 7],
+    ];
+    vec![
+        ("table", "cut", table[..table.len() - 1].to_vec()),
+        ("table", "long", [&table[..], &[0]].concat()),
+        ("table", "two-tracks", table),
+        ("init", "second-moov", [&init[..], &init].concat()),
+        ("init", "two-tracks", init),
+        ("fragment", "cut", fragment[..fragment.len() - 1].to_vec()),
+        ("fragment", "count", changed(&fragment, b"trun", 11)),
+        ("fragment", "version", changed(&fragment, b"tfdt", 4)),
+        ("fragment", "two-tracks", fragment),
+        ("fragmenter", "two-gops", steps.concat()),
+        ("fragmenter", "not-pulled", steps.map(unpulled).concat()),
     ]
+}
+
+/// The step, and what is ready stays where it is.
+fn unpulled([what, time, shift, size]: [u8; 4]) -> [u8; 4] {
+    [what | 8, time, shift, size]
+}
+
+/// With another number in the byte that stands so far behind the beginning of a box's name.
+fn changed(bytes: &[u8], name: &[u8], behind: usize) -> Vec<u8> {
+    let at = bytes.windows(name.len()).position(|w| w == name).unwrap();
+    let mut bytes = bytes.to_vec();
+    bytes[at + behind] = bytes[at + behind].wrapping_add(1);
+    bytes
+}
+
+fn text_seeds(
+    kit: &Identity,
+    store: &StoreId,
+    owner: &Identity,
+) -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let page = kit::page(kit, store, &owner.signing_key().verifying_key());
+    let groups = kit::groups(kit);
+    let groups: Vec<_> = groups.iter().map(|group| group.as_str()).collect();
+    let text = kit.to_text();
+    let mistyped = text.replace(groups[3], &groups[3].chars().rev().collect::<String>());
+    let texts = [
+        ("page", page.to_string()),
+        ("groups", groups.join(" ")),
+        ("missing-group", groups[1..].join(" ")),
+        ("mistyped", mistyped),
+        ("identity", text.to_string()),
+        ("recipient", kit.recipient().to_text()),
+    ];
+    let seed = |(name, text): (_, String)| ("texts", name, text.into_bytes());
+    texts.map(seed).into()
 }
 
 #[test]

@@ -2,22 +2,26 @@
 //!
 //! It reads fragmented MP4 from standard input and writes to standard output, and opens nothing else: the only protocol
 //! it lets FFmpeg use is `pipe`. The recorder starts it as a child, so that the recorder itself links no FFmpeg (Debian's
-//! is a GPL build) and a hostile stream can cost a child at most.
+//! is a GPL build) and a hostile stream can cost a child at most, in a sandbox without files, network or other programs.
 //!
 //! ```text
 //! hearthkeep-media mpegts      remux to MPEG-TS
 //! hearthkeep-media matroska    remux to Matroska
 //! hearthkeep-media picture     decode the first picture, as PNG
+//! hearthkeep-media sandbox     say what this kernel's sandbox refuses, by trying it
 //! ```
 
 mod picture;
 mod remux;
+mod sandbox;
+mod self_check;
 
 use std::process::ExitCode;
 
 use ffmpeg_next as ffmpeg;
 
-const USAGE: &str = "usage: hearthkeep-media mpegts|matroska|picture  < fragmented.mp4  > output";
+const USAGE: &str =
+    "usage: hearthkeep-media mpegts|matroska|picture  < fragmented.mp4  > output, a pipe";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -35,6 +39,20 @@ fn main() -> ExitCode {
 }
 
 fn run(task: &str) -> Result<(), String> {
+    if task == "sandbox" {
+        return self_check::run();
+    }
+    let layers = [
+        sandbox::limit(task == "picture"),
+        sandbox::close_files(),
+        sandbox::refuse_calls(),
+    ];
+    let log = std::env::var("HEARTHKEEP_LOG").unwrap_or_default();
+    if ["debug", "trace"].iter().any(|level| log.contains(level)) {
+        layers
+            .iter()
+            .for_each(|layer| eprintln!("hearthkeep-media: sandbox: {layer}"));
+    }
     ffmpeg::init().map_err(|error| format!("FFmpeg does not start: {error}"))?;
     ffmpeg::log::set_level(ffmpeg::log::Level::Error);
     match task {

@@ -27,6 +27,7 @@ const GAP_UNKNOWN: u64 = u64::MAX;
 const CLOCK_TRUSTED: u8 = 1;
 const RECOVERED: u8 = 1 << 1;
 const TOMBSTONE: u8 = 1 << 2;
+const TORN: u8 = 1 << 3;
 const KIND_SHIFT: u32 = 6;
 
 /// A segment as the catalog knows it. It says nothing that the segment's file does not say under M.
@@ -56,6 +57,8 @@ pub struct Entry {
     pub recovered: bool,
     /// Whether it is about to be deleted.
     pub tombstone: bool,
+    /// Whether a write to it failed, so that it has no tail before the next start; `bytes` is what is durable.
+    pub torn: bool,
     /// The gap before it, where there is one.
     pub gap: Option<Gap>,
 }
@@ -64,6 +67,11 @@ impl Entry {
     /// Wall time of its end, us.
     pub fn end_us(&self) -> i64 {
         self.start_us.saturating_add_unsigned(self.duration_us)
+    }
+
+    /// Whether a start has nothing to do about it.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.tombstone && !self.torn
     }
 
     pub(crate) fn bucket(&self) -> u64 {
@@ -86,6 +94,7 @@ impl Entry {
         let flags = flag(self.clock_trusted, CLOCK_TRUSTED)
             | flag(self.recovered, RECOVERED)
             | flag(self.tombstone, TOMBSTONE)
+            | flag(self.torn, TORN)
             | (self.kind.as_u8() << KIND_SHIFT);
         let (cause, length) = match self.gap {
             Some(gap) => (gap.cause.as_u8(), gap.length_us.unwrap_or(GAP_UNKNOWN)),
@@ -133,6 +142,7 @@ impl Entry {
             clock_trusted: flags & CLOCK_TRUSTED != 0,
             recovered: flags & RECOVERED != 0,
             tombstone: flags & TOMBSTONE != 0,
+            torn: flags & TORN != 0,
             gap,
         })
     }
@@ -217,6 +227,7 @@ mod tests {
             clock_trusted: true,
             recovered: false,
             tombstone: false,
+            torn: false,
             gap: None,
         };
         let other = Entry {
@@ -224,6 +235,7 @@ mod tests {
             clock_trusted: false,
             recovered: true,
             tombstone: true,
+            torn: true,
             gap: Some(Gap {
                 cause: GapCause::QueueFull,
                 length_us: None,

@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use hearthkeep_format::{DiskId, EpochId, SegmentId, StoreId, StreamId};
+use hearthkeep_format::{DiskId, EpochId, StoreId, StreamId};
 
 pub use db::CatalogError;
 use db::{Batch, Db};
 pub use directory::Tally;
 use directory::{Directory, EpochFolder, Summary};
+pub(super) use entry::BUCKET_SEGMENTS;
 pub use entry::Entry;
 use entry::{PARTS, part_key, summary_key, tally_key};
 pub use queries::{OldestFirst, Usage};
@@ -181,11 +182,11 @@ impl Catalog {
         let mut summaries = Vec::with_capacity(edits.len());
         for ((stream, number), edits) in edits {
             let before = self.bucket(&stream, number)?;
-            self.tally(&mut tallies, &before, Tally::remove);
+            self.tally(&mut tallies, &before, Tally::leave);
             let mut bucket = before.clone();
             edits.iter().for_each(|entry| edit(&mut bucket, entry));
             bucket.sort_by_key(|entry| (entry.sequence, *entry.segment.as_bytes()));
-            self.tally(&mut tallies, &bucket, Tally::add);
+            self.tally(&mut tallies, &bucket, Tally::enter);
             let summary = (!bucket.is_empty()).then(|| Summary::of(&bucket));
             put_bucket(&mut batch, (&stream, number), &before, &bucket);
             let packed = summary.as_ref().map(Summary::pack);
@@ -214,13 +215,13 @@ impl Catalog {
         &self,
         tallies: &mut HashMap<EpochFolder, Tally>,
         bucket: &[Entry],
-        count: fn(&mut Tally, &SegmentId),
+        count: fn(&mut Tally, &Entry),
     ) {
         let directory = self.directory();
         for entry in bucket {
             let folder = (entry.stream, entry.epoch, entry.disk);
             let known = || directory.epochs.get(&folder).copied().unwrap_or_default();
-            count(tallies.entry(folder).or_insert_with(known), &entry.segment);
+            count(tallies.entry(folder).or_insert_with(known), entry);
         }
     }
 

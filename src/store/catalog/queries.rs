@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use hearthkeep_format::{EpochId, SegmentId, StreamId};
 
-use super::{Catalog, CatalogError, Entry, Tally};
+use super::{Catalog, CatalogError, Entry, Summary, Tally};
+use crate::store::age::{History, Piece};
 
 /// How much a stream has, from when to when.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,6 +106,14 @@ impl Catalog {
             stream: *stream,
             buckets: numbers.copied().collect::<Vec<_>>().into_iter(),
             entries: Vec::new().into_iter(),
+        }
+    }
+
+    /// A stream's footage as ages are counted by.
+    pub fn history(&self, stream: StreamId) -> impl History + use<'_> {
+        StreamHistory {
+            catalog: self,
+            stream,
         }
     }
 
@@ -231,5 +240,30 @@ impl Iterator for OldestFirst<'_> {
                 Err(error) => return Some(Err(error)),
             }
         }
+    }
+}
+
+/// A stream's buckets, as long as nothing is asked of them that their summaries say.
+struct StreamHistory<'a> {
+    catalog: &'a Catalog,
+    stream: StreamId,
+}
+
+impl History for StreamHistory<'_> {
+    fn pieces(&self) -> Vec<Piece> {
+        let directory = self.catalog.directory();
+        let buckets = directory.streams.get(&self.stream).into_iter().flatten();
+        let piece = |(number, summary): (&u64, &Summary)| Piece {
+            number: *number,
+            from_us: summary.from_us,
+            to_us: summary.to_us,
+            dated: true,
+        };
+        buckets.rev().map(piece).collect()
+    }
+
+    fn segments(&self, number: u64) -> Option<Vec<Piece>> {
+        let bucket = self.catalog.bucket(&self.stream, number).ok()?;
+        Some(bucket.iter().rev().map(Piece::of).collect())
     }
 }

@@ -227,7 +227,13 @@ impl Writer {
             queue: Arc::clone(&self.queue),
             ended: false,
         };
-        handle.queue_if_room(head, |segment, bytes| Command::Create { segment, bytes })?;
+        handle.room(head.len())?;
+        let segment = Arc::clone(&handle.segment);
+        let create = Command::Create {
+            segment,
+            bytes: head,
+        };
+        handle.queue.push(&handle.account, create);
         Ok(handle)
     }
 
@@ -242,6 +248,14 @@ impl Writer {
     /// Bytes that wait to be written.
     pub fn queued_bytes(&self) -> u64 {
         self.queue.bytes()
+    }
+
+    /// Whether the thread has ended by itself: nothing more is written to this disk.
+    pub fn has_ended(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread
+            .as_ref()
+            .is_some_and(std::thread::JoinHandle::is_finished)
     }
 
     /// Writes, syncs and acknowledges what is queued, and ends the thread. Handles that are still about refuse from then on.
@@ -293,16 +307,15 @@ impl SegmentHandle {
         self.queue.admits(&self.account, bytes as u64)
     }
 
-    /// Queues a chunk. With it the segment reaches to `reached_us` of media time after its first sample.
-    ///
-    /// # Errors
-    /// [`Refused::QueueFull`] or [`Refused::Poisoned`]; then nothing was taken.
-    pub fn append(&self, chunk: Bytes, reached_us: u64) -> Result<(), Refused> {
-        self.queue_if_room(chunk, |segment, bytes| Command::Append {
-            segment,
-            bytes,
+    /// Queues a chunk for which [`room`](Self::room) was granted, whatever has happened since: it is sealed, so a footer
+    /// names it. With it the segment reaches to `reached_us` of media time after its first sample.
+    pub fn append(&self, chunk: Bytes, reached_us: u64) {
+        let command = Command::Append {
+            segment: Arc::clone(&self.segment),
+            bytes: chunk,
             reached_us,
-        })
+        };
+        self.queue.push(&self.account, command);
     }
 
     /// Queues the end: footer, copy and tail. It is taken however full the queue is, so that a segment can always be ended
@@ -320,17 +333,6 @@ impl SegmentHandle {
     /// Ends the segment as it is, without a tail. What is queued is still written; the next start gives it a tail.
     pub fn abandon(self) {
         drop(self);
-    }
-
-    fn queue_if_room(
-        &self,
-        bytes: Bytes,
-        command: impl FnOnce(Arc<Segment>, Bytes) -> Command,
-    ) -> Result<(), Refused> {
-        self.room(bytes.len())?;
-        let command = command(Arc::clone(&self.segment), bytes);
-        self.queue.push(&self.account, command);
-        Ok(())
     }
 }
 

@@ -15,6 +15,9 @@ use super::{Event, Latency, Segment, State};
 use crate::disk::{Disk, DiskFile};
 use crate::store::layout;
 
+/// Names of folders that are remembered to be durable.
+const DURABLE_NAMES_MAX: usize = 4096;
+
 /// What the thread works with.
 pub(super) struct Work<L> {
     queue: Arc<Queue>,
@@ -26,8 +29,16 @@ pub(super) struct Work<L> {
 struct Tools {
     disk: Arc<dyn Disk>,
     latency: Arc<Mutex<Latency>>,
-    /// Folders that got a name which is not yet durable.
-    unsynced_folders: BTreeSet<PathBuf>,
+    names: Names,
+}
+
+/// Which names of folders this process has made durable. That a folder is there says nothing of that: a crash may have come
+/// between making it and syncing the one above.
+#[derive(Default)]
+struct Names {
+    durable: BTreeSet<PathBuf>,
+    /// Folders that hold a name which is not yet durable, and which folders they name so.
+    unsynced: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
 }
 
 /// A segment whose file grows.
@@ -51,7 +62,7 @@ impl<L: FnMut(Event)> Work<L> {
         let tools = Tools {
             disk,
             latency,
-            unsynced_folders: BTreeSet::new(),
+            names: Names::default(),
         };
         Self {
             queue,
@@ -128,8 +139,9 @@ impl<L: FnMut(Event)> Work<L> {
     /// Makes new names durable. Where that fails, the segments they belong to are poisoned; the folder is synced again with the next
     /// file in it, for that file's sake.
     fn sync_folders(&mut self, touched: &BTreeSet<SegmentId>) {
-        for folder in std::mem::take(&mut self.tools.unsynced_folders) {
+        for (folder, named) in std::mem::take(&mut self.tools.names.unsynced) {
             let Err(error) = self.tools.disk.sync_folder(&folder) else {
+                self.tools.names.are_durable(named);
                 continue;
             };
             for id in touched {
@@ -140,7 +152,7 @@ impl<L: FnMut(Event)> Work<L> {
                     self.poison(id, io::Error::new(error.kind(), error.to_string()));
                 }
             }
-            self.tools.unsynced_folders.insert(folder);
+            self.tools.names.unsynced.insert(folder, named);
         }
     }
 
@@ -199,7 +211,7 @@ impl Growing {
     fn write(&mut self, tools: &mut Tools) -> io::Result<()> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => create(&*tools.disk, &self.path(), &mut tools.unsynced_folders)?,
+            None => create(&*tools.disk, &self.path(), &mut tools.names)?,
         };
         let mut slices: Vec<_> = self
             .pending
@@ -232,19 +244,44 @@ impl Growing {
     }
 }
 
-/// Makes a file, and the folders above it that are missing; notes which folders got a new name.
-fn create(
-    disk: &dyn Disk,
-    path: &Path,
-    folders: &mut BTreeSet<PathBuf>,
-) -> io::Result<Box<dyn DiskFile>> {
+impl Names {
+    /// Notes that a file was made: its name, and those of the folders above it that are not known to be durable, must become so.
+    fn begun(&mut self, file: &Path) {
+        let mut folder = file;
+        while let Some(above) = folder.parent() {
+            let named = self.unsynced.entry(above.to_owned()).or_default();
+            if folder != file {
+                named.insert(folder.to_owned());
+            }
+            if self.durable.contains(above) || above.as_os_str().is_empty() {
+                break;
+            }
+            folder = above;
+        }
+    }
+
+    fn are_durable(&mut self, folders: BTreeSet<PathBuf>) {
+        // To forget some costs a few syncs.
+        if self.durable.len() > DURABLE_NAMES_MAX {
+            self.durable.clear();
+        }
+        self.durable.extend(folders);
+    }
+}
+
+/// Makes a file, and the folders above it that are missing.
+fn create(disk: &dyn Disk, path: &Path, names: &mut Names) -> io::Result<Box<dyn DiskFile>> {
     let file = match disk.create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            layout::create_folders(disk, path.parent().unwrap_or(Path::new("")), folders)?;
+            let folder = path.parent().unwrap_or(Path::new(""));
+            for folder in layout::named(folder) {
+                names.durable.remove(folder);
+            }
+            layout::create_folders(disk, folder)?;
             disk.create_new(path)
         }
         made => made,
     }?;
-    folders.extend(path.parent().map(Path::to_owned));
+    names.begun(path);
     Ok(file)
 }

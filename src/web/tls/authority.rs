@@ -2,7 +2,9 @@
 //!
 //! Somebody who tells a phone to trust this authority must not have to trust that the box is never broken into. So it
 //! can vouch only for the box's own names and for private addresses (RFC 5280, 4.2.1.10, critical), only for servers, and
-//! for no further authority.
+//! for no further authority. Its names have a dot, `localhost` excepted: a limit to `camera` would be none ([`is_narrow`]).
+//!
+//! [`is_narrow`]: super::names::is_narrow
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -121,10 +123,19 @@ impl Certified {
         })
     }
 
-    /// Whether this authority may vouch for `fixed`, and will for as long as a leaf issued now.
-    pub fn may_vouch_for(&self, fixed: &Names, now_us: i64) -> bool {
-        let leaf_end_us = now_us.max(EARLIEST_US) + LEAF_DAYS * DAY_US;
-        self.names.cover(fixed) && leaf_end_us < self.not_after_us
+    /// Whether this authority may vouch for `fixed`, and for no whole top-level domain.
+    pub fn fits(&self, fixed: &Names) -> bool {
+        self.names.cover(fixed) && self.names.are_narrow()
+    }
+
+    /// Whether this authority lasts as long as a leaf issued now.
+    pub fn lasts(&self, now_us: i64) -> bool {
+        now_us.max(EARLIEST_US) + LEAF_DAYS * DAY_US < self.not_after_us
+    }
+
+    /// Whether this authority comes from a clock that was ahead of this time.
+    pub fn is_of_the_future(&self, now_us: i64) -> bool {
+        self.not_after_us - AUTHORITY_DAYS * DAY_US > now_us.max(EARLIEST_US) + DAY_US
     }
 
     /// Whether this leaf stands for all of `names` and is not near its end.

@@ -1,12 +1,14 @@
 //! HTTPS from the first byte: which certificate the box shows, and how it stays right while addresses change.
 //!
-//! `tls/` in the state folder holds `authority.json` and `leaf.json`, mode 0600. The leaf is issued anew when the box gets
-//! a name or an address that it does not stand for, and before it ends; the running server takes the new one for its
+//! `tls/` in the state folder holds `authority.json` (see [`succession`]) and `leaf.json`, mode 0600. The leaf is issued anew
+//! when the box gets a name or an address that it does not stand for, and before it ends; the running server takes the new one for its
 //! next connection. An operator's own certificate, where one is configured, is read again when its file changes.
 
+mod addresses;
 mod authority;
 pub mod names;
 mod own;
+mod succession;
 #[cfg(test)]
 mod tests;
 
@@ -21,12 +23,12 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, ServerName};
 use sha2::{Digest, Sha256};
 
-use crate::clock::Clock;
-use crate::limits::TLS_FILE_BYTES_MAX;
-use crate::random::OsRandom;
+use crate::clock::{Clock, SteadyClock};
+use crate::limits::{AUTHORITY_DOUBTED_S, TLS_FILE_BYTES_MAX};
 use crate::state_file;
 use authority::Certified;
 use names::{Names, host_name, interface_addresses};
+use succession::Now;
 
 /// Why there is no certificate to show.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +90,7 @@ pub struct Tls {
     folder: PathBuf,
     settings: TlsSettings,
     fixed: Names,
-    clock: Arc<dyn Clock>,
+    clock: SteadyClock,
     shown: Arc<Shown>,
     current: RwLock<Current>,
 }
@@ -160,13 +162,15 @@ impl Tls {
         state_file::private_folder(&folder).map_err(|source| io(&folder, source))?;
         let fixed = Names::fixed(host, &settings.names);
         let names = fixed.with_addresses(addresses);
+        let clock = SteadyClock::new(clock, AUTHORITY_DOUBTED_S);
         let (key, authority, own_hash) = match &settings.own {
             Some(own) => {
                 let (key, hash) = own::load(own)?;
+                own::warn_of_open_key(own);
                 (key, None, hash)
             }
             None => {
-                let (key, authority) = certify(&folder, &fixed, &names, clock.wall_us())?;
+                let (key, authority) = certify(&folder, &fixed, &names, now(&clock))?;
                 (key, Some(authority), [0; 32])
             }
         };
@@ -204,12 +208,13 @@ impl Tls {
             let (key, hash) = own::load(own)?;
             if hash != current.own_hash {
                 tracing::info!("the configured certificate has changed and is now in use");
+                own::warn_of_open_key(own);
                 self.shown.set(key);
                 current.own_hash = hash;
             }
             return Ok(());
         }
-        let (key, authority) = certify(&self.folder, &self.fixed, &names, self.clock.wall_us())?;
+        let (key, authority) = certify(&self.folder, &self.fixed, &names, now(&self.clock))?;
         if key.cert != self.shown.get().cert {
             tracing::info!(
                 "the box's certificate was issued anew: its names or addresses changed, or it was near its end"
@@ -307,36 +312,29 @@ pub fn read_fingerprint(state_dir: &Path, settings: &TlsSettings) -> Result<Opti
     Ok(authority.map(|authority| fingerprint(&authority.der())))
 }
 
+fn now(clock: &SteadyClock) -> Now {
+    Now {
+        us: clock.inner().wall_us(),
+        is_trusted: clock.inner().trusted(),
+        is_steady: clock.wall_us().is_some(),
+    }
+}
+
 /// The leaf to show and the authority it comes from: those of the folder, or new ones where they no longer do.
 fn certify(
     folder: &Path,
     fixed: &Names,
     names: &Names,
-    now_us: i64,
+    now: Now,
 ) -> Result<(CertifiedKey, CertificateDer<'static>), Error> {
-    let (authority_path, leaf_path) = (folder.join("authority.json"), folder.join("leaf.json"));
+    let path = folder.join("leaf.json");
     let names = names.vouched_for(fixed);
-    let known = read(&authority_path)?;
-    let had_one = known.is_some();
-    let (authority, is_new) = match known.filter(|authority| authority.may_vouch_for(fixed, now_us))
-    {
-        Some(authority) => (authority, false),
-        None => (Certified::authority(fixed, now_us, &mut OsRandom)?, true),
-    };
-    if is_new {
-        if had_one {
-            tracing::warn!(
-                "the box's names changed, or its authority is near its end: there is a new one, which devices must be told to trust (docs/trusting-the-box.md)"
-            );
-        }
-        write(&authority_path, &authority)?;
-    }
-    let leaf = read(&leaf_path)?.filter(|leaf| !is_new && leaf.serves(&names, now_us));
-    let leaf = match leaf {
+    let authority = succession::authority(folder, &fixed.vouched_for(fixed), now)?;
+    let leaf = match read(&path)?.filter(|leaf| leaf.serves(&names, now.us)) {
         Some(leaf) => leaf,
         None => {
-            let leaf = authority.issue(&names, now_us)?;
-            write(&leaf_path, &leaf)?;
+            let leaf = authority.issue(&names, now.us)?;
+            write(&path, &leaf)?;
             leaf
         }
     };

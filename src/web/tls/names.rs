@@ -28,7 +28,7 @@ pub struct Names {
 
 impl Names {
     /// What the operator has configured and what does not change by itself: `localhost`, the host name, and the host name
-    /// under `.local`, as mDNS announces it.
+    /// under `.local`, as mDNS announces it. The box answers to the bare host name too, but no certificate is for it.
     pub fn fixed(host: &str, configured: &[String]) -> Self {
         let mut names = Self::default();
         names.dns.insert("localhost".to_owned());
@@ -63,13 +63,20 @@ impl Names {
         names
     }
 
-    /// Those of the addresses that the authority may vouch for: private ones, and what was configured.
+    /// Those that the authority may vouch for: addresses that are private or were configured, and names that are nobody
+    /// else's.
     pub fn vouched_for(&self, fixed: &Self) -> Self {
         let mut names = self.clone();
+        names.dns.retain(|name| is_narrow(name));
         names
             .addresses
             .retain(|address| is_private(*address) || fixed.addresses.contains(address));
         names
+    }
+
+    /// Whether an authority limited to these can speak for no whole top-level domain.
+    pub fn are_narrow(&self) -> bool {
+        self.dns.iter().all(|name| is_narrow(name))
     }
 
     /// Whether all of `others` are among these.
@@ -129,6 +136,12 @@ pub fn is_private(address: IpAddr) -> bool {
             }
             _ => false,
         })
+}
+
+/// Whether a name constraint to this is one to this box. It covers every name below as well (RFC 5280, 4.2.1.10), so that a
+/// box called `camera` would vouch for all of `.camera`, a top-level domain that shops and banks can have names in.
+pub fn is_narrow(name: &str) -> bool {
+    name == "localhost" || name.contains('.')
 }
 
 fn is_dns_name(name: &str) -> bool {
@@ -197,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn only_private_addresses_are_vouched_for() {
+    fn only_private_addresses_and_own_names_are_vouched_for() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         for text in [
             "10.9.8.7",
@@ -224,6 +237,9 @@ mod tests {
         let fixed = Names::fixed("attic", &["203.0.113.5".to_owned()]);
         let all = fixed.with_addresses([address("2001:db8::1"), address("10.0.0.9")]);
         let vouched = all.vouched_for(&fixed);
+        assert!(all.contain_host("attic") && !vouched.contain_host("attic"));
+        assert!(vouched.contain_host("attic.local") && vouched.contain_host("localhost"));
+        assert!(vouched.are_narrow() && !all.are_narrow());
         assert!(vouched.addresses.contains(&address("203.0.113.5")));
         assert!(vouched.addresses.contains(&address("10.0.0.9")));
         assert!(!vouched.addresses.contains(&address("2001:db8::1")));

@@ -36,6 +36,19 @@ impl House {
         .unwrap()
     }
 
+    /// Whether a client that trusts the authority believes a certificate that whoever has its key made for `name`.
+    fn can_pretend(&self, tls: &Tls, name: &str) -> bool {
+        let json = std::fs::read(self.folder.path().join("tls/authority.json")).unwrap();
+        let certified: Certified = serde_json::from_slice(&json).unwrap();
+        let mut names = Names::default();
+        match name.parse() {
+            Ok(address) => names.addresses.insert(address),
+            Err(_) => names.dns.insert(name.to_owned()),
+        };
+        let rogue = certified.issue(&names, NOW_US).unwrap();
+        is_believed(tls, &rogue.der(), name, NOW_US)
+    }
+
     fn days_pass(&self, days: u64) {
         (0..days * 24).for_each(|_| self.clock.advance_us((DAY_US / 24) as u32));
     }
@@ -78,7 +91,6 @@ fn a_client_that_trusts_the_authority_believes_the_box_by_all_its_names() {
         },
     );
     for name in [
-        "attic",
         "attic.local",
         "localhost",
         "nvr.example.org",
@@ -91,6 +103,8 @@ fn a_client_that_trusts_the_authority_believes_the_box_by_all_its_names() {
     }
     assert!(tls.stands_for("attic.local") && !tls.stands_for("attic-2.local"));
     assert!(!is_believed(&tls, &leaf(&tls), "other.local", NOW_US));
+    // Who types the bare name is served, after a warning: no certificate may be for it.
+    assert!(tls.is_own_host("attic") && !tls.stands_for("attic"));
     assert!(!is_believed(
         &tls,
         &leaf(&tls),
@@ -113,17 +127,14 @@ fn the_authority_cannot_vouch_for_the_rest_of_the_world() {
         GeneralName::DNSName(name) => Some(name),
         _ => None,
     });
-    assert_eq!(
-        dns.collect::<Vec<_>>(),
-        ["attic", "attic.local", "localhost"]
-    );
+    assert_eq!(dns.collect::<Vec<_>>(), ["attic.local", "localhost"]);
     let networks = permitted.iter().filter_map(|subtree| match subtree.base {
         GeneralName::IPAddress(bytes) => Some(bytes.to_vec()),
         _ => None,
     });
     let networks: Vec<Vec<u8>> = networks.collect();
     assert_eq!(networks.len(), names::PRIVATE_NETWORKS.len());
-    assert_eq!(permitted.len(), 3 + networks.len());
+    assert_eq!(permitted.len(), 2 + networks.len());
     for network in [
         [10, 0, 0, 0, 255, 0, 0, 0],
         [192, 168, 0, 0, 255, 255, 0, 0],
@@ -135,26 +146,55 @@ fn the_authority_cannot_vouch_for_the_rest_of_the_world() {
     assert!(basic.critical && basic.value.ca && basic.value.path_len_constraint == Some(0));
 
     // And a client holds it to that: a leaf beyond the constraints is not believed, though the signature is right.
-    let json = std::fs::read(house.folder.path().join("tls/authority.json")).unwrap();
-    let certified: Certified = serde_json::from_slice(&json).unwrap();
     for (name, is_allowed) in [
-        ("attic", true),
+        ("attic.local", true),
+        ("attic", false),
         ("bank.example", false),
         ("8.8.8.8", false),
         ("10.7.7.7", true),
     ] {
-        let mut names = Names::default();
-        match name.parse() {
-            Ok(address) => names.addresses.insert(address),
-            Err(_) => names.dns.insert(name.to_owned()),
-        };
-        let rogue = certified.issue(&names, NOW_US).unwrap();
-        assert_eq!(
-            is_believed(&tls, &rogue.der(), name, NOW_US),
-            is_allowed,
-            "{name}"
-        );
+        assert_eq!(house.can_pretend(&tls, name), is_allowed, "{name}");
     }
+}
+
+#[test]
+fn a_box_called_like_a_top_level_domain_cannot_vouch_for_it() {
+    for host in ["camera", "Video", "cam.box", "zip.lan"] {
+        let house = House::new();
+        // A name without a dot is refused in the configuration; here it would do no harm either.
+        let settings = TlsSettings {
+            names: vec!["security".into(), "dev.".into()],
+            own: None,
+        };
+        let tls = house.open(host, settings);
+        for name in [
+            "camera",
+            "shop.bank.camera",
+            "bank.video",
+            "bank.cam",
+            "bank.box",
+            "bank.zip",
+            "bank.security",
+            "bank.dev",
+            "bank.local",
+        ] {
+            assert!(!house.can_pretend(&tls, name), "{host}: {name}");
+        }
+    }
+}
+
+#[test]
+fn an_authority_that_can_vouch_for_too_much_is_replaced() {
+    let house = House::new();
+    let folder = house.folder.path().join("tls");
+    state_file::private_folder(&folder).unwrap();
+    let fixed = Names::fixed("camera", &[]);
+    let wide = Certified::authority(&fixed, NOW_US, &mut crate::random::OsRandom).unwrap();
+    write(&folder.join("authority.json"), &wide).unwrap();
+    let tls = house.open("camera", TlsSettings::default());
+    assert_ne!(tls.authority().unwrap(), wide.der());
+    assert!(!house.can_pretend(&tls, "shop.bank.camera"));
+    assert!(is_believed(&tls, &leaf(&tls), "camera.local", NOW_US));
 }
 
 #[test]
@@ -222,6 +262,59 @@ fn a_box_that_starts_in_1970_is_believed_when_its_clock_is_right() {
     tls.refresh_with(lan(&[])).unwrap();
     assert!(is_believed(&tls, &leaf(&tls), "attic.local", NOW_US));
     assert_eq!(tls.fingerprint(), fingerprint);
+}
+
+#[test]
+fn a_clock_that_is_ahead_for_a_while_replaces_no_authority() {
+    let house = House::new();
+    let fingerprint = house.open("attic", TlsSettings::default()).fingerprint();
+    house.clock.set_wall_us(NOW_US + 15 * 365 * DAY_US as i64);
+    let ahead = house.open("attic", TlsSettings::default());
+    assert_eq!(ahead.fingerprint(), fingerprint, "started ahead");
+    // While it runs, too, and though the clock is said to be right.
+    for _ in 0..23 {
+        house.clock.advance_us((DAY_US / 24) as u32);
+        ahead.refresh_with(lan(&[])).unwrap();
+        assert_eq!(ahead.fingerprint(), fingerprint);
+    }
+    house.clock.set_wall_us(NOW_US);
+    ahead.refresh_with(lan(&[])).unwrap();
+    assert_eq!(ahead.fingerprint(), fingerprint);
+    assert!(is_believed(&ahead, &leaf(&ahead), "attic.local", NOW_US));
+    // A clock that nobody vouches for ends nothing at all.
+    house.clock.set_trusted(false);
+    house.clock.set_wall_us(NOW_US + 15 * 365 * DAY_US as i64);
+    for _ in 0..100 {
+        house.clock.advance_us((DAY_US / 24) as u32);
+        ahead.refresh_with(lan(&[])).unwrap();
+        assert_eq!(ahead.fingerprint(), fingerprint);
+    }
+}
+
+#[test]
+fn an_authority_near_its_end_is_replaced_and_comes_back_if_that_was_the_clocks_fault() {
+    let house = House::new();
+    let tls = house.open("attic", TlsSettings::default());
+    let first = tls.fingerprint();
+    let ahead_us = NOW_US + 15 * 365 * DAY_US as i64;
+    house.clock.set_wall_us(ahead_us);
+    tls.refresh_with(lan(&[])).unwrap();
+    house.days_pass(1);
+    tls.refresh_with(lan(&[])).unwrap();
+    let second = tls.fingerprint();
+    assert_ne!(second, first, "a steady clock is believed");
+    assert!(is_believed(&tls, &leaf(&tls), "attic.local", ahead_us));
+
+    house.clock.set_wall_us(NOW_US);
+    let right = house.open("attic", TlsSettings::default());
+    assert_eq!(right.fingerprint(), first);
+    assert!(is_believed(&right, &leaf(&right), "attic.local", NOW_US));
+    // And when its time comes, the one that some device may trust by now is taken, and no third one made.
+    house.clock.set_wall_us(NOW_US + 3_300 * DAY_US as i64);
+    right.refresh_with(lan(&[])).unwrap();
+    house.days_pass(1);
+    right.refresh_with(lan(&[])).unwrap();
+    assert_eq!(right.fingerprint(), second);
 }
 
 #[test]

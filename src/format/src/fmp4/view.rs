@@ -207,73 +207,72 @@ fn parse_trun(
     if flags & TRUN_FIRST_FLAGS != 0 && flags & TRUN_FLAGS != 0 {
         return Err(trun.malformed("trun has flags for the first sample and for each"));
     }
-    let count_offset = trun.offset();
-    let count = trun.u32("trun")?;
-    *samples_left = samples_left.checked_sub(count).ok_or(Error::TooMany {
-        offset: count_offset,
-        what: "samples in a fragment",
-        limit: u64::from(FRAGMENT_SAMPLES_MAX),
-    })?;
-    if count == 0 {
-        return Err(Error::Malformed {
-            offset: count_offset,
-            what: "a run has no samples",
-        });
-    }
-    let data_offset = if flags & TRUN_DATA_OFFSET != 0 {
-        trun.u32("trun")?
-    } else {
-        0
-    };
+    let count = parse_count(&mut trun, samples_left)?;
+    let mut optional = |flag| (flags & flag != 0).then(|| trun.u32("trun")).transpose();
+    let data_offset = optional(TRUN_DATA_OFFSET)?.unwrap_or(0);
+    let mut first_flags = optional(TRUN_FIRST_FLAGS)?;
     if place.moof_offset.checked_add(data_offset as usize) != Some(place.start) {
         return Err(trun.malformed("a run's bytes do not follow those of the run before"));
     }
-    let mut first_flags = if flags & TRUN_FIRST_FLAGS != 0 {
-        Some(trun.u32("trun")?)
-    } else {
-        None
-    };
-
     let mut samples = Vec::with_capacity(count as usize);
     for _ in 0..count {
-        let offset = trun.offset();
-        let unknown = Error::Malformed {
-            offset,
-            what: "a sample lacks duration, size or flags",
+        let defaults = Defaults {
+            flags: first_flags.take().or(defaults.flags),
+            ..*defaults
         };
-        let mut field = |flag, default: Option<u32>| match flags & flag {
-            0 => default.ok_or_else(|| unknown.clone()),
-            _ => trun.u32("trun"),
-        };
-        let duration = field(TRUN_DURATION, defaults.duration)?;
-        let size = field(TRUN_SIZE, defaults.size)?;
-        let sample_flags = field(TRUN_FLAGS, first_flags.take().or(defaults.flags))?;
-        let composition = field(TRUN_COMPOSITION, Some(0))?;
-        if size == 0 {
-            return Err(Error::Malformed {
-                offset,
-                what: "a sample is empty",
-            });
-        }
-        if version == 0 && composition > i32::MAX as u32 {
-            return Err(Error::Malformed {
-                offset,
-                what: "a composition offset is too large",
-            });
-        }
-        let key = sample_flags & 0x0001_0000 == 0;
-        let composition_offset = composition as i32;
-        samples.push(SampleInfo {
-            size,
-            duration,
-            composition_offset,
-            key,
-        });
+        samples.push(parse_sample(&mut trun, (version, flags), &defaults)?);
     }
     if !trun.is_empty() {
         return Err(trun.malformed("bytes follow the last sample in trun"));
     }
     Ok(samples)
+}
+
+/// How many samples follow: at least one, and no more than may be left in the fragment.
+fn parse_count(trun: &mut Reader<'_>, samples_left: &mut u32) -> Result<u32> {
+    let offset = trun.offset();
+    let count = trun.u32("trun")?;
+    *samples_left = samples_left.checked_sub(count).ok_or(Error::TooMany {
+        offset,
+        what: "samples in a fragment",
+        limit: u64::from(FRAGMENT_SAMPLES_MAX),
+    })?;
+    if count == 0 {
+        return Err(Error::Malformed {
+            offset,
+            what: "a run has no samples",
+        });
+    }
+    Ok(count)
+}
+
+fn parse_sample(
+    trun: &mut Reader<'_>,
+    (version, flags): (u8, u32),
+    defaults: &Defaults,
+) -> Result<SampleInfo> {
+    let offset = trun.offset();
+    let malformed = |what| Error::Malformed { offset, what };
+    let mut field = |flag, default: Option<u32>| match flags & flag {
+        0 => default.ok_or(malformed("a sample lacks duration, size or flags")),
+        _ => trun.u32("trun"),
+    };
+    let duration = field(TRUN_DURATION, defaults.duration)?;
+    let size = field(TRUN_SIZE, defaults.size)?;
+    let sample_flags = field(TRUN_FLAGS, defaults.flags)?;
+    let composition = field(TRUN_COMPOSITION, Some(0))?;
+    if size == 0 {
+        return Err(malformed("a sample is empty"));
+    }
+    if version == 0 && composition > i32::MAX as u32 {
+        return Err(malformed("a composition offset is too large"));
+    }
+    Ok(SampleInfo {
+        size,
+        duration,
+        composition_offset: composition as i32,
+        key: sample_flags & 0x0001_0000 == 0,
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use crate::{EpochId, Error, Kind, Result, SegmentId, StoreId, StreamId};
 /// Length of the header, in bytes.
 pub const HEADER_LEN: usize = 256;
 
-pub(super) const MAGIC: [u8; 8] = [0x89, b'H', b'K', b'S', 0x0D, 0x0A, 0x1A, 0x0A];
+/// What a segment's file begins with.
+pub const MAGIC: [u8; 8] = [0x89, b'H', b'K', b'S', 0x0D, 0x0A, 0x1A, 0x0A];
 const VERSION: u8 = 1;
 const SUITE: u8 = 1;
 

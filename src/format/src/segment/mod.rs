@@ -29,7 +29,7 @@ pub use chunk::{
 };
 pub use file::{File, Place};
 pub use footer::{Footer, FragmentPlace};
-pub use header::{HEADER_LEN, Header};
+pub use header::{HEADER_LEN, Header, MAGIC};
 pub use layout::{Head, Layout};
 pub use opener::{OpenedChunk, OpenedInPlace, SegmentOpener};
 pub use preamble::Preamble;

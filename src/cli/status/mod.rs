@@ -1,0 +1,354 @@
+//! `hearthkeep status`: reads only, and works beside the recorder. What lies on the disks it looks at itself; how the cameras are,
+//! the running recorder tells ([`report`]).
+
+pub mod report;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use hearthkeep_format::StreamId;
+use serde::Serialize;
+
+use super::ConfigArgument;
+use super::local::{load_config, open_disk, state_failure};
+use super::output::{ExitStatus, Failure, OrFail, line};
+use super::span::rfc3339;
+use super::{run, store};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::disk::Disk;
+use crate::keys::StateFolder;
+use crate::people::claim_code_path;
+use crate::store::survey::{Surveyed, survey};
+use crate::store::{browse, layout, lock};
+use crate::web::tls::names::{Names, host_name, interface_addresses};
+use crate::web::tls::read_fingerprint;
+use report::{Report, StreamReport, Trouble};
+
+/// Durable footage lies behind by a fragment and a batch; from here on it is said.
+const FRESH_US: i64 = 10_000_000;
+
+#[derive(Debug, clap::Args)]
+pub struct StatusArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the box is. Scripts rely on these names.
+#[derive(Serialize)]
+struct Status {
+    running: bool,
+    pid: Option<u32>,
+    claimed: bool,
+    /// While there is no owner and the box runs: the file with the claim code.
+    claim_code_file: Option<PathBuf>,
+    /// Where the page can be opened, the best first; of a box that does not run, where it could be.
+    addresses: Vec<String>,
+    fingerprint: Option<String>,
+    clock_trusted: bool,
+    cameras: Vec<CameraStatus>,
+    disks: Vec<DiskStatus>,
+    /// All that is wrong with a running recorder, a sentence each.
+    troubles: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct CameraStatus {
+    camera: String,
+    feed: String,
+    /// What the running recorder does: "recording", "connecting", "waiting" (for a key frame), "failed", "silent" (it records,
+    /// and nothing new reaches the disk), "unknown" (the recorder does not know this camera, or does not answer). Else
+    /// "stopped", "empty" (nothing was ever recorded) or "removed" (from the configuration).
+    state: &'static str,
+    /// Since when the recorder does so.
+    since: Option<String>,
+    /// What is wrong, and what to do.
+    trouble: Option<Trouble>,
+    /// Wall time of the end of the newest footage.
+    newest: Option<String>,
+    age_s: Option<f64>,
+    segments: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct DiskStatus {
+    path: PathBuf,
+    free_bytes: Option<u64>,
+    footage_bytes: u64,
+    /// What is wrong with it, if anything is.
+    error: Option<String>,
+}
+
+pub(super) fn main(arguments: StatusArguments) -> Result<ExitStatus, Failure> {
+    let config = load_config(&arguments.config.config)?;
+    let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+    let pid = lock::holder(&config.state_dir).or_fail(ExitStatus::Failed)?;
+    let report = pid.and_then(|_| ask(&config.state_dir));
+    let settings = run::tls_settings(&config);
+    let fingerprint = read_fingerprint(&config.state_dir, &settings);
+    let looked: Vec<_> = config.disks.iter().map(look).collect();
+    let code = claim_code_path(&config.state_dir);
+    let cameras = cameras(&config, &state, pid.is_some(), report.as_ref(), &looked)?;
+    let mut status = Status {
+        running: pid.is_some(),
+        pid,
+        claimed: state.is_claimed(),
+        claim_code_file: (!state.is_claimed() && code.exists()).then_some(code),
+        addresses: addresses(&config, report.as_ref()),
+        fingerprint: fingerprint.or_fail(ExitStatus::Failed)?,
+        clock_trusted: match &report {
+            Some(report) => report.clock_trusted,
+            None => SystemClock::new().trusted(),
+        },
+        cameras,
+        disks: disks(looked, report.as_ref()),
+        troubles: Vec::new(),
+    };
+    if status.running {
+        status.troubles = troubles(&status, report.as_ref());
+    }
+    match arguments.json {
+        true => line(serde_json::to_string_pretty(&status).or_fail(ExitStatus::Failed)?)?,
+        false => show::show(&status)?,
+    }
+    Ok(match (status.running, status.troubles.is_empty()) {
+        (false, _) => ExitStatus::NotRunning,
+        (true, false) => ExitStatus::Troubled,
+        (true, true) => ExitStatus::Done,
+    })
+}
+
+/// What the running recorder says; `None`, with a word of why, where it does not.
+fn ask(state_dir: &Path) -> Option<Report> {
+    report::ask(state_dir).unwrap_or_else(|error| {
+        eprintln!("hearthkeep: the running recorder cannot be asked how it is: {error}");
+        None
+    })
+}
+
+fn addresses(config: &Config, report: Option<&Report>) -> Vec<String> {
+    match report {
+        Some(report) => report.addresses.clone(),
+        None => Names::fixed(&host_name(), &config.server.names)
+            .with_addresses(interface_addresses())
+            .addresses_of(config.server.listen),
+    }
+}
+
+/// What the recorder and this process found out about the disks.
+fn disks(looked: Vec<(DiskStatus, Vec<Surveyed>)>, report: Option<&Report>) -> Vec<DiskStatus> {
+    let with_report = |(mut disk, _): (DiskStatus, _)| {
+        let told = report.and_then(|report| report.disks.iter().find(|it| it.path == disk.path));
+        if let Some(error) = told.and_then(|told| told.error.clone()) {
+            disk.error = Some(error);
+        }
+        disk
+    };
+    looked.into_iter().map(with_report).collect()
+}
+
+/// All that is wrong, a sentence each.
+fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
+    let mut troubles = Vec::new();
+    match report {
+        Some(report) => troubles.extend(report.page_error.clone()),
+        None => troubles.push(
+            "the process that holds this store does not say how it is: it is just starting, or is another command".to_owned(),
+        ),
+    }
+    if !status.claimed {
+        troubles.push("nothing is recorded until this box has an owner".to_owned());
+    }
+    if !status.clock_trusted {
+        troubles.push(
+            "this box does not know the time: see that it can reach a time server".to_owned(),
+        );
+    }
+    for camera in &status.cameras {
+        let name = &camera.camera;
+        match (&camera.trouble, camera.state) {
+            (Some(Trouble { message, advice }), _) => {
+                troubles.push(format!("camera \"{name}\": {message} {advice}"));
+            }
+            (None, "silent") => troubles.push(format!(
+                "camera \"{name}\" is recorded, but nothing new has reached a disk for more than 10 s"
+            )),
+            (None, "unknown") if status.claimed && report.is_some() => troubles.push(format!(
+                "camera \"{name}\" is not known to the running recorder: start it again, and it takes up the configuration"
+            )),
+            (None, state @ ("failed" | "stopped")) => {
+                troubles.push(format!("camera \"{name}\" is {state}"));
+            }
+            _ => {}
+        }
+    }
+    let disk = |disk: &DiskStatus| {
+        let error = disk.error.as_ref()?;
+        Some(format!("disk {}: {error}", disk.path.display()))
+    };
+    troubles.extend(status.disks.iter().filter_map(disk));
+    troubles
+}
+
+/// A disk, and what lies on it by stream. A disk that is not there is said, and the others are shown.
+fn look(configured: &crate::config::Disk) -> (DiskStatus, Vec<Surveyed>) {
+    let mut status = DiskStatus {
+        path: configured.path.clone(),
+        free_bytes: None,
+        footage_bytes: 0,
+        error: None,
+    };
+    let looked = open_disk(&configured.path).and_then(|disk| {
+        status.free_bytes = Some(disk.space().or_fail(ExitStatus::Failed)?.free_bytes);
+        if layout::identify(&disk, &configured.path)
+            .or_fail(ExitStatus::Failed)?
+            .is_none()
+        {
+            let sentence = "it is no disk of a store: not mounted, or not used yet";
+            return Err(Failure::new(ExitStatus::Nothing, sentence));
+        }
+        survey(&configured.path).or_fail(ExitStatus::Failed)
+    });
+    let surveyed = looked.unwrap_or_else(|failure| {
+        status.error = Some(failure.sentence);
+        Vec::new()
+    });
+    status.footage_bytes = surveyed.iter().map(|one| one.bytes).sum();
+    (status, surveyed)
+}
+
+fn cameras(
+    config: &Config,
+    state: &StateFolder,
+    running: bool,
+    report: Option<&Report>,
+    looked: &[(DiskStatus, Vec<Surveyed>)],
+) -> Result<Vec<CameraStatus>, Failure> {
+    let known = match state.is_claimed() {
+        true => state.streams().map_err(state_failure)?,
+        false => Vec::new(),
+    };
+    let now_us = SystemClock::new().wall_us();
+    let mut rows: Vec<CameraStatus> = Vec::new();
+    for stream in &known {
+        let on_disks = of_stream(&stream.id, looked);
+        let newest_us = newest_end_us(config, state, &on_disks);
+        let name = &stream.name;
+        rows.push(CameraStatus {
+            newest: newest_us.map(rfc3339),
+            age_s: newest_us.map(|newest_us| now_us.saturating_sub(newest_us) as f64 / 1e6),
+            segments: on_disks.iter().map(|(_, one)| one.segments).sum(),
+            bytes: on_disks.iter().map(|(_, one)| one.bytes).sum(),
+            ..CameraStatus::new(&name.camera, &name.feed)
+        });
+    }
+    for camera in &config.cameras {
+        if !rows.iter().any(|row| row.camera == camera.name) {
+            rows.push(CameraStatus::new(&camera.name, "main"));
+        }
+    }
+    let sure_us = report
+        .is_none_or(|report| report.clock_trusted)
+        .then_some(now_us);
+    for row in &mut rows {
+        let streams = report.map(|report| &report.streams[..]).unwrap_or_default();
+        let told = streams
+            .iter()
+            .find(|it| it.camera == row.camera && it.feed == row.feed);
+        row.since = told.and_then(|told| told.since_us).map(rfc3339);
+        row.trouble = told.and_then(|told| told.trouble.clone());
+        row.state = match config.cameras.iter().any(|it| it.name == row.camera) {
+            true => row.state_of(running, told, sure_us),
+            false => "removed",
+        };
+    }
+    Ok(rows)
+}
+
+impl CameraStatus {
+    fn new(camera: &str, feed: &str) -> Self {
+        Self {
+            camera: camera.to_owned(),
+            feed: feed.to_owned(),
+            state: "empty",
+            since: None,
+            trouble: None,
+            newest: None,
+            age_s: None,
+            segments: 0,
+            bytes: 0,
+        }
+    }
+
+    /// The state of a camera of the configuration. Without a time there is no telling how fresh its footage is.
+    fn state_of(
+        &self,
+        running: bool,
+        told: Option<&StreamReport>,
+        now_us: Option<i64>,
+    ) -> &'static str {
+        let Some(told) = told else {
+            return match (running, self.newest.is_some()) {
+                (true, _) => "unknown",
+                (false, true) => "stopped",
+                (false, false) => "empty",
+            };
+        };
+        match told.state.as_str() {
+            "recording" => {
+                let Some(now_us) = now_us else {
+                    return "recording";
+                };
+                // The first footage takes as long to come as any that follows.
+                let since_us = told.since_us.unwrap_or(now_us);
+                let age_us = now_us.saturating_sub(since_us) as f64;
+                let age_us = self.age_s.map_or(age_us, |age_s| age_us.min(age_s * 1e6));
+                if age_us <= FRESH_US as f64 {
+                    "recording"
+                } else {
+                    "silent"
+                }
+            }
+            "connecting" => "connecting",
+            "waiting" => "waiting",
+            "stopped" => "stopped",
+            _ => "failed",
+        }
+    }
+}
+
+/// What there is of a stream, with the number of the disk.
+fn of_stream<'a>(
+    stream: &StreamId,
+    looked: &'a [(DiskStatus, Vec<Surveyed>)],
+) -> Vec<(usize, &'a Surveyed)> {
+    let disks = looked.iter().enumerate();
+    let all = disks.flat_map(|(disk, (_, surveyed))| surveyed.iter().map(move |one| (disk, one)));
+    all.filter(|(_, one)| one.stream == *stream).collect()
+}
+
+/// Wall time at which a stream's newest footage ends, in microseconds.
+fn newest_end_us(
+    config: &Config,
+    state: &StateFolder,
+    on_disks: &[(usize, &Surveyed)],
+) -> Option<i64> {
+    let keys = store::shared_keys(state);
+    let ends = on_disks.iter().filter_map(|(disk, surveyed)| {
+        let (_, place) = surveyed.newest.as_ref()?;
+        let disk = open_disk(&config.disks.get(*disk)?.path).ok()?;
+        let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
+        let (facts, _) = browse::look(&disk, &path, place, &state.store(), &*keys).ok()?;
+        Some(
+            facts
+                .start
+                .wall_us
+                .saturating_add_unsigned(facts.end.duration_us),
+        )
+    });
+    ends.max()
+}

@@ -1,0 +1,75 @@
+//! How the box is, for people.
+
+use super::super::output::{Failure, line};
+use super::{CameraStatus, DiskStatus, Status};
+
+pub(super) fn show(status: &Status) -> Result<(), Failure> {
+    match status.pid {
+        Some(pid) => line(format_args!("recorder     running (process {pid})"))?,
+        None => line("recorder     not running; start it with `hearthkeep run`")?,
+    }
+    match (status.claimed, &status.claim_code_file) {
+        (true, _) => line("owner        claimed")?,
+        (false, Some(file)) => line(format_args!(
+            "owner        none yet: open the page and type the claim code in {}",
+            file.display()
+        ))?,
+        (false, None) => line(
+            "owner        none yet: start `hearthkeep run` for a claim code, or use `hearthkeep init`",
+        )?,
+    }
+    for address in &status.addresses {
+        line(format_args!("page         {address}"))?;
+    }
+    let fingerprint = status.fingerprint.as_deref();
+    line(format_args!(
+        "fingerprint  {}",
+        fingerprint.unwrap_or("made at the first run")
+    ))?;
+    status.cameras.iter().try_for_each(show_camera)?;
+    status.disks.iter().try_for_each(show_disk)?;
+    // Once more, and all of it: the rows above are for who looks, these for who must do something.
+    let trouble = |trouble: &String| line(format_args!("trouble      {trouble}"));
+    status.troubles.iter().try_for_each(trouble)
+}
+
+fn show_camera(camera: &CameraStatus) -> Result<(), Failure> {
+    let newest = match (&camera.newest, camera.age_s) {
+        (Some(newest), Some(age_s)) => format!("newest {newest} ({})", ago(age_s)),
+        _ => "nothing recorded".to_owned(),
+    };
+    let since = match (&camera.since, camera.state) {
+        (Some(since), "failed") => format!(", since {since}"),
+        _ => String::new(),
+    };
+    line(format_args!(
+        "camera       {:<16} {:<10} {:>10.1} MB  {newest}{since}",
+        camera.camera,
+        camera.state,
+        camera.bytes as f64 / 1e6,
+    ))
+}
+
+fn show_disk(disk: &DiskStatus) -> Result<(), Failure> {
+    let free = disk
+        .free_bytes
+        .map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e9));
+    let wrong = disk
+        .error
+        .as_ref()
+        .map_or(String::new(), |error| format!(": {error}"));
+    line(format_args!(
+        "disk         {}  {:.1} GB of footage, {free} GB free{wrong}",
+        disk.path.display(),
+        disk.footage_bytes as f64 / 1e9,
+    ))
+}
+
+fn ago(age_s: f64) -> String {
+    match age_s.max(0.0) {
+        age_s if age_s < 120.0 => format!("{age_s:.0} s ago"),
+        age_s if age_s < 7_200.0 => format!("{:.0} min ago", age_s / 60.0),
+        age_s if age_s < 172_800.0 => format!("{:.0} h ago", age_s / 3_600.0),
+        age_s => format!("{:.0} days ago", age_s / 86_400.0),
+    }
+}

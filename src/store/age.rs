@@ -1,0 +1,284 @@
+//! How old footage is, where the wall clock may be wrong.
+//!
+//! What a segment's date and the clock say is not believed alone: a clock that jumps ahead would make everything old at
+//! once, and so would the first segment recorded under it. Counted is the time that is known to have passed since: the footage after
+//! it, and the gaps between. A gap is as long as the dates on its two sides say, but one of more than an hour, which may be
+//! a clock that was set, counts only once a fourteenth of it, and at least a day, is known to have passed after it. So a box that was off
+//! for two weeks deletes what is too old after a day, and a clock that is three years ahead has to stand for eleven weeks.
+//! Nothing is stored for this: the footage itself tells it, also after a restart. `docs/decisions/0005-age-is-counted.md`
+//! has the reasons.
+
+use super::catalog::Entry;
+use crate::limits::{AGE_GAP_US_MAX, AGE_STANDS_PART, AGE_STANDS_US_MIN, SEGMENT_US_MAX};
+
+/// A day.
+pub const DAY_US: i64 = 86_400_000_000;
+/// Many segments that take no longer than this have no long gap between them.
+const PLAIN_US_MAX: i64 =
+    super::catalog::BUCKET_SEGMENTS as i64 * SEGMENT_US_MAX as i64 + AGE_GAP_US_MAX;
+
+/// Some footage of a stream: a segment, or some that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// A segment's sequence; of several, the number that [`History::segments`] knows them by.
+    pub number: u64,
+    /// Its start, or their earliest, wall time in us.
+    pub from_us: i64,
+    /// Its end, or their latest.
+    pub to_us: i64,
+    /// Whether the box trusted its clock; where it is not known of several, true.
+    pub dated: bool,
+}
+
+/// A stream's footage, as the catalog knows it.
+pub trait History {
+    /// All of it in pieces of at most 64 segments, the newest first.
+    fn pieces(&self) -> Vec<Piece>;
+
+    /// The segments of such a piece one by one, the newest first; `None` where they cannot be read.
+    fn segments(&self, number: u64) -> Option<Vec<Piece>>;
+}
+
+/// What time it is, as far as it can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Wall time, us.
+    pub wall_us: i64,
+    /// For how long the clock has been seen to go on without a jump, us.
+    pub steady_us: i64,
+}
+
+/// Which segments of a stream are old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Old {
+    /// The highest sequence that is old by the time known to have passed.
+    pub through: u64,
+    /// Wall time that an end which can be believed must be before.
+    pub before_us: i64,
+    /// Wall time now: no end that can be believed is after it.
+    pub wall_us: i64,
+}
+
+impl Piece {
+    /// A segment.
+    pub fn of(entry: &Entry) -> Self {
+        Self {
+            number: entry.sequence,
+            from_us: entry.start_us,
+            to_us: entry.end_us(),
+            dated: entry.clock_trusted,
+        }
+    }
+}
+
+impl Old {
+    /// What of a stream is older than `keep_us`. `tail_us` is the time known to have passed since its last segment, as
+    /// [`tail_us`] finds it.
+    pub fn find(history: &dyn History, keep_us: i64, tail_us: i64, now: Now) -> Option<Self> {
+        let old = |through| Self {
+            through,
+            before_us: now.wall_us.saturating_sub(keep_us),
+            wall_us: now.wall_us,
+        };
+        let mut count = Count::new(tail_us);
+        for piece in history.pieces() {
+            let mut beyond = count;
+            beyond.pass(&piece);
+            if count.is_simple(&piece) && beyond.age_us <= keep_us {
+                count = beyond;
+                continue;
+            }
+            for segment in history.segments(piece.number)? {
+                if count.reach(&segment) > keep_us {
+                    return Some(old(segment.number));
+                }
+                count.pass(&segment);
+            }
+        }
+        None
+    }
+
+    /// Whether a segment is old: by the time that has passed, and by its own date where that can be believed.
+    pub fn is_old(&self, entry: &Entry) -> bool {
+        let dated = entry.clock_trusted && entry.end_us() <= self.wall_us;
+        self.has_passed(entry) && (!dated || entry.end_us() < self.before_us)
+    }
+
+    /// Whether it is old by the time that has passed.
+    pub fn has_passed(&self, entry: &Entry) -> bool {
+        entry.sequence <= self.through
+    }
+}
+
+/// The time that is known to have passed since `end_us`, the end of a stream's last segment: as long as the clock says where
+/// that is an hour at most, or stands. `known_us` is asked what is known of a longer one otherwise.
+pub fn tail_us(end_us: i64, now: Now, known_us: impl FnOnce() -> i64) -> i64 {
+    let gap_us = now.wall_us.saturating_sub(end_us).max(0);
+    if gap_us <= AGE_GAP_US_MAX {
+        return gap_us;
+    }
+    let known_us = known_us().max(now.steady_us);
+    match stands(gap_us, known_us) {
+        true => gap_us,
+        false => gap_us.min(known_us),
+    }
+}
+
+/// The time that a stream's footage knows to have passed since a wall time of which its own dates say the same.
+pub fn known_since_us(history: &dyn History, tail_us: i64, since_us: i64) -> i64 {
+    let mut count = Count::new(tail_us);
+    for piece in history.pieces() {
+        let split = match count.is_simple(&piece) {
+            true => Some(vec![piece]),
+            false => history.segments(piece.number),
+        };
+        for piece in split.unwrap_or_default() {
+            if piece.dated && piece.to_us <= since_us {
+                return count.age_us;
+            }
+            if piece.dated && piece.from_us <= since_us {
+                return count.reach(&piece).saturating_add(piece.to_us - since_us);
+            }
+            count.pass(&piece);
+        }
+    }
+    count.age_us
+}
+
+/// Whether a gap is believed after which this much time is known to have passed.
+fn stands(gap_us: i64, known_us: i64) -> bool {
+    gap_us <= AGE_GAP_US_MAX || known_us >= AGE_STANDS_US_MIN.max(gap_us / AGE_STANDS_PART)
+}
+
+/// The time that has passed, counted from now back.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    age_us: i64,
+    /// Where the dates that were counted last begin.
+    later_us: Option<i64>,
+    /// By how much the clock was set back: by that much it had been ahead.
+    back_us: i64,
+}
+
+impl Count {
+    const fn new(tail_us: i64) -> Self {
+        Self {
+            age_us: tail_us,
+            later_us: None,
+            back_us: 0,
+        }
+    }
+
+    /// Whether a piece can be counted as one: there is no jump in it, nor after it.
+    fn is_simple(&self, piece: &Piece) -> bool {
+        let gap_us = self
+            .later_us
+            .map_or(0, |later_us| later_us.saturating_sub(piece.to_us));
+        piece.to_us.saturating_sub(piece.from_us) <= PLAIN_US_MAX
+            && (-AGE_GAP_US_MAX..=AGE_GAP_US_MAX).contains(&gap_us)
+    }
+
+    /// The age of a piece's end, with the gap after it.
+    fn reach(&mut self, piece: &Piece) -> i64 {
+        if let Some(later_us) = self.later_us.filter(|_| piece.dated) {
+            self.later_us = Some(piece.to_us);
+            let gap_us = later_us.saturating_sub(piece.to_us);
+            if gap_us < 0 {
+                self.back_us = self.back_us.saturating_sub(gap_us);
+            } else {
+                let ahead_us = gap_us.min(self.back_us);
+                self.back_us -= ahead_us;
+                let gap_us = gap_us - ahead_us;
+                if stands(gap_us, self.age_us) {
+                    self.age_us = self.age_us.saturating_add(gap_us);
+                }
+            }
+        }
+        self.age_us
+    }
+
+    /// Counts a piece. Of one without a date only the length is known: the gap around it may be before or after it.
+    fn pass(&mut self, piece: &Piece) {
+        self.reach(piece);
+        let length_us = piece.to_us.saturating_sub(piece.from_us).max(0);
+        self.age_us = self.age_us.saturating_add(length_us);
+        if piece.dated {
+            self.later_us = Some(piece.from_us);
+        } else {
+            self.later_us = self.later_us.map(|us| us.saturating_sub(length_us));
+        }
+    }
+}
+
+/// For how long the clock has gone on without a jump.
+#[derive(Debug, Default)]
+pub struct Steady {
+    /// Wall time less monotonic time, and monotonic time, when it was looked at first.
+    since: Option<(i64, u64)>,
+}
+
+impl Steady {
+    /// Looks at the clock; `None` while it is not trusted. Says in the log when it has jumped.
+    pub fn look(&mut self, wall_us: i64, monotonic_us: u64, trusted: bool) -> Option<Now> {
+        if !trusted {
+            self.since = None;
+            return None;
+        }
+        let offset_us = wall_us.saturating_sub_unsigned(monotonic_us);
+        let jumped = |from: i64| offset_us.saturating_sub(from).saturating_abs() > AGE_GAP_US_MAX;
+        if self.since.is_some_and(|(from, _)| jumped(from)) {
+            self.since = None;
+            tracing::warn!(
+                "the clock was set by more than an hour: no footage is taken to be older for it until the new time has stood"
+            );
+        }
+        let (_, begun_us) = *self.since.get_or_insert((offset_us, monotonic_us));
+        let steady_us = i64::try_from(monotonic_us.saturating_sub(begun_us)).unwrap_or(i64::MAX);
+        Some(Now { wall_us, steady_us })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_US: i64 = 3_600_000_000;
+
+    #[test]
+    fn a_jump_begins_the_clock_anew() {
+        let mut steady = Steady::default();
+        let mut look = |wall, monotonic, trusted| {
+            let now = steady.look(wall, monotonic as u64, trusted);
+            now.map(|now| now.steady_us)
+        };
+        assert_eq!(look(5 * DAY_US, 0, true), Some(0));
+        assert_eq!(look(6 * DAY_US, DAY_US, true), Some(DAY_US));
+        let slewed = 7 * DAY_US + HOUR_US / 2;
+        assert_eq!(look(slewed, 2 * DAY_US, true), Some(2 * DAY_US));
+        let crept = 8 * DAY_US + 2 * HOUR_US;
+        assert_eq!(look(crept, 3 * DAY_US, true), Some(0), "in small steps");
+        assert_eq!(look(0, 3 * DAY_US + 1, true), Some(0), "set back");
+        assert_eq!(look(9 * DAY_US, 4 * DAY_US, false), None);
+        assert_eq!(look(9 * DAY_US, 4 * DAY_US, true), Some(0));
+    }
+
+    #[test]
+    fn what_the_clock_says_must_stand() {
+        let now = |steady_us| Now {
+            wall_us: 100 * DAY_US,
+            steady_us,
+        };
+        assert_eq!(tail_us(100 * DAY_US - HOUR_US, now(0), || 0), HOUR_US);
+        assert_eq!(tail_us(101 * DAY_US, now(0), || 0), 0);
+        let two_weeks = 14 * DAY_US;
+        let end_us = 100 * DAY_US - two_weeks;
+        assert_eq!(tail_us(end_us, now(DAY_US - 1), || 0), DAY_US - 1);
+        assert_eq!(tail_us(end_us, now(DAY_US), || 0), two_weeks);
+        assert_eq!(tail_us(end_us, now(0), || DAY_US), two_weeks);
+        assert_eq!(
+            tail_us(100 * DAY_US - 28 * DAY_US, now(DAY_US), || 0),
+            DAY_US,
+            "a longer one stands for longer"
+        );
+    }
+}

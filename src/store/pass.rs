@@ -1,0 +1,180 @@
+//! One pass of retention: what there is to know is gathered, the plan is made, and carried out.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::PoisonError;
+
+use hearthkeep_format::StreamId;
+
+use super::age::{self, DAY_US, Now, Old, Steady};
+use super::catalog::{Catalog, Entry};
+use super::retention::{CameraBudget, Deletion, Reason, StreamState, plan};
+use super::{Shared, layout};
+use crate::limits::RETENTION_BATCH_SEGMENTS;
+
+/// Room that a full disk must have before it is written to again.
+const ROOM_BYTES_MIN: u64 = 64 << 20;
+
+/// What passes remember of each other.
+#[derive(Default)]
+pub(super) struct Passes {
+    steady: Steady,
+}
+
+impl Passes {
+    /// Makes one; whether there is more to delete at once.
+    pub(super) fn next(&mut self, shared: &Shared) -> bool {
+        let clock = &shared.clock;
+        let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
+        let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
+        let deletions = plan_now(shared, now);
+        if !deletions.is_empty() {
+            delete(shared, &deletions);
+        }
+        for disk in shared.disks.iter().filter(|disk| disk.is_full()) {
+            let has_room = disk
+                .space()
+                .is_none_or(|space| space.free_bytes >= ROOM_BYTES_MIN);
+            let made_room = deletions.iter().any(|d| d.entry.disk == disk.number());
+            disk.set_full(!has_room && !made_room);
+        }
+        deletions.len() >= RETENTION_BATCH_SEGMENTS
+    }
+}
+
+fn plan_now(shared: &Shared, now: Option<Now>) -> Vec<Deletion> {
+    let catalog = &shared.catalog;
+    let disks: Vec<_> = shared.disks.iter().map(|disk| shared.state(disk)).collect();
+    let mounted: HashSet<u16> = disks.iter().map(|state| state.disk).collect();
+    let cameras = shared
+        .cameras
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let on_mounted = |mut used: Vec<(u16, u64)>| {
+        used.retain(|(disk, _)| mounted.contains(disk));
+        used
+    };
+    let mut old = now.map_or_else(HashMap::new, |now| what_is_old(catalog, &cameras, now));
+    let streams = catalog.streams().into_iter().map(|stream| StreamState {
+        stream,
+        used: on_mounted(catalog.stream_bytes(&stream)),
+        old: old.remove(&stream),
+        // An entry that cannot be read ends the stream's turn; the catalog is rebuilt at the next start.
+        oldest_first: catalog
+            .oldest_first(&stream)
+            .map_while(Result::ok)
+            .filter(|entry| mounted.contains(&entry.disk)),
+    });
+    let streams = streams.collect();
+    let spared = shared.segments().keys().copied().collect();
+    plan(streams, &cameras, &disks, &spared, RETENTION_BATCH_SEGMENTS)
+}
+
+/// What of each stream is older than its camera keeps.
+fn what_is_old(catalog: &Catalog, cameras: &[CameraBudget], now: Now) -> HashMap<StreamId, Old> {
+    let kept_for_days: Vec<_> = cameras
+        .iter()
+        .filter_map(|camera| Some((camera, i64::from(camera.keep_days?))))
+        .collect();
+    if kept_for_days.is_empty() {
+        return HashMap::new();
+    }
+    let last = |stream| Some((stream, catalog.last(&stream).ok()??));
+    let last: HashMap<StreamId, Entry> = catalog.streams().into_iter().filter_map(last).collect();
+    // What recorded last knows of the time since another one stopped.
+    let dated = |entry: &&Entry| entry.clock_trusted && entry.end_us() <= now.wall_us;
+    let witness = last.values().filter(dated).max_by_key(|e| e.end_us());
+    let known_since_us = |end_us: i64| {
+        witness.map_or(0, |witness| {
+            let tail_us = age::tail_us(witness.end_us(), now, || 0);
+            age::known_since_us(&catalog.history(witness.stream), tail_us, end_us)
+        })
+    };
+    let mut found = HashMap::new();
+    for (camera, days) in kept_for_days {
+        for stream in &camera.streams {
+            let Some(last) = last.get(stream) else {
+                continue;
+            };
+            let known_us = || match last.clock_trusted {
+                true => known_since_us(last.end_us()),
+                false => 0,
+            };
+            let tail_us = age::tail_us(last.end_us(), now, known_us);
+            let keep_us = days.saturating_mul(DAY_US);
+            let old = Old::find(&catalog.history(*stream), keep_us, tail_us, now);
+            found.extend(old.map(|old| (*stream, old)));
+        }
+    }
+    found
+}
+
+/// Tombstone, flush, unlink, forget: wherever a crash falls, the next start goes on.
+fn delete(shared: &Shared, deletions: &[Deletion]) {
+    let marked: Vec<_> = deletions
+        .iter()
+        .map(|deletion| Entry {
+            tombstone: true,
+            ..deletion.entry
+        })
+        .collect();
+    let marking = shared
+        .catalog
+        .insert(&marked)
+        .and_then(|()| shared.catalog.flush());
+    if let Err(error) = marking {
+        tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
+        return;
+    }
+    let gone: Vec<_> = marked
+        .into_iter()
+        .filter(|entry| unlink(shared, entry))
+        .collect();
+    if let Err(error) = shared
+        .catalog
+        .forget(&gone)
+        .and_then(|()| shared.catalog.flush())
+    {
+        tracing::error!("{}", super::Error::Catalog(error));
+    }
+    let mut by_reason: HashMap<Reason, (u64, u64)> = HashMap::new();
+    for Deletion { entry, reason } in deletions {
+        let sum = by_reason.entry(*reason).or_default();
+        *sum = (sum.0 + 1, sum.1 + u64::from(entry.bytes));
+    }
+    for (reason, (segments, bytes)) in by_reason {
+        tracing::info!(
+            reason = reason.as_str(),
+            segments,
+            bytes,
+            "footage was deleted"
+        );
+    }
+}
+
+/// Whether the file is gone.
+fn unlink(shared: &Shared, entry: &Entry) -> bool {
+    let Some(disk) = shared.disk(entry.disk) else {
+        return false;
+    };
+    let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
+    match disk.disk.remove_file(&path) {
+        Ok(()) => {
+            // Fails while the epoch has other segments, which is nearly always.
+            let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
+            let tally = shared
+                .catalog
+                .epoch_tally(&entry.stream, &entry.epoch, entry.disk);
+            if tally.count <= RETENTION_BATCH_SEGMENTS as u32 {
+                let _ = disk.disk.remove_folder(&folder);
+            }
+            true
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            tracing::error!(path = %disk.path.join(path).display(), "could not delete: {error}");
+            false
+        }
+    }
+}

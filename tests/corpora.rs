@@ -1,0 +1,47 @@
+//! The seed corpora of the recorder's own fuzz targets, run through the functions that the fuzzers call; those of the format
+//! are run by `src/format/tests/corpora.rs`.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../fuzz/house_targets.rs"]
+mod targets;
+
+use std::path::Path;
+
+/// Every file of a folder.
+fn seeds(folder: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(folder).unwrap();
+    let read: Vec<_> = entries
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    assert!(!read.is_empty());
+    read
+}
+
+/// The seed, cut short everywhere and changed everywhere.
+fn with_changes(seed: &[u8], run: fn(&[u8])) {
+    run(seed);
+    let step = (seed.len() / 400).max(1);
+    for at in (0..seed.len()).step_by(step) {
+        let mut changed = seed.to_vec();
+        changed[at] ^= 1 << (at % 7);
+        run(&changed);
+        run(&seed[..at]);
+    }
+}
+
+#[test]
+fn a_segment_is_indexed_without_surprise() {
+    for seed in seeds("fuzz/corpus/index") {
+        with_changes(&seed, targets::index);
+    }
+}
+
+#[test]
+fn a_configuration_is_read_without_surprise() {
+    // Mistakes that people make, with what is to be said of them behind: that is no configuration either.
+    let mistakes = seeds("tests/data/config");
+    for seed in seeds("fuzz/corpus/config").into_iter().chain(mistakes) {
+        with_changes(&seed, targets::config);
+    }
+}

@@ -1,0 +1,165 @@
+//! Cameras that hang, end, leave and change while they are recorded: what the list says of it, that the footage on both sides
+//! is exact, and that the log says it once.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+#[path = "common/installation.rs"]
+mod installation;
+#[path = "common/judge.rs"]
+mod judge;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::{Cameras, clip};
+use installation::{CameraEntry, Installation, path};
+use serde_json::Value;
+
+const LONG: Duration = Duration::from_secs(90);
+/// A fragment: an export ends with the one that its end lies in.
+const FRAGMENT_US: i64 = 500_000;
+
+#[test]
+fn each_gap_has_its_cause_and_costs_nothing_around_it() {
+    let (small, other) = (clip("h264_small"), clip("h264_other"));
+    let names = ["hangs", "ends", "leaves", "changes"];
+    let shown = names.map(|name| format!("{name}={}", small.display()));
+    let mut cameras = Cameras::start(&shown.each_ref().map(String::as_str));
+    let urls = names.map(|name| cameras.url(name).to_owned());
+    let entries: Vec<_> = names
+        .iter()
+        .zip(&urls)
+        .map(|(name, url)| CameraEntry {
+            name,
+            url,
+            more: "",
+        })
+        .collect();
+    let installation = Installation::new(&entries);
+    let mut recorder = installation.start();
+    let all = |list: &Value, segments: usize, us: i64| {
+        names.iter().all(|name| {
+            let rows = rows(list, name);
+            rows.len() >= segments && rows.last().is_some_and(|row| duration_us(row) >= us)
+        })
+    };
+    recorder.until("all are recorded", LONG, |list| all(list, 1, 4_000_000));
+    cameras.tell("stall hangs");
+    cameras.tell("kill ends");
+    cameras.tell("drop leaves");
+    cameras.tell(&format!("switch changes {}", other.display()));
+    recorder.until("all but one are recorded again", LONG, |list| {
+        let again = |name: &&str| rows(list, name).len() >= 2;
+        names.iter().filter(|name| **name != "hangs").all(again)
+    });
+    recorder.until("the log says that it hangs", LONG, |_| {
+        installation.log().contains("has sent no picture for")
+    });
+    cameras.tell("resume hangs");
+    recorder.until("all are recorded again", LONG, |list| {
+        all(list, 2, 4_000_000)
+    });
+    recorder.terminate();
+
+    let list = installation.list(&[]);
+    for (name, causes) in [
+        ("hangs", &["camera-stalled"][..]),
+        // The BYE is not passed on: the camera is silent from then on.
+        ("ends", &["camera-stalled", "camera-lost"]),
+        ("leaves", &["camera-lost"]),
+        ("changes", &["parameters"]),
+    ] {
+        let rows = rows(&list, name);
+        assert_eq!(rows.len(), 2, "{rows:#?}");
+        assert!(rows.iter().all(|row| row["state"] == "whole"), "{rows:#?}");
+        assert_eq!(rows[0]["gap_before"]["cause"], "start");
+        let gap = &rows[1]["gap_before"];
+        assert!(
+            causes.iter().any(|cause| gap["cause"] == *cause),
+            "{name}: {gap}"
+        );
+        let between = start_us(rows[1]) - start_us(rows[0]) - duration_us(rows[0]);
+        // A run is anchored when it begins, by arrival: it may seem to begin just before the end of the last.
+        let told = gap["length_us"].as_i64().unwrap_or(0);
+        assert!(name != "changes" || told < 200_000, "{gap}");
+        assert!(
+            (told - between.max(0)).abs() <= 1_000,
+            "{name}: {told} us, not {between}"
+        );
+    }
+
+    for name in names {
+        let rows = rows(&list, name);
+        let after = if name == "changes" { &other } else { &small };
+        let end = start_us(rows[0]) + duration_us(rows[0]);
+        exact_span(&installation, name, start_us(rows[0]), rows[0], &small);
+        // Two runs may seem to overlap by some milliseconds; the first is not wanted here.
+        let from = end.max(start_us(rows[1])) + 1_000;
+        exact_span(&installation, name, from, rows[1], after);
+    }
+    said_once(&installation.log(), "leaves");
+    said_once(&installation.log(), "hangs");
+}
+
+/// What a segment covers is exported exactly, and nothing of the clip is missing in it.
+fn exact_span(installation: &Installation, camera: &str, from_us: i64, row: &Value, clip: &Path) {
+    let from = rfc3339(from_us);
+    let to = rfc3339(start_us(row) + duration_us(row) - FRAGMENT_US / 2);
+    let mp4: PathBuf = installation.folder().join("span.mp4");
+    let arguments = [
+        "--camera",
+        camera,
+        "--from",
+        &from,
+        "--to",
+        &to,
+        "--out",
+        path(&mp4),
+    ];
+    let output = installation.run("export", &arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let verdict = judge::exact(&mp4, clip);
+    judge::decodes_silently(&mp4);
+    let seconds = verdict["video"]["seconds"].as_f64().unwrap();
+    let expected = duration_us(row) as f64 / 1e6;
+    assert!(
+        (expected - 0.6..expected + 0.1).contains(&seconds),
+        "{camera}: {seconds} of {expected} s"
+    );
+    std::fs::remove_file(mp4).unwrap();
+}
+
+/// One line when it went, one when it was back.
+fn said_once(log: &str, camera: &str) {
+    let lines = log
+        .lines()
+        .filter(|line| line.contains(&format!("camera={camera}")));
+    let lines: Vec<_> = lines.collect();
+    let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(count("it is recorded again"), 1, "{lines:#?}");
+    let troubles = lines.iter().filter(|line| line.contains("WARN")).count();
+    assert_eq!(troubles, 1, "{lines:#?}");
+}
+
+fn rows<'a>(list: &'a Value, camera: &str) -> Vec<&'a Value> {
+    let rows = list.as_array().unwrap().iter();
+    rows.filter(|row| row["camera"] == camera).collect()
+}
+
+fn start_us(row: &Value) -> i64 {
+    row["start_us"].as_i64().unwrap()
+}
+
+fn duration_us(row: &Value) -> i64 {
+    row["duration_us"].as_i64().unwrap()
+}
+
+fn rfc3339(wall_us: i64) -> String {
+    jiff::Timestamp::from_microsecond(wall_us)
+        .unwrap()
+        .to_string()
+}
