@@ -193,17 +193,13 @@ fn a_poisoned_segment_takes_room_and_gets_its_tail_at_the_next_start() {
     let mut stream = home.stream(0);
     let sealed = stream.seal(4, 3000);
     let handle = store.begin(sealed.new, sealed.head.clone()).unwrap();
-    handle
-        .append(sealed.chunks[0].clone(), FRAGMENT_US)
-        .unwrap();
+    handle.append(sealed.chunks[0].clone(), FRAGMENT_US);
     until("a fragment is durable", || {
         handle.segment().durable_us() > 0
     });
     let durable = handle.segment().durable_bytes();
     faults.fail_sync.store(true, Ordering::SeqCst);
-    handle
-        .append(sealed.chunks[1].clone(), 2 * FRAGMENT_US)
-        .unwrap();
+    handle.append(sealed.chunks[1].clone(), 2 * FRAGMENT_US);
     until("it is catalogued", || store.usage(&stream.id).segments == 1);
     assert_eq!(store.usage(&stream.id).bytes, durable);
     let all = |store: &Store| {

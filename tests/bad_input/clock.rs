@@ -106,13 +106,11 @@ fn a_clock_that_is_years_ahead_costs_no_footage_also_after_restarts() {
     let installation = Installation::new(&[camera]);
     record(&installation, 2_000_000);
     let good = of_good(&installation.list(&[]));
-    let shim = shifted_clock(installation.folder());
-    let shift = installation.folder().join("shift");
-    std::fs::write(&shift, (3 * 365 * 86_400).to_string()).unwrap();
+    let clock = ShiftedClock::make(installation.folder());
+    clock.show_years_ahead(3);
     // What the first of these records, the second finds: its own footage says that it is three years later.
     for _ in 0..2 {
-        let mut recorder = installation
-            .start_with(&[("LD_PRELOAD", path(&shim)), ("SHIFTED_CLOCK", path(&shift))]);
+        let mut recorder = installation.start_with(&clock.variables());
         let before = recorded_us(&installation.list(&[]));
         recorder.until("more is recorded", LONG, |list| {
             recorded_us(list) >= before + 1_000_000

@@ -4,7 +4,6 @@
 
 mod answers;
 #[path = "../common/scripted.rs"]
-#[allow(dead_code)]
 mod scripted;
 mod streams;
 

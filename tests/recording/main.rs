@@ -8,7 +8,6 @@ mod live;
 mod panics;
 mod rig;
 #[path = "../common/scripted.rs"]
-#[allow(dead_code)]
 mod scripted;
 mod slow_disk;
 #[path = "../store_support/mod.rs"]
