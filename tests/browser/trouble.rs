@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::common::{Cameras, clip};
-use super::drive;
 use super::installation::{
     CameraEntry, Installation, PASSPHRASE, Running, await_condition, path, read,
 };
 use super::scripted::{Offer, Script, Scripted};
 use super::shifted::ShiftedClock;
+use super::{alone, drive};
 
 const LONG: Duration = Duration::from_secs(90);
 
 #[test]
 fn the_page_says_what_is_wrong_and_plays_on() {
+    let _alone = alone();
     let (small, h265) = (clip("h264_small"), clip("h265_small"));
     let cameras = Cameras::start(&[
         &format!("good={}", path(&small)),
@@ -82,6 +83,7 @@ fn the_page_says_what_is_wrong_and_plays_on() {
 
 #[test]
 fn a_claim_whose_answer_is_lost_leads_to_the_sign_in() {
+    let _alone = alone();
     let installation = Installation::unmade(&[]);
     let recorder = installation.start();
     let code = installation.state().join("claim-code");
