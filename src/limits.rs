@@ -92,6 +92,9 @@ pub const BACKOFF_RESET_MS: u64 = 60_000;
 pub const INGEST_PERIOD_MS: u64 = 200;
 /// While somebody watches live.
 pub const INGEST_PERIOD_WATCHED_MS: u64 = 12;
+/// How long a camera that is being connected is looked after as if somebody watched: most have answered by then, and one that
+/// is off is not to cost that for as long as it is waited for.
+pub const CONNECT_HURRY_MS_MAX: u64 = 1_500;
 /// Samples that a stream which is to stop still takes, of those that have arrived: more than any camera sends in a turn, so
 /// that one which floods the recorder cannot keep it from stopping.
 pub const EVENTS_AFTER_STOP_MAX: u32 = 1_024;

@@ -16,7 +16,7 @@ use crate::camera::ingest::IngestHandle;
 use crate::camera::{self, Backoff, ErrorKind, Event, Session, Timeouts};
 use crate::clock::Clock;
 use crate::config::Camera;
-use crate::limits::EVENTS_AFTER_STOP_MAX;
+use crate::limits::{CONNECT_HURRY_MS_MAX, EVENTS_AFTER_STOP_MAX};
 use crate::random::OsRandom;
 
 /// Everything that one stream's task owns.
@@ -84,11 +84,17 @@ impl StreamTask {
     /// `None` when it was told to stop meanwhile.
     async fn connect(&mut self) -> Option<Result<Session, camera::Error>> {
         // A dialogue of requests and answers would take a period of the ingest thread for each of them.
-        let _hurry = self.ingest.hurry();
+        let mut hurry = Some(self.ingest.hurry());
         let clock = Arc::clone(&self.clock);
-        tokio::select! {
-            session = Session::connect(&self.camera, clock, Timeouts::default()) => Some(session),
-            _ = self.stop.wait_for(|stop| *stop) => None,
+        let connecting = Session::connect(&self.camera, clock, Timeouts::default());
+        let patience = tokio::time::sleep(Duration::from_millis(CONNECT_HURRY_MS_MAX));
+        tokio::pin!(connecting, patience);
+        loop {
+            tokio::select! {
+                session = &mut connecting => return Some(session),
+                _ = self.stop.wait_for(|stop| *stop) => return None,
+                () = &mut patience, if hurry.is_some() => hurry = None,
+            }
         }
     }
 
