@@ -119,7 +119,8 @@ const _: () = {
 
 // ---- clock
 
-/// A step of the wall time against the time that passed, from which on it is a jump and not drift.
+/// A step of the wall time against the time that passed, from which on it is a jump and not drift, to certificates and login
+/// sessions. Ages of footage bear more, since days are counted there: see `store::age`.
 pub const CLOCK_JUMP_US_MIN: u64 = 60_000_000;
 
 // ---- state folder

@@ -175,6 +175,13 @@ fn a_span_inside(installation: &Installation, feed: &Feed, list: &Value) {
     let first = of_camera(list, feed.name).next().unwrap();
     let end_us = first["start_us"].as_i64().unwrap() + first["duration_us"].as_i64().unwrap();
     let (from, to) = (rfc3339(end_us - 5_300_000), rfc3339(end_us + 4_200_000));
+    let within = installation.list(&["--camera", feed.name, "--from", &from, "--to", &to]);
+    let ids = |list: &Value, count: usize| -> Vec<Value> {
+        let rows = of_camera(list, feed.name).take(count);
+        rows.map(|row| row["segment"].clone()).collect()
+    };
+    assert_eq!(within.as_array().unwrap().len(), 2, "{within:#}");
+    assert_eq!(ids(&within, 2), ids(list, 2));
     let mp4 = export(installation, feed.name, &["--from", &from, "--to", &to]);
     let verdict = judge::exact(&mp4, &feed.clip);
     judge::decodes_silently(&mp4);

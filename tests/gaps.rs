@@ -21,8 +21,8 @@ const FRAGMENT_US: i64 = 500_000;
 
 #[test]
 fn each_gap_has_its_cause_and_costs_nothing_around_it() {
-    let (small, other) = (clip("h264_small"), clip("h264_other"));
-    let names = ["hangs", "ends", "leaves", "changes"];
+    let (small, other, h265) = (clip("h264_small"), clip("h264_other"), clip("h265_small"));
+    let names = ["hangs", "ends", "leaves", "changes", "recodes"];
     let shown = names.map(|name| format!("{name}={}", small.display()));
     let mut cameras = Cameras::start(&shown.each_ref().map(String::as_str));
     let urls = names.map(|name| cameras.url(name).to_owned());
@@ -48,6 +48,7 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
     cameras.tell("kill ends");
     cameras.tell("drop leaves");
     cameras.tell(&format!("switch changes {}", other.display()));
+    cameras.tell(&format!("switch recodes {}", h265.display()));
     recorder.until("all but one are recorded again", LONG, |list| {
         let again = |name: &&str| rows(list, name).len() >= 2;
         names.iter().filter(|name| **name != "hangs").all(again)
@@ -68,6 +69,8 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
         ("ends", &["camera-stalled", "camera-lost"]),
         ("leaves", &["camera-lost"]),
         ("changes", &["parameters"]),
+        // No camera changes its codec without ending its stream.
+        ("recodes", &["camera-lost"]),
     ] {
         let rows = rows(&list, name);
         assert_eq!(rows.len(), 2, "{rows:#?}");
@@ -90,7 +93,11 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
 
     for name in names {
         let rows = rows(&list, name);
-        let after = if name == "changes" { &other } else { &small };
+        let after = match name {
+            "changes" => &other,
+            "recodes" => &h265,
+            _ => &small,
+        };
         let end = start_us(rows[0]) + duration_us(rows[0]);
         exact_span(&installation, name, start_us(rows[0]), rows[0], &small);
         // Two runs may seem to overlap by some milliseconds; the first is not wanted here.

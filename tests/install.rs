@@ -106,6 +106,15 @@ fn the_readmes_configuration_runs_as_an_ordinary_user() {
         Path::new(code),
         anybody.root.path().join("state/claim-code")
     );
+    // Its output is no terminal: the code stands in its file only.
+    let code = fs::read_to_string(code).unwrap();
+    assert!(code.trim().len() >= 8, "{code}");
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(said.contains("type the claim code in"), "{said}");
+    assert!(
+        !said.contains(code.lines().next().unwrap().trim()),
+        "{said}"
+    );
     signal(recorder.id(), "TERM");
     assert!(recorder.wait().unwrap().success());
 }

@@ -94,6 +94,9 @@ fn refusals(asked: &Box, installation: &Installation) {
         ..asked.clone()
     };
     said(&wrong.run("list", &[]), 77, "the box says");
+    let log = installation.log();
+    assert!(log.contains("a sign-in was refused"), "{log}");
+    assert!(!log.contains("not the passphrase at all"), "{log}");
     said(&asked.run("play", &["--camera", "attic"]), 66, "\"door\"");
     let config = installation.config();
     said(

@@ -222,7 +222,7 @@ fn locked(state: &Mutex<StateFolder>) -> MutexGuard<'_, StateFolder> {
 /// Begins to record; `None` when the program is to end before it could.
 fn record(
     config: &Config,
-    state: &Mutex<StateFolder>,
+    state_folder: &Mutex<StateFolder>,
     clock: Arc<dyn Clock>,
     lock: Lock,
     footage: &RecorderFootage,
@@ -235,10 +235,10 @@ fn record(
             rfc3339(clock.wall_us())
         );
     }
-    let Some(disks) = wait_for_a_disk(config, state, footage, ended) else {
+    let Some(disks) = wait_for_a_disk(config, state_folder, footage, ended) else {
         return Ok(None);
     };
-    let mut state = locked(state);
+    let mut state = locked(state_folder);
     let sources = sources(config, &mut state)?;
     store::spread_keyring(&disks.mounted, &state)?;
     let keys = store::shared_keys(&state);
@@ -251,6 +251,8 @@ fn record(
     );
     options.absent = disks.absent;
     options.cameras = budgets(&sources);
+    // The page and `status` need it, and a catalog may take a minute to be rebuilt.
+    drop(state);
     let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
     tracing::info!(
         recovered = report.recovered,
@@ -259,13 +261,15 @@ fn record(
         "the store is open"
     );
     let store = Arc::new(opened);
-    let setting = Setting {
-        store_id: state.store(),
-        sealing: state.sealing().map_err(state_failure)?,
-        store: Arc::clone(&store),
-        clock,
+    let setting = {
+        let state = locked(state_folder);
+        Setting {
+            store_id: state.store(),
+            sealing: state.sealing().map_err(state_failure)?,
+            store: Arc::clone(&store),
+            clock,
+        }
     };
-    drop(state);
     let recorder = Recorder::start(sources, setting).or_fail(ExitStatus::Failed)?;
     tracing::info!(cameras = recorder.streams().len(), "recording");
     footage.begun(Recording {

@@ -54,6 +54,9 @@ pub(super) fn mount(config: &Config, state: &mut StateFolder) -> Disks {
     let mut disks = Disks::default();
     for disk in &config.disks {
         match mount_one(disk, state) {
+            Ok(mounted) if disks.mounted.iter().any(|other| other.id == mounted.id) => {
+                disks.absent.push(twice(&mounted));
+            }
             Ok(mounted) => disks.mounted.push(mounted),
             Err(failure) => disks.absent.push(AbsentDisk {
                 path: disk.path.clone(),
@@ -62,6 +65,16 @@ pub(super) fn mount(config: &Config, state: &mut StateFolder) -> Disks {
         }
     }
     disks
+}
+
+fn twice(disk: &MountedDisk) -> AbsentDisk {
+    let path = disk.path.display();
+    AbsentDisk {
+        path: disk.path.clone(),
+        error: format!(
+            "the disk at {path} is another configured one once more (a copy, or the same folder by another name): take one of both out of the configuration"
+        ),
+    }
 }
 
 impl Disks {

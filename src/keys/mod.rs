@@ -314,9 +314,8 @@ impl StateFolder {
         if self.state.disks.contains(&disk) {
             return Ok(());
         }
-        self.state
-            .disks
-            .retain(|known| known.id != id && known.path != path);
+        // Its earlier paths stay known: what lies there without an id file is a bare mount point, and no new disk.
+        self.state.disks.retain(|known| known.path != path);
         self.state.disks.push(disk);
         self.save_state(random)
     }

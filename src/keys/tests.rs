@@ -292,10 +292,11 @@ fn disks_are_remembered_and_all_files_private() {
     state
         .remember_disk(Path::new("/srv/footage"), id, &mut OsRandom)
         .unwrap();
-    let known = [KnownDisk {
-        path: "/srv/footage".into(),
+    // Where it was before is a bare mount point now.
+    let known = ["/srv/old", "/srv/footage"].map(|path| KnownDisk {
+        path: path.into(),
         id,
-    }];
+    });
     assert_eq!(StateFolder::load(root.path()).unwrap().disks(), known);
     for entry in [MACHINE_KEY, STORE, "keyring/a", "keyring/b"] {
         let mode = fs::metadata(root.path().join(entry))

@@ -76,7 +76,10 @@ fn start_process(announcement: &Announcement) -> Option<Child> {
         fingerprint,
     } = announcement;
     let mut command = Command::new(PROGRAM);
-    command.arg0("hearthkeep").arg("announce");
+    command.arg0("hearthkeep").arg("announce").env_clear();
+    if let Some(filter) = std::env::var_os("HEARTHKEEP_LOG") {
+        command.env("HEARTHKEEP_LOG", filter);
+    }
     command.args(["--listen", &listen.to_string(), "--host", host]);
     command.args(["--fingerprint", fingerprint]);
     // It ends when its input does, and so also when the recorder is killed.

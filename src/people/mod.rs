@@ -45,7 +45,7 @@ use sessions::{Sessions, WrittenSession};
 use throttle::{Target, Throttle};
 
 const FILE: &str = "people.sealed";
-const FILE_BEFORE: &str = "people-before.sealed";
+const BEFORE: &str = "people-before";
 const VERSION: u32 = 1;
 
 /// The people of a box.
@@ -168,7 +168,15 @@ impl People {
     ///
     /// [`Error::Io`].
     pub fn keep_before(&self) -> Result<PathBuf, Error> {
-        let before = self.path.with_file_name(FILE_BEFORE);
+        // Never over one that is kept already: it may be the only one that can sign.
+        let before = (1..)
+            .map(|n| match n {
+                1 => format!("{BEFORE}.sealed"),
+                n => format!("{BEFORE}-{n}.sealed"),
+            })
+            .map(|name| self.path.with_file_name(name))
+            .find(|path| !path.exists())
+            .expect("a folder holds no endless number of files");
         let sealed = state_file::read(&self.path, STATE_FILE_BYTES_MAX);
         let kept = sealed.and_then(|sealed| match sealed {
             Some(sealed) => state_file::replace(&before, &sealed),

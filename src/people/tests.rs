@@ -198,6 +198,7 @@ fn a_replaced_account_has_a_new_passphrase_and_no_sessions() {
     people.set_owner(&owner()).unwrap();
     let token = people.begin_session("owner");
     let before = people.keep_before().unwrap();
+    let kept = std::fs::read(&before).unwrap();
     let renewed = NewAccount {
         auth: Zeroizing::new([0x5A; 32]),
         sealed_identity: vec![5; 72],
@@ -210,6 +211,9 @@ fn a_replaced_account_has_a_new_passphrase_and_no_sessions() {
         let signed_in = people.sign_in(address(1), "owner", &renewed.auth).unwrap();
         assert_eq!(signed_in.sealed_identity, renewed.sealed_identity);
     }
+    // A second time nothing of the first is lost: only that one can sign.
+    assert_ne!(people.keep_before().unwrap(), before);
+    assert_eq!(std::fs::read(&before).unwrap(), kept);
     let nobody = NewAccount {
         name: "nobody".to_owned(),
         ..owner()

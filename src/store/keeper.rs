@@ -3,6 +3,7 @@
 //! All that changes the catalog after the start happens here, one thing after another, so that no two of them need to agree.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -201,7 +202,12 @@ impl Work {
         };
         let disk = &self.shared.disks[disk];
         match self.shared.recovery(disk).epoch(&stream, &epoch) {
-            Ok(report) => self.found.add(report),
+            Ok(report) => {
+                self.shared
+                    .strange
+                    .fetch_add(report.strange, Ordering::Relaxed);
+                self.found.add(report);
+            }
             Err(error) => tracing::error!("{}", super::Error::Catalog(error)),
         }
         if self.backlog.is_empty() {

@@ -25,7 +25,8 @@ pub mod writer;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use bytes::Bytes;
 use hearthkeep_format::{MetadataKey, SegmentId, StoreId, StreamId};
@@ -113,7 +114,9 @@ struct Shared {
     catalog: Catalog,
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
-    cameras: RwLock<Vec<CameraBudget>>,
+    cameras: Vec<CameraBudget>,
+    /// Files that are no whole footage of this store, as far as it has been compared.
+    strange: AtomicU64,
     events: broadcast::Sender<Event>,
     keys: SharedKeys,
     clock: Arc<dyn Clock>,
@@ -202,7 +205,8 @@ impl Store {
     pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
         let mut refused = Refused::NoDisk;
         let mut disks: Vec<_> = self.shared.disks.iter().collect();
-        disks.sort_by_cached_key(|disk| Reverse(disk.preference(self.shared.used_bytes(disk))));
+        // Of the catalog only what was read last: whoever writes to it may hold it for as long as the state folder's disk takes.
+        disks.sort_by_cached_key(|disk| Reverse(disk.preference(self.shared.growing_bytes(disk))));
         for disk in disks {
             match disk.begin(new, &head) {
                 Ok(handle) => {
@@ -328,18 +332,14 @@ impl Store {
             .collect()
     }
 
+    /// Files on the disks that are no whole footage of this store, as far as they have been looked at since the start.
+    pub fn strange_files(&self) -> u64 {
+        self.shared.strange.load(Ordering::Relaxed)
+    }
+
     /// The disks themselves, for the keyring's copies.
     pub fn mounted(&self) -> &[MountedDisk] {
         &self.shared.disks
-    }
-
-    /// Changes what cameras may keep; looked at in the next pass.
-    pub fn set_cameras(&self, cameras: Vec<CameraBudget>) {
-        *self
-            .shared
-            .cameras
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = cameras;
     }
 
     /// What has died of it, in words: footage is lost, or not found again before the next start, until another process
@@ -389,17 +389,16 @@ impl Shared {
     }
 
     /// Bytes of footage on a disk, those of segments that the catalog does not have yet included.
-    fn used_bytes(&self, disk: &MountedDisk) -> u64 {
+    fn growing_bytes(&self, disk: &MountedDisk) -> u64 {
         let segments = self.segments();
         let growing = segments.values().filter(|s| s.disk == disk.number());
-        let growing: u64 = growing.map(|segment| segment.durable_bytes()).sum();
-        drop(segments);
-        growing + self.catalog.disk_bytes(disk.number())
+        growing.map(|segment| segment.durable_bytes()).sum()
     }
 
     /// How a disk is, for retention.
     fn state(&self, disk: &MountedDisk) -> DiskState {
-        disk.state(self.used_bytes(disk), self.reserve_bytes_min)
+        let catalogued = self.catalog.disk_bytes(disk.number());
+        disk.state(catalogued, self.growing_bytes(disk), self.reserve_bytes_min)
     }
 
     fn disk(&self, number: u16) -> Option<&MountedDisk> {
@@ -422,9 +421,11 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
     let (mut epochs, mut unknown) = (Vec::new(), Vec::new());
     for disk in &shared.disks {
         let recovery = shared.recovery(disk);
-        let of_disk = recovery
-            .epochs()
-            .map_err(|e| Error::io("list", &disk.path, e))?;
+        // A folder that cannot be read is no reason not to record.
+        let of_disk = recovery.epochs().unwrap_or_else(|error| {
+            tracing::error!("{}", Error::io("list", &disk.path, error));
+            Vec::new()
+        });
         unknown.extend(recovery.unknown(&of_disk));
         epochs.push(of_disk);
     }
@@ -439,6 +440,7 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
             }
         }
     }
+    shared.strange.fetch_add(report.strange, Ordering::Relaxed);
     Ok((report, backlog))
 }
 
@@ -461,7 +463,8 @@ fn prepare(options: Options) -> Result<(Shared, Pace)> {
         absent: options.absent,
         catalog: opened.catalog,
         segments: Mutex::default(),
-        cameras: RwLock::new(options.cameras),
+        cameras: options.cameras,
+        strange: AtomicU64::new(0),
         events: broadcast::channel(EVENTS_KEPT).0,
         keys: options.keys,
         clock: options.clock,

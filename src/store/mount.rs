@@ -1,7 +1,7 @@
 //! A disk of the store while this process uses it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,9 @@ use crate::disk::{Disk, RealDisk, Space};
 use crate::limits::RESERVE_PERCENT;
 
 /// For how long a disk that failed is the last to be asked.
-const AVOIDED: Duration = Duration::from_secs(10);
+const AVOIDED_MIN: Duration = Duration::from_secs(10);
+/// The same for one that has failed each time it was tried again.
+const AVOIDED_MAX: Duration = Duration::from_secs(600);
 
 /// A disk that was found where it should be, and is known.
 pub struct MountedDisk {
@@ -67,7 +69,17 @@ struct Health {
     is_full: AtomicBool,
     /// Free bytes beyond the reserve, when it was last looked at.
     spare_bytes: AtomicI64,
-    failure: Mutex<Option<(Instant, String)>>,
+    /// Bytes of catalogued segments, then.
+    catalogued_bytes: AtomicU64,
+    failure: Mutex<Option<Fault>>,
+}
+
+/// The last failure of a disk.
+struct Fault {
+    at: Instant,
+    /// For how long the disk is the last to be asked, from then on.
+    avoided: Duration,
+    sentence: String,
 }
 
 impl MountedDisk {
@@ -127,12 +139,13 @@ impl MountedDisk {
 
     /// Higher for a disk that a new segment should rather go to: one that works, and has the most room. What is beyond its
     /// budget or in its reserve is no room: retention would only delete there, while another disk stays empty.
-    pub(super) fn preference(&self, used_bytes: u64) -> (bool, i64) {
+    pub(super) fn preference(&self, growing_bytes: u64) -> (bool, i64) {
         let failed = self
             .health
             .failure()
             .as_ref()
-            .is_some_and(|(at, _)| at.elapsed() < AVOIDED);
+            .is_some_and(|fault| fault.at.elapsed() < fault.avoided);
+        let used_bytes = growing_bytes + self.health.catalogued_bytes.load(Ordering::Relaxed);
         let spare = self.health.spare_bytes.load(Ordering::Relaxed);
         let allowed = self.max_bytes.map_or(i64::MAX, |max| less(max, used_bytes));
         (!failed, spare.min(allowed))
@@ -188,7 +201,12 @@ impl MountedDisk {
 
     /// What retention needs to know, and [`MountedDisk::preference`] from then on. Where the file system does not answer, nothing is
     /// deleted for its sake.
-    pub(super) fn state(&self, used_bytes: u64, reserve_bytes_min: u64) -> DiskState {
+    pub(super) fn state(
+        &self,
+        catalogued_bytes: u64,
+        growing_bytes: u64,
+        reserve_bytes_min: u64,
+    ) -> DiskState {
         let space = self.space();
         let reserve = |space: Space| {
             let part = space.total_bytes / 100 * RESERVE_PERCENT;
@@ -197,9 +215,11 @@ impl MountedDisk {
         let reserve_bytes = space.map_or(0, reserve);
         let spare = space.map_or(i64::MIN, |space| less(space.free_bytes, reserve_bytes));
         self.health.spare_bytes.store(spare, Ordering::Relaxed);
+        let catalogued = &self.health.catalogued_bytes;
+        catalogued.store(catalogued_bytes, Ordering::Relaxed);
         DiskState {
             disk: self.number(),
-            used_bytes,
+            used_bytes: catalogued_bytes + growing_bytes,
             max_bytes: self.max_bytes,
             free_bytes: space.map_or(u64::MAX, |space| space.free_bytes),
             reserve_bytes,
@@ -219,7 +239,7 @@ impl MountedDisk {
                 .health
                 .failure()
                 .as_ref()
-                .map(|(_, sentence)| sentence.clone()),
+                .map(|fault| fault.sentence.clone()),
         }
     }
 }
@@ -244,11 +264,23 @@ impl Health {
         if is_full(error) {
             self.is_full.store(true, Ordering::Relaxed);
         } else {
-            *self.failure() = Some((Instant::now(), format!("writing failed: {error}")));
+            let mut last = self.failure();
+            // One that fails again soon after it was tried is tried less often.
+            let avoided = match &*last {
+                Some(fault) if fault.at.elapsed() < fault.avoided * 2 + AVOIDED_MAX / 10 => {
+                    (fault.avoided * 2).min(AVOIDED_MAX)
+                }
+                _ => AVOIDED_MIN,
+            };
+            *last = Some(Fault {
+                at: Instant::now(),
+                avoided,
+                sentence: format!("writing failed: {error}"),
+            });
         }
     }
 
-    fn failure(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+    fn failure(&self) -> MutexGuard<'_, Option<Fault>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

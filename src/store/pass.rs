@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use hearthkeep_format::StreamId;
 
@@ -15,10 +15,15 @@ use crate::limits::RETENTION_BATCH_SEGMENTS;
 /// Room that a full disk must have before it is written to again.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
 
+/// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
+const REFUSING: Duration = Duration::from_secs(300);
+
 /// What passes remember of each other.
 #[derive(Default)]
 pub(super) struct Passes {
     steady: Steady,
+    /// Disks that did not let go of a file, and when they are asked again.
+    refusing: HashMap<u16, Instant>,
 }
 
 impl Passes {
@@ -27,35 +32,36 @@ impl Passes {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
-        let deletions = plan_now(shared, now);
-        if !deletions.is_empty() {
-            delete(shared, &deletions);
-        }
+        self.refusing.retain(|_, until| *until > Instant::now());
+        let deletions = plan_now(shared, now, &self.refusing);
+        let (gone, refusing) = delete(shared, deletions);
+        let until = Instant::now() + REFUSING;
+        let refusing = refusing.into_iter().map(|disk| (disk, until));
+        self.refusing.extend(refusing);
         for disk in shared.disks.iter().filter(|disk| disk.is_full()) {
             let has_room = disk
                 .space()
                 .is_none_or(|space| space.free_bytes >= ROOM_BYTES_MIN);
-            let made_room = deletions.iter().any(|d| d.entry.disk == disk.number());
+            let made_room = gone.iter().any(|d| d.entry.disk == disk.number());
             disk.set_full(!has_room && !made_room);
         }
-        deletions.len() >= RETENTION_BATCH_SEGMENTS
+        gone.len() >= RETENTION_BATCH_SEGMENTS
     }
 }
 
-fn plan_now(shared: &Shared, now: Option<Now>) -> Vec<Deletion> {
+fn plan_now(shared: &Shared, now: Option<Now>, refusing: &HashMap<u16, Instant>) -> Vec<Deletion> {
     let catalog = &shared.catalog;
-    let disks: Vec<_> = shared.disks.iter().map(|disk| shared.state(disk)).collect();
+    let disks = shared.disks.iter().map(|disk| shared.state(disk));
+    let disks: Vec<_> = disks
+        .filter(|state| !refusing.contains_key(&state.disk))
+        .collect();
     let mounted: HashSet<u16> = disks.iter().map(|state| state.disk).collect();
-    let cameras = shared
-        .cameras
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
+    let cameras = &shared.cameras;
     let on_mounted = |mut used: Vec<(u16, u64)>| {
         used.retain(|(disk, _)| mounted.contains(disk));
         used
     };
-    let mut old = now.map_or_else(HashMap::new, |now| what_is_old(catalog, &cameras, now));
+    let mut old = now.map_or_else(HashMap::new, |now| what_is_old(catalog, cameras, now));
     let streams = catalog.streams().into_iter().map(|stream| StreamState {
         stream,
         used: on_mounted(catalog.stream_bytes(&stream)),
@@ -68,7 +74,7 @@ fn plan_now(shared: &Shared, now: Option<Now>) -> Vec<Deletion> {
     });
     let streams = streams.collect();
     let spared = shared.segments().keys().copied().collect();
-    plan(streams, &cameras, &disks, &spared, RETENTION_BATCH_SEGMENTS)
+    plan(streams, cameras, &disks, &spared, RETENTION_BATCH_SEGMENTS)
 }
 
 /// What of each stream is older than its camera keeps.
@@ -110,8 +116,13 @@ fn what_is_old(catalog: &Catalog, cameras: &[CameraBudget], now: Now) -> HashMap
     found
 }
 
-/// Tombstone, flush, unlink, forget: wherever a crash falls, the next start goes on.
-fn delete(shared: &Shared, deletions: &[Deletion]) {
+/// Tombstone, flush, unlink, forget: wherever a crash falls, the next start goes on. Returns what is gone, and the disks that
+/// did not let go of something.
+fn delete(shared: &Shared, deletions: Vec<Deletion>) -> (Vec<Deletion>, HashSet<u16>) {
+    let (mut gone, mut refusing) = (Vec::new(), HashSet::new());
+    if deletions.is_empty() {
+        return (gone, refusing);
+    }
     let marked: Vec<_> = deletions
         .iter()
         .map(|deletion| Entry {
@@ -125,21 +136,26 @@ fn delete(shared: &Shared, deletions: &[Deletion]) {
         .and_then(|()| shared.catalog.flush());
     if let Err(error) = marking {
         tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
-        return;
+        return (gone, refusing);
     }
-    let gone: Vec<_> = marked
-        .into_iter()
-        .filter(|entry| unlink(shared, entry))
-        .collect();
+    for deletion in deletions {
+        let disk = deletion.entry.disk;
+        if !refusing.contains(&disk) && unlink(shared, &deletion.entry) {
+            gone.push(deletion);
+        } else {
+            refusing.insert(disk);
+        }
+    }
+    let forgotten: Vec<_> = gone.iter().map(|deletion| deletion.entry).collect();
     if let Err(error) = shared
         .catalog
-        .forget(&gone)
+        .forget(&forgotten)
         .and_then(|()| shared.catalog.flush())
     {
         tracing::error!("{}", super::Error::Catalog(error));
     }
     let mut by_reason: HashMap<Reason, (u64, u64)> = HashMap::new();
-    for Deletion { entry, reason } in deletions {
+    for Deletion { entry, reason } in &gone {
         let sum = by_reason.entry(*reason).or_default();
         *sum = (sum.0 + 1, sum.1 + u64::from(entry.bytes));
     }
@@ -151,6 +167,7 @@ fn delete(shared: &Shared, deletions: &[Deletion]) {
             "footage was deleted"
         );
     }
+    (gone, refusing)
 }
 
 /// Whether the file is gone.

@@ -91,7 +91,10 @@ impl Recovery<'_> {
         let mut epochs = Vec::new();
         for stream in ids(self.disk, Path::new(layout::FOOTAGE), StreamId::from_hex)? {
             let folder = layout::stream_folder(&stream);
-            let mut of_stream = ids(self.disk, &folder, EpochId::from_hex)?;
+            let mut of_stream = ids(self.disk, &folder, EpochId::from_hex).unwrap_or_else(|error| {
+                tracing::error!(folder = %folder.display(), "the footage in it cannot be looked at: {error}");
+                Vec::new()
+            });
             of_stream.extend(self.catalog.epochs(&stream, self.number));
             of_stream.sort_unstable();
             of_stream.dedup();

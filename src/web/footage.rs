@@ -231,6 +231,8 @@ pub struct RecorderStatus {
     pub fsync_p99_ms: Option<f64>,
     /// Whether the box trusts its clock.
     pub clock_trusted: bool,
+    /// Files on the disks that are no whole footage of this box, as far as they have been looked at since its start.
+    pub strange_files: u64,
 }
 
 /// A disk.

@@ -219,6 +219,10 @@ impl Footage for RecorderFootage {
             disks: disks.iter().map(row).collect(),
             fsync_p99_ms: slowest.map(|duration| duration.as_secs_f64() * 1e3),
             clock_trusted: self.clock.trusted(),
+            strange_files: self
+                .recording
+                .get()
+                .map_or(0, |recording| recording.store.strange_files()),
         }
     }
 

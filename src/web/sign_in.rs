@@ -12,7 +12,7 @@ use super::cookies;
 use super::error::{ApiError, ErrorBody};
 use super::house::{House, address, blocking};
 use crate::limits::ACCOUNT_NAME_CHARS_MAX;
-use crate::people::{Parameters, Session};
+use crate::people::{self, Parameters, Session};
 
 /// Whose parameters.
 #[derive(Deserialize, ToSchema)]
@@ -88,7 +88,12 @@ pub async fn sign_in(
     check_name(&name)?;
     let auth = secret("auth", &auth)?;
     let signed_in = blocking(move || {
-        let signed_in = house.people.sign_in(address, &name, &auth)?;
+        let signed_in = house.people.sign_in(address, &name, &auth);
+        if matches!(signed_in, Err(people::Error::WrongNameOrPassphrase)) {
+            // Not the name: it may be the passphrase, typed into the wrong field. The throttle bounds these lines.
+            tracing::warn!(from = %address, "a sign-in was refused: the name or the passphrase is wrong");
+        }
+        let signed_in = signed_in?;
         // It is over at once, and who is right is let in, whatever the disk does.
         if let Some(Err(error)) = before.map(|before| house.people.end_session(&before)) {
             tracing::warn!(

@@ -99,11 +99,13 @@ fn a_disk_that_moved_is_not_made_anew_where_it_was_last() {
     let away = installation.folder().join("away");
     std::fs::rename(&moved, &away).unwrap();
     std::fs::create_dir(&moved).unwrap();
-    // However the path is written, what is there is the bare mount point.
-    for disk in ["moved", path(&moved), "./moved/../moved"] {
+    std::fs::create_dir(installation.footage()).unwrap();
+    // However the path is written, what is there is the bare mount point; and so is where it was before.
+    for disk in ["moved", path(&moved), "./moved/../moved", "footage"] {
         installation.write_config_with_disks(&cameras, &[disk]);
         drop(waits_for_a_disk(&installation, "its disk is not mounted"));
         assert!(Installation::files(&moved).is_empty());
+        assert!(Installation::files(&installation.footage()).is_empty());
     }
 }
 

@@ -229,6 +229,14 @@ fn files_that_are_no_segments_of_ours_are_named_and_left_alone() {
         );
     }
 
+    let recorder = installation.start();
+    await_condition("status tells of the strange files", LONG, || {
+        let status = installation.run("status", &[]);
+        let said = String::from_utf8_lossy(&status.stdout).into_owned();
+        said.contains("3 files on the disks cannot be read as footage of this box")
+    });
+    recorder.terminate();
+
     // The truncated one was closed after its last whole chunk; all the rest is exported.
     let list = installation.list(&[]);
     let count = |state| {

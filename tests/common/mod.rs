@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 /// GStreamer's Python module belongs to the system's Python, not to the first one in the path.
 const PYTHON: &str = "/usr/bin/python3";
 const PACKAGES: &str = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base \
-     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav ffmpeg fonts-dejavu-core";
+     gstreamer1.0-plugins-good ffmpeg fonts-dejavu-core";
 
 /// A running camera server; dropping it ends it.
 pub struct Cameras {

@@ -21,7 +21,7 @@ export async function wrongPassphrase({ page, expect, shot }, { name }) {
   const said = await error.textContent();
   expect(said === "The name or the passphrase is wrong.", `a wrong passphrase: ${said}`);
   const kit = await words(page.locator(".notice"));
-  expect(kit.includes("recovery kit") && kit.includes("hearthkeep export --kit"), `who forgot it is told: ${kit}`);
+  expect(kit.includes("recovery kit") && kit.includes("hearthkeep export --kit") && kit.includes("keys passphrase --kit"), `who forgot it is told: ${kit}`);
   await page.getByText("Is it your box?").click();
   const file = page.getByRole("link", { name: "hearthkeep-ca.crt" });
   const status = await page.evaluate(async (href) => (await fetch(href)).status, await file.getAttribute("href"));

@@ -1,4 +1,5 @@
 /** What must hold of a box with at least one camera that plays in this browser. */
+import { readFile } from "node:fs/promises";
 import { median, readCounter, sleep } from "./counter.mjs";
 import * as steps from "./steps.mjs";
 
@@ -109,7 +110,29 @@ export async function snapshot({ page, expect }) {
   const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("s")]);
   const name = download.suggestedFilename();
   expect(/ \d{4}-\d{2}-\d{2} \d{2}-\d{2}-\d{2}\.png$/.test(name), `a picture was saved as ${name}`);
-  return name;
+  const png = await readFile(await download.path());
+  const shown = await page.$eval(PICTURE, (video) => [video.videoWidth, video.videoHeight]);
+  const saved = [png.readUInt32BE(16), png.readUInt32BE(20)];
+  expect(png.toString("latin1", 1, 4) === "PNG" && `${saved}` === `${shown}`, `the picture saved is ${saved}, not ${shown}`);
+  return { name, saved };
+}
+
+/** A key fills the screen with the picture, and gives it back. */
+export async function fullScreen({ page, expect }) {
+  const filled = () => page.evaluate(() => document.fullscreenElement !== null);
+  await page.keyboard.press("f");
+  await page.waitForFunction(() => document.fullscreenElement !== null, null, { timeout: 5000 }).catch(() => undefined);
+  expect(await filled(), "the key f does not fill the screen");
+  await page.keyboard.press("f");
+  await page.waitForFunction(() => document.fullscreenElement === null, null, { timeout: 5000 }).catch(() => undefined);
+  expect(!(await filled()), "the key f does not give the screen back");
+}
+
+/** The day shows each camera on a track of its own. */
+export async function tracks({ page, settings, expect }) {
+  const count = await page.locator(".timeline-tracks .track").count();
+  expect(count >= settings.tiles, `${count} tracks for ${settings.tiles} cameras`);
+  return count;
 }
 
 /** A reload and a second tab do not ask for the passphrase again. */

@@ -46,6 +46,8 @@ await drive(async ({ page, expect, shot, results }) => {
   results.steps = await checks.stepping(tools);
   results.speed = await checks.speed(tools);
   results.snapshot = await checks.snapshot(tools);
+  results.tracks = await checks.tracks(tools);
+  await checks.fullScreen(tools);
   results.looks = env.HEARTHKEEP_SHOTS ? await looks(page, shot) : null;
   results.reload = await checks.reload(tools);
   results.signOut = await checks.signOut(tools);

@@ -152,6 +152,9 @@ fn disks(looked: Vec<(DiskStatus, Vec<Surveyed>)>, report: Option<&Report>) -> V
 }
 
 /// All that is wrong, a sentence each.
+/// Of files: what is wrong with them, and what to do.
+const NO_FOOTAGE: &str = "cannot be read as footage of this box (damaged, moved or foreign): `hearthkeep check` names each";
+
 fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
     let mut troubles = Vec::new();
     match report {
@@ -185,6 +188,11 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
             }
             _ => {}
         }
+    }
+    match report.map_or(0, |report| report.strange_files) {
+        0 => {}
+        1 => troubles.push(format!("a file on the disks {NO_FOOTAGE}")),
+        n => troubles.push(format!("{n} files on the disks {NO_FOOTAGE}")),
     }
     let disk = |disk: &DiskStatus| {
         let error = disk.error.as_ref()?;

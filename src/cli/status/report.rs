@@ -28,6 +28,9 @@ pub struct Report {
     /// Why there is no page, if there is none.
     pub page_error: Option<String>,
     pub clock_trusted: bool,
+    /// Files on the disks that are no whole footage of this box.
+    #[serde(default)]
+    pub strange_files: u64,
     pub streams: Vec<StreamReport>,
     pub disks: Vec<DiskReport>,
 }
@@ -76,6 +79,7 @@ impl Report {
             addresses,
             page_error,
             clock_trusted: status.clock_trusted,
+            strange_files: status.strange_files,
             streams: footage.streams().into_iter().map(stream).collect(),
             disks: status.disks.into_iter().map(disk).collect(),
         }
@@ -178,6 +182,7 @@ mod tests {
             addresses: vec!["https://attic.local:8443".to_owned()],
             page_error: None,
             clock_trusted: true,
+            strange_files: 0,
             streams: Vec::new(),
             disks: Vec::new(),
         };

@@ -60,18 +60,21 @@ pub fn limit(is_short: bool) -> Layer {
         (Resource::Nofile, OPEN_FILES_MAX),
         (Resource::Nproc, 0),
     ];
-    let set = limits.into_iter().chain(cpu).try_for_each(|(what, most)| {
+    let limits = limits.into_iter().chain(cpu).map(|(what, most)| {
         let limit = Rlimit {
             current: Some(most),
             maximum: Some(most),
         };
         rustix::process::setrlimit(what, limit)
     });
-    let set = set
-        .and_then(|()| rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))
-        .and_then(|()| rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))
-        .and_then(|()| rustix::thread::set_no_new_privs(true));
-    Layer::new("limits", set)
+    let others = [
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable),
+        rustix::thread::set_no_new_privs(true),
+    ];
+    // Each for itself: one that the caller's own limits forbid takes none of the others away.
+    let refused = limits.chain(others).fold(Ok(()), Result::and);
+    Layer::new("limits", refused)
 }
 
 /// No file can be opened and no address connected to; what is open stays open.

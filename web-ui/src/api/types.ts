@@ -111,4 +111,6 @@ export interface BoxStatus {
   /** How long 99 of 100 syncs of the slowest disk took, ms; null before there were enough. */
   fsync_p99_ms: number | null;
   clock_trusted: boolean;
+  /** Files on the disks that are no whole footage of this box. */
+  strange_files: number;
 }

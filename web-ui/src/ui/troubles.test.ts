@@ -9,6 +9,7 @@ const well: BoxStatus = {
   fingerprint: "AB",
   fsync_p99_ms: 12,
   clock_trusted: true,
+  strange_files: 0,
 };
 const camera = (name: string, message: string | null, feed = "main") =>
   ({ id: name + feed, camera: name, feed, error: message === null ? null : { message, advice: "Do this." } }) as Stream;
@@ -27,6 +28,7 @@ describe("troubles", () => {
     expect(found[1]?.text).toBe("/srv/b is not mounted.");
     expect(found[2]?.text).toContain("900 ms");
     expect(slowText(null)).toBeNull();
+    expect(troubles({ ...well, strange_files: 2 }, [])[0]?.text).toContain("2 files on the disks cannot be read");
   });
 
   it("put cameras with one trouble on one line, each once", () => {

@@ -24,9 +24,13 @@ const clock = (status: BoxStatus | null): Trouble[] =>
 
 function disks(status: BoxStatus | null): Trouble[] {
   const found = (status?.disks ?? []).flatMap((disk): Trouble[] => (disk.error ? [{ kind: "disk", text: sentence(disk.error) }] : []));
+  if (status && status.strange_files > 0) found.push({ kind: "disk", text: strangeText(status.strange_files) });
   const slow = status && slowText(status.fsync_p99_ms);
   return slow ? [...found, { kind: "disk", text: slow }] : found;
 }
+
+const strangeText = (files: number): string =>
+  `${files === 1 ? "A file" : `${files} files`} on the disks cannot be read as footage of this box: damaged, moved here or from elsewhere. “hearthkeep check” on the box names each.`;
 
 /** What a slow disk costs; null where it is fast enough, or nothing is known yet. */
 export function slowText(fsyncMs: number | null): string | null {

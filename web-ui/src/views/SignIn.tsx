@@ -49,9 +49,9 @@ export function SignIn({ box, note, name: known }: { box: BoxState; note: string
       </form>
       {forgotten && (
         <Notice kind="info">
-          Forgotten? Nobody can look the passphrase up or set another. Your <b>recovery kit</b> opens all that was recorded all
-          the same, not on this page yet but on the command line: on the box, or with one of its disks on any computer, run{" "}
-          <code>hearthkeep export --kit FILE</code>, with the kit’s line in the file.
+          Forgotten? Nobody can look the passphrase up. With your <b>recovery kit</b> (its line in a file) you set another one on
+          the box, with <code>hearthkeep keys passphrase --kit FILE</code>; and the kit alone opens what was recorded, on the
+          box or with one of its disks on any computer: <code>hearthkeep export --kit FILE</code>.
         </Notice>
       )}
       <p class="fine">
