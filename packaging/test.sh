@@ -8,7 +8,7 @@ step() {
     "$@"
 }
 
-echo "This takes about 15 minutes the first time on two cores, and 5 later."
+echo "This takes about 25 minutes the first time on two cores, and 15 later."
 sh packaging/setup.sh
 sh web-ui/build.sh
 step cargo fmt --all --check
