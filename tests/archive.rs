@@ -17,6 +17,15 @@ use store_support::{GENERATION, Home, START_US};
 
 const EVERYTHING: Range<i64> = i64::MIN..i64::MAX;
 
+fn all_of<'a>(shelf: &'a Shelf, segments: &'a [&'a dyn Segment]) -> Export<'a> {
+    Export {
+        segments,
+        keyring: &shelf.keyring,
+        span: EVERYTHING,
+        unusable: &[],
+    }
+}
+
 /// Exports into memory. `begun` counts how often the file was begun.
 fn exported(
     shelf: &Shelf,
@@ -24,12 +33,7 @@ fn exported(
     begun: &mut u32,
 ) -> Result<(Exported, Vec<u8>), Error> {
     let segments: Vec<_> = segments.iter().map(|one| *one as &dyn Segment).collect();
-    let request = Export {
-        segments: &segments,
-        keyring: &shelf.keyring,
-        span: EVERYTHING,
-        unusable: &[],
-    };
+    let request = all_of(shelf, &segments);
     let path = tempfile::NamedTempFile::new().unwrap();
     let mut output = || {
         *begun += 1;
@@ -41,12 +45,7 @@ fn exported(
 
 fn streamed(shelf: &Shelf, segments: &[&Recorded]) -> (Vec<Skipped>, Vec<u8>) {
     let segments: Vec<_> = segments.iter().map(|one| *one as &dyn Segment).collect();
-    let request = Export {
-        segments: &segments,
-        keyring: &shelf.keyring,
-        span: EVERYTHING,
-        unusable: &[],
-    };
+    let request = all_of(shelf, &segments);
     let mut out = Vec::new();
     let done = stream(&request, &mut out).unwrap();
     (done.skipped, out)
@@ -165,12 +164,7 @@ fn a_segment_that_was_deleted_after_it_was_listed_is_told_and_passed_over() {
     // What cannot be begun again says so.
     oldest.delete_after(1);
     let segments = all.map(|one| one as &dyn Segment);
-    let request = Export {
-        segments: &segments,
-        keyring: &shelf.keyring,
-        span: EVERYTHING,
-        unusable: &[],
-    };
+    let request = all_of(&shelf, &segments);
     let mut once = Some(Vec::new());
     let error = export(&request, &mut || Ok(once.take()), &mut |_, _| {}).unwrap_err();
     assert!(

@@ -26,15 +26,7 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
     let shown = names.map(|name| format!("{name}={}", small.display()));
     let mut cameras = Cameras::start(&shown.each_ref().map(String::as_str));
     let urls = names.map(|name| cameras.url(name).to_owned());
-    let entries: Vec<_> = names
-        .iter()
-        .zip(&urls)
-        .map(|(name, url)| CameraEntry {
-            name,
-            url,
-            more: "",
-        })
-        .collect();
+    let entries = CameraEntry::plain(&names, &urls);
     let installation = Installation::new(&entries);
     let mut recorder = installation.start();
     let all = |list: &Value, segments: usize, us: i64| {

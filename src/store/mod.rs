@@ -220,22 +220,6 @@ impl Store {
         Err(refused)
     }
 
-    /// The sequence of a stream's next segment: one higher than the highest that is known.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn next_sequence(&self, stream: &StreamId) -> Result<u64> {
-        let catalogued = self
-            .shared
-            .catalog
-            .last(stream)?
-            .map(|entry| entry.sequence);
-        let segments = self.shared.segments();
-        let of_it = segments.values().filter(|s| s.new.stream == *stream);
-        let highest = of_it.map(|s| s.new.start.sequence).chain(catalogued).max();
-        Ok(highest.map_or(0, |sequence| sequence.saturating_add(1)))
-    }
-
     /// The newest segment of a stream: what a gap is measured from after a start.
     ///
     /// # Errors

@@ -56,15 +56,7 @@ fn a_box_is_claimed_watched_and_played_back() {
         "garden",
         "yard",
     ];
-    let entries: Vec<_> = names
-        .iter()
-        .zip(&urls)
-        .map(|(name, url)| CameraEntry {
-            name,
-            url,
-            more: "",
-        })
-        .collect();
+    let entries = CameraEntry::plain(&names, &urls);
     let installation = Installation::unmade(&entries);
     let mut running = installation.start();
     let address = running.address();

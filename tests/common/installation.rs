@@ -29,6 +29,18 @@ pub struct CameraEntry<'a> {
     pub more: &'a str,
 }
 
+impl<'a> CameraEntry<'a> {
+    /// Cameras of which name and address are all there is to say.
+    pub fn plain(names: &[&'a str], urls: &'a [String]) -> Vec<Self> {
+        let entry = |(name, url): (&&'a str, &'a String)| Self {
+            name,
+            url,
+            more: "",
+        };
+        names.iter().zip(urls).map(entry).collect()
+    }
+}
+
 impl Installation {
     /// Writes a configuration for these cameras and runs `hearthkeep init`.
     pub fn new(cameras: &[CameraEntry<'_>]) -> Self {
