@@ -119,6 +119,21 @@ impl Footage {
         let older = |ended: &&i64| self.true_us - **ended > keep_us;
         self.ended_us.iter().filter(older).count()
     }
+
+    /// How many of those are so by a date that can be believed too: what was recorded while the clock was ahead is kept until its
+    /// own date is old.
+    fn older_by_its_date(&self, keep_us: i64) -> usize {
+        let wall_us = self.wall_us();
+        let is_older = |(entry, ended): &(&Entry, &i64)| {
+            let believed = entry.clock_trusted && entry.end_us() <= wall_us;
+            self.true_us - **ended > keep_us && (!believed || wall_us - entry.end_us() > keep_us)
+        };
+        self.entries
+            .iter()
+            .zip(&self.ended_us)
+            .filter(is_older)
+            .count()
+    }
 }
 
 /// In buckets of 64, as the catalog has it.
@@ -267,8 +282,8 @@ fn lives() -> impl Strategy<Value = Vec<(i64, i64, i64, i64)>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever jumps there are that do not stand, at every moment: nothing goes that is not really older than is kept. And once the
-    /// clock has been right for long enough, everything goes that is.
+    /// Whatever jumps there are that do not stand, at every moment: nothing goes that is not really older than is kept. And once
+    /// enough has been recorded under a right clock, everything goes that is old by its date too.
     #[test]
     fn only_what_is_really_old_goes_and_all_of_it_in_the_end(lives in lives(), keep_days in 1i64..5) {
         let mut footage = Footage::new();
@@ -292,10 +307,29 @@ proptest! {
             let deleted = footage.deleted(keep_days);
             prop_assert!(deleted.len() <= older, "{} of {}", deleted.len(), older);
         }
-        footage.record(1441);
+        // By then what was recorded after them is enough, whatever became of the gaps.
+        footage.record(keep_days * 1440 + 60);
         footage.delete(keep_days);
-        prop_assert_eq!(footage.older(keep_us + HOUR_US), 0);
+        prop_assert_eq!(footage.older_by_its_date(keep_us + HOUR_US), 0);
     }
+}
+
+#[test]
+fn what_was_recorded_while_the_clock_was_ahead_is_kept_until_its_date_is_old() {
+    let mut footage = Footage::new();
+    footage.record(1).clock_is_wrong_by(40 * HOUR_US).record(1);
+    footage.clock_is_wrong_by(0).record(3 * 1440);
+    footage.delete(2);
+    assert_eq!(
+        (
+            footage.older(2 * DAY_US),
+            footage.older_by_its_date(2 * DAY_US)
+        ),
+        (1, 0)
+    );
+    footage.record(40 * 60);
+    footage.delete(2);
+    assert_eq!(footage.older(2 * DAY_US + HOUR_US), 0);
 }
 
 /// Opens the store, which keeps a day, records these, and waits until a pass of retention was made.
