@@ -140,8 +140,21 @@ pub struct StreamStatus {
     pub first_us: Option<i64>,
     /// The newest footage, µs since 1970.
     pub last_us: Option<i64>,
+    /// The gap that is open, if nothing is kept now.
+    pub gap: Option<OpenGap>,
     /// What is wrong, if anything is.
     pub error: Option<Trouble>,
+}
+
+/// That nothing of a stream is kept now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct OpenGap {
+    /// To where there is footage, µs since 1970; nothing of a stream that was never recorded.
+    pub since_us: Option<i64>,
+    /// As `docs/format.md`, 5.6, names it.
+    pub cause: String,
+    /// The cause for people.
+    pub sentence: String,
 }
 
 /// What there is of a stream in a span of time.
@@ -191,6 +204,8 @@ pub struct TimelineGap {
     pub cause: String,
     /// The cause for people.
     pub sentence: String,
+    /// It lasts: `end_us` is now, and nothing is kept yet.
+    pub open: bool,
 }
 
 /// Where the chunks of a segment are.

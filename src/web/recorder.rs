@@ -8,14 +8,14 @@ use hearthkeep_format::segment::{GapCause, ReadAt as _};
 use hearthkeep_format::{SegmentId, StreamId};
 
 use super::footage::{
-    ChunkPlace, DiskStatus, Footage, FootageError, LiveFeed, OpenSegment, ReadAt, RecorderStatus,
-    SegmentIndex, StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
+    ChunkPlace, DiskStatus, Footage, FootageError, LiveFeed, OpenGap, OpenSegment, ReadAt,
+    RecorderStatus, SegmentIndex, StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
 };
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::keys::StateFolder;
 use crate::play;
-use crate::record::{LiveHub, Phase, Stream, chunk_message, head_message};
+use crate::record::{self, LiveHub, Phase, Stream, chunk_message, head_message, sentence};
 use crate::store::{self, AbsentDisk, GapSpan, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
@@ -148,9 +148,13 @@ impl Footage for RecorderFootage {
             return Ok(Some(Timeline::default()));
         };
         let timeline = recording.store.timeline(&stream, from_us, to_us)?;
+        let open = self.live_stream(stream).and_then(|(_, stream)| {
+            let gap = open_gap_row(&stream.snapshot().gap?, self.clock.wall_us())?;
+            (gap.start_us < to_us && gap.end_us > from_us).then_some(gap)
+        });
         Ok(Some(Timeline {
             segments: timeline.segments.iter().map(segment_row).collect(),
-            gaps: timeline.gaps.iter().map(gap_row).collect(),
+            gaps: timeline.gaps.iter().map(gap_row).chain(open).collect(),
             // Of one that has just begun nothing can be read yet.
             next: timeline
                 .next
@@ -308,6 +312,14 @@ fn describe(live: Option<&Stream>) -> StreamStatus {
         bytes_stored: 0,
         first_us: None,
         last_us: None,
+        gap: snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.gap.as_ref())
+            .map(|gap| OpenGap {
+                since_us: gap.since_us,
+                cause: gap.cause.as_str().to_owned(),
+                sentence: gap.sentence().to_owned(),
+            }),
         error: trouble.map(|trouble| Trouble {
             message: trouble.message.clone(),
             advice: trouble.advice.clone(),
@@ -334,23 +346,17 @@ fn gap_row(gap: &GapSpan) -> TimelineGap {
         end_us: gap.end_us,
         cause: gap.cause.map_or("unknown", GapCause::as_str).to_owned(),
         sentence: sentence(gap.cause).to_owned(),
+        open: false,
     }
 }
 
-/// A gap's cause for people.
-fn sentence(cause: Option<GapCause>) -> &'static str {
-    match cause {
-        None => "Nothing says why there is no footage here; it may have been deleted.",
-        Some(GapCause::Start) => "Nothing was recorded before.",
-        Some(GapCause::Shutdown) => "The recorder was switched off.",
-        Some(GapCause::Crash) => "The recorder or its power failed.",
-        Some(GapCause::CameraLost) => "The camera could not be reached.",
-        Some(GapCause::CameraStalled) => "The camera was connected but sent no pictures.",
-        Some(GapCause::QueueFull) => "The disk was too slow.",
-        Some(GapCause::DiskError) => "The disk failed or was full.",
-        Some(GapCause::Parameters) => "The camera changed its video settings.",
-        Some(GapCause::NoKeyFrame) => "The camera sent no key frame to begin with.",
-        Some(GapCause::Timestamps) => "The camera's clock jumped.",
-        Some(GapCause::CameraData) => "The camera sent what cannot be recorded.",
-    }
+/// A gap that lasts until now; `None` of a stream that has never been recorded: nothing is missing before its first picture.
+fn open_gap_row(gap: &record::OpenGap, now_us: i64) -> Option<TimelineGap> {
+    Some(TimelineGap {
+        start_us: gap.since_us?,
+        end_us: now_us,
+        cause: gap.cause.as_str().to_owned(),
+        sentence: gap.sentence().to_owned(),
+        open: true,
+    })
 }

@@ -59,6 +59,7 @@ impl Footage for FakeFootage {
             bytes_stored: self.segment.len() as u64,
             first_us: Some(1),
             last_us: Some(2),
+            gap: None,
             error: None,
         }]
     }
@@ -77,6 +78,7 @@ impl Footage for FakeFootage {
             end_us: to_us,
             cause: "start".to_owned(),
             sentence: String::new(),
+            open: false,
         };
         Ok((stream == STREAM).then(|| Timeline {
             segments: Vec::new(),
