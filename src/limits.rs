@@ -229,6 +229,8 @@ pub const TIDY_S: u64 = 60;
 pub const TIMELINE_DAYS_MAX: i64 = 32;
 /// How much of a segment is read at a time.
 pub const READ_PIECE_BYTES_MAX: u64 = 256 << 10;
+/// What a monitor shows to read the metrics: 256 bits.
+pub const METRICS_TOKEN_BYTES: usize = 32;
 /// Live viewers of a box, each tile of a grid counted.
 pub const LIVE_VIEWERS_MAX: usize = 128;
 /// What may be on its way to one of them: some seconds, and any key frame.
@@ -324,5 +326,7 @@ const _: () = {
     assert!(lag_us + STUCK_DISK_US_MAX + WATCHDOG_PERIOD_US < 10_000_000);
     assert!(STUCK_INGEST_US_MAX + WATCHDOG_PERIOD_US < 10_000_000);
     // A camera that sends nothing is noticed as such.
-    assert!(CAMERA_STALL_MS_MAX * 1_000 <= STUCK_SEALING_US_MAX && STUCK_SEALING_US_MAX < 10_000_000);
+    assert!(
+        CAMERA_STALL_MS_MAX * 1_000 <= STUCK_SEALING_US_MAX && STUCK_SEALING_US_MAX < 10_000_000
+    );
 };

@@ -96,6 +96,7 @@ impl Stream {
         let mut snapshot = self.state.snapshot();
         snapshot.gap_lengths_us = self.progress.gap_lengths_us();
         snapshot.durable_end_us = self.progress.end_us();
+        snapshot.queued_bytes = self.progress.position().queued_bytes;
         snapshot.gap = self.progress.gap();
         if snapshot.phase == Phase::Stopped {
             snapshot.gap = None;

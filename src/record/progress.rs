@@ -56,8 +56,15 @@ struct Gap {
 pub(super) struct Position {
     segment: Option<SegmentId>,
     durable_bytes: u64,
-    /// Whether something is on its way to a disk.
-    pub is_waiting: bool,
+    /// What is on its way to a disk.
+    pub queued_bytes: u64,
+}
+
+impl Position {
+    /// Whether more is durable than there was.
+    pub(super) fn has_moved_from(&self, before: &Self) -> bool {
+        (self.segment, self.durable_bytes) != (before.segment, before.durable_bytes)
+    }
 }
 
 impl Progress {
@@ -102,11 +109,12 @@ impl Progress {
     /// A disk has taken the head of a segment: what is lost is lost, and the gap has ended.
     pub(super) fn begun(&self, segment: Arc<Segment>, sealed_bytes: u64) {
         self.expect();
+        let now_us = self.clock.monotonic_us();
         let mut known = self.known();
         known.settle();
         known.segments.push((segment, sealed_bytes));
         if known.gap.as_ref().is_some_and(|gap| gap.is_told) {
-            known.close_gap(self.clock.monotonic_us());
+            known.close_gap(now_us);
         }
     }
 
@@ -161,7 +169,8 @@ impl Progress {
             }
             return;
         }
-        let before_us = since_us.and_then(|since| u64::try_from(wall_us.saturating_sub(since)).ok());
+        let before_us =
+            since_us.and_then(|since| u64::try_from(wall_us.saturating_sub(since)).ok());
         known.gap = Some(Gap {
             cause,
             since_us,
@@ -217,13 +226,13 @@ impl Progress {
     pub(super) fn position(&self) -> Position {
         let mut known = self.known();
         known.settle();
-        let is_waiting = |(segment, sealed): &(Arc<Segment>, u64)| {
-            segment.state() == SegmentState::Open && segment.durable_bytes() < *sealed
-        };
+        let open = known.segments.iter();
+        let open = open.filter(|(segment, _)| segment.state() == SegmentState::Open);
+        let queued = open.map(|(segment, sealed)| sealed.saturating_sub(segment.durable_bytes()));
         Position {
             segment: known.segments.last().map(|(newest, _)| newest.new.segment),
             durable_bytes: known.segments.iter().map(|(s, _)| s.durable_bytes()).sum(),
-            is_waiting: known.segments.iter().any(is_waiting),
+            queued_bytes: queued.sum(),
         }
     }
 
@@ -280,5 +289,11 @@ impl Gap {
 /// Wall time to which a segment is durable; `None` while nothing of it is.
 fn end_of(segment: &Segment) -> Option<i64> {
     let durable_us = segment.durable_us();
-    (durable_us > 0).then(|| segment.new.start.wall_us.saturating_add_unsigned(durable_us))
+    (durable_us > 0).then(|| {
+        segment
+            .new
+            .start
+            .wall_us
+            .saturating_add_unsigned(durable_us)
+    })
 }

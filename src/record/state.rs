@@ -103,6 +103,8 @@ pub struct StreamSnapshot {
     pub gap_lengths_us: BTreeMap<GapCause, u64>,
     /// Wall time to which there is durable footage, us.
     pub durable_end_us: Option<i64>,
+    /// What is sealed and not yet durable, bytes.
+    pub queued_bytes: u64,
 }
 
 /// The running state of one stream. What changes in it is logged here.
@@ -128,6 +130,7 @@ impl StreamState {
             gap: None,
             gap_lengths_us: BTreeMap::new(),
             durable_end_us: None,
+            queued_bytes: 0,
         };
         Self {
             camera,

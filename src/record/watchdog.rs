@@ -152,7 +152,7 @@ impl Watched {
     fn look(&mut self, now_us: u64, turned_us: u64, slept: bool) {
         let progress = Arc::clone(&self.stream.progress);
         let position = progress.position();
-        if position != self.position || !position.is_waiting || slept {
+        if position.has_moved_from(&self.position) || position.queued_bytes == 0 || slept {
             (self.position, self.moved_us) = (position, now_us);
         }
         if slept {
@@ -166,9 +166,7 @@ impl Watched {
             moved_us: self.moved_us,
             arrived_us: progress.arrived_us(),
             sealed_us: progress.sealed_us(),
-            is_known: progress
-                .gap()
-                .is_some_and(|gap| gap.stuck.is_none()),
+            is_known: progress.gap().is_some_and(|gap| gap.stuck.is_none()),
         });
         match stuck {
             Some(stuck) => progress.stuck_at(stuck),
@@ -184,7 +182,9 @@ impl Watched {
     /// Tells the log of a gap that no failure of the camera has told it.
     fn tell(&mut self, progress: &Progress, phase: Phase, now_us: u64) {
         let camera = &self.stream.camera;
-        let gap = progress.gap().filter(|_| phase == Phase::Recording || phase == Phase::Waiting);
+        let gap = progress
+            .gap()
+            .filter(|_| phase == Phase::Recording || phase == Phase::Waiting);
         match gap.filter(|gap| gap.advice().is_some()) {
             Some(gap) => {
                 let (cause, sentence) = (gap.cause.as_str(), gap.sentence());

@@ -8,14 +8,17 @@ use hearthkeep_format::segment::{GapCause, ReadAt as _};
 use hearthkeep_format::{SegmentId, StreamId};
 
 use super::footage::{
-    ChunkPlace, DiskStatus, Footage, FootageError, LiveFeed, OpenGap, OpenSegment, ReadAt,
-    RecorderStatus, SegmentIndex, StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
+    ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, LiveFeed, Measures, OpenGap,
+    OpenSegment, ReadAt, RecorderStatus, SegmentIndex, StreamMeasures, StreamState, StreamStatus,
+    Timeline, TimelineGap, TimelineSegment, Trouble,
 };
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::keys::StateFolder;
 use crate::play;
-use crate::record::{self, LiveHub, Phase, Stream, chunk_message, head_message, sentence};
+use crate::record::{
+    self, LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message, sentence,
+};
 use crate::store::{self, AbsentDisk, GapSpan, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
@@ -83,6 +86,13 @@ impl RecorderFootage {
 
     fn keys(&self) -> MutexGuard<'_, StateFolder> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disks(&self) -> Vec<store::DiskStatus> {
+        match self.recording.get() {
+            Some(recording) => recording.store.disks(),
+            None => self.waiting_for().iter().map(AbsentDisk::status).collect(),
+        }
     }
 
     fn live_stream(&self, id: StreamId) -> Option<(&Recording, &Stream)> {
@@ -208,10 +218,7 @@ impl Footage for RecorderFootage {
     }
 
     fn status(&self) -> RecorderStatus {
-        let disks = match self.recording.get() {
-            Some(recording) => recording.store.disks(),
-            None => self.waiting_for().iter().map(AbsentDisk::status).collect(),
-        };
+        let disks = self.disks();
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
         let row = |disk: &store::DiskStatus| DiskStatus {
             path: disk.path.display().to_string(),
@@ -227,6 +234,22 @@ impl Footage for RecorderFootage {
                 .recording
                 .get()
                 .map_or(0, |recording| recording.store.strange_files()),
+        }
+    }
+
+    fn measures(&self) -> Measures {
+        let measured = |status: StreamStatus| {
+            let snapshot = self
+                .live_stream(status.id)
+                .map(|(_, stream)| stream.snapshot());
+            measures_of(status, snapshot.as_ref(), self.clock.wall_us())
+        };
+        let status = self.status();
+        Measures {
+            streams: self.streams().into_iter().map(measured).collect(),
+            disks: self.disks().iter().map(disk_measures).collect(),
+            clock_trusted: status.clock_trusted,
+            strange_files: status.strange_files,
         }
     }
 
@@ -324,6 +347,42 @@ fn describe(live: Option<&Stream>) -> StreamStatus {
             message: trouble.message.clone(),
             advice: trouble.advice.clone(),
         }),
+    }
+}
+
+fn measures_of(
+    status: StreamStatus,
+    snapshot: Option<&StreamSnapshot>,
+    now_us: i64,
+) -> StreamMeasures {
+    let seconds = |us: i64| us.max(0) as f64 / 1e6;
+    let gaps = snapshot.map(|snapshot| snapshot.gap_lengths_us.clone());
+    let gaps = gaps.unwrap_or_default().into_iter();
+    let gap = snapshot.and_then(|snapshot| snapshot.gap);
+    let end_us = snapshot.and_then(|snapshot| snapshot.durable_end_us);
+    StreamMeasures {
+        gap_s: gaps
+            .map(|(cause, us)| (cause.as_str().to_owned(), us as f64 / 1e6))
+            .collect(),
+        gap_open_s: gap.map(|gap| gap.length_us as f64 / 1e6),
+        durable_age_s: end_us.map(|end_us| seconds(now_us.saturating_sub(end_us))),
+        queued_bytes: snapshot.map_or(0, |snapshot| snapshot.queued_bytes),
+        packets_lost: snapshot.map_or(0, |snapshot| snapshot.packets_lost),
+        reconnects: snapshot.map_or(0, |snapshot| snapshot.reconnects),
+        status,
+    }
+}
+
+fn disk_measures(disk: &store::DiskStatus) -> DiskMeasures {
+    DiskMeasures {
+        path: disk.path.display().to_string(),
+        failed: disk.error.is_some(),
+        full: disk.is_full,
+        size_bytes: disk.space.map(|space| space.total_bytes),
+        free_bytes: disk.space.map(|space| space.free_bytes),
+        used_bytes: disk.used_bytes,
+        queued_bytes: disk.queued_bytes,
+        fsync_p99_s: disk.fsync_p99.map(|duration| duration.as_secs_f64()),
     }
 }
 

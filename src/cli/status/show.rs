@@ -42,10 +42,9 @@ fn show_camera(camera: &CameraStatus) -> Result<(), Failure> {
         (Some(since), "failed") => format!(", since {since}"),
         _ => String::new(),
     };
-    let gap = camera
-        .gap
-        .as_ref()
-        .map_or(String::new(), |gap| format!(", nothing is kept ({})", gap.cause));
+    let gap = camera.gap.as_ref().map_or(String::new(), |gap| {
+        format!(", nothing is kept ({})", gap.cause)
+    });
     line(format_args!(
         "camera       {:<16} {:<10} {:>10.1} MB  {newest}{since}{gap}",
         camera.camera,
