@@ -48,6 +48,11 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
     recorder.until("the log says that it hangs", LONG, |_| {
         installation.log().contains("has sent no picture for")
     });
+    let lasting = open_gap(&installation, "hangs");
+    assert_eq!(lasting["cause"], "camera-stalled", "{lasting}");
+    assert!(lasting["since"].is_string(), "{lasting}");
+    assert_eq!(open_gap(&installation, "leaves"), Value::Null);
+    assert!(installation.log().contains("cause=\"camera-stalled\""));
     cameras.tell("resume hangs");
     recorder.until("all are recorded again", LONG, |list| {
         all(list, 2, 4_000_000)
@@ -130,6 +135,15 @@ fn exact_span(installation: &Installation, camera: &str, from_us: i64, row: &Val
         "{camera}: {seconds} of {expected} s"
     );
     std::fs::remove_file(mp4).unwrap();
+}
+
+/// What `status` says of a gap while it lasts.
+fn open_gap(installation: &Installation, camera: &str) -> Value {
+    let output = installation.run("status", &["--json"]);
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cameras = status["cameras"].as_array().unwrap();
+    let row = cameras.iter().find(|row| row["camera"] == camera);
+    row.unwrap()["gap"].clone()
 }
 
 /// One line when it went, one when it was back.

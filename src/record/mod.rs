@@ -10,8 +10,11 @@
 //! 3. Told to stop, a task hands over everything it has taken, footer included, before it ends.
 //! 4. A panic ends a run and no more: what was sealed before is kept, and the camera is tried again like after any failure.
 //! 5. Nothing here waits for a disk, a viewer or another camera.
+//!
+//! [`ByHand`] records one stream without such a task.
 
 mod anchor;
+mod by_hand;
 mod gap;
 mod live;
 mod progress;
@@ -29,6 +32,7 @@ use std::sync::{Arc, mpsc};
 use hearthkeep_format::{StoreId, StreamId};
 use tokio::sync::watch;
 
+pub use by_hand::ByHand;
 pub use gap::{OpenGap, Stuck, sentence};
 pub use live::{Joined, LiveHub, RecentChunk, chunk_message, head_message};
 pub use state::{Phase, StreamSnapshot, Trouble};
@@ -38,6 +42,7 @@ use crate::clock::Clock;
 use crate::config::Camera;
 use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
+use crate::random::SharedRandom;
 use crate::store::Store;
 use progress::Progress;
 use state::StreamState;
@@ -134,9 +139,8 @@ impl Recorder {
             let state = Arc::new(StreamState::new(name.clone(), setting.clock.wall_us()));
             let hub = Arc::new(LiveHub::default());
             let before = Before::of(&setting.store, &source.id);
-            let (cause, end_us) = Before::gap(before.as_ref());
             let clock = Arc::clone(&setting.clock);
-            let progress = Arc::new(Progress::new(clock, cause, end_us));
+            let progress = Arc::new(Progress::new(clock, Before::gap(before.as_ref())));
             let materials = Materials {
                 store_id: setting.store_id,
                 stream: source.id,
@@ -145,6 +149,7 @@ impl Recorder {
                 hub: Arc::clone(&hub),
                 clock: Arc::clone(&setting.clock),
                 progress: Arc::clone(&progress),
+                random: SharedRandom::default(),
                 first_target_us: SEGMENT_US_MAX * index / count,
             };
             streams.push(Stream {

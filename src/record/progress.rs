@@ -69,7 +69,7 @@ impl Position {
 
 impl Progress {
     /// A stream of which nothing is kept yet, for this reason. `end_us` is wall time to which there is footage.
-    pub(super) fn new(clock: Arc<dyn Clock>, cause: GapCause, end_us: Option<i64>) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, (cause, end_us): (GapCause, Option<i64>)) -> Self {
         let now_us = clock.monotonic_us();
         let progress = Self {
             clock,

@@ -216,10 +216,70 @@ fn stuck(seen: &Seen) -> Option<Stuck> {
     if for_us(seen.sealed_us) < STUCK_SEALING_US_MAX {
         return None;
     }
+    // A camera that sends nothing is its session's to notice, in time for nobody else to take notice of it.
+    let silent_us = for_us(seen.arrived_us);
+    let is_silent = (STUCK_INGEST_US_MAX..2 * STUCK_SEALING_US_MAX).contains(&silent_us);
     match seen.phase {
+        _ if is_silent => None,
         Phase::Recording if !seen.is_known => Some(Stuck::Sealing),
-        // A camera that sends nothing at all is the session's to notice.
-        Phase::Waiting if for_us(seen.arrived_us) < STUCK_INGEST_US_MAX => Some(Stuck::KeyFrame),
+        Phase::Waiting => Some(Stuck::KeyFrame),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND_US: u64 = 1_000_000;
+    /// A stream of which all goes well.
+    const WELL: Seen = Seen {
+        now_us: 100 * SECOND_US,
+        phase: Phase::Recording,
+        turned_us: 100 * SECOND_US,
+        moved_us: 99 * SECOND_US,
+        arrived_us: 100 * SECOND_US,
+        sealed_us: 99 * SECOND_US,
+        is_known: false,
+    };
+
+    #[test]
+    fn what_does_not_get_on_is_found_by_where_it_stops() {
+        let old_us = 90 * SECOND_US;
+        assert_eq!(stuck(&WELL), None);
+        let no_turns = Seen {
+            turned_us: old_us,
+            ..WELL
+        };
+        assert_eq!(stuck(&no_turns), Some(Stuck::Ingest));
+        let not_durable = Seen {
+            moved_us: old_us,
+            ..WELL
+        };
+        assert_eq!(stuck(&not_durable), Some(Stuck::Disk));
+        let not_sealed = |phase, is_known| Seen {
+            sealed_us: old_us,
+            phase,
+            is_known,
+            ..WELL
+        };
+        let recording = not_sealed(Phase::Recording, false);
+        assert_eq!(stuck(&recording), Some(Stuck::Sealing));
+        let waiting = not_sealed(Phase::Waiting, true);
+        assert_eq!(stuck(&waiting), Some(Stuck::KeyFrame));
+        assert_eq!(stuck(&not_sealed(Phase::Recording, true)), None, "known");
+        assert_eq!(stuck(&not_sealed(Phase::Failed, false)), None, "told");
+    }
+
+    #[test]
+    fn a_silent_camera_is_its_sessions_and_a_silent_session_is_not() {
+        let silent = |seconds: u64| Seen {
+            arrived_us: (100 - seconds) * SECOND_US,
+            sealed_us: (100 - seconds) * SECOND_US,
+            ..WELL
+        };
+        assert_eq!(stuck(&silent(9)), None);
+        assert_eq!(stuck(&silent(17)), None);
+        assert_eq!(stuck(&silent(18)), Some(Stuck::Sealing));
     }
 }

