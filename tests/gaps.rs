@@ -125,10 +125,11 @@ fn a_gap_is_told_while_it_lasts() {
     });
     let log = installation.log();
     assert!(log.contains("cause=\"camera-lost\""), "{log}");
-    let list = installation.list(&[]);
-    let end_us = start_us(&list[0]) + duration_us(&list[0]);
     let since = open_gap(&installation, "leaves")["since"].clone();
-    assert_eq!(since, rfc3339(end_us), "from where footage ends");
+    recorder.until("it is told from where footage ends", LONG, |list| {
+        let end_us = start_us(&list[0]) + duration_us(&list[0]);
+        since == rfc3339(end_us)
+    });
     recorder.terminate();
 }
 
