@@ -163,7 +163,8 @@ impl SteadyClock {
     }
 }
 
-fn offset_us(clock: &dyn Clock) -> i64 {
+/// Wall time less monotonic time, us: it stays the same while nobody sets or slews the clock.
+pub fn offset_us(clock: &dyn Clock) -> i64 {
     clock
         .wall_us()
         .saturating_sub_unsigned(clock.monotonic_us())

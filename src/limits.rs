@@ -123,6 +123,18 @@ const _: () = {
 /// sessions. Ages of footage bear more, since days are counted there: see `store::age`.
 pub const CLOCK_JUMP_US_MIN: u64 = 60_000_000;
 
+/// A step from which on wall times that were recorded before it are moved by it. Smaller ones the anchor of a run follows by
+/// itself.
+pub const CLOCK_STEP_US_MIN: u64 = 2_000_000;
+/// Anchors of the clock that are remembered: one a boot, and one a jump.
+pub const ANCHORS_KEPT: usize = 4_096;
+/// Their file.
+pub const ANCHORS_BYTES_MAX: u64 = 1 << 20;
+/// Segments that are brought to their true time in one turn of the keeper.
+pub const REANCHORED_AT_ONCE: usize = 64;
+
+const _: () = assert!(ANCHORS_KEPT as u64 * 96 < ANCHORS_BYTES_MAX);
+
 // ---- state folder
 
 /// A sealed file of the state folder.

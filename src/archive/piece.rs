@@ -19,6 +19,8 @@ pub(super) struct Piece<'a> {
     pub places: Vec<Place>,
     /// Wall time at which it ends as it was listed, in microseconds.
     ends_us: i64,
+    /// By how much its own times are moved: it was recorded before the box knew the time.
+    moved_us: i64,
 }
 
 /// Fragments that show a span, and what of it cannot be shown.
@@ -106,12 +108,15 @@ impl<'a> Piece<'a> {
             .map_err(|error| Unusable::Lost(Loss::Damaged(format!("is damaged: {error}"))))?;
         let (table, places) =
             sample_table(&file).map_err(|source| Unusable::of(segment, source))?;
+        let listed = segment.span();
+        let own_us = file.opener().start().map(|start| start.wall_us);
         Ok(Self {
+            moved_us: own_us.map_or(0, |own_us| listed.start.saturating_sub(own_us)),
             file,
             tracks,
             table,
             places,
-            ends_us: segment.span().end,
+            ends_us: listed.end,
         })
     }
 
@@ -178,7 +183,7 @@ impl<'a> Piece<'a> {
     /// Wall time of the first sample, in microseconds.
     pub fn first_wall_us(&self) -> i64 {
         match self.file.opener().start() {
-            Ok(start) => start.wall_us,
+            Ok(start) => start.wall_us.saturating_add(self.moved_us),
             // The start block is the only thing that is lost: the anchor and the first decode time say the same.
             Err(_) => self.origin_us(),
         }
@@ -197,7 +202,8 @@ impl<'a> Piece<'a> {
 
     /// Wall time of the run's decode time 0, in microseconds.
     pub fn origin_us(&self) -> i64 {
-        self.file.preamble().anchor_us
+        let anchor_us = self.file.preamble().anchor_us;
+        anchor_us.saturating_add(self.moved_us)
     }
 }
 

@@ -10,7 +10,7 @@ use super::local::{Local, PlaceArguments};
 use super::opening::{OpeningArguments, passphrase_of};
 use super::output::{ExitStatus, Failure, line};
 use super::remote::{BoxArguments, Gap, Remote, RemoteStream, TimelineSegment};
-use super::span::{SpanArguments, rfc3339};
+use super::span::{SpanArguments, rfc3339, rfc3339_local};
 use crate::store::browse::Listed;
 
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,9 @@ pub struct ListArguments {
     camera: Option<String>,
     #[command(flatten)]
     span: SpanArguments,
+    /// Times with the offset of this machine's time zone, instead of UTC
+    #[arg(long)]
+    local_time: bool,
     /// As JSON: an array with an object for each segment
     #[arg(long)]
     json: bool,
@@ -71,7 +74,10 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     if let Some(remote) = arguments.remote.sign_in(&arguments.name, passphrase)? {
         return list_remote(&remote, &arguments);
     }
-    let local = Local::open(&arguments.place, &OpeningArguments::by_kit(arguments.kit))?;
+    let local = Local::open(
+        &arguments.place,
+        &OpeningArguments::by_kit(arguments.kit.clone()),
+    )?;
     let stream = arguments
         .camera
         .as_deref()
@@ -95,7 +101,7 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     for oddity in &listing.oddities {
         eprintln!("hearthkeep: {}: {}", oddity.path.display(), oddity.why);
     }
-    show(&rows, arguments.json)
+    show(rows, &arguments)
 }
 
 /// What a box says of its footage.
@@ -114,13 +120,16 @@ fn list_remote(remote: &Remote, arguments: &ListArguments) -> Result<ExitStatus,
         let segments = timeline.segments.iter();
         rows.extend(segments.map(|segment| Row::remote(stream, segment, &timeline.gaps)));
     }
-    show(&rows, arguments.json)
+    show(rows, arguments)
 }
 
-fn show(rows: &[Row<'_>], json: bool) -> Result<ExitStatus, Failure> {
-    match json {
-        true => line(serde_json::to_string_pretty(rows).expect("plain values become JSON"))?,
-        false => print_table(rows)?,
+fn show(mut rows: Vec<Row<'_>>, arguments: &ListArguments) -> Result<ExitStatus, Failure> {
+    if arguments.local_time {
+        rows.iter_mut().for_each(Row::show_local_time);
+    }
+    match arguments.json {
+        true => line(serde_json::to_string_pretty(&rows).expect("plain values become JSON"))?,
+        false => print_table(&rows)?,
     }
     Ok(ExitStatus::Done)
 }
@@ -154,6 +163,11 @@ impl<'a> Row<'a> {
                 length_us: u64::try_from(gap.end_us.saturating_sub(gap.start_us)).ok(),
             }),
         }
+    }
+
+    fn show_local_time(&mut self) {
+        let end_us = self.start_us.saturating_add_unsigned(self.duration_us);
+        (self.start, self.end) = (rfc3339_local(self.start_us), rfc3339_local(end_us));
     }
 
     fn new(listed: &Listed, camera: &'a str, feed: &'a str) -> Self {

@@ -17,6 +17,7 @@ use crate::archive::Segment;
 use crate::config::Config;
 use crate::disk::{Disk, Front, RealDisk};
 use crate::keys::{self, KnownStream, StateFolder, decode_streams};
+use crate::store::anchors::Anchors;
 use crate::store::browse::{self, Listed, Listing};
 use crate::store::{self, layout};
 
@@ -42,6 +43,8 @@ pub(super) struct Local {
     store: StoreId,
     streams: Vec<KnownStream>,
     metadata_keys: Arc<HashMap<u32, MetadataKey>>,
+    /// What is known of the clock; nothing of disks by themselves.
+    anchors: Anchors,
     origin: Origin,
 }
 
@@ -80,6 +83,7 @@ impl Local {
             store: state.store(),
             streams: state.streams().map_err(state_failure)?,
             metadata_keys: by_generation(|n| state.metadata_key(n)),
+            anchors: Anchors::read(&config.state_dir),
             origin: Origin::State(Box::new(state)),
         })
     }
@@ -122,6 +126,7 @@ impl Local {
             store: keyring.store,
             streams,
             metadata_keys: by_generation(|n| open.generation(n).map(|(_, m)| m)),
+            anchors: Anchors::default(),
             origin: Origin::Kit(Arc::new(open)),
         })
     }
@@ -162,7 +167,9 @@ impl Local {
     pub fn listing(&self, stream: Option<&StreamId>) -> Result<Listing, Failure> {
         let metadata_keys = Arc::clone(&self.metadata_keys);
         let keys = move |generation| metadata_keys.get(&generation).map(copy);
-        browse::list(&self.disks, &self.store, &keys, stream).or_fail(ExitStatus::Failed)
+        let listing = browse::list(&self.disks, &self.store, &keys, stream);
+        let listing = listing.or_fail(ExitStatus::Failed)?;
+        Ok(listing.corrected(&self.anchors))
     }
 
     /// The metadata key of a generation.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// From when to when. Both may be left out.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -22,6 +23,17 @@ impl SpanArguments {
         let to = self.to.map_or(i64::MAX, Timestamp::as_microsecond);
         from..to
     }
+}
+
+/// A wall time in microseconds, as RFC 3339 with the offset of this machine's time zone then.
+pub(super) fn rfc3339_local(wall_us: i64) -> String {
+    Timestamp::from_microsecond(wall_us).map_or_else(
+        |_| format!("{wall_us} us"),
+        |time| {
+            let offset = time.to_zoned(TimeZone::system()).offset();
+            time.display_with_offset(offset).to_string()
+        },
+    )
 }
 
 /// A wall time in microseconds, as RFC 3339 in UTC.

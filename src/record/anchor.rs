@@ -6,12 +6,14 @@
 //! says beside that is asked when a segment begins. Each new segment moves its anchor towards the estimate by at most
 //! [`SLEW_US_MAX`]; a larger error than [`STEP_US_MIN`] means that somebody set a clock, and the anchor follows at once.
 
+use crate::limits::CLOCK_STEP_US_MIN;
+
 /// How far an anchor moves from one segment to the next, in microseconds: 1 ms for each second of a 60 s segment, which
 /// is more than the worst quartz drifts.
 pub const SLEW_US_MAX: i64 = 60_000;
 
 /// From this error on a clock was set, and did not drift; in microseconds.
-pub const STEP_US_MIN: i64 = 2_000_000;
+pub const STEP_US_MIN: i64 = CLOCK_STEP_US_MIN as i64;
 
 /// The anchor of one run; see the module's text.
 #[derive(Debug, Clone)]

@@ -174,7 +174,12 @@ impl Recorder {
                 drop(running);
             }));
         }
-        let watchdog = Watchdog::start(&streams, ingest.handle().clone(), setting.clock)?;
+        let watchdog = Watchdog::start(
+            &streams,
+            ingest.handle().clone(),
+            setting.clock,
+            setting.store,
+        )?;
         Ok(Self {
             streams,
             ingest,

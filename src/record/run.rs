@@ -10,7 +10,7 @@ use hearthkeep_format::{Random, RunId};
 use super::anchor::Anchor;
 use super::writing::Writing;
 use crate::camera;
-use crate::clock::Clock;
+use crate::clock::{Clock, offset_us};
 use crate::limits::{FRAGMENT_US_MAX, FRAGMENT_WATCHED_US_MAX};
 
 /// How a session ended.
@@ -196,13 +196,6 @@ fn mp4_track(id: u32, track: &camera::Track) -> Track {
         kind,
         sample_entry: track.sample_entry.clone(),
     }
-}
-
-/// Wall time less monotonic time, in microseconds: it changes only when the clock is set or slewed.
-fn offset_us(clock: &dyn Clock) -> i64 {
-    clock
-        .wall_us()
-        .saturating_sub_unsigned(clock.monotonic_us())
 }
 
 /// Ticks to microseconds, rounded down.

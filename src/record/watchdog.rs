@@ -20,6 +20,7 @@ use crate::limits::{
     STUCK_DISK_US_MAX, STUCK_INGEST_FATAL_US, STUCK_INGEST_US_MAX, STUCK_SEALING_US_MAX,
     WATCHDOG_PERIOD_US,
 };
+use crate::store::Store;
 
 /// The thread. Dropping it ends it.
 pub(super) struct Watchdog {
@@ -43,12 +44,14 @@ impl Watchdog {
         streams: &[Stream],
         ingest: IngestHandle,
         clock: Arc<dyn Clock>,
+        store: Arc<Store>,
     ) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let mut rounds = Rounds::new(streams, ingest, clock);
         let told = Arc::clone(&shared);
         let watch = move || {
             while !told.stop.load(Ordering::Acquire) {
+                store.look_at_clock();
                 let still_us = rounds.turn();
                 told.ingest_still_us.store(still_us, Ordering::Relaxed);
                 std::thread::park_timeout(Duration::from_micros(WATCHDOG_PERIOD_US));

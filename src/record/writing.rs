@@ -11,7 +11,7 @@ use super::live::LiveHub;
 use super::progress::Progress;
 use super::sealing::Epochs;
 use super::segment::{End, Fate, OpenSegment};
-use crate::clock::Clock;
+use crate::clock::{Clock, offset_us};
 use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
 use crate::random::SharedRandom;
@@ -67,6 +67,25 @@ impl Before {
     }
 }
 
+/// A moment that stays the same when the clock is set.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// Wall time, as the clock said it then, us.
+    wall_us: i64,
+    /// Wall time less monotonic time, then; `None` where another run of the recorder said it.
+    offset_us: Option<i64>,
+}
+
+impl Moment {
+    /// Its wall time, as a clock says it that is off monotonic time by so much.
+    fn wall_us(self, offset_us: i64) -> i64 {
+        let moved_us = self
+            .offset_us
+            .map_or(0, |then| offset_us.saturating_sub(then));
+        self.wall_us.saturating_add(moved_us)
+    }
+}
+
 /// The segments of one stream, one after another.
 pub(super) struct Writing {
     materials: Materials,
@@ -76,25 +95,31 @@ pub(super) struct Writing {
     /// Sequence number of the next segment that a disk takes.
     sequence: u64,
     first_sequence: u64,
-    /// Wall time to which there is footage, in microseconds; of a poisoned segment, what was durable.
-    last_end_us: Option<i64>,
-    /// Why nothing is recorded since when; wall time in microseconds, `None` when not known.
-    gap: Option<(GapCause, Option<i64>)>,
+    /// To when there is footage; of a poisoned segment, what was durable.
+    last_end: Option<Moment>,
+    /// What the clock was off monotonic time when the segment began.
+    segment_offset_us: i64,
+    /// Why nothing is recorded since when; `None` when not known.
+    gap: Option<(GapCause, Option<Moment>)>,
 }
 
 impl Writing {
     pub(super) fn new(materials: Materials, before: Option<Before>) -> Self {
-        let gap = Before::gap(before.as_ref());
-        let last_end_us = before.as_ref().map(|last| last.wall_end_us);
+        let (cause, _) = Before::gap(before.as_ref());
+        let last_end = before.as_ref().map(|last| Moment {
+            wall_us: last.wall_end_us,
+            offset_us: None,
+        });
         let sequence = before.map_or(0, |last| last.sequence + 1);
         Self {
             epochs: Epochs::new(materials.store_id, materials.stream),
             segment: None,
             target_us: materials.first_target_us,
             sequence,
-            last_end_us,
+            last_end,
+            segment_offset_us: 0,
             first_sequence: sequence,
-            gap: Some(gap),
+            gap: Some((cause, last_end)),
             materials,
         }
     }
@@ -144,11 +169,14 @@ impl Writing {
 
     /// Remembers why nothing is recorded since the last segment, unless an earlier cause stands.
     pub(super) fn lost(&mut self, cause: GapCause) {
-        let since = self
-            .last_end_us
-            .unwrap_or_else(|| self.materials.clock.wall_us());
+        let clock = &*self.materials.clock;
+        let since = self.last_end.unwrap_or_else(|| Moment {
+            wall_us: clock.wall_us(),
+            offset_us: Some(offset_us(clock)),
+        });
         self.gap.get_or_insert((cause, Some(since)));
-        self.materials.progress.lost(cause, Some(since));
+        let since_us = since.wall_us(offset_us(clock));
+        self.materials.progress.lost(cause, Some(since_us));
     }
 
     /// Ends the segment; nothing is lost by it as long as another one begins with the next fragment.
@@ -163,11 +191,20 @@ impl Writing {
     fn ended(&mut self, end: End) {
         match end {
             End::LiveOnly => {}
-            End::Stored { end_us } => self.last_end_us = Some(end_us),
+            End::Stored { end_us } => self.last_end = Some(self.moment(end_us)),
             End::Poisoned { durable_end_us } => {
-                self.last_end_us = durable_end_us.or(self.last_end_us);
+                let durable_end = durable_end_us.map(|end_us| self.moment(end_us));
+                self.last_end = durable_end.or(self.last_end);
                 self.lost(GapCause::DiskError);
             }
+        }
+    }
+
+    /// A wall time of the running segment.
+    fn moment(&self, wall_us: i64) -> Moment {
+        Moment {
+            wall_us,
+            offset_us: Some(self.segment_offset_us),
         }
     }
 
@@ -280,22 +317,23 @@ impl Writing {
         let wall_us = preamble
             .anchor_us
             .saturating_add_unsigned(fragment.decode_time_us());
+        let (now_us, offset_us) = (clock.monotonic_us(), offset_us(&**clock));
+        self.segment_offset_us = offset_us;
         let start = Start {
             wall_us,
-            monotonic_us: clock.monotonic_us(),
+            // The same moment in both, so that a clock which is set right later moves the one by the other.
+            monotonic_us: u64::try_from(wall_us.saturating_sub(offset_us)).unwrap_or(0),
             boot: clock.boot_id(),
             clock_trusted: clock.trusted(),
             gap: self.gap.map(|(cause, since)| Gap {
                 cause,
-                length_us: gap_length_us(since, wall_us),
+                length_us: gap_length_us(since.map(|since| since.wall_us(offset_us)), wall_us),
             }),
             sequence: self.sequence,
         };
         let sealing = Arc::clone(&self.materials.sealing);
         let random = &mut self.materials.random;
-        let (epoch, secret) = self
-            .epochs
-            .next_segment(&sealing, start.monotonic_us, random);
+        let (epoch, secret) = self.epochs.next_segment(&sealing, now_us, random);
         let begin = Begin {
             store: self.materials.store_id,
             stream: self.materials.stream,

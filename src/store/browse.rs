@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
 
+use super::anchors::Anchors;
 use super::inspect::{Facts, Inspected, Keys, Place, Strange, inspect, walk_torn};
 use super::layout;
 use super::recovery::ids;
@@ -64,6 +65,31 @@ pub struct Listing {
     pub oddities: Vec<Oddity>,
 }
 
+impl Listing {
+    /// The same with all segments at their true times, as far as those are known.
+    #[must_use]
+    pub fn corrected(mut self, anchors: &Anchors) -> Self {
+        for listed in &mut self.segments {
+            listed.facts.start = anchors.corrected(&listed.facts.start);
+        }
+        self.sort();
+        self
+    }
+
+    fn sort(&mut self) {
+        self.segments.sort_by_key(|listed| {
+            let facts = &listed.facts;
+            (
+                facts.header.stream,
+                facts.start.wall_us,
+                facts.start.sequence,
+                facts.header.segment_id(),
+                listed.open,
+            )
+        });
+    }
+}
+
 /// Lists segments by reading both ends of each file; of a file without a tail, all of it.
 ///
 /// A segment that is deleted meanwhile is not listed, one that is begun meanwhile may be.
@@ -87,16 +113,7 @@ pub fn list(
             }
         }
     }
-    listing.segments.sort_by_key(|listed| {
-        let facts = &listed.facts;
-        (
-            facts.header.stream,
-            facts.start.wall_us,
-            facts.start.sequence,
-            facts.header.segment_id(),
-            listed.open,
-        )
-    });
+    listing.sort();
     Ok(listing)
 }
 

@@ -7,6 +7,7 @@ use hearthkeep_format::segment::locked::{self, TAIL_LEN, Tail};
 use hearthkeep_format::segment::{self, End, HEADER_LEN, Header, ReadAt, ReadError, Start};
 use hearthkeep_format::{EpochId, MetadataKey, Random, SegmentId, StoreId, StreamId};
 
+use super::anchors::Anchors;
 use super::catalog::Entry;
 use crate::disk::{Disk, Front};
 
@@ -84,6 +85,13 @@ impl From<ReadError> for Strange {
 }
 
 impl Facts {
+    /// The same at its true time, as far as that is known.
+    #[must_use]
+    pub fn corrected(mut self, anchors: &Anchors) -> Self {
+        self.start = anchors.corrected(&self.start);
+        self
+    }
+
     /// The catalog's entry of it.
     pub fn entry(&self, disk: u16) -> Entry {
         Entry {
@@ -114,11 +122,11 @@ pub fn inspect(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Ins
     }
 }
 
-/// The sequence of a segment, torn or not.
-pub fn sequence(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Option<u64> {
+/// What the start block of a segment says, torn or not.
+pub fn start_of(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Option<Start> {
     let header = read_header(file, 0).ok()?.ok()?;
     let m = check_header(&header, place, store, keys).ok()?;
-    Some(locked::open_start(header.as_bytes(), &m).ok()?.sequence)
+    locked::open_start(header.as_bytes(), &m).ok()
 }
 
 /// Walks a file that has no valid tail, and says what there is of it: what [`mend`] would make of it.

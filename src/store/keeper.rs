@@ -6,12 +6,14 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
+use hearthkeep_format::segment::Start;
 use hearthkeep_format::{EpochId, StreamId};
 
 use super::catalog::Entry;
 use super::inspect::Place;
 use super::mount::is_full;
 use super::pass::Passes;
+use super::reanchoring::Reanchoring;
 use super::recovery::Report;
 use super::turns::{self, Bell, Driver, Next, Worker};
 use super::writer::{Event, Segment, State};
@@ -25,6 +27,8 @@ const FULL_PERIOD_US: u64 = 1_000_000;
 enum Note {
     /// Something happened to a segment.
     Event(Event),
+    /// The clock has become known, or was set.
+    Anchored,
     /// End, when all that was told before is done.
     Stop,
 }
@@ -89,6 +93,7 @@ impl Keeper {
         let clock = Arc::clone(&shared.clock);
         let work = Work {
             look_at_us: clock.monotonic_us(),
+            reanchoring: Reanchoring::begin(&shared),
             shared,
             inbox: inbox.notes,
             backlog,
@@ -99,6 +104,11 @@ impl Keeper {
         };
         let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
         Ok(Self { notes, worker })
+    }
+
+    /// Brings the catalog to the times that the newest anchor says.
+    pub(super) fn reanchor(&self) {
+        self.notes.note(Note::Anchored);
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -124,6 +134,7 @@ struct Work {
     insert_at_us: Option<u64>,
     look_at_us: u64,
     passes: Passes,
+    reanchoring: Option<Reanchoring>,
 }
 
 impl turns::Work for Work {
@@ -131,6 +142,7 @@ impl turns::Work for Work {
         loop {
             match self.inbox.try_recv() {
                 Ok(Note::Event(event)) => self.event(event),
+                Ok(Note::Anchored) => self.reanchoring = Reanchoring::begin(&self.shared),
                 Ok(Note::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
                     self.insert();
                     return Next::Never;
@@ -147,6 +159,13 @@ impl turns::Work for Work {
         // A catalog that does not know all footage would call the wrong segments the oldest.
         if !self.backlog.is_empty() {
             self.compare_one_epoch();
+            return Next::At(self.now_us());
+        }
+        // Retention's ages follow from these times.
+        if let Some(reanchoring) = &mut self.reanchoring {
+            if !reanchoring.turn(&self.shared) {
+                self.reanchoring = None;
+            }
             return Next::At(self.now_us());
         }
         if self.now_us() >= self.look_at_us {
@@ -197,7 +216,11 @@ impl Work {
         if ended.is_empty() {
             return;
         }
-        let entries: Vec<_> = ended.iter().map(|segment| entry_of(segment)).collect();
+        let entry = |segment: &Arc<Segment>| {
+            let start = self.shared.anchors.corrected(&segment.new.start);
+            entry_of(segment, &start)
+        };
+        let entries: Vec<_> = ended.iter().map(entry).collect();
         self.insert_entries(&entries);
     }
 
@@ -278,7 +301,8 @@ impl Work {
     }
 }
 
-fn entry_of(segment: &Segment) -> Entry {
+/// `start` is what its start block says, at its true time.
+fn entry_of(segment: &Segment, start: &Start) -> Entry {
     let new = &segment.new;
     Entry {
         stream: new.stream,
@@ -286,11 +310,11 @@ fn entry_of(segment: &Segment) -> Entry {
         epoch: new.epoch,
         segment: new.segment,
         disk: segment.disk,
-        start_us: new.start.wall_us,
+        start_us: start.wall_us,
         duration_us: segment.durable_us(),
         bytes: u32::try_from(segment.durable_bytes()).unwrap_or(u32::MAX),
         sequence: new.start.sequence,
-        clock_trusted: new.start.clock_trusted,
+        clock_trusted: start.clock_trusted,
         recovered: false,
         tombstone: false,
         torn: segment.state() == State::Poisoned,

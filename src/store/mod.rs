@@ -5,6 +5,7 @@
 //! [`catalog`] is rebuilt from them by [`recovery`] wherever it does not agree with them. Other processes read by [`browse`].
 
 pub mod age;
+pub mod anchors;
 pub mod browse;
 pub mod catalog;
 mod error;
@@ -15,6 +16,7 @@ pub mod lock;
 mod mark;
 mod mount;
 mod pass;
+mod reanchoring;
 pub mod recovery;
 mod reserve;
 pub mod retention;
@@ -37,6 +39,7 @@ use crate::clock::Clock;
 use crate::disk::Front;
 use crate::limits::RESERVE_BYTES_MIN;
 use crate::random::SharedRandom;
+use anchors::Anchors;
 pub use catalog::CatalogError;
 use catalog::{Catalog, Shelf, Usage};
 pub use error::{Error, Result};
@@ -132,6 +135,7 @@ struct Shared {
     events: broadcast::Sender<Event>,
     keys: SharedKeys,
     clock: Arc<dyn Clock>,
+    anchors: Anchors,
     random: SharedRandom,
     reserve_bytes_min: u64,
 }
@@ -295,7 +299,7 @@ impl Store {
         let in_memory = self.shared.segments().get(segment).cloned();
         let in_memory = in_memory.filter(|known| known.new.stream == *stream);
         let (span, disk, limit) = if let Some(known) = in_memory {
-            let span = Span::of_segment(&known);
+            let span = self.shared.span_of(&known);
             (span, known.disk, Some(span.bytes))
         } else {
             let entry = self.shared.catalog.find(stream, segment)?;
@@ -318,6 +322,16 @@ impl Store {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoSegment),
             Err(error) => Err(Error::io("read", &disk.path.join(path), error)),
+        }
+    }
+
+    /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it. To
+    /// be called each second or so.
+    pub fn look_at_clock(&self) {
+        if self.shared.anchors.look(&*self.shared.clock)
+            && let Some(keeper) = self.keeper().as_ref()
+        {
+            keeper.reanchor();
         }
     }
 
@@ -387,7 +401,9 @@ impl Store {
         let segments = self.shared.segments();
         let of_it = segments.values().filter(|s| s.new.stream == *stream);
         let durable = of_it.filter(|s| s.durable_bytes() > 0);
-        durable.map(Span::of_segment).collect()
+        durable
+            .map(|segment| self.shared.span_of(segment))
+            .collect()
     }
 }
 
@@ -400,6 +416,10 @@ impl Drop for Store {
 impl Shared {
     fn segments(&self) -> MutexGuard<'_, HashMap<SegmentId, Arc<Segment>>> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn span_of(&self, segment: &Arc<Segment>) -> Span {
+        Span::of_segment(segment, &self.anchors.corrected(&segment.new.start))
     }
 
     /// Bytes of footage on a disk, those of segments that the catalog does not have yet included.
@@ -425,6 +445,7 @@ impl Shared {
             disk: &*disk.disk,
             number: disk.number(),
             catalog: &self.catalog,
+            anchors: &self.anchors,
             keys: &*self.keys,
             random: &self.random,
         }
@@ -475,6 +496,8 @@ fn prepare(options: Options) -> Result<Shared> {
     for disk in &options.disks {
         disk.set_number(opened.catalog.disk_number(&disk.id)?);
     }
+    let anchors = Anchors::read(&options.state_dir);
+    anchors.look(&*options.clock);
     Ok(Shared {
         store: options.store,
         disks: options.disks,
@@ -484,6 +507,7 @@ fn prepare(options: Options) -> Result<Shared> {
         cameras: options.cameras,
         strange: AtomicU64::new(0),
         events: broadcast::channel(EVENTS_KEPT).0,
+        anchors,
         keys: options.keys,
         clock: options.clock,
         random: options.random,

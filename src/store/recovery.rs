@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
 
+use super::anchors::Anchors;
 use super::catalog::{Catalog, Entry, Tally};
-use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, sequence};
+use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, start_of};
 use super::{CatalogError, layout};
 use crate::disk::{Disk, Front};
 use crate::random::SharedRandom;
@@ -78,6 +79,8 @@ pub struct Recovery<'a> {
     pub number: u16,
     /// The catalog.
     pub catalog: &'a Catalog,
+    /// What is known of the clock.
+    pub anchors: &'a Anchors,
     /// Metadata keys by generation.
     pub keys: &'a Keys,
     /// For the tails of torn segments.
@@ -193,7 +196,7 @@ impl Recovery<'_> {
             match inspected {
                 Inspected::Whole(facts) => {
                     report.inserted += 1;
-                    entries.push(facts.entry(self.number));
+                    entries.push(facts.corrected(self.anchors).entry(self.number));
                 }
                 Inspected::Torn => entries.extend(self.mend(place, report)),
                 // What never became durable may be all zeros; mending looks closer, and reports.
@@ -230,7 +233,7 @@ impl Recovery<'_> {
                     path = %path.display(), duration_us = facts.end.duration_us,
                     "a torn segment was closed after its last whole chunk"
                 );
-                return Some(facts.entry(self.number));
+                return Some(facts.corrected(self.anchors).entry(self.number));
             }
             Ok(Mended::Removed) => {
                 report.removed += 1;
@@ -285,7 +288,7 @@ impl Recovery<'_> {
             };
             let path = layout::segment_path(stream, epoch, &segment);
             let file = Front::whole(self.disk.open_read(&path).ok()?).ok()?;
-            sequence(&file, &place, &self.store, self.keys)
+            Some(start_of(&file, &place, &self.store, self.keys)?.sequence)
         })
     }
 }

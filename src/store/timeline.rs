@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hearthkeep_format::segment::GapCause;
+use hearthkeep_format::segment::{GapCause, Start};
 use hearthkeep_format::{EpochId, SegmentId};
 
 use super::catalog::Entry;
@@ -75,8 +75,8 @@ impl Span {
         }
     }
 
-    pub(super) fn of_segment(segment: &Arc<Segment>) -> Self {
-        let start = &segment.new.start;
+    /// `start` is what its start block says, at its true time.
+    pub(super) fn of_segment(segment: &Arc<Segment>, start: &Start) -> Self {
         Self {
             segment: segment.new.segment,
             epoch: segment.new.epoch,

@@ -3,7 +3,7 @@
 use hearthkeep::record::Phase;
 use hearthkeep_format::segment::GapCause;
 
-use crate::rig::{PICTURE_TICKS, Rig, gop, script};
+use crate::rig::{PICTURE_TICKS, Rig, gop, live_gop, script};
 use crate::scripted::{IDR, SLICE, Scripted, Step, video};
 use crate::store_support::until;
 
@@ -32,6 +32,49 @@ fn a_connection_that_ends() {
 fn a_clock_that_jumps() {
     let jump = video(90_000 * 60, SLICE);
     gap_after(vec![jump, Step::Silence], GapCause::Timestamps);
+}
+
+#[test]
+fn a_jump_costs_two_seconds_at_most() {
+    let jump = video(90_000 * 60, SLICE);
+    let camera = Scripted::start_all(vec![
+        script(vec![live_gop(0, 45), vec![jump]]),
+        script(vec![live_gop(0, 45), vec![Step::Silence]]),
+        script(vec![live_gop(0, 45), vec![Step::Silence]]),
+    ]);
+    let mut rig = Rig::start(&[&camera]);
+    until("it is recorded again", || rig.segments(0).len() == 2);
+    rig.stop();
+    let gaps = rig.gaps(0);
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].cause, Some(GapCause::Timestamps));
+    let length_us = gaps[0].end_us - gaps[0].start_us;
+    assert!((0..=2_000_000).contains(&length_us), "{length_us} us");
+}
+
+#[test]
+fn time_stamps_that_wrap_go_on() {
+    // 32 bits of 90 kHz are 13 hours: they run out in the middle of this.
+    let first = u32::MAX - 45 * PICTURE_TICKS;
+    let picture = |n: u32| {
+        let unit = if n % 45 == 0 { IDR } else { SLICE };
+        video(first.wrapping_add(n * PICTURE_TICKS), unit)
+    };
+    let pictures = (0..135).map(picture).collect();
+    let camera = Scripted::start(script(vec![pictures, vec![Step::Silence]]));
+    let mut rig = Rig::start(&[&camera]);
+    until("all is durable", || {
+        let segments = rig.segments(0);
+        segments.iter().map(|span| span.duration_us).sum::<u64>() >= 4_400_000
+    });
+    assert_eq!(rig.snapshot(0).reconnects, 0);
+    rig.stop();
+    assert_eq!(
+        rig.causes(0),
+        [Some(GapCause::Start)],
+        "one segment, one run"
+    );
+    assert_eq!(rig.segments(0)[0].duration_us, 4_500_000);
 }
 
 #[test]

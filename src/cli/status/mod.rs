@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::keys::StateFolder;
 use crate::people::claim_code_path;
+use crate::store::anchors::Anchors;
 use crate::store::survey::{Surveyed, survey};
 use crate::store::{browse, layout, lock};
 use crate::web::tls::names::{Names, host_name, interface_addresses};
@@ -366,11 +367,13 @@ fn newest_end_us(
     on_disks: &[(usize, &Surveyed)],
 ) -> Option<i64> {
     let keys = store::shared_keys(state);
+    let anchors = Anchors::read(&config.state_dir);
     let ends = on_disks.iter().filter_map(|(disk, surveyed)| {
         let (_, place) = surveyed.newest.as_ref()?;
         let disk = open_disk(&config.disks.get(*disk)?.path).ok()?;
         let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
         let (facts, _) = browse::look(&disk, &path, place, &state.store(), &*keys).ok()?;
+        let facts = facts.corrected(&anchors);
         Some(
             facts
                 .start

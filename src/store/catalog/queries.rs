@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hearthkeep_format::{EpochId, SegmentId, StreamId};
 
-use super::{Catalog, CatalogError, Entry, Summary, Tally};
+use super::{BUCKET_SEGMENTS, Catalog, CatalogError, Entry, Summary, Tally};
 use crate::store::age::{History, Piece};
 
 /// How much a stream has, from when to when.
@@ -107,6 +107,35 @@ impl Catalog {
             buckets: numbers.copied().collect::<Vec<_>>().into_iter(),
             entries: Vec::new().into_iter(),
         }
+    }
+
+    /// The segments of a stream below a sequence, the last first, read bucket by bucket.
+    pub fn newest_first(
+        &self,
+        stream: &StreamId,
+        below: u64,
+    ) -> impl Iterator<Item = Result<Entry, CatalogError>> + use<'_> {
+        let stream = *stream;
+        let numbers: Vec<_> = {
+            let directory = self.directory();
+            let buckets = directory
+                .streams
+                .get(&stream)
+                .into_iter()
+                .flat_map(BTreeMap::keys);
+            buckets
+                .copied()
+                .filter(|number| number * BUCKET_SEGMENTS < below)
+                .collect()
+        };
+        numbers
+            .into_iter()
+            .rev()
+            .flat_map(move |number| match self.bucket(&stream, number) {
+                Ok(bucket) => bucket.into_iter().rev().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            })
+            .filter(move |entry| entry.as_ref().map_or(true, |entry| entry.sequence < below))
     }
 
     /// A stream's footage as ages are counted by.

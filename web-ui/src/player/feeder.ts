@@ -3,6 +3,7 @@ import type { ChunkEntry, SegmentEntry } from "../api/types";
 import { type Result, isPassing } from "../api/result";
 import { clamp } from "../timeline/scale";
 import type { TimelineStore } from "../timeline/store";
+import { atListedTime } from "./wall-clock";
 import type { OpenedFragment, SegmentOpened } from "../vault/protocol";
 import { vault } from "../vault/vault";
 import type { MediaBuffer } from "./buffer";
@@ -98,8 +99,9 @@ export class Feeder {
     const why = whyUnplayable(opened.value.codecs);
     if (why !== null) return this.#stop("unplayable", why);
     if (target === null && !(await this.#isWithinReach(entry.start_us, opened.value.codecs))) return null;
-    const buffer = await this.#begin(entry, opened.value, target !== null);
-    return buffer && !this.aborted ? this.#feed(buffer, opened.value, target) : null;
+    const segment = atListedTime(opened.value, entry.start_us);
+    const buffer = await this.#begin(entry, segment, target !== null);
+    return buffer && !this.aborted ? this.#feed(buffer, segment, target) : null;
   }
 
   /** A segment that was deleted meanwhile, or whose head is damaged. */

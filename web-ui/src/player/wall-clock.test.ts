@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type Piece, WallClock } from "./wall-clock";
+import { type Piece, WallClock, atListedTime } from "./wall-clock";
 
 const ORIGIN = 1_000_000e6;
 
@@ -31,4 +31,10 @@ it("reaches months ahead, and neither back before its origin nor over decades", 
   expect(clock.reaches(ORIGIN + 300 * 86_400e6)).toBe(true);
   expect(clock.reaches(ORIGIN - 1)).toBe(false);
   expect(clock.reaches(ORIGIN + 56 * 365 * 86_400e6)).toBe(false);
+});
+
+it("a segment is moved to the time it is listed at", () => {
+  const segment = { startUs: 61e6, anchorUs: 1e6, run: "r" };
+  expect(atListedTime(segment, 61e6)).toEqual(segment);
+  expect(atListedTime(segment, ORIGIN + 61e6)).toEqual({ startUs: ORIGIN + 61e6, anchorUs: ORIGIN + 1e6, run: "r" });
 });

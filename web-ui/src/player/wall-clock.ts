@@ -75,3 +75,8 @@ export class WallClock {
     return found;
   }
 }
+
+/** A segment at the time the box lists it at: it says otherwise itself where it was recorded before the box knew the time. */
+export function atListedTime<S extends { readonly startUs: number; readonly anchorUs: number }>(segment: S, startUs: number): S {
+  return { ...segment, startUs, anchorUs: segment.anchorUs + (startUs - segment.startUs) };
+}
