@@ -131,21 +131,17 @@ impl Checkpoint {
             return Err(Error::Foreign { what: WHAT });
         }
         let name = origin(&checkpoint.store, &checkpoint.log);
-        let of_key = signatures.lines().filter_map(|line| {
+        let mut of_key = signatures.lines().filter_map(|line| {
             let (signer, signature) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
             let bytes = BASE64.decode(signature).ok()?;
             let (id, signature) = bytes.split_first_chunk::<4>()?;
             (signer == name && *id == key.id()).then(|| signature.to_vec())
         });
-        for signature in of_key {
-            let wrong = Error::Tampered { what: WHAT };
-            let signature = <[u8; 64]>::try_from(signature).map_err(|_| wrong.clone())?;
-            key.key
-                .verify(body.as_bytes(), &signature)
-                .map_err(|_| wrong)?;
-            return Ok(checkpoint);
-        }
-        Err(Error::Tampered { what: WHAT })
+        const WRONG: Error = Error::Tampered { what: WHAT };
+        let signature = of_key.next().ok_or(WRONG)?;
+        let signature = <[u8; 64]>::try_from(signature).map_err(|_| WRONG)?;
+        let verified = key.key.verify(body.as_bytes(), &signature);
+        verified.map(|()| checkpoint).map_err(|_| WRONG)
     }
 
     /// What a checkpoint says, whoever signed it: enough to know which key to look for.
