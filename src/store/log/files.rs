@@ -320,5 +320,3 @@ pub(super) fn copy_piece(
     Ok(true)
 }
 
-/// What reads a log's disk, shared with whoever asks.
-pub(super) type SharedDisk = Arc<dyn Disk>;
