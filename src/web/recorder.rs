@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use hearthkeep_format::segment::{GapCause, ReadAt as _};
-use hearthkeep_format::{SegmentId, StreamId};
+use hearthkeep_format::{LogId, SegmentId, StreamId};
 
 use super::footage::{
     ChunkPlace, DiskStatus, Footage, FootageError, LiveFeed, OpenSegment, ReadAt, RecorderStatus,
@@ -16,6 +16,7 @@ use crate::disk::Front;
 use crate::keys::StateFolder;
 use crate::play;
 use crate::record::{LiveHub, Phase, Stream, chunk_message, head_message};
+use crate::store::log::{LogFiles, Published};
 use crate::store::{self, AbsentDisk, GapSpan, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
@@ -203,6 +204,15 @@ impl Footage for RecorderFootage {
         Some(join(&recording.store, stream, live.hub()))
     }
 
+    fn logs(&self) -> Vec<Published> {
+        let recording = self.recording.get();
+        recording.map_or_else(Vec::new, |recording| recording.store.log().published())
+    }
+
+    fn open_log(&self, log: Option<LogId>, size: u64) -> Option<LogFiles> {
+        self.recording.get()?.store.open_log(log, size)
+    }
+
     fn status(&self) -> RecorderStatus {
         let disks = match self.recording.get() {
             Some(recording) => recording.store.disks(),
@@ -223,6 +233,10 @@ impl Footage for RecorderFootage {
                 .recording
                 .get()
                 .map_or(0, |recording| recording.store.strange_files()),
+            log_troubles: self
+                .recording
+                .get()
+                .map_or_else(Vec::new, |recording| recording.store.log().troubles()),
         }
     }
 
@@ -329,6 +343,16 @@ fn segment_row(span: &Span) -> TimelineSegment {
 }
 
 fn gap_row(gap: &GapSpan) -> TimelineGap {
+    if gap.removed {
+        return TimelineGap {
+            start_us: gap.start_us,
+            end_us: gap.end_us,
+            cause: "removed".to_owned(),
+            sentence:
+                "Footage was removed here: the box's log has it, and the box did not delete it."
+                    .to_owned(),
+        };
+    }
     TimelineGap {
         start_us: gap.start_us,
         end_us: gap.end_us,
