@@ -11,6 +11,7 @@ mod guard;
 mod house;
 mod live;
 mod log;
+pub mod metrics;
 mod openapi;
 mod page;
 mod range;
