@@ -1,4 +1,4 @@
-//! Brings the catalog to the times that the newest anchor of the clock says: segment by segment, the last first, to the beginning of
+//! Brings the catalog to the times that the newest anchor of the clock says: bucket by bucket, the last first, to the beginning of
 //! the boot. What a crash interrupts is begun again at the next start.
 
 use hearthkeep_format::StreamId;
@@ -8,13 +8,12 @@ use super::catalog::{CatalogError, Entry};
 use super::inspect::{Place, start_of};
 use super::{Shared, layout};
 use crate::disk::Front;
-use crate::limits::REANCHORED_AT_ONCE;
 
 /// What is still to be looked at.
 pub(super) struct Reanchoring {
     streams: Vec<StreamId>,
-    /// Of the last of these, the sequence from which on it is done.
-    below: u64,
+    /// Of the last of these, the buckets that are left; `None` before it was begun.
+    buckets: Option<Vec<u64>>,
     moved: u64,
 }
 
@@ -23,7 +22,7 @@ impl Reanchoring {
     pub(super) fn begin(shared: &Shared) -> Option<Self> {
         (!shared.anchors.is_settled()).then(|| Self {
             streams: shared.catalog.streams(),
-            below: u64::MAX,
+            buckets: None,
             moved: 0,
         })
     }
@@ -40,35 +39,39 @@ impl Reanchoring {
             shared.anchors.settled();
             return false;
         };
-        let is_more = self.some_of(shared, &stream).unwrap_or_else(|error| {
-            tracing::error!("{}", super::Error::Catalog(error));
-            false
-        });
+        let buckets = &mut self.buckets;
+        let buckets = buckets.get_or_insert_with(|| shared.catalog.buckets(&stream));
+        let is_more = match buckets.pop() {
+            Some(bucket) => self
+                .one_of(shared, &stream, bucket)
+                .unwrap_or_else(|error| {
+                    tracing::error!("{}", super::Error::Catalog(error));
+                    false
+                }),
+            None => false,
+        };
         if !is_more {
             self.streams.pop();
-            self.below = u64::MAX;
+            self.buckets = None;
         }
         true
     }
 
-    /// Whether more of the stream is to be looked at.
-    fn some_of(&mut self, shared: &Shared, stream: &StreamId) -> Result<bool, CatalogError> {
+    /// Whether segments before these may be to be moved too.
+    fn one_of(
+        &mut self,
+        shared: &Shared,
+        stream: &StreamId,
+        bucket: u64,
+    ) -> Result<bool, CatalogError> {
         let catalog = &shared.catalog;
-        let some = catalog
-            .newest_first(stream, self.below)
-            .take(REANCHORED_AT_ONCE);
-        let some = some.collect::<Result<Vec<_>, _>>()?;
-        let (mut moved, mut is_beyond) = (Vec::new(), some.is_empty());
-        for entry in some {
-            self.below = entry.sequence;
-            // One that cannot be read stays where it is, and says nothing of those before it.
+        let (mut moved, mut is_beyond) = (Vec::new(), false);
+        for entry in catalog.in_bucket(stream, bucket)? {
+            // One that cannot be read stays where it is, and says nothing of the others.
             let Some(start) = start_block(shared, &entry) else {
                 continue;
             };
-            if Some(start.boot) != shared.anchors.newest_boot() {
-                is_beyond = true;
-                break;
-            }
+            is_beyond |= Some(start.boot) != shared.anchors.newest_boot();
             let start = shared.anchors.corrected(&start);
             if (start.wall_us, start.clock_trusted) != (entry.start_us, entry.clock_trusted) {
                 moved.push(Entry {
@@ -79,8 +82,10 @@ impl Reanchoring {
             }
         }
         self.moved += moved.len() as u64;
-        catalog.insert(&moved)?;
-        catalog.flush()?;
+        if !moved.is_empty() {
+            catalog.insert(&moved)?;
+            catalog.flush()?;
+        }
         Ok(!is_beyond)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hearthkeep_format::{EpochId, SegmentId, StreamId};
 
-use super::{BUCKET_SEGMENTS, Catalog, CatalogError, Entry, Summary, Tally};
+use super::{Catalog, CatalogError, Entry, Summary, Tally};
 use crate::store::age::{History, Piece};
 
 /// How much a stream has, from when to when.
@@ -95,47 +95,31 @@ impl Catalog {
 
     /// The segments of a stream in the order of their sequence, read bucket by bucket as the iterator is driven.
     pub fn oldest_first(&self, stream: &StreamId) -> OldestFirst<'_> {
-        let directory = self.directory();
-        let numbers = directory
-            .streams
-            .get(stream)
-            .into_iter()
-            .flat_map(BTreeMap::keys);
         OldestFirst {
             catalog: self,
             stream: *stream,
-            buckets: numbers.copied().collect::<Vec<_>>().into_iter(),
+            buckets: self.buckets(stream).into_iter(),
             entries: Vec::new().into_iter(),
         }
     }
 
-    /// The segments of a stream below a sequence, the last first, read bucket by bucket.
-    pub fn newest_first(
+    /// The numbers of a stream's buckets, for [`Catalog::in_bucket`].
+    pub(in crate::store) fn buckets(&self, stream: &StreamId) -> Vec<u64> {
+        let directory = self.directory();
+        let buckets = directory.streams.get(stream).into_iter();
+        buckets.flat_map(BTreeMap::keys).copied().collect()
+    }
+
+    /// The segments of a stream in one bucket.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub(in crate::store) fn in_bucket(
         &self,
         stream: &StreamId,
-        below: u64,
-    ) -> impl Iterator<Item = Result<Entry, CatalogError>> + use<'_> {
-        let stream = *stream;
-        let numbers: Vec<_> = {
-            let directory = self.directory();
-            let buckets = directory
-                .streams
-                .get(&stream)
-                .into_iter()
-                .flat_map(BTreeMap::keys);
-            buckets
-                .copied()
-                .filter(|number| number * BUCKET_SEGMENTS < below)
-                .collect()
-        };
-        numbers
-            .into_iter()
-            .rev()
-            .flat_map(move |number| match self.bucket(&stream, number) {
-                Ok(bucket) => bucket.into_iter().rev().map(Ok).collect(),
-                Err(error) => vec![Err(error)],
-            })
-            .filter(move |entry| entry.as_ref().map_or(true, |entry| entry.sequence < below))
+        number: u64,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        self.bucket(stream, number)
     }
 
     /// A stream's footage as ages are counted by.
