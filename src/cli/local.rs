@@ -19,7 +19,7 @@ use crate::disk::{Disk, Front, RealDisk};
 use crate::keys::{self, KnownStream, StateFolder, decode_streams};
 use crate::store::anchors::Anchors;
 use crate::store::browse::{self, Listed, Listing};
-use crate::store::{self, layout};
+use crate::store::{self, SharedKeys, layout};
 
 /// Where footage is to be read from.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,7 +43,7 @@ pub(super) struct Local {
     store: StoreId,
     streams: Vec<KnownStream>,
     metadata_keys: Arc<HashMap<u32, MetadataKey>>,
-    /// What is known of the clock; nothing of disks by themselves.
+    /// What is known of the clock.
     anchors: Anchors,
     origin: Origin,
 }
@@ -78,12 +78,15 @@ impl Local {
         for disk in &config.disks {
             disks.push(Arc::new(open_disk(&disk.path)?));
         }
+        let anchors = Anchors::read(&config.state_dir, || {
+            Anchors::logged(&disks, &state.store(), &super::store::shared_keys(&state))
+        });
         Ok(Self {
             disks,
             store: state.store(),
             streams: state.streams().map_err(state_failure)?,
             metadata_keys: by_generation(|n| state.metadata_key(n)),
-            anchors: Anchors::read(&config.state_dir),
+            anchors,
             origin: Origin::State(Box::new(state)),
         })
     }
@@ -121,12 +124,16 @@ impl Local {
             let sentence = format_args!("the list of cameras on the disk makes no sense: {what}");
             Failure::new(ExitStatus::Damaged, sentence)
         })?;
+        let metadata_keys = by_generation(|n| open.generation(n).map(|(_, m)| m));
+        let known = Arc::clone(&metadata_keys);
+        let keys: SharedKeys = Arc::new(move |generation| known.get(&generation).map(copy));
+        let anchors = Anchors::logged(&disks, &keyring.store, &keys);
         Ok(Self {
             disks,
             store: keyring.store,
             streams,
-            metadata_keys: by_generation(|n| open.generation(n).map(|(_, m)| m)),
-            anchors: Anchors::default(),
+            metadata_keys,
+            anchors,
             origin: Origin::Kit(Arc::new(open)),
         })
     }

@@ -7,28 +7,21 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hearthkeep_format::BootId;
+use hearthkeep_format::log::{AnchorCause, Record};
 use hearthkeep_format::segment::Start;
+use hearthkeep_format::{BootId, StoreId};
 use serde::{Deserialize, Serialize};
 
+use super::SharedKeys;
+use super::log::{self, Anchor};
 use crate::clock::{Clock, offset_us};
+use crate::disk::Disk;
 use crate::limits::{ANCHORS_BYTES_MAX, ANCHORS_KEPT, CLOCK_JUMP_US_MIN, CLOCK_STEP_US_MIN};
 use crate::state_file;
 
 const FILE: &str = "clock.anchors";
-
-/// What the wall clock said at a moment of a boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Anchor {
-    /// The boot that the monotonic time counts from.
-    pub boot: BootId,
-    /// Monotonic time, us.
-    pub monotonic_us: u64,
-    /// Wall time, us.
-    pub wall_us: i64,
-}
 
 /// The anchors of a store's boots.
 #[derive(Default)]
@@ -50,28 +43,48 @@ struct Inner {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     is_settled: bool,
-    /// Boot id, monotonic time, wall time.
-    anchors: Vec<(String, u64, i64)>,
-}
-
-impl Anchor {
-    fn offset_us(&self) -> i64 {
-        self.wall_us.saturating_sub_unsigned(self.monotonic_us)
-    }
+    /// Boot id, monotonic time, wall time, cause.
+    anchors: Vec<(String, u64, i64, u8)>,
 }
 
 impl Anchors {
-    /// Those that a state folder remembers. A file that cannot be read is as good as none: times are then shown as they were
-    /// recorded.
-    pub fn read(state_dir: &Path) -> Self {
+    /// Those that a state folder remembers. Where it has no file, or one that cannot be read, `logged` says them.
+    pub fn read(state_dir: &Path, logged: impl FnOnce() -> Self) -> Self {
         let file = state_dir.join(FILE);
         let inner = read(&file).unwrap_or_else(|error| {
-            tracing::warn!(file = %file.display(), "what is known of the clock cannot be read: {error}");
-            Inner::default()
+            tracing::warn!(file = %file.display(), "what is known of the clock is taken from the log: {error}");
+            None
+        });
+        let inner = inner.unwrap_or_else(|| {
+            let logged = logged().inner;
+            logged.into_inner().unwrap_or_else(PoisonError::into_inner)
         });
         Self {
             file: Some(file),
             inner: Mutex::new(inner),
+        }
+    }
+
+    /// Those that the logs on disks tell of, as far as they can be read.
+    pub fn logged(disks: &[Arc<dyn Disk>], store: &StoreId, keys: &SharedKeys) -> Self {
+        let mut known = Vec::new();
+        for found in log::find(disks, store, &**keys).logs {
+            let mut reader = log::Reader::new(Arc::clone(keys));
+            while let Ok(read) = reader.next(&found.files)
+                && !read.is_empty()
+            {
+                let records = read.into_iter().filter_map(|(_, stamped)| stamped.ok());
+                known.extend(records.filter_map(|stamped| anchor_of(&stamped.record)));
+            }
+        }
+        let surplus = known.len().saturating_sub(ANCHORS_KEPT);
+        known.drain(..surplus);
+        Self {
+            file: None,
+            inner: Mutex::new(Inner {
+                known,
+                ..Inner::default()
+            }),
         }
     }
 
@@ -84,7 +97,7 @@ impl Anchors {
             return *start;
         };
         let own_us = start.wall_us.saturating_sub_unsigned(start.monotonic_us);
-        let shift_us = anchor.offset_us().saturating_sub(own_us);
+        let shift_us = offset_of(anchor).saturating_sub(own_us);
         let mut corrected = *start;
         corrected.clock_trusted = true;
         if shift_us.unsigned_abs() >= CLOCK_STEP_US_MIN {
@@ -93,43 +106,51 @@ impl Anchors {
         corrected
     }
 
-    /// Looks at the clock. Whether there is a new anchor; then [`settled`](Self::settled) is to be told when the catalog follows.
-    pub(super) fn look(&self, clock: &dyn Clock) -> bool {
+    /// Looks at the clock. Where that makes a new anchor, the log is to have it, and [`settled`](Self::settled) is to be told when
+    /// the catalog follows.
+    pub(super) fn look(&self, clock: &dyn Clock) -> Option<Record> {
         let (offset, boot) = (offset_us(clock), clock.boot_id());
         let mut inner = self.lock();
         let before = inner.offset_us.replace(offset);
         if !clock.trusted() {
-            return false;
+            return None;
         }
         let anchor = inner.known.iter().rev().find(|anchor| anchor.boot == boot);
-        let is_new = match (anchor, before) {
-            (None, _) => true,
-            (Some(_), Some(before)) => offset.abs_diff(before) >= CLOCK_STEP_US_MIN,
+        let cause = match (anchor, before) {
+            (None, _) => AnchorCause::Trusted,
+            (Some(_), Some(before)) if offset.abs_diff(before) < CLOCK_STEP_US_MIN => return None,
             // Slewed for as long as a boot may last.
-            (Some(anchor), None) => offset.abs_diff(anchor.offset_us()) >= CLOCK_JUMP_US_MIN,
+            (Some(anchor), None) if offset.abs_diff(offset_of(anchor)) < CLOCK_JUMP_US_MIN => {
+                return None;
+            }
+            _ => AnchorCause::Jump,
         };
-        if !is_new {
-            return false;
-        }
         let monotonic_us = clock.monotonic_us();
-        if let Some(before) = before {
+        if let Some(before) = before.filter(|_| cause == AnchorCause::Jump) {
             let seconds = offset.saturating_sub(before) / 1_000_000;
-            tracing::info!(
+            tracing::warn!(
                 seconds,
-                "the clock was set: what this boot recorded before is shown at its true time"
+                "the clock was set: what this boot recorded before moves with it"
             );
         }
         if inner.known.len() == ANCHORS_KEPT {
             inner.known.remove(0);
         }
+        let wall_us = offset.saturating_add_unsigned(monotonic_us);
         inner.known.push(Anchor {
             boot,
             monotonic_us,
-            wall_us: offset.saturating_add_unsigned(monotonic_us),
+            wall_us,
+            cause,
         });
         inner.is_settled = false;
         self.keep(&inner);
-        true
+        Some(Record::ClockAnchor {
+            boot,
+            monotonic_us,
+            wall_us,
+            cause,
+        })
     }
 
     /// Whether the catalog is still to follow the newest anchor.
@@ -156,7 +177,15 @@ impl Anchors {
         let kept = Kept {
             is_settled: inner.is_settled,
             anchors: anchors
-                .map(|anchor| (anchor.boot.to_string(), anchor.monotonic_us, anchor.wall_us))
+                .map(|anchor| {
+                    let Anchor {
+                        boot,
+                        monotonic_us,
+                        wall_us,
+                        cause,
+                    } = anchor;
+                    (boot.to_string(), *monotonic_us, *wall_us, cause.as_u8())
+                })
                 .collect(),
         };
         let written = serde_json::to_vec(&kept)
@@ -172,28 +201,47 @@ impl Anchors {
     }
 }
 
-fn read(file: &Path) -> io::Result<Inner> {
-    let Some(bytes) = state_file::read(file, ANCHORS_BYTES_MAX)? else {
-        return Ok(Inner::default());
-    };
-    let kept: Kept = serde_json::from_slice(&bytes)?;
-    let anchor = |(boot, monotonic_us, wall_us): (String, u64, i64)| {
-        let boot = BootId::from_hex(&boot).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Anchor {
+fn offset_of(anchor: &Anchor) -> i64 {
+    anchor.wall_us.saturating_sub_unsigned(anchor.monotonic_us)
+}
+
+fn anchor_of(record: &Record) -> Option<Anchor> {
+    match record {
+        Record::ClockAnchor {
             boot,
             monotonic_us,
             wall_us,
+            cause,
+        } => Some(Anchor {
+            boot: *boot,
+            monotonic_us: *monotonic_us,
+            wall_us: *wall_us,
+            cause: *cause,
+        }),
+        _ => None,
+    }
+}
+
+fn read(file: &Path) -> io::Result<Option<Inner>> {
+    let Some(bytes) = state_file::read(file, ANCHORS_BYTES_MAX)? else {
+        return Ok(None);
+    };
+    let kept: Kept = serde_json::from_slice(&bytes)?;
+    let anchor = |(boot, monotonic_us, wall_us, cause): (String, u64, i64, u8)| {
+        let strange = || io::Error::from(io::ErrorKind::InvalidData);
+        Ok(Anchor {
+            boot: BootId::from_hex(&boot).ok_or_else(strange)?,
+            monotonic_us,
+            wall_us,
+            cause: AnchorCause::from_u8(cause).ok_or_else(strange)?,
         })
     };
-    Ok(Inner {
-        known: kept
-            .anchors
-            .into_iter()
-            .map(anchor)
-            .collect::<io::Result<_>>()?,
+    let anchors = kept.anchors.into_iter().map(anchor);
+    Ok(Some(Inner {
+        known: anchors.collect::<io::Result<_>>()?,
         is_settled: kept.is_settled,
         offset_us: None,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -218,21 +266,21 @@ mod tests {
     #[test]
     fn what_was_recorded_before_the_time_was_known_is_shown_at_it() {
         let folder = tempfile::tempdir().unwrap();
-        let anchors = Anchors::read(folder.path());
+        let anchors = Anchors::read(folder.path(), Anchors::default);
         let clock = SimClock::new(1_000_000);
         clock.set_trusted(false);
-        assert!(!anchors.look(&clock));
+        assert!(anchors.look(&clock).is_none());
         let first = recorded_now(&clock);
         assert_eq!(anchors.corrected(&first), first);
         clock.advance_us(60_000_000);
         let second = recorded_now(&clock);
         clock.advance_us(60_000_000);
         clock.set_wall_us(NOW_US);
-        assert!(!anchors.look(&clock), "it may be anything yet");
+        assert!(anchors.look(&clock).is_none(), "it may be anything yet");
         clock.set_trusted(true);
-        assert!(anchors.look(&clock));
-        assert!(!anchors.look(&clock), "once");
-        let again = Anchors::read(folder.path());
+        assert!(anchors.look(&clock).is_some());
+        assert!(anchors.look(&clock).is_none(), "once");
+        let again = Anchors::read(folder.path(), Anchors::default);
         for anchors in [&anchors, &again] {
             let times = [first, second].map(|start| anchors.corrected(&start));
             let walls = times.map(|start| start.wall_us);
@@ -242,27 +290,32 @@ mod tests {
         }
         let after = recorded_now(&clock);
         assert_eq!(again.corrected(&after), after);
-        assert!(!again.look(&clock), "after a restart of the program");
+        assert!(
+            again.look(&clock).is_none(),
+            "after a restart of the program"
+        );
         let other = SimClock::new(5).with_boot(BootId::from_bytes([1; 16]));
         let elsewhere = recorded_now(&other);
         assert_eq!(again.corrected(&elsewhere), elsewhere, "of another boot");
         again.settled();
-        assert!(Anchors::read(folder.path()).is_settled());
+        assert!(Anchors::read(folder.path(), Anchors::default).is_settled());
     }
 
     #[test]
     fn jumps_move_what_was_before_and_leave_neither_hole_nor_overlap() {
         let anchors = Anchors::default();
         let clock = SimClock::new(NOW_US);
-        anchors.look(&clock);
         let mut starts = Vec::new();
         for jump_us in [0, 3 * DAY_US, -5 * DAY_US, 700 * DAY_US, -698 * DAY_US] {
             clock.set_wall_us(clock.wall_us() + jump_us);
-            assert_eq!(anchors.look(&clock), jump_us != 0);
+            assert_eq!(
+                anchors.look(&clock).is_some(),
+                jump_us != 0 || starts.is_empty()
+            );
             for _ in 0..3 {
                 clock.advance_us(60_000_000);
                 starts.push(recorded_now(&clock));
-                assert!(!anchors.look(&clock));
+                assert!(anchors.look(&clock).is_none());
             }
         }
         let walls: Vec<_> = starts
@@ -279,16 +332,19 @@ mod tests {
     #[test]
     fn slewing_is_no_jump_and_a_damaged_file_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let anchors = Anchors::read(folder.path());
+        let anchors = Anchors::read(folder.path(), Anchors::default);
         let clock = SimClock::new(NOW_US);
-        assert!(anchors.look(&clock), "the first of a boot");
+        assert!(anchors.look(&clock).is_some(), "the first of a boot");
         let start = recorded_now(&clock);
         for _ in 0..1000 {
             clock.set_wall_us(clock.wall_us() + 50_000);
-            assert!(!anchors.look(&clock));
+            assert!(anchors.look(&clock).is_none());
         }
         assert_eq!(anchors.corrected(&start), start);
         std::fs::write(folder.path().join(FILE), "{").unwrap();
-        assert_eq!(Anchors::read(folder.path()).newest_boot(), None);
+        assert_eq!(
+            Anchors::read(folder.path(), Anchors::default).newest_boot(),
+            None
+        );
     }
 }

@@ -349,9 +349,11 @@ impl Store {
     /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it. To
     /// be called each second or so.
     pub fn look_at_clock(&self) {
-        if self.shared.anchors.look(&*self.shared.clock)
-            && let Some(keeper) = self.keeper().as_ref()
-        {
+        let Some(record) = self.shared.anchors.look(&*self.shared.clock) else {
+            return;
+        };
+        self.shared.log.append(record);
+        if let Some(keeper) = self.keeper().as_ref() {
             keeper.reanchor();
         }
     }
@@ -547,8 +549,14 @@ fn prepare(options: Options) -> Result<Shared> {
     for disk in &options.disks {
         disk.set_number(opened.catalog.disk_number(&disk.id)?);
     }
-    let anchors = Anchors::read(&options.state_dir);
-    anchors.look(&*options.clock);
+    let log = Log::new(Arc::clone(&options.clock), options.log.as_ref());
+    let anchors = Anchors::read(&options.state_dir, || {
+        let disks = options.disks.iter().map(|disk| Arc::clone(&disk.disk));
+        Anchors::logged(&disks.collect::<Vec<_>>(), &options.store, &options.keys)
+    });
+    if let Some(record) = anchors.look(&*options.clock) {
+        log.append(record);
+    }
     Ok(Shared {
         store: options.store,
         disks: options.disks,
@@ -559,7 +567,7 @@ fn prepare(options: Options) -> Result<Shared> {
         strange: AtomicU64::new(0),
         events: broadcast::channel(EVENTS_KEPT).0,
         anchors,
-        log: Log::new(Arc::clone(&options.clock), options.log.as_ref()),
+        log,
         keys: options.keys,
         clock: options.clock,
         random: options.random,

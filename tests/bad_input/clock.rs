@@ -1,10 +1,12 @@
 //! A box that does not know the time.
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use super::installation::{CameraEntry, Installation, path};
+use super::installation::{CameraEntry, HEARTHKEEP, Installation, Running, await_condition, path};
 use super::shifted::ShiftedClock;
-use super::{LONG, failed, judge, one_camera, record, recorded_us};
+use super::{LONG, judge, one_camera, record, recorded_us};
 
 #[test]
 fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
@@ -45,54 +47,90 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
         status.status.code() == Some(4) && said.contains("this box does not know the time"),
         "{said}"
     );
+    let first = of_good(&installation.list(&[]))[0].clone();
+    assert!(
+        first["start"]
+            .as_str()
+            .unwrap()
+            .starts_with("1970-01-01T00:")
+    );
+    assert_eq!(first["clock_trusted"], false);
+    let table = installation.run("list", &["--camera", "good"]);
+    assert!(String::from_utf8_lossy(&table.stdout).contains("the clock was not set"));
     // The time becomes known while the segment is written.
     clock.show_the_time();
     recorder.until("a second segment is recorded", LONG, |list| {
         of_good(list).len() >= 2
     });
+    let asked = Asked::of(&installation, &mut recorder);
+    let afar = asked.list();
     recorder.terminate();
 
+    // What was recorded before is shown when it was, by the disks, by the box and by the kit alone.
     let list = installation.list(&[]);
     let rows = of_good(&list);
-    assert!(
-        rows[0]["start"]
-            .as_str()
-            .unwrap()
-            .starts_with("1970-01-01T00:"),
-        "{list:#}"
-    );
+    let by_kit = Command::new(HEARTHKEEP)
+        .args(["list", "--json", "--disk"])
+        .arg(installation.footage())
+        .arg("--kit")
+        .arg(installation.kit_file())
+        .output();
+    let by_kit: Value = serde_json::from_slice(&by_kit.unwrap().stdout).unwrap();
+    assert_eq!(of_good(&by_kit), rows);
+    let times = |row: &Value| (row["segment"].clone(), row["start_us"].clone());
+    assert_eq!(times(&of_good(&afar)[0]), times(&rows[0]));
+    for row in &rows[..2] {
+        assert!(row["start"].as_str().unwrap() > "2026", "{list:#}");
+        assert_eq!(row["clock_trusted"], true);
+    }
     assert_eq!(
-        (&rows[0]["clock_trusted"], &rows[0]["sequence"]),
-        (&false.into(), &0.into())
-    );
-    assert!(rows[1]["start"].as_str().unwrap() > "2026", "{list:#}");
-    assert_eq!(
-        (&rows[1]["clock_trusted"], &rows[1]["sequence"]),
-        (&true.into(), &1.into())
+        (&rows[0]["sequence"], &rows[1]["sequence"]),
+        (&0.into(), &1.into())
     );
     assert_eq!(rows[1]["gap_before"], Value::Null, "nothing was lost by it");
-    let table = installation.run("list", &["--camera", "good"]);
-    assert!(String::from_utf8_lossy(&table.stdout).contains("the clock was not set"));
+    let us = |row: &Value, name: &str| row[name].as_i64().unwrap();
+    let end_us = us(&rows[0], "start_us") + us(&rows[0], "duration_us");
+    let between_us = us(&rows[1], "start_us") - end_us;
+    // Its arrival is known to a turn of ingest only.
+    assert!(between_us.abs() < 500_000, "{between_us} us");
 
-    // With the right time it goes on, and what seems to be fifty years old is not deleted.
+    // It goes on, and all of it is one film.
     record(&installation, recorded_us(&list) + 1_000_000);
     assert_eq!(of_good(&installation.list(&[]))[0], rows[0]);
     let mp4 = installation.folder().join("good.mp4");
-    let export = |span: &[&str]| {
-        let arguments = [&["--camera", "good", "--out", path(&mp4)], span].concat();
-        installation.run("export", &arguments)
-    };
-    for span in [
-        ["--to", "2001-01-01T00:00:00Z"],
-        ["--from", "2001-01-01T00:00:00Z"],
-    ] {
-        let exported = export(&span);
-        assert!(exported.status.success(), "{exported:?}");
-        let verdict = judge::slices(&mp4, &[&clip], &["--gaps", "--av-ms-max", "40"]);
-        assert_eq!(verdict["ok"], true, "{verdict:#}");
+    let arguments = ["--camera", "good", "--out", path(&mp4)];
+    let exported = installation.run("export", &arguments);
+    assert!(exported.status.success(), "{exported:?}");
+    let verdict = judge::slices(&mp4, &[&clip], &["--gaps", "--av-ms-max", "40"]);
+    assert_eq!(verdict["ok"], true, "{verdict:#}");
+    assert!(!installation.log().contains("footage was deleted"));
+}
+
+/// A running box, asked over its page's port.
+struct Asked<'a> {
+    installation: &'a Installation,
+    url: String,
+}
+
+impl<'a> Asked<'a> {
+    fn of(installation: &'a Installation, recorder: &mut Running<'_>) -> Self {
+        let url = format!("https://{}", recorder.address());
+        Self { installation, url }
     }
-    // Both in one film would have a gap of half a century.
-    failed(&export(&[]), 1, "this span does not fit one MP4 file");
+
+    fn list(&self) -> Value {
+        let status = self.installation.run("status", &["--json"]);
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+        let output = Command::new(HEARTHKEEP)
+            .args(["list", "--json", "--box", &self.url, "--fingerprint"])
+            .arg(status["fingerprint"].as_str().unwrap())
+            .arg("--passphrase-file")
+            .arg(self.installation.passphrase_file())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
 }
 
 #[test]
@@ -118,12 +156,34 @@ fn a_clock_that_is_years_ahead_costs_no_footage_also_after_restarts() {
         recorder.terminate();
     }
     let list = of_good(&installation.list(&[]));
-    assert_eq!(list[..good.len()], good);
+    let ids = |rows: &[Value]| {
+        rows.iter()
+            .map(|row| row["segment"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&list[..good.len()]), ids(&good));
     let year = |row: &Value| row["start"].as_str().unwrap()[..4].parse::<i32>().unwrap();
     assert!(
         year(list.last().unwrap()) >= year(&good[0]) + 2,
         "{list:#?}"
     );
+    // The clock is right again, and with it all that this boot recorded.
+    clock.show_the_time();
+    let recorder = installation.start_with(&clock.variables());
+    await_condition("the clock is looked at", LONG, || {
+        of_good(&installation.list(&[]))[0]["start"]
+            .as_str()
+            .unwrap()[..4]
+            == good[0]["start"].as_str().unwrap()[..4]
+    });
+    recorder.terminate();
+    let again = of_good(&installation.list(&[]));
+    let us = |row: &Value| row["start_us"].as_i64().unwrap();
+    assert!(
+        (us(&again[0]) - us(&good[0])).abs() < 1_000_000,
+        "{again:#?}"
+    );
+    assert!(again.iter().all(|row| year(row) == year(&good[0])));
     assert!(!installation.log().contains("footage was deleted"));
 }
 

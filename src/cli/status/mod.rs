@@ -372,7 +372,7 @@ fn newest_end_us(
     on_disks: &[(usize, &Surveyed)],
 ) -> Option<i64> {
     let keys = store::shared_keys(state);
-    let anchors = Anchors::read(&config.state_dir);
+    let anchors = Anchors::read(&config.state_dir, Anchors::default);
     let ends = on_disks.iter().filter_map(|(disk, surveyed)| {
         let (_, place) = surveyed.newest.as_ref()?;
         let disk = open_disk(&config.disks.get(*disk)?.path).ok()?;
