@@ -57,7 +57,7 @@ fn time_stamps_that_wrap_go_on() {
     // 32 bits of 90 kHz are 13 hours: they run out in the middle of this.
     let first = u32::MAX - 45 * PICTURE_TICKS;
     let picture = |n: u32| {
-        let unit = if n % 45 == 0 { IDR } else { SLICE };
+        let unit = if n.is_multiple_of(45) { IDR } else { SLICE };
         video(first.wrapping_add(n * PICTURE_TICKS), unit)
     };
     let pictures = (0..135).map(picture).collect();
