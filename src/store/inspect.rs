@@ -6,6 +6,7 @@ use std::path::Path;
 use hearthkeep_format::segment::locked::{self, TAIL_LEN, Tail};
 use hearthkeep_format::segment::{self, End, HEADER_LEN, Header, ReadAt, ReadError, Start};
 use hearthkeep_format::{EpochId, MetadataKey, Random, SegmentId, StoreId, StreamId};
+use sha2::{Digest as _, Sha256};
 
 use super::catalog::Entry;
 use crate::disk::{Disk, Front};
@@ -111,6 +112,52 @@ pub fn inspect(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Ins
         Ok(Some(facts)) => Inspected::Whole(Box::new(facts)),
         Ok(None) => Inspected::Torn,
         Err(strange) => Inspected::Strange(strange),
+    }
+}
+
+/// A head that can be used.
+pub struct UsableHead {
+    /// Its header.
+    pub header: Header,
+    /// The key of its generation.
+    pub m: MetadataKey,
+    /// Its start block.
+    pub start: Start,
+    /// The hash of its envelope.
+    pub envelope: [u8; 32],
+}
+
+/// The head of a segment, torn or not: the first, or else the copy.
+///
+/// # Errors
+/// What keeps the first from being used, when neither can be.
+pub fn find_head(
+    file: &Front,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+) -> Result<UsableHead, Strange> {
+    let layout = find_layout(file)?;
+    let check = |head: &segment::Head| {
+        let header = head.header.clone();
+        let m = check_header(&header, place, store, keys)?;
+        let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
+        let envelope = &head.bytes[HEADER_LEN..header.first_chunk_offset as usize];
+        let envelope = Sha256::digest(envelope).into();
+        Ok(UsableHead {
+            header,
+            m,
+            start,
+            envelope,
+        })
+    };
+    let first = match &layout.first {
+        Ok(head) => check(head),
+        Err(error) => Err(Strange::NoSegment(error.clone())),
+    };
+    match (first, &layout.copy) {
+        (Err(strange), Some(Ok(copy))) => check(copy).map_err(|_| strange),
+        (first, _) => first,
     }
 }
 

@@ -17,7 +17,13 @@ pub const ID_FILE: &str = "hearthkeep-disk.json";
 /// What a segment's file name ends with.
 pub const EXTENSION: &str = ".hks";
 
-const KEYRING: &str = "keyring";
+/// The folder of the keyring's copies.
+pub const KEYRING: &str = "keyring";
+/// Their names.
+pub const KEYRING_COPIES: [&str; 2] = ["a", "b"];
+/// Where `hearthkeep repair` puts what it was told to put out of the way.
+pub const LOST: &str = "lost";
+
 const ID_FILE_BYTES_MAX: u64 = 4096;
 const ID_FILE_FORMAT: u32 = 1;
 
@@ -103,14 +109,26 @@ pub fn mark(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
         }
         None => {}
     }
+    write_id_file(disk, at, identity)
+}
+
+/// Writes the id file, whatever there was before.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn write_id_file(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
+    replace(disk, Path::new(ID_FILE), &id_file(identity))
+        .map_err(|error| Error::io("write", &at.join(ID_FILE), error))
+}
+
+/// The content of a disk's id file.
+pub fn id_file(identity: &DiskIdentity) -> Vec<u8> {
     let file = IdFile {
         format: ID_FILE_FORMAT,
         store: identity.store.to_string(),
         disk: identity.disk.to_string(),
     };
-    let text = serde_json::to_vec(&file).expect("strings and a number are always JSON");
-    replace(disk, Path::new(ID_FILE), &text)
-        .map_err(|error| Error::io("write", &at.join(ID_FILE), error))
+    serde_json::to_vec(&file).expect("strings and a number are always JSON")
 }
 
 /// Checks that a disk is the one the store knows under this path.
@@ -145,8 +163,10 @@ pub fn write_keyring(disk: &dyn Disk, at: &Path, keyring: &Keyring) -> Result<()
     let write = || {
         create_folders(disk, folder)?;
         disk.sync_folder(Path::new(""))?;
-        replace(disk, &folder.join("a"), &bytes)?;
-        replace(disk, &folder.join("b"), &bytes)
+        let copies = KEYRING_COPIES.iter();
+        copies
+            .map(|name| folder.join(name))
+            .try_for_each(|copy| replace(disk, &copy, &bytes))
     };
     write().map_err(|error| Error::io("write", &at.join(folder), error))
 }
@@ -157,7 +177,8 @@ pub fn write_keyring(disk: &dyn Disk, at: &Path, keyring: &Keyring) -> Result<()
 /// When neither copy is there and whole.
 pub fn read_keyring(disk: &dyn Disk, at: &Path) -> Result<Keyring> {
     let copy = |name| read_file(disk, &Path::new(KEYRING).join(name), KEYRING_BYTES_MAX).ok();
-    Keyring::newest(copy("a").as_deref(), copy("b").as_deref()).map_err(|source| Error::Keyring {
+    let [a, b] = KEYRING_COPIES.map(copy);
+    Keyring::newest(a.as_deref(), b.as_deref()).map_err(|source| Error::Keyring {
         disk: at.to_owned(),
         source,
     })

@@ -7,6 +7,7 @@
 pub mod age;
 pub mod browse;
 pub mod catalog;
+pub mod check;
 mod error;
 pub mod inspect;
 mod keeper;

@@ -23,7 +23,7 @@ mod walk;
 mod writer;
 
 pub use block::{End, Gap, GapCause, Start};
-pub use check::{Damage, Report, State, scrub};
+pub use check::{Damage, Report, State, lost_at_torn_end, scrub};
 pub use chunk::{
     CHUNK_HEADER_LEN, CIPHERTEXT_LEN_MAX, ChunkPrefix, ChunkType, IndexEntry, LEAF_LEN,
 };
