@@ -17,7 +17,8 @@ use crate::disk::{self, RealDisk};
 use crate::keys::KnownStream;
 use crate::random::OsRandom;
 use crate::store::check::{self, Compared, Findings, Known, STATE, Slice, Subject};
-use crate::store::{layout, lock, survey};
+use crate::store::lock::{self, Lock};
+use crate::store::{layout, survey};
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArguments {
@@ -59,17 +60,17 @@ struct Report<'a> {
 }
 
 #[derive(Serialize)]
-struct CatalogRow {
+pub(super) struct CatalogRow {
     compared: bool,
     /// Why not.
     why: Option<&'static str>,
     segments: u64,
     /// Segments on the disks that it does not have yet.
-    unknown: u64,
+    pub unknown: u64,
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+pub(super) struct Row<'a> {
     kind: &'static str,
     /// Below the disk's folder.
     path: &'a Path,
@@ -84,9 +85,9 @@ struct Row<'a> {
 }
 
 #[derive(Serialize)]
-struct Absent {
-    disk: PathBuf,
-    what: String,
+pub(super) struct Absent {
+    pub disk: PathBuf,
+    pub what: String,
 }
 
 pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
@@ -96,27 +97,37 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
         true => Some(local.keyring(&arguments.opening, &arguments.name)?),
         false => None,
     };
-    let (disks, absent) = subjects(&local)?;
-    let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice)?;
-    let report = Report::new(&local, &disks, &findings, (slice, keyring.is_some()), catalog);
+    let (disks, absent) = subjects(&local);
+    let lock = local.state().map(|state| lock::acquire(state.folder()));
+    let lock = lock.and_then(Result::ok);
+    let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, lock.as_ref())?;
+    let report = Report::new(
+        &local,
+        &disks,
+        &findings,
+        (slice, keyring.is_some()),
+        catalog,
+    );
     let report = Report { absent, ..report };
     match arguments.json {
         true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
         false => report.show()?,
     }
-    Ok(match (findings.found.is_empty(), report.absent.is_empty()) {
-        (false, _) => ExitStatus::Damaged,
-        (true, false) => ExitStatus::Failed,
-        (true, true) => ExitStatus::Done,
-    })
+    Ok(
+        match (findings.found.is_empty(), report.absent.is_empty()) {
+            (false, _) => ExitStatus::Damaged,
+            (true, false) => ExitStatus::Failed,
+            (true, true) => ExitStatus::Done,
+        },
+    )
 }
 
-fn part(text: &str) -> Result<Slice, &'static str> {
+pub(super) fn part(text: &str) -> Result<Slice, &'static str> {
     Slice::parse(text, &mut OsRandom)
 }
 
 /// The disks that are there, and those that are not.
-fn subjects(local: &Local) -> Result<(Vec<Subject>, Vec<Absent>), Failure> {
+pub(super) fn subjects(local: &Local) -> (Vec<Subject>, Vec<Absent>) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let absent = local.absent().iter().map(|(disk, failure)| Absent {
         disk: disk.clone(),
@@ -140,7 +151,7 @@ fn subjects(local: &Local) -> Result<(Vec<Subject>, Vec<Absent>), Failure> {
             readers: disk::readers(path, cores),
         });
     }
-    Ok((subjects, absent))
+    (subjects, absent)
 }
 
 /// The disk that was last at this path; `None` where that is not known. An error where nothing is there now.
@@ -157,11 +168,13 @@ fn known_id(local: &Local, path: &Path) -> Result<Option<DiskId>, String> {
     }
 }
 
-fn check(
+/// Checks the disks, and the catalog where nobody else makes use of it.
+pub(super) fn check(
     local: &Local,
     disks: &[Subject],
     open: Option<&OpenKeyring>,
     slice: Slice,
+    lock: Option<&Lock>,
 ) -> Result<(Findings, CatalogRow), Failure> {
     let keyring = local.state().map(|state| state.keyring_bytes());
     let keys = local.keys();
@@ -184,12 +197,12 @@ fn check(
         let copies = check::look_at_keyrings(STATE, &folder, &known);
         findings.found.extend(copies);
     }
-    let Ok(lock) = lock::acquire(state.folder()) else {
+    let Some(lock) = lock else {
         let row = CatalogRow::not("the recorder is at work and compares it by itself");
         return Ok((findings, row));
     };
     let compared = findings
-        .compare(state.folder(), &known.store, disks, &lock)
+        .compare(state.folder(), &known.store, disks, lock)
         .or_fail(ExitStatus::Failed)?;
     Ok((findings, CatalogRow::of(compared)))
 }
@@ -295,7 +308,7 @@ impl<'a> Report<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(local: &'a Local, disks: &'a [Subject], finding: &'a check::Finding) -> Self {
+    pub fn new(local: &'a Local, disks: &'a [Subject], finding: &'a check::Finding) -> Self {
         let known = |stream: &KnownStream| finding.stream == Some(stream.id);
         let name = local.streams().iter().find(|stream| known(stream));
         let name = name.map(|stream| &stream.name);

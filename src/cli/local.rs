@@ -84,7 +84,8 @@ impl Local {
         }
     }
 
-    fn of_config(config: &Path) -> Result<Self, Failure> {
+    /// The store of a configuration, without the disks that cannot be opened.
+    pub fn of_config(config: &Path) -> Result<Self, Failure> {
         let config = load_config(config)?;
         let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
         let (mut disks, mut paths): (Vec<Arc<dyn Disk>>, _) = (Vec::new(), Vec::new());

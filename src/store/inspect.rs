@@ -1,7 +1,7 @@
 //! What a segment's file says to somebody who holds M and no other secret: read from its two ends, or walked.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hearthkeep_format::segment::locked::{self, TAIL_LEN, Tail};
 use hearthkeep_format::segment::{self, End, HEADER_LEN, Header, ReadAt, ReadError, Start};
@@ -9,6 +9,7 @@ use hearthkeep_format::{EpochId, MetadataKey, Random, SegmentId, StoreId, Stream
 use sha2::{Digest as _, Sha256};
 
 use super::catalog::Entry;
+use super::{layout, rewrite};
 use crate::disk::{Disk, Front};
 
 /// The metadata key of a generation, if this process has it.
@@ -23,6 +24,25 @@ pub struct Place {
     pub epoch: EpochId,
     /// The file's name.
     pub segment: SegmentId,
+}
+
+impl Place {
+    /// The path of its file.
+    pub fn path(&self) -> PathBuf {
+        layout::segment_path(&self.stream, &self.epoch, &self.segment)
+    }
+
+    /// The place that a path stands for, if it is a segment's.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        let below = path.strip_prefix(layout::FOOTAGE).ok()?;
+        let mut names = below.iter().map(|name| name.to_str());
+        let place = Self {
+            stream: StreamId::from_hex(names.next()??)?,
+            epoch: EpochId::from_hex(names.next()??)?,
+            segment: layout::segment_of(names.next()??)?,
+        };
+        names.next().is_none().then_some(place)
+    }
 }
 
 /// What both ends of a file say.
@@ -204,7 +224,8 @@ pub enum Mended {
     Removed,
 }
 
-/// Cuts a torn file after its last whole chunk, and gives it copy and tail, durably.
+/// Cuts a torn file after its last whole chunk, and gives it copy and tail, durably. Where it is the copy that is needed, nothing
+/// is cut: a new file is written beside.
 ///
 /// # Errors
 /// Why it was left as it is.
@@ -225,7 +246,9 @@ pub fn mend(
     }
     let layout = find_layout(&front)?;
     let m = check_header(&layout.head().header, place, store, keys)?;
-    if let Some(recovery) = segment::recover(&front, &m, random)? {
+    if segment::Layout::find(&front, Some(&m))?.first.is_err() {
+        rewrite::restore(disk, path, &m, random)?;
+    } else if let Some(recovery) = segment::recover(&front, &m, random)? {
         let file = front.file();
         file.truncate(recovery.keep)?;
         file.append(&mut [io::IoSlice::new(&recovery.append)])?;

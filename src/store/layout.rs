@@ -7,7 +7,7 @@ use hearthkeep_format::{DiskId, EpochId, Keyring, SegmentId, StoreId, StreamId};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
-use crate::disk::{Disk, read_file};
+use crate::disk::{Disk, DiskFile, read_file};
 use crate::limits::KEYRING_BYTES_MAX;
 
 /// The folder of all footage.
@@ -203,8 +203,11 @@ pub(super) fn named(path: &Path) -> impl Iterator<Item = &Path> {
     path.ancestors().filter(|path| !path.as_os_str().is_empty())
 }
 
-/// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.
-fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+/// Makes the file that is to replace another one, beside it; what an interrupted attempt left is removed.
+pub(super) fn create_beside(
+    disk: &dyn Disk,
+    path: &Path,
+) -> io::Result<(PathBuf, Box<dyn DiskFile>)> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -213,6 +216,12 @@ fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
         _ => {}
     }
     let file = disk.create_new(&beside)?;
+    Ok((beside, file))
+}
+
+/// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.
+fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let (beside, file) = create_beside(disk, path)?;
     file.append(&mut [IoSlice::new(content)])?;
     file.sync_data()?;
     disk.rename(&beside, path)?;

@@ -17,8 +17,10 @@ mod mark;
 mod mount;
 mod pass;
 pub mod recovery;
+pub mod repair;
 mod reserve;
 pub mod retention;
+mod rewrite;
 pub mod survey;
 mod timeline;
 pub mod turns;
@@ -188,19 +190,15 @@ impl Store {
         ))
     }
 
-    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read.
+    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read. The new one is made beside the old one,
+    /// and takes its place when it is whole.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::open`], or when a disk cannot be listed: then the old one is as it was.
     pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
-        let folder = options.state_dir.join("catalog");
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &folder, error));
-            }
-            _ => {}
-        }
-        let (shared, _) = prepare(options)?;
+        let beside = reserve::Beside::begin(&options.state_dir, &options.store)?;
+        let (opened, successor) = beside.into_parts();
+        let (shared, _) = prepare_with(options, opened)?;
         let mut report = Report::default();
         for disk in &shared.disks {
             let recovery = shared.recovery(disk);
@@ -212,6 +210,8 @@ impl Store {
             }
         }
         shared.catalog.flush()?;
+        drop(shared);
+        successor.take_over()?;
         Ok(report)
     }
 
@@ -450,10 +450,14 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
 
 /// Opens catalog and disks, without looking at any footage.
 fn prepare(options: Options) -> Result<(Shared, Pace)> {
+    let opened = reserve::open_catalog(&options.state_dir, &options.store)?;
+    prepare_with(options, opened)
+}
+
+fn prepare_with(options: Options, opened: catalog::Opened) -> Result<(Shared, Pace)> {
     if options.disks.is_empty() {
         return Err(Error::NoDisk);
     }
-    let opened = reserve::open_catalog(&options.state_dir, &options.store)?;
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");

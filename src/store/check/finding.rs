@@ -24,6 +24,8 @@ pub struct Finding {
     pub lost_us: Option<u64>,
     /// Whether `hearthkeep repair` makes it whole again.
     pub repairable: bool,
+    /// How many of the file's sectors the disk cannot read.
+    pub bad_sectors: usize,
 }
 
 macro_rules! kinds {
@@ -106,6 +108,7 @@ impl Finding {
             span_us: None,
             lost_us: None,
             repairable: false,
+            bad_sectors: 0,
         }
     }
 

@@ -56,7 +56,8 @@ impl Findings {
         let copy = Copy::of(&folder, state_dir.join("catalog.copy"))?;
         let opened = Catalog::open(&copy.0, store)?;
         if let Some((why, _)) = opened.moved_aside {
-            let what = format!("{why}; it is rebuilt at the next start, or by `hearthkeep reindex`");
+            let what =
+                format!("{why}; it is rebuilt at the next start, or by `hearthkeep reindex`");
             self.found.push(Finding {
                 repairable: true,
                 lost_us: Some(0),

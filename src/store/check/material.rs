@@ -14,22 +14,32 @@ const OLDER: &str = "it is not the store's newest one";
 const LOOKS: u32 = 3;
 const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(200);
 
-pub(super) fn look(
-    number: usize,
-    subject: &Subject,
-    known: &Known<'_>,
-    found: &mut Vec<Finding>,
-) {
+pub(super) fn look(number: usize, subject: &Subject, known: &Known<'_>, found: &mut Vec<Finding>) {
     found.extend(id_file(number, subject, known));
     let mut keyrings = look_at_keyrings(number, &*subject.disk, known);
     for _ in 1..LOOKS {
-        if keyrings.iter().all(|finding| !finding.what.starts_with(OLDER)) {
+        if keyrings
+            .iter()
+            .all(|finding| !finding.what.starts_with(OLDER))
+        {
             break;
         }
         std::thread::sleep(BETWEEN_LOOKS);
         keyrings = look_at_keyrings(number, &*subject.disk, known);
     }
     found.append(&mut keyrings);
+}
+
+/// Bytes that may be wrong in an id file that is still this disk's.
+const WRONG_BYTES_MAX: usize = 2;
+
+/// Whether the id file has what it should have, but for a byte or two.
+fn is_nearly(subject: &Subject, expected: &[u8]) -> bool {
+    let found = read_file(&*subject.disk, Path::new(layout::ID_FILE), 1 << 16);
+    found.is_ok_and(|found| {
+        let wrong = found.iter().zip(expected).filter(|(a, b)| a != b).count();
+        found.len() == expected.len() && (1..=WRONG_BYTES_MAX).contains(&wrong)
+    })
 }
 
 fn id_file(number: usize, subject: &Subject, known: &Known<'_>) -> Option<Finding> {
@@ -53,6 +63,12 @@ fn id_file(number: usize, subject: &Subject, known: &Known<'_>) -> Option<Findin
             });
         }
     };
+    // Another disk's id has nothing in common with this one's.
+    if let Some(expected) = expected
+        && is_nearly(subject, &layout::id_file(&expected))
+    {
+        return Some(finding("it is damaged".to_owned()).repairable());
+    }
     let wrong = match expected {
         Some(expected) if found != expected => {
             Some("it names another disk than the one that was last here")
@@ -66,9 +82,8 @@ fn id_file(number: usize, subject: &Subject, known: &Known<'_>) -> Option<Findin
     // Readers are lenient about capitals and spaces; a bit that flipped there is the first of more.
     let bytes = read_file(&*subject.disk, Path::new(layout::ID_FILE), 1 << 16).ok();
     let is_plain = bytes.is_some_and(|bytes| bytes == layout::id_file(&found));
-    (!is_plain).then(|| {
-        finding("it can be read and is not as it was written".to_owned()).repairable()
-    })
+    (!is_plain)
+        .then(|| finding("it can be read and is not as it was written".to_owned()).repairable())
 }
 
 /// What is wrong with the copies of the keyring on a disk, or in the state folder.
@@ -84,15 +99,16 @@ pub fn look_at_keyrings(number: usize, disk: &dyn Disk, known: &Known<'_>) -> Ve
     });
     let newest = copies.iter().filter_map(|(_, copy)| copy.as_ref().ok());
     let newest = newest.max_by_key(|(keyring, _)| keyring.version);
-    let wanted = known.keyring.as_deref().or(newest.map(|(_, bytes)| &bytes[..]));
+    let wanted = known
+        .keyring
+        .as_deref()
+        .or(newest.map(|(_, bytes)| &bytes[..]));
     let mut found = Vec::new();
     for (path, copy) in &copies {
         let what = match copy {
             Err(error) => error.clone(),
             Ok((keyring, _)) if keyring.store != known.store => "it is another store's".to_owned(),
-            Ok((_, bytes)) if wanted.is_some_and(|wanted| wanted != bytes) => {
-                OLDER.to_owned()
-            }
+            Ok((_, bytes)) if wanted.is_some_and(|wanted| wanted != bytes) => OLDER.to_owned(),
             Ok(_) => continue,
         };
         found.push(Finding::new(Kind::Keyring, number, path, what));

@@ -17,12 +17,12 @@ use std::sync::Arc;
 
 use hearthkeep_format::{DiskId, OpenKeyring, StoreId, StreamId};
 
-use super::inspect::Keys;
+use super::inspect::{Keys, Place};
 use crate::disk::{Disk, Pace};
 pub use finding::{Finding, Kind};
 pub use index::{Compared, Indexed};
 pub use material::look_at_keyrings;
-pub use segments::{Segments, look};
+pub use segments::{Looked, Segments, look};
 pub use slice::Slice;
 
 /// The number of the state folder in a [`Finding`], among those of the disks.
@@ -61,8 +61,17 @@ pub struct Findings {
     pub segments: Segments,
     /// All that is not as it should be, by disk and path.
     pub found: Vec<Finding>,
+    /// Those that have no tail: they are being written, or were torn.
+    pub torn: Vec<(usize, Place)>,
     /// Segments that are there, for a comparison with a catalog.
     pub indexed: Vec<Indexed>,
+}
+
+impl Findings {
+    /// Whether something of this kind was found.
+    pub fn has(&self, is_it: impl Fn(&Finding) -> bool) -> bool {
+        self.found.iter().any(is_it)
+    }
 }
 
 /// Checks disks. `pace` is called with what is about to be read, bytes, and may wait; of segments that are not of the `slice` only

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hearthkeep_format::segment::{
-    Damage, File, Header, ReadAt as _, Report, SegmentOpener, State, lost_at_torn_end,
-    scrub,
+    Damage, File, Header, ReadAt as _, Report, SegmentOpener, State, lost_at_torn_end, scrub,
 };
 use hearthkeep_format::{EpochId, Error as FormatError, StreamId};
 
@@ -16,7 +15,6 @@ use super::index::Indexed;
 use super::{Finding, Findings, Kind, Known, Slice, Subject};
 use crate::disk::{Disk, Front, Pace, Sequential};
 use crate::store::inspect::{self, Facts, Inspected, Place, Strange, UsableHead};
-use crate::store::layout;
 
 /// Segments by how they end.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -64,22 +62,33 @@ pub(super) fn look_at_all(
     findings: &mut Findings,
 ) {
     let taken = Mutex::new((findings, Vec::new()));
+    let take = |number, place: &Place| {
+        let disk = &*disks[number].disk;
+        let looked = look(number, disk, place, known, slice.has(&place.segment), pace);
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let (findings, envelopes) = &mut *taken;
+        if let Some(looked) = looked {
+            envelopes.extend(findings.take(number, place, looked));
+        }
+    };
     std::thread::scope(|scope| {
         for (number, (subject, places)) in disks.iter().zip(&places).enumerate() {
-            let next = std::sync::Arc::new(AtomicUsize::new(0));
-            for _ in 0..subject.readers.clamp(1, places.len().max(1)) {
-                let (next, taken) = (std::sync::Arc::clone(&next), &taken);
-                scope.spawn(move || {
-                    while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let read = slice.has(&place.segment);
-                        let looked = look(number, &*subject.disk, place, known, read, pace);
-                        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-                        let (findings, envelopes) = &mut *taken;
-                        if let Some(looked) = looked {
-                            envelopes.extend(findings.take(number, looked));
-                        }
-                    }
-                });
+            let next = Arc::new(AtomicUsize::new(0));
+            let take = &take;
+            let work = move |next: &AtomicUsize| {
+                while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    take(number, place);
+                }
+            };
+            let is_alone = disks.len() == 1;
+            let others = subject.readers.max(1).min(places.len())
+                - usize::from(is_alone && !places.is_empty());
+            for _ in 0..others {
+                let next = Arc::clone(&next);
+                scope.spawn(move || work(&next));
+            }
+            if is_alone {
+                work(&next);
             }
         }
     });
@@ -110,8 +119,11 @@ fn lone_envelopes(envelopes: Vec<Envelope>) -> impl Iterator<Item = Finding> {
 }
 
 impl Findings {
-    fn take(&mut self, disk: usize, looked: Looked) -> Option<Envelope> {
+    fn take(&mut self, disk: usize, place: &Place, looked: Looked) -> Option<Envelope> {
         self.segments.all += 1;
+        if looked.state == Some(State::Torn) {
+            self.torn.push((disk, *place));
+        }
         match looked.state {
             Some(State::Whole) => self.segments.whole += 1,
             Some(State::Recovered) => self.segments.recovered += 1,
@@ -138,7 +150,7 @@ pub fn look(
     read: bool,
     pace: &Pace<'_>,
 ) -> Option<Looked> {
-    let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
+    let path = place.path();
     let finding = |kind, what: String| Finding {
         stream: Some(place.stream),
         ..Finding::new(kind, number, &path, what)
@@ -248,7 +260,8 @@ fn envelope(
         .damage
         .iter()
         .any(|damage| matches!(damage, Damage::Head | Damage::Copy));
-    let what = "its envelope is not the one that the other segments of the epoch have: it may not open";
+    let what =
+        "its envelope is not the one that the other segments of the epoch have: it may not open";
     (!is_told).then(|| Envelope {
         epoch: (place.stream, place.epoch),
         hash: head.envelope,
@@ -319,12 +332,9 @@ impl Looked {
     }
 
     /// Where sectors cannot be read, the file is left as it is: what is there today may be read tomorrow.
-    fn tell_of_bad_sectors(
-        &mut self,
-        front: &Front,
-        finding: &dyn Fn(Kind, String) -> Finding,
-    ) {
-        let what = match front.bad_sectors() {
+    fn tell_of_bad_sectors(&mut self, front: &Front, finding: &dyn Fn(Kind, String) -> Finding) {
+        let bad_sectors = front.bad_sectors();
+        let what = match bad_sectors {
             0 => return,
             1 => "the disk cannot read one of its sectors".to_owned(),
             n => format!("the disk cannot read {n} of its sectors"),
@@ -336,5 +346,8 @@ impl Looked {
             }
             none => *none = Some(finding(Kind::Unreadable, what)),
         }
+        self.finding
+            .iter_mut()
+            .for_each(|f| f.bad_sectors = bad_sectors);
     }
 }

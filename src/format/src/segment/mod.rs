@@ -34,7 +34,7 @@ pub use layout::{Head, Layout};
 pub use opener::{OpenedChunk, OpenedInPlace, SegmentOpener};
 pub use preamble::Preamble;
 pub use read_at::{ReadAt, ReadError};
-pub use recovery::{Recovery, recover, survey};
+pub use recovery::{Recovery, Restoration, recover, restore, survey};
 pub use walk::{Damaged, RESYNC_BYTES_MAX, Step, Walk, WalkedChunk, Walker, walk};
 pub use writer::{Begin, SegmentWriter};
 
