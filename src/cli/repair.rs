@@ -87,7 +87,8 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         rows.push(StepRow::of_state(state, "keyring", &arguments, write));
     }
     let differs = |f: &Finding| matches!(f.kind, Kind::Catalog | Kind::Gone);
-    if !steps.is_empty() || catalog.unknown > 0 || findings.has(differs) {
+    let is_changed = steps.iter().any(Step::changes_a_segment);
+    if is_changed || catalog.unknown > 0 || findings.has(differs) {
         let rebuild = || rebuild(&config, &lock).map_err(|failure| failure.sentence);
         rows.push(StepRow::of_state(state, "catalog", &arguments, rebuild));
     }

@@ -39,8 +39,9 @@ use tokio::sync::broadcast;
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::limits::RESERVE_BYTES_MIN;
+use crate::random::SharedRandom;
 pub use catalog::CatalogError;
-use catalog::{Catalog, Usage};
+use catalog::{Catalog, Shelf, Usage};
 pub use error::{Error, Result};
 use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
@@ -50,7 +51,7 @@ use recovery::{Recovery, Report};
 use retention::{CameraBudget, DiskState};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
-use writer::{Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
+use writer::{Budget, Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
 
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
@@ -78,6 +79,12 @@ pub struct Options {
     pub reserve_bytes_min: u64,
     /// How the writers work.
     pub pace: Pace,
+    /// The memory of the writers' queues.
+    pub queues: Arc<Budget>,
+    /// Where the catalog's database is kept; where it is `None`, in the state folder.
+    pub catalog: Option<Arc<dyn Shelf>>,
+    /// For the tails of torn segments.
+    pub random: SharedRandom,
 }
 
 impl Options {
@@ -99,6 +106,9 @@ impl Options {
             clock,
             reserve_bytes_min: RESERVE_BYTES_MIN,
             pace: Pace::default(),
+            queues: Arc::default(),
+            catalog: None,
+            random: SharedRandom::default(),
         }
     }
 }
@@ -125,6 +135,7 @@ struct Shared {
     events: broadcast::Sender<Event>,
     keys: SharedKeys,
     clock: Arc<dyn Clock>,
+    random: SharedRandom,
     reserve_bytes_min: u64,
 }
 
@@ -158,7 +169,8 @@ impl Store {
 
     fn open_with(options: Options, lock: Lock, driver: &Driver) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
-        let (shared, pace) = prepare(options)?;
+        let (budget, pace) = (Arc::clone(&options.queues), options.pace);
+        let shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
         shared.catalog.flush()?;
         let shared = Arc::new(shared);
@@ -168,7 +180,7 @@ impl Store {
         }
         let (notes, inbox) = Notes::new();
         let means = Means {
-            budget: Arc::default(),
+            budget,
             pace,
             clock: Arc::clone(&shared.clock),
             driver: driver.clone(),
@@ -196,9 +208,19 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], or when a disk cannot be listed: then the old one is as it was.
     pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
-        let beside = reserve::Beside::begin(&options.state_dir, &options.store)?;
-        let (opened, successor) = beside.into_parts();
-        let (shared, _) = prepare_with(options, opened)?;
+        let (opened, successor) = match &options.catalog {
+            Some(shelf) => {
+                let failed = |error| Error::io("remove", &options.state_dir, error);
+                shelf.remove().map_err(failed)?;
+                (Catalog::open_from(&**shelf, &options.store)?, None)
+            }
+            None => {
+                let (opened, successor) =
+                    reserve::begin_beside(&options.state_dir, &options.store)?;
+                (opened, Some(successor))
+            }
+        };
+        let shared = prepare_with(options, opened)?;
         let mut report = Report::default();
         for disk in &shared.disks {
             let recovery = shared.recovery(disk);
@@ -211,7 +233,9 @@ impl Store {
         }
         shared.catalog.flush()?;
         drop(shared);
-        successor.take_over()?;
+        if let Some(successor) = successor {
+            successor.take_over()?;
+        }
         Ok(report)
     }
 
@@ -416,6 +440,7 @@ impl Shared {
             number: disk.number(),
             catalog: &self.catalog,
             keys: &*self.keys,
+            random: &self.random,
         }
     }
 }
@@ -449,12 +474,15 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
 }
 
 /// Opens catalog and disks, without looking at any footage.
-fn prepare(options: Options) -> Result<(Shared, Pace)> {
-    let opened = reserve::open_catalog(&options.state_dir, &options.store)?;
+fn prepare(options: Options) -> Result<Shared> {
+    let opened = match &options.catalog {
+        Some(shelf) => Catalog::open_from(&**shelf, &options.store)?,
+        None => reserve::open_catalog(&options.state_dir, &options.store)?,
+    };
     prepare_with(options, opened)
 }
 
-fn prepare_with(options: Options, opened: catalog::Opened) -> Result<(Shared, Pace)> {
+fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
     if options.disks.is_empty() {
         return Err(Error::NoDisk);
     }
@@ -465,7 +493,7 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<(Shared, Pa
     for disk in &options.disks {
         disk.set_number(opened.catalog.disk_number(&disk.id)?);
     }
-    let shared = Shared {
+    Ok(Shared {
         store: options.store,
         disks: options.disks,
         absent: options.absent,
@@ -476,7 +504,7 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<(Shared, Pa
         events: broadcast::channel(EVENTS_KEPT).0,
         keys: options.keys,
         clock: options.clock,
+        random: options.random,
         reserve_bytes_min: options.reserve_bytes_min,
-    };
-    Ok((shared, options.pace))
+    })
 }

@@ -33,56 +33,40 @@ pub(super) fn open_catalog(state_dir: &Path, store: &StoreId) -> Result<Opened, 
     Ok(opened)
 }
 
-/// A catalog that is made beside the one that is there.
-pub(super) struct Beside(Opened, Successor);
-
-/// Where it lies, and where it is to lie.
+/// A catalog that was made beside the one that is there, and is to take its place.
 pub(super) struct Successor {
     state_dir: PathBuf,
 }
 
-impl Beside {
-    /// Begins an empty one.
-    pub(super) fn begin(state_dir: &Path, store: &StoreId) -> Result<Self, CatalogError> {
-        let successor = Successor {
-            state_dir: state_dir.to_owned(),
-        };
-        remove_folder(&successor.beside())?;
-        let opened = Catalog::open(&successor.beside(), store)?;
-        Ok(Self(opened, successor))
-    }
-
-    pub(super) fn into_parts(self) -> (Opened, Successor) {
-        (self.0, self.1)
-    }
+/// Begins an empty catalog beside the one that is there.
+pub(super) fn begin_beside(
+    state_dir: &Path,
+    store: &StoreId,
+) -> Result<(Opened, Successor), CatalogError> {
+    let state_dir = state_dir.to_owned();
+    let successor = Successor { state_dir };
+    Catalog::remove(&successor.folder())?;
+    let opened = Catalog::open(&successor.folder(), store)?;
+    Ok((opened, successor))
 }
 
 impl Successor {
-    fn beside(&self) -> PathBuf {
+    fn folder(&self) -> PathBuf {
         self.state_dir.join("catalog.new")
     }
 
     /// Puts it in the place of the other one. To be called when it is closed. A crash between the two renames leaves no catalog,
     /// and the next start makes one.
     pub(super) fn take_over(self) -> Result<(), CatalogError> {
-        let (folder, old) = (
-            self.state_dir.join("catalog"),
-            self.state_dir.join("catalog.old"),
-        );
-        remove_folder(&old)?;
+        let folder = self.state_dir.join("catalog");
+        let old = self.state_dir.join("catalog.old");
+        Catalog::remove(&old)?;
         if folder.exists() {
             std::fs::rename(&folder, &old)?;
         }
-        std::fs::rename(self.beside(), &folder)?;
+        std::fs::rename(self.folder(), &folder)?;
         File::open(&self.state_dir)?.sync_all()?;
-        Ok(remove_folder(&old)?)
-    }
-}
-
-fn remove_folder(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Ok(Catalog::remove(&old)?)
     }
 }
 

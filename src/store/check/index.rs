@@ -131,7 +131,7 @@ struct Copy(PathBuf);
 
 impl Copy {
     fn of(folder: &Path, to: PathBuf) -> io::Result<Self> {
-        remove(&to)?;
+        Catalog::remove(&to)?;
         let copy = Self(to);
         copy_folder(folder, &copy.0)?;
         Ok(copy)
@@ -140,16 +140,9 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        if let Err(error) = remove(&self.0) {
+        if let Err(error) = Catalog::remove(&self.0) {
             tracing::warn!("{} could not be removed: {error}", self.0.display());
         }
-    }
-}
-
-fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn look_at_all(
     findings: &mut Findings,
 ) {
     let taken = Mutex::new((findings, Vec::new()));
-    let take = |number, place: &Place| {
+    let take = |number: usize, place: &Place| {
         let disk = &*disks[number].disk;
         let looked = look(number, disk, place, known, slice.has(&place.segment), pace);
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);

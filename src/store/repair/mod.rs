@@ -42,6 +42,11 @@ pub enum Action {
 }
 
 impl Step {
+    /// Whether the catalog may say something else of a segment after it.
+    pub fn changes_a_segment(&self) -> bool {
+        matches!(self.action, Action::Close(_) | Action::Restore(_))
+    }
+
     /// Whether it is about what was found.
     pub fn is_about(&self, finding: &Finding) -> bool {
         finding.disk == self.disk && finding.path.starts_with(&self.path)
@@ -204,11 +209,11 @@ fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     disk.list(folder, &mut |name, _| {
         taken.insert(name.to_owned());
     })?;
-    let free = (0..).map(|n| match n {
+    let mut free = (0..).map(|n| match n {
         0 => name.to_string_lossy().into_owned(),
         n => format!("{}.{n}", name.to_string_lossy()),
     });
-    let free = free.filter(|name| !taken.contains(name)).next();
+    let free = free.find(|name| !taken.contains(name));
     let to = folder.join(free.unwrap_or_default());
     disk.rename(path, &to)?;
     disk.sync_folder(folder)?;
