@@ -220,7 +220,7 @@ pub(super) fn create_beside(
 }
 
 /// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.
-fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+pub(super) fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     let (beside, file) = create_beside(disk, path)?;
     file.append(&mut [IoSlice::new(content)])?;
     file.sync_data()?;
