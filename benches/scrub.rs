@@ -9,7 +9,7 @@ mod many;
 mod store_support;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -93,7 +93,7 @@ fn forget(home: &Home, files: &[PathBuf]) {
     }
 }
 
-fn each(files: &[PathBuf], readers: usize, work: fn(&PathBuf)) {
+fn each(files: &[PathBuf], readers: usize, work: fn(&Path)) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..readers {
@@ -107,7 +107,7 @@ fn each(files: &[PathBuf], readers: usize, work: fn(&PathBuf)) {
 }
 
 /// As `dd bs=1M`.
-fn read_alone(file: &PathBuf) {
+fn read_alone(file: &Path) {
     use std::io::Read as _;
     let mut file = std::fs::File::open(file).unwrap();
     let mut piece = vec![0; 1 << 20];
@@ -115,7 +115,7 @@ fn read_alone(file: &PathBuf) {
 }
 
 /// As many bytes as the file has, from memory.
-fn hash_alone(file: &PathBuf) {
+fn hash_alone(file: &Path) {
     let bytes = file.metadata().unwrap().len() as usize;
     let chunk = vec![7; FRAGMENT_BYTES];
     for _ in 0..bytes / FRAGMENT_BYTES {
