@@ -12,7 +12,7 @@ use hearthkeep::store::recovery::Report;
 use hearthkeep::store::{Error, MountedDisk, Store, browse, layout, lock};
 use hearthkeep_format::segment::{File, SegmentOpener, scrub};
 use hearthkeep_format::{DiskId, MetadataKey, StoreId};
-use store_support::{Home, Sealed, Stream, until};
+use store_support::{FaultyDisk, Home, Sealed, Stream, until};
 
 /// What a reader with the generation's identity finds in a file: bodies of its fragments.
 fn open_fragments(home: &Home, bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -290,6 +290,27 @@ fn a_torn_segment_of_the_newest_epoch_is_found_on_any_disk_before_the_start() {
     );
 }
 
+#[test]
+fn a_torn_segment_that_the_disk_does_not_let_be_mended_is_gone_on_after() {
+    let home = Home::new(33);
+    let mut stream = home.stream(0);
+    let sealed = stream.seal(4, 200);
+    sealed.leave(&home, sealed.bytes().len() - sealed.end.len());
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    faults
+        .fail_sync
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    let (store, report) = home.open_with(home.options_on(disk));
+    assert_eq!((report.recovered, report.strange), (0, 1));
+    let last = store.last(&stream.id).unwrap().unwrap();
+    assert_eq!((last.sequence, last.open), (0, true));
+    assert_eq!(last.duration_us, sealed.duration_us);
+    drop(store);
+    let (store, _) = home.open();
+    let last = store.last(&stream.id).unwrap().unwrap();
+    assert_eq!((last.sequence, last.open), (0, false));
+}
+
 fn all_entries(home: &Home, streams: &[Stream]) -> Vec<Entry> {
     let catalog = Catalog::open(&home.catalog(), &home.store).unwrap().catalog;
     let of = |stream: &Stream| {
@@ -325,39 +346,6 @@ fn a_rebuilt_catalog_equals_the_one_that_grew() {
     assert_eq!((report.inserted, report.files), (481, 481));
     drop(held);
     assert_eq!(all_entries(&home, &streams), grown);
-}
-
-#[test]
-fn a_catalog_that_cannot_be_made_anew_stays_as_it_was() {
-    let home = Home::new(34);
-    let mut streams = vec![home.stream(0)];
-    let (store, _) = home.open();
-    (0..5).for_each(|_| streams[0].seal(1, 20).record(&store));
-    drop(store);
-    let before = all_entries(&home, &streams);
-    assert_eq!(before.len(), 5);
-    // The footage cannot be listed: a file stands in its place.
-    let (footage, away) = (
-        home.disk.path().join("footage"),
-        home.disk.path().join("away"),
-    );
-    std::fs::rename(&footage, &away).unwrap();
-    std::fs::write(&footage, "no folder").unwrap();
-    let held = lock::acquire(home.state.path()).unwrap();
-    let error = Store::reindex(home.options(), &held).unwrap_err();
-    assert!(error.to_string().contains("list"), "{error}");
-    assert_eq!(all_entries(&home, &streams), before);
-    std::fs::remove_file(&footage).unwrap();
-    std::fs::rename(&away, &footage).unwrap();
-    Store::reindex(home.options(), &held).unwrap();
-    assert_eq!(all_entries(&home, &streams), before);
-    let left: Vec<_> = std::fs::read_dir(home.state.path()).unwrap().collect();
-    let names = left.into_iter().map(|entry| entry.unwrap().file_name());
-    assert!(
-        names
-            .into_iter()
-            .all(|name| name != "catalog.new" && name != "catalog.old")
-    );
 }
 
 #[test]

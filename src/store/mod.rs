@@ -7,7 +7,6 @@
 pub mod age;
 pub mod browse;
 pub mod catalog;
-pub mod check;
 mod error;
 pub mod inspect;
 mod keeper;
@@ -18,10 +17,8 @@ mod mark;
 mod mount;
 mod pass;
 pub mod recovery;
-pub mod repair;
 mod reserve;
 pub mod retention;
-mod rewrite;
 pub mod survey;
 mod timeline;
 pub mod turns;
@@ -181,7 +178,10 @@ impl Store {
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
-        shared.catalog.flush()?;
+        if let Err(error) = shared.catalog.flush() {
+            // The next start finds out again; nothing is worth a night that is not recorded.
+            tracing::error!("{}", Error::Catalog(error));
+        }
         let shared = Arc::new(shared);
         // Where the first segments go follows from it.
         for disk in &shared.disks {
@@ -219,25 +219,18 @@ impl Store {
         ))
     }
 
-    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read. The new one is made beside the old one,
-    /// and takes its place when it is whole.
+    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read.
     ///
     /// # Errors
-    /// As [`Store::open`], or when a disk cannot be listed: then the old one is as it was.
+    /// As [`Store::open`].
     pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
-        let (opened, successor) = match &options.catalog {
-            Some(shelf) => {
-                let failed = |error| Error::io("remove", &options.state_dir, error);
-                shelf.remove().map_err(failed)?;
-                (Catalog::open_from(&**shelf, &options.store)?, None)
-            }
-            None => {
-                let (opened, successor) =
-                    reserve::begin_beside(&options.state_dir, &options.store)?;
-                (opened, Some(successor))
-            }
+        let folder = options.state_dir.join("catalog");
+        let removed = match &options.catalog {
+            Some(shelf) => shelf.remove(),
+            None => Catalog::remove(&folder),
         };
-        let shared = prepare_with(options, opened)?;
+        removed.map_err(|error| Error::io("remove", &folder, error))?;
+        let shared = prepare(options)?;
         let mut report = Report::default();
         for disk in &shared.disks {
             let recovery = shared.recovery(disk);
@@ -249,10 +242,6 @@ impl Store {
             }
         }
         shared.catalog.flush()?;
-        drop(shared);
-        if let Some(successor) = successor {
-            successor.take_over()?;
-        }
         Ok(report)
     }
 
@@ -526,17 +515,13 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
 
 /// Opens catalog and disks, without looking at any footage.
 fn prepare(options: Options) -> Result<Shared> {
+    if options.disks.is_empty() {
+        return Err(Error::NoDisk);
+    }
     let opened = match &options.catalog {
         Some(shelf) => Catalog::open_from(&**shelf, &options.store)?,
         None => reserve::open_catalog(&options.state_dir, &options.store)?,
     };
-    prepare_with(options, opened)
-}
-
-fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
-    if options.disks.is_empty() {
-        return Err(Error::NoDisk);
-    }
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");
