@@ -477,7 +477,7 @@ fn a_viewer_complains_of_what_does_not() {
     };
     shown.entries[0].truncate(5);
     assert_eq!(complaint(&shown), Complaint::RolledBack { seen: 9, now: 5 });
-    shown.grow(9);
+    (0..9).for_each(|_| shown.push(records().swap_remove(9)));
     assert_eq!(
         complaint(&shown),
         Complaint::Forked,
