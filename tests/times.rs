@@ -148,8 +148,8 @@ impl World {
         let (_, hands) = self.store.as_ref().unwrap();
         loop {
             let now_us = self.clock.monotonic_us();
-            let due = hands.waiting().into_iter().filter(|(at, ..)| *at <= now_us);
-            let Some((_, number, _)) = due.min() else {
+            let due = hands.waiting().into_iter().filter(|(at, _)| *at <= now_us);
+            let Some((_, number)) = due.min() else {
                 return;
             };
             hands.turn(number);
