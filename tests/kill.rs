@@ -82,8 +82,9 @@ fn killed_again_and_again(street: &Street, installation: &Installation, kills: u
         // Chance is the subject here: there is no condition to wait for.
         std::thread::sleep(life);
         let before = Segments::of(&installation.list(&[]));
-        let killed_us = now_us();
         recorder.kill();
+        // By now it is dead: what began before is of its life.
+        let killed_us = now_us();
         recorder = installation.start();
         until_all_record(&mut recorder, &before.highest());
         let after = Segments::of(&installation.list(&[]));

@@ -11,9 +11,11 @@ use hearthkeep_format::{EpochId, StreamId};
 use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
+use super::log::Keeping;
 use super::mount::is_full;
 use super::pass::Passes;
 use super::recovery::Report;
+use super::retention::Deletion;
 use super::turns::{self, Bell, Driver, Next, Worker};
 use super::writer::{Event, Segment, State};
 use crate::limits::CATALOG_LAG_MS_MAX;
@@ -82,7 +84,9 @@ impl Keeper {
         notes: Notes,
         inbox: Inbox,
         backlog: Backlog,
+        log: Option<Keeping>,
     ) -> io::Result<Self> {
+        shared.log.wake_by(Arc::clone(&inbox.bell));
         let clock = Arc::clone(&shared.clock);
         let work = Work {
             look_at_us: clock.monotonic_us(),
@@ -93,6 +97,7 @@ impl Keeper {
             ended: Vec::new(),
             insert_at_us: None,
             passes: Passes::default(),
+            log,
         };
         let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
         Ok(Self { notes, worker })
@@ -121,6 +126,7 @@ struct Work {
     insert_at_us: Option<u64>,
     look_at_us: u64,
     passes: Passes,
+    log: Option<Keeping>,
 }
 
 impl turns::Work for Work {
@@ -130,6 +136,7 @@ impl turns::Work for Work {
                 Ok(Note::Event(event)) => self.event(event),
                 Ok(Note::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
                     self.insert();
+                    self.log.iter_mut().for_each(Keeping::finish);
                     return Next::Never;
                 }
                 Err(mpsc::TryRecvError::Empty) => break,
@@ -141,16 +148,20 @@ impl turns::Work for Work {
         {
             self.insert();
         }
+        let is_settled = self.backlog.is_empty();
+        let log = self.log.as_mut();
+        let log_at_us = log.map_or(u64::MAX, |log| log.turn(is_settled));
         // A catalog that does not know all footage would call the wrong segments the oldest.
-        if !self.backlog.is_empty() {
+        if !is_settled {
             self.compare_one_epoch();
             return Next::At(self.now_us());
         }
-        if self.now_us() >= self.look_at_us {
+        let is_waiting = self.log.as_ref().is_some_and(Keeping::is_starting);
+        if self.now_us() >= self.look_at_us && !is_waiting {
             self.look();
         }
         let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
-        Next::At(self.look_at_us.min(insert_at_us))
+        Next::At(self.look_at_us.min(insert_at_us).min(log_at_us))
     }
 }
 
@@ -206,6 +217,8 @@ impl Work {
                 entries
                     .iter()
                     .for_each(|entry| drop(segments.remove(&entry.segment)));
+                drop(segments);
+                self.log.iter_mut().for_each(|log| log.closed(entries));
             }
             // They stay in memory, and on the disk: the next start finds them.
             Err(error) => tracing::error!("{}", super::Error::Catalog(error)),
@@ -233,7 +246,11 @@ impl Work {
 
     /// Makes a pass of retention, and says when the next one is due.
     fn look(&mut self) {
-        let wait_us = self.passes.next(&self.shared);
+        let log = &mut self.log;
+        let mut tell = |deletions: &[Deletion]| {
+            log.iter_mut().for_each(|log| log.deleting(deletions));
+        };
+        let wait_us = self.passes.next(&self.shared, &mut tell);
         self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 

@@ -13,6 +13,7 @@ pub mod inspect;
 mod keeper;
 pub mod layout;
 pub mod lock;
+pub mod log;
 mod mark;
 mod mount;
 mod pass;
@@ -31,7 +32,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hearthkeep_format::{MetadataKey, SegmentId, StoreId, StreamId};
+use hearthkeep_format::log::{LogKey, Record};
+use hearthkeep_format::{LogId, MetadataKey, SegmentId, StoreId, StreamId};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
@@ -43,6 +45,8 @@ use catalog::{Catalog, Shelf, Usage};
 pub use error::{Error, Result};
 use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
+pub use log::LogSettings;
+use log::{Keeping, Log, LogDisk, LogFiles};
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, MountedDisk};
 use recovery::{Recovery, Report};
@@ -77,6 +81,8 @@ pub struct Options {
     pub reserve_bytes_min: u64,
     /// How the writers work.
     pub pace: Pace,
+    /// What the signed log is kept with; without it there is none.
+    pub log: Option<LogSettings>,
     /// The memory of the writers' queues.
     pub queues: Arc<Budget>,
     /// Where the catalog's database is kept; where it is `None`, in the state folder.
@@ -104,6 +110,7 @@ impl Options {
             clock,
             reserve_bytes_min: RESERVE_BYTES_MIN,
             pace: Pace::default(),
+            log: None,
             queues: Arc::default(),
             catalog: None,
             random: SharedRandom::default(),
@@ -133,6 +140,7 @@ struct Shared {
     /// The catalog could not be written when something was to be deleted: sled takes nothing more once it has failed.
     catalog_failed: AtomicBool,
     events: broadcast::Sender<Event>,
+    log: Log,
     keys: SharedKeys,
     clock: Arc<dyn Clock>,
     random: SharedRandom,
@@ -169,6 +177,7 @@ impl Store {
 
     fn open_with(options: Options, lock: Lock, driver: &Driver) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
+        let log = options.log.clone();
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
@@ -188,14 +197,22 @@ impl Store {
         for disk in &shared.disks {
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
-        let keeper = Keeper::start(Arc::clone(&shared), driver, notes, inbox, backlog)
+        let mark = Mark::set(&state_dir);
+        shared.log.append(Record::Started {
+            boot: shared.clock.boot_id(),
+            monotonic_us: shared.clock.monotonic_us(),
+            after_crash: mark.after_crash(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let log = log.map(|settings| Keeping::new(Arc::clone(&shared), settings, &state_dir));
+        let keeper = Keeper::start(Arc::clone(&shared), driver, notes, inbox, backlog, log)
             .map_err(|error| Error::io("start a thread for", &shared.disks[0].path, error))?;
         let keeper = Mutex::new(Some(keeper));
         Ok((
             Self {
                 shared,
                 keeper,
-                mark: Mark::set(&state_dir),
+                mark,
                 _lock: lock,
             },
             report,
@@ -245,6 +262,7 @@ impl Store {
                 Ok(handle) => {
                     let segment = Arc::clone(handle.segment());
                     self.shared.segments().insert(new.segment, segment);
+                    self.shared.log.begun(&new);
                     return Ok(handle);
                 }
                 Err(error) => refused = error,
@@ -294,7 +312,10 @@ impl Store {
         spans.extend(catalogued.iter().map(Span::of_entry));
         let next = self.shared.catalog.next_from(stream, to_us)?;
         let next = next.as_ref().map(Span::of_entry).or(later);
-        Ok(timeline::timeline(spans, next, from_us, to_us))
+        let mut timeline = timeline::timeline(spans, next, from_us, to_us);
+        let removed = self.log().removed(stream, from_us, to_us);
+        timeline::tell_removed(&mut timeline.gaps, &removed);
+        Ok(timeline)
     }
 
     /// Opens a segment for reading, as far as it is durable.
@@ -344,6 +365,25 @@ impl Store {
     /// What happens to segments, from now on.
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.shared.events.subscribe()
+    }
+
+    /// The signed log.
+    pub fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    /// A log of the store, on a disk that has all of it up to `size`, for reading; the one that is being written where none is named.
+    /// `None` where there is no such log, or no disk has that much of it.
+    pub fn open_log(&self, log: Option<LogId>, size: u64) -> Option<LogFiles> {
+        let log = match log {
+            Some(log) => log,
+            None => LogKey::from_text(&self.log().published().last()?.key)
+                .ok()?
+                .log(),
+        };
+        let open = |disk: LogDisk| LogFiles::open(&*disk.disk, &self.shared.store, &log).ok();
+        let mut found = self.shared.log_disks().into_iter().filter_map(open);
+        found.find(|files| files.checkpoint.size >= size)
     }
 
     /// How the disks are.
@@ -428,6 +468,17 @@ impl Shared {
         disk.state(catalogued, self.growing_bytes(disk), self.reserve_bytes_min)
     }
 
+    /// The mounted disks, as far as the log needs them: not those whose writer waits for them.
+    fn log_disks(&self) -> Vec<LogDisk> {
+        let answering = self.disks.iter().filter(|disk| !disk.keeps_waiting());
+        let disk = |disk: &MountedDisk| LogDisk {
+            id: disk.id,
+            path: disk.path.clone(),
+            disk: Arc::clone(&disk.disk),
+        };
+        answering.map(disk).collect()
+    }
+
     fn disk(&self, number: u16) -> Option<&MountedDisk> {
         self.disks.iter().find(|disk| disk.number() == number)
     }
@@ -498,6 +549,7 @@ fn prepare(options: Options) -> Result<Shared> {
         strange: AtomicU64::new(0),
         catalog_failed: AtomicBool::new(false),
         events: broadcast::channel(EVENTS_KEPT).0,
+        log: Log::new(Arc::clone(&options.clock), options.log.as_ref()),
         keys: options.keys,
         clock: options.clock,
         random: options.random,

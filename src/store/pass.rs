@@ -33,8 +33,8 @@ pub(super) struct Passes {
 }
 
 impl Passes {
-    /// Makes one; returns in how many us the next one should be made.
-    pub(super) fn next(&mut self, shared: &Shared) -> u64 {
+    /// Makes one; returns in how many us the next one should be made. `tell` is told before anything is deleted.
+    pub(super) fn next(&mut self, shared: &Shared, tell: &mut dyn FnMut(&[Deletion])) -> u64 {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
@@ -42,7 +42,7 @@ impl Passes {
         let (mut disks, wait_us) = self.look_ahead(shared);
         disks.retain(|state| !self.refusing.contains_key(&state.disk));
         let deletions = plan_now(shared, now, &disks);
-        let (gone, refusing) = delete(shared, deletions);
+        let (gone, refusing) = delete(shared, deletions, tell);
         let until_us = clock.monotonic_us().saturating_add(REFUSING_US);
         let refusing = refusing.into_iter().map(|disk| (disk, until_us));
         self.refusing.extend(refusing);
@@ -147,7 +147,11 @@ fn what_is_old(catalog: &Catalog, cameras: &[CameraBudget], now: Now) -> HashMap
 
 /// Tombstone, flush, unlink, forget: wherever a crash falls, the next start goes on. Returns what is gone, and the disks that
 /// did not let go of something.
-fn delete(shared: &Shared, deletions: Vec<Deletion>) -> (Vec<Deletion>, HashSet<u16>) {
+fn delete(
+    shared: &Shared,
+    deletions: Vec<Deletion>,
+    tell: &mut dyn FnMut(&[Deletion]),
+) -> (Vec<Deletion>, HashSet<u16>) {
     let (mut gone, mut refusing) = (Vec::new(), HashSet::new());
     if deletions.is_empty() {
         return (gone, refusing);
@@ -168,6 +172,7 @@ fn delete(shared: &Shared, deletions: Vec<Deletion>) -> (Vec<Deletion>, HashSet<
         shared.catalog_failed.store(true, Ordering::Relaxed);
         return (gone, refusing);
     }
+    tell(&deletions);
     for deletion in deletions {
         let disk = deletion.entry.disk;
         if !refusing.contains(&disk) && unlink(shared, &deletion.entry) {

@@ -270,6 +270,11 @@ impl Writer {
         self.queue.bytes()
     }
 
+    /// For how long what it took last has been on its way to the disk, us.
+    pub fn waited_us(&self) -> u64 {
+        self.queue.waited_us()
+    }
+
     /// Whether its work has ended by itself: nothing more is written to this disk.
     pub fn has_ended(&self) -> bool {
         self.worker().as_ref().is_some_and(Worker::has_ended)

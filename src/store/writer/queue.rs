@@ -193,6 +193,13 @@ impl Queue {
         self.lock().bytes
     }
 
+    /// For how long the oldest byte that was taken has waited, us; zero while nothing is being written.
+    pub(super) fn waited_us(&self) -> u64 {
+        let now_us = self.clock.monotonic_us();
+        let since_us = self.lock().taken_since_us;
+        since_us.map_or(0, |since_us| now_us.saturating_sub(since_us))
+    }
+
     pub(super) fn admits(&self, account: &Account, bytes: u64) -> Result<(), Refused> {
         let now_us = self.clock.monotonic_us();
         let inner = self.lock();
