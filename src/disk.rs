@@ -4,14 +4,19 @@
 //! can stand in for the real one. Paths are relative to the disk's root. Nothing here retries: whoever calls decides
 //! what a failure means.
 
+mod sequential;
+
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use hearthkeep_format::segment::ReadAt;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags};
+
+pub use sequential::{Pace, Sequential, readers};
 
 /// Slices that one `writev` takes (IOV_MAX of Linux).
 const SLICES_MAX: usize = 1024;
@@ -70,6 +75,12 @@ pub trait DiskFile: Send + Sync {
     /// Makes content and length durable (fdatasync). After an error nothing is known about what was written, and
     /// another call that succeeds does not change that.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// Says that these bytes are read next. It does not wait for them, and may do nothing.
+    fn will_read(&self, _offset: u64, _bytes: u64) {}
+
+    /// Says that nobody needs what was read of it any longer. It may do nothing.
+    fn was_read(&self) {}
 }
 
 /// The first bytes of a file, as the format crate reads them. They do not change, even while the file grows.
@@ -106,6 +117,14 @@ impl Front {
     pub fn past_bad_sectors(mut self) -> Self {
         self.bad_sectors = Some(Mutex::default());
         self
+    }
+
+    /// How many sectors the disk could not read so far.
+    pub fn bad_sectors(&self) -> usize {
+        let bad = self.bad_sectors.as_ref();
+        bad.map_or(0, |bad| {
+            bad.lock().unwrap_or_else(PoisonError::into_inner).len()
+        })
     }
 
     /// The file itself.
@@ -361,6 +380,16 @@ impl DiskFile for RealFile {
 
     fn sync_data(&self) -> io::Result<()> {
         Ok(rustix::fs::fdatasync(&self.0)?)
+    }
+
+    fn will_read(&self, offset: u64, bytes: u64) {
+        // Advice that is not taken costs time and nothing else.
+        let bytes = NonZeroU64::new(bytes);
+        let _ = rustix::fs::fadvise(&self.0, offset, bytes, Advice::WillNeed);
+    }
+
+    fn was_read(&self) {
+        let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed);
     }
 }
 
