@@ -81,6 +81,12 @@ pub trait DiskFile: Send + Sync {
 
     /// Says that nobody needs what was read of it any longer. It may do nothing.
     fn was_read(&self) {}
+
+    /// Forgets what the machine remembers of it, as far as it can, so that what is read next is what is on the disk: after a sync
+    /// that failed, memory and disk may differ.
+    fn forget(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The first bytes of a file, as the format crate reads them. They do not change, even while the file grows.
@@ -390,6 +396,10 @@ impl DiskFile for RealFile {
 
     fn was_read(&self) {
         let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed);
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed)?)
     }
 }
 

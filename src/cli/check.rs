@@ -1,5 +1,7 @@
 //! `hearthkeep check`
 
+mod told;
+
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +59,19 @@ struct Report<'a> {
     damaged: Vec<Row<'a>>,
     strange: Vec<Row<'a>>,
     absent: Vec<Absent>,
+    /// Segments that the signed log has, that were not deleted, and that are not on the disk that they should be on.
+    removed: Vec<Finding>,
+    /// What is wrong with the signed log itself.
+    log: Vec<Finding>,
+    /// Entries of the log that were read.
+    log_entries: u64,
+}
+
+/// What the signed log tells.
+#[derive(Serialize)]
+struct Finding {
+    path: String,
+    what: String,
 }
 
 #[derive(Serialize)]
@@ -97,6 +112,9 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
         true => Some(local.keyring(&arguments.opening, &arguments.name)?),
         false => None,
     };
+    let logs = local.logs();
+    let witnessed = local.witness(&logs);
+    let before = told::Told::read(&local, &logs);
     let (disks, absent) = subjects(&local);
     let lock = local.state().map(|state| lock::acquire(state.folder()));
     let lock = lock.and_then(Result::ok);
@@ -108,18 +126,23 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
         (slice, keyring.is_some()),
         catalog,
     );
-    let report = Report { absent, ..report };
+    let report = Report {
+        absent,
+        removed: told::removed(&local, before.live, &local.listing(None)?),
+        log: before.flaws,
+        log_entries: before.entries,
+        ..report
+    };
+    let is_sound = findings.found.is_empty() && report.removed.is_empty() && report.log.is_empty();
     match arguments.json {
         true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
         false => report.show()?,
     }
-    Ok(
-        match (findings.found.is_empty(), report.absent.is_empty()) {
-            (false, _) => ExitStatus::Damaged,
-            (true, false) => ExitStatus::Failed,
-            (true, true) => ExitStatus::Done,
-        },
-    )
+    Ok(match (is_sound, report.absent.is_empty()) {
+        (false, _) => ExitStatus::Damaged,
+        (true, false) => ExitStatus::Failed,
+        (true, true) => witnessed,
+    })
 }
 
 pub(super) fn part(text: &str) -> Result<Slice, &'static str> {
@@ -264,6 +287,9 @@ impl<'a> Report<'a> {
             damaged: rows(damaged),
             strange: rows(strange),
             absent: Vec::new(),
+            removed: Vec::new(),
+            log: Vec::new(),
+            log_entries: 0,
         }
     }
 
@@ -271,17 +297,25 @@ impl<'a> Report<'a> {
         for row in self.damaged.iter().chain(&self.strange) {
             line(row)?;
         }
+        for finding in self.removed.iter().chain(&self.log) {
+            line(format_args!("{}: {}", finding.path, finding.what))?;
+        }
         for absent in &self.absent {
             line(format_args!("{}: {}", absent.disk.display(), absent.what))?;
         }
         line(format_args!(
-            "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files",
+            "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files, {} removed",
             self.segments,
             self.whole,
             self.recovered,
             self.open,
             self.damaged.len(),
-            self.strange.len()
+            self.strange.len(),
+            self.removed.len()
+        ))?;
+        line(format_args!(
+            "{} entries of the signed log were read",
+            self.log_entries
         ))?;
         match self.catalog.why {
             None => line(format_args!(
