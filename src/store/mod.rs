@@ -7,6 +7,7 @@
 pub mod age;
 pub mod browse;
 pub mod catalog;
+pub mod check;
 mod error;
 pub mod inspect;
 mod keeper;
@@ -17,8 +18,10 @@ mod mark;
 mod mount;
 mod pass;
 pub mod recovery;
+pub mod repair;
 mod reserve;
 pub mod retention;
+mod rewrite;
 pub mod survey;
 mod timeline;
 pub mod turns;
@@ -219,18 +222,25 @@ impl Store {
         ))
     }
 
-    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read.
+    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read. The new one is made beside the old one,
+    /// and takes its place when it is whole.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::open`], or when a disk cannot be listed: then the old one is as it was.
     pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
-        let folder = options.state_dir.join("catalog");
-        let removed = match &options.catalog {
-            Some(shelf) => shelf.remove(),
-            None => Catalog::remove(&folder),
+        let (opened, successor) = match &options.catalog {
+            Some(shelf) => {
+                let failed = |error| Error::io("remove", &options.state_dir, error);
+                shelf.remove().map_err(failed)?;
+                (Catalog::open_from(&**shelf, &options.store)?, None)
+            }
+            None => {
+                let (opened, successor) =
+                    reserve::begin_beside(&options.state_dir, &options.store)?;
+                (opened, Some(successor))
+            }
         };
-        removed.map_err(|error| Error::io("remove", &folder, error))?;
-        let shared = prepare(options)?;
+        let shared = prepare_with(options, opened)?;
         let mut report = Report::default();
         for disk in &shared.disks {
             let recovery = shared.recovery(disk);
@@ -242,6 +252,10 @@ impl Store {
             }
         }
         shared.catalog.flush()?;
+        drop(shared);
+        if let Some(successor) = successor {
+            successor.take_over()?;
+        }
         Ok(report)
     }
 
@@ -515,13 +529,17 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
 
 /// Opens catalog and disks, without looking at any footage.
 fn prepare(options: Options) -> Result<Shared> {
-    if options.disks.is_empty() {
-        return Err(Error::NoDisk);
-    }
     let opened = match &options.catalog {
         Some(shelf) => Catalog::open_from(&**shelf, &options.store)?,
         None => reserve::open_catalog(&options.state_dir, &options.store)?,
     };
+    prepare_with(options, opened)
+}
+
+fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
+    if options.disks.is_empty() {
+        return Err(Error::NoDisk);
+    }
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");

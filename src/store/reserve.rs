@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hearthkeep_format::StoreId;
 
@@ -31,6 +31,43 @@ pub(super) fn open_catalog(state_dir: &Path, store: &StoreId) -> Result<Opened, 
         tracing::warn!("no room could be kept aside for the catalog: {error}");
     }
     Ok(opened)
+}
+
+/// A catalog that was made beside the one that is there, and is to take its place.
+pub(super) struct Successor {
+    state_dir: PathBuf,
+}
+
+/// Begins an empty catalog beside the one that is there.
+pub(super) fn begin_beside(
+    state_dir: &Path,
+    store: &StoreId,
+) -> Result<(Opened, Successor), CatalogError> {
+    let state_dir = state_dir.to_owned();
+    let successor = Successor { state_dir };
+    Catalog::remove(&successor.folder())?;
+    let opened = Catalog::open(&successor.folder(), store)?;
+    Ok((opened, successor))
+}
+
+impl Successor {
+    fn folder(&self) -> PathBuf {
+        self.state_dir.join("catalog.new")
+    }
+
+    /// Puts it in the place of the other one. To be called when it is closed. A crash between the two renames leaves no catalog,
+    /// and the next start makes one.
+    pub(super) fn take_over(self) -> Result<(), CatalogError> {
+        let folder = self.state_dir.join("catalog");
+        let old = self.state_dir.join("catalog.old");
+        Catalog::remove(&old)?;
+        if folder.exists() {
+            std::fs::rename(&folder, &old)?;
+        }
+        std::fs::rename(self.folder(), &folder)?;
+        File::open(&self.state_dir)?.sync_all()?;
+        Ok(Catalog::remove(&old)?)
+    }
 }
 
 fn keep(reserve: &Path) -> io::Result<()> {
