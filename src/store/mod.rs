@@ -9,6 +9,7 @@ pub mod browse;
 pub mod catalog;
 pub mod check;
 mod error;
+mod growth;
 pub mod inspect;
 mod keeper;
 pub mod layout;
@@ -30,7 +31,7 @@ pub mod writer;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -139,6 +140,8 @@ struct Shared {
     cameras: Vec<CameraBudget>,
     /// Files that are no whole footage of this store, as far as it has been compared.
     strange: AtomicU64,
+    /// The catalog could not be written when something was to be deleted: sled takes nothing more once it has failed.
+    catalog_failed: AtomicBool,
     events: broadcast::Sender<Event>,
     log: Log,
     keys: SharedKeys,
@@ -298,6 +301,13 @@ impl Store {
         Ok(spans.max_by_key(|span| span.sequence))
     }
 
+    /// A sequence that no segment of a stream exceeds, and the wall time to which there is any, us, by what is known without
+    /// reading the catalog's entries; `None` where there is none.
+    pub fn bounds(&self, stream: &StreamId) -> Option<(u64, i64)> {
+        let sequence = self.shared.catalog.highest_possible(stream)?;
+        Some((sequence, self.usage(stream).last_us?))
+    }
+
     /// Whether the recorder before this one died.
     pub fn is_after_crash(&self) -> bool {
         self.mark.after_crash()
@@ -419,6 +429,9 @@ impl Store {
         let dead = self.shared.disks.iter().find(|d| d.writer_has_ended());
         if let Some(disk) = dead {
             return Some(format!("what writes to {}", disk.path.display()));
+        }
+        if self.shared.catalog_failed.load(Ordering::Relaxed) {
+            return Some("the catalog, without which nothing can be deleted".to_owned());
         }
         let keeper = self.keeper();
         let has_ended = keeper.as_ref().is_some_and(Keeper::has_ended);
@@ -555,6 +568,7 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
         segments: Mutex::default(),
         cameras: options.cameras,
         strange: AtomicU64::new(0),
+        catalog_failed: AtomicBool::new(false),
         events: broadcast::channel(EVENTS_KEPT).0,
         log: Log::new(Arc::clone(&options.clock), options.log.as_ref()),
         keys: options.keys,
