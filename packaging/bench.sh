@@ -14,6 +14,7 @@ step() {
 step 'sealing and opening, beside the bare ciphers' '1 min' "$cargo" bench --locked -p hearthkeep-format
 step 'a catalog of many segments' '1 min' "$cargo" bench --locked --bench catalog
 step 'a start with 100,000 segments' '1 min' "$cargo" bench --locked --bench start
+step 'checking footage, beside the disk and the hash' '1 min' "$cargo" bench --locked --bench scrub
 step 'reading 16 cameras' '30 s' python3 benches/cost/ingest.py
 program=${CARGO_TARGET_DIR:-target}/release/hearthkeep
 step 'recording 1 camera, beside ffmpeg' '1 min' python3 benches/cost/cost.py --cameras 1 --seconds 45 --program "$program"

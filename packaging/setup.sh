@@ -5,7 +5,7 @@
 #
 # build  compilers and libraries for the recorder, its media child and the page
 # demo   the test cameras: clips made by ffmpeg, served by GStreamer
-# tests  a browser, and other implementations to check the formats against
+# tests  a browser, other implementations to check the formats against, and file systems to break
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,7 @@ build="gcc libc6-dev make pkg-config clang libclang-dev libavformat-dev libavcod
     libavdevice-dev libswscale-dev libswresample-dev"
 demo="ffmpeg fonts-dejavu-core python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good"
-tests="chromium groff-base python3-cryptography python3-zeroconf iproute2"
+tests="chromium groff-base python3-cryptography python3-zeroconf iproute2 e2fsprogs xfsprogs mount"
 
 say() { printf 'setup: %s\n' "$*"; }
 

@@ -4,14 +4,19 @@
 //! can stand in for the real one. Paths are relative to the disk's root. Nothing here retries: whoever calls decides
 //! what a failure means.
 
+mod sequential;
+
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use hearthkeep_format::segment::ReadAt;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags};
+
+pub use sequential::{Pace, Sequential, readers};
 
 /// Slices that one `writev` takes (IOV_MAX of Linux).
 const SLICES_MAX: usize = 1024;
@@ -71,6 +76,12 @@ pub trait DiskFile: Send + Sync {
     /// another call that succeeds does not change that.
     fn sync_data(&self) -> io::Result<()>;
 
+    /// Says that these bytes are read next. It does not wait for them, and may do nothing.
+    fn will_read(&self, _offset: u64, _bytes: u64) {}
+
+    /// Says that nobody needs what was read of it any longer. It may do nothing.
+    fn was_read(&self) {}
+
     /// Forgets what the machine remembers of it, as far as it can, so that what is read next is what is on the disk: after a sync
     /// that failed, memory and disk may differ.
     fn forget(&self) -> io::Result<()> {
@@ -112,6 +123,14 @@ impl Front {
     pub fn past_bad_sectors(mut self) -> Self {
         self.bad_sectors = Some(Mutex::default());
         self
+    }
+
+    /// How many sectors the disk could not read so far.
+    pub fn bad_sectors(&self) -> usize {
+        let bad = self.bad_sectors.as_ref();
+        bad.map_or(0, |bad| {
+            bad.lock().unwrap_or_else(PoisonError::into_inner).len()
+        })
     }
 
     /// The file itself.
@@ -369,9 +388,18 @@ impl DiskFile for RealFile {
         Ok(rustix::fs::fdatasync(&self.0)?)
     }
 
+    fn will_read(&self, offset: u64, bytes: u64) {
+        // Advice that is not taken costs time and nothing else.
+        let bytes = NonZeroU64::new(bytes);
+        let _ = rustix::fs::fadvise(&self.0, offset, bytes, Advice::WillNeed);
+    }
+
+    fn was_read(&self) {
+        let _ = rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed);
+    }
+
     fn forget(&self) -> io::Result<()> {
-        let all = rustix::fs::Advice::DontNeed;
-        Ok(rustix::fs::fadvise(&self.0, 0, None, all)?)
+        Ok(rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed)?)
     }
 }
 

@@ -9,20 +9,24 @@ mod common;
 mod installation;
 #[path = "common/judge.rs"]
 mod judge;
+#[path = "common/rows.rs"]
+mod rows;
+#[path = "common/street.rs"]
+mod street;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chance::Chance;
 use common::{Cameras, clip};
 use installation::{CameraEntry, Installation, Running, path};
+use rows::{end_us, now_us, number, start_us, text};
 use serde_json::Value;
+use street::Street;
 
 /// Twelve, so that the first segments end 5, 10, 15 s ... after a start: kills hit their ends and beginnings too.
 const CAMERAS: usize = 12;
-const CLIPS: [&str; 3] = ["h264_small", "h265_small", "h264_other"];
 /// The longest that the recorder lives, in ms.
 const LIFE_MS_MAX: u64 = 8_000;
 /// From the kill until the first picture that is recorded again.
@@ -30,44 +34,10 @@ const BACK_WITHIN_US: i64 = 5_000_000;
 /// What a kill may cost a stream, in microseconds before it.
 const LOST_US_MAX: i64 = 2_500_000;
 
-struct Street {
-    names: Vec<String>,
-    clips: Vec<PathBuf>,
-    cameras: Cameras,
-}
-
-impl Street {
-    fn new() -> Self {
-        let names: Vec<_> = (0..CAMERAS).map(|i| format!("camera{i:02}")).collect();
-        let made: Vec<_> = CLIPS.iter().map(|name| clip(name)).collect();
-        let clips: Vec<_> = made.iter().cycle().take(CAMERAS).cloned().collect();
-        let shown: Vec<_> = names
-            .iter()
-            .zip(&clips)
-            .map(|(n, c)| format!("{n}={}", c.display()))
-            .collect();
-        let cameras = Cameras::start(&shown.iter().map(String::as_str).collect::<Vec<_>>());
-        Self {
-            names,
-            clips,
-            cameras,
-        }
-    }
-
-    fn entries(&self) -> Vec<CameraEntry<'_>> {
-        let entry = |name| CameraEntry {
-            name,
-            url: self.cameras.url(name),
-            more: "",
-        };
-        self.names.iter().map(String::as_str).map(entry).collect()
-    }
-}
-
 #[test]
 fn what_was_written_survives_and_nothing_is_invented() {
     let _alone = ONE_STREET.lock().unwrap_or_else(PoisonError::into_inner);
-    let street = Street::new();
+    let street = Street::new(CAMERAS);
     let installation = Installation::new(&street.entries());
     killed_again_and_again(&street, &installation, kills(8));
 }
@@ -75,7 +45,7 @@ fn what_was_written_survives_and_nothing_is_invented() {
 #[test]
 fn on_two_disks_too() {
     let _alone = ONE_STREET.lock().unwrap_or_else(PoisonError::into_inner);
-    let street = Street::new();
+    let street = Street::new(CAMERAS);
     let installation = Installation::unmade(&street.entries());
     // With budgets that leave the same room, segments go to one disk and to the other.
     let disks = ["footage", "other"].map(|disk| format!("{disk}\"\nmax_bytes = \"1GB"));
@@ -96,24 +66,34 @@ fn kills(otherwise: u32) -> u32 {
     std::env::var("HEARTHKEEP_TEST_KILLS").map_or(otherwise, |kills| kills.parse().unwrap())
 }
 
+/// Short ones are more frequent: most can go wrong where something begins.
+fn life(chance: &mut Chance) -> Duration {
+    let most_ms = chance.below(LIFE_MS_MAX) + 1;
+    Duration::from_millis(chance.below(most_ms))
+}
+
 fn killed_again_and_again(street: &Street, installation: &Installation, kills: u32) {
     let mut chance = Chance::new();
     let mut worst = Worst::default();
     let mut recorder = installation.start();
     until_all_record(&mut recorder, &HashMap::new());
     for cycle in 1..=kills {
-        let life = Duration::from_millis(chance.below(LIFE_MS_MAX));
+        let life = life(&mut chance);
         // Chance is the subject here: there is no condition to wait for.
         std::thread::sleep(life);
         let before = Segments::of(&installation.list(&[]));
-        let killed_us = now_us();
         recorder.kill();
+        // By now it is dead: what began before is of its life.
+        let killed_us = now_us();
         recorder = installation.start();
         until_all_record(&mut recorder, &before.highest());
         let after = Segments::of(&installation.list(&[]));
-        println!("kill {cycle} after {life:?}: {} segments", after.0.len());
         after.hold_all_of(&before);
         worst.see(&before, &after, killed_us);
+        println!(
+            "kill {cycle} after {life:?}: {} segments; {worst:?}",
+            after.0.len()
+        );
     }
     println!("{worst:?}");
     recorder.terminate();
@@ -125,9 +105,7 @@ fn killed_again_and_again(street: &Street, installation: &Installation, kills: u
     let list = Segments::of(&installation.list(&[]));
     list.are_numbered_without_a_hole();
     is_sound(installation);
-    for (name, clip) in street.names.iter().zip(&street.clips) {
-        is_of_the_clip(installation, name, clip);
-    }
+    street.is_what_was_recorded(installation);
     reindexing_changes_nothing(installation, &list);
     let log = installation.log();
     let trouble = log
@@ -138,7 +116,7 @@ fn killed_again_and_again(street: &Street, installation: &Installation, kills: u
 
 #[test]
 fn a_crash_while_the_camera_is_away_is_no_shutdown() {
-    let shown = format!("door={}", clip(CLIPS[0]).display());
+    let shown = format!("door={}", clip("h264_small").display());
     let mut cameras = Some(Cameras::start(&[&shown]));
     let url = cameras.as_ref().unwrap().url("door").to_owned();
     let port = url
@@ -314,19 +292,6 @@ fn is_sound(installation: &Installation) {
     );
 }
 
-fn is_of_the_clip(installation: &Installation, camera: &str, clip: &std::path::Path) {
-    let mp4 = installation.folder().join("export.mp4");
-    let output = installation.run("export", &["--camera", camera, "--out", path(&mp4)]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let verdict = judge::slices(&mp4, &[clip], &["--gaps", "--av-ms-max", "40"]);
-    assert_eq!(verdict["ok"], true, "{camera}: {verdict:#}");
-    judge::decodes_silently_with_gaps(&mp4);
-}
-
 fn reindexing_changes_nothing(installation: &Installation, before: &Segments) {
     let output = installation.run("reindex", &[]);
     let said = String::from_utf8_lossy(&output.stdout);
@@ -338,27 +303,4 @@ fn reindexing_changes_nothing(installation: &Installation, before: &Segments) {
     );
     let after = Segments::of(&installation.list(&[]));
     assert_eq!(after.0, before.0);
-}
-
-fn text(row: &Value, field: &str) -> String {
-    row[field].as_str().unwrap().to_owned()
-}
-
-fn number(row: &Value, field: &str) -> u64 {
-    row[field].as_u64().unwrap()
-}
-
-fn start_us(row: &Value) -> i64 {
-    row["start_us"].as_i64().unwrap()
-}
-
-fn end_us(row: &Value) -> i64 {
-    start_us(row) + row["duration_us"].as_i64().unwrap()
-}
-
-fn now_us() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_micros() as i64
 }

@@ -349,6 +349,39 @@ fn a_rebuilt_catalog_equals_the_one_that_grew() {
 }
 
 #[test]
+fn a_catalog_that_cannot_be_made_anew_stays_as_it_was() {
+    let home = Home::new(34);
+    let mut streams = vec![home.stream(0)];
+    let (store, _) = home.open();
+    (0..5).for_each(|_| streams[0].seal(1, 20).record(&store));
+    drop(store);
+    let before = all_entries(&home, &streams);
+    assert_eq!(before.len(), 5);
+    // The footage cannot be listed: a file stands in its place.
+    let (footage, away) = (
+        home.disk.path().join("footage"),
+        home.disk.path().join("away"),
+    );
+    std::fs::rename(&footage, &away).unwrap();
+    std::fs::write(&footage, "no folder").unwrap();
+    let held = lock::acquire(home.state.path()).unwrap();
+    let error = Store::reindex(home.options(), &held).unwrap_err();
+    assert!(error.to_string().contains("list"), "{error}");
+    assert_eq!(all_entries(&home, &streams), before);
+    std::fs::remove_file(&footage).unwrap();
+    std::fs::rename(&away, &footage).unwrap();
+    Store::reindex(home.options(), &held).unwrap();
+    assert_eq!(all_entries(&home, &streams), before);
+    let left: Vec<_> = std::fs::read_dir(home.state.path()).unwrap().collect();
+    let names = left.into_iter().map(|entry| entry.unwrap().file_name());
+    assert!(
+        names
+            .into_iter()
+            .all(|name| name != "catalog.new" && name != "catalog.old")
+    );
+}
+
+#[test]
 fn a_disk_that_is_not_the_one_expected_is_never_written_to() {
     let home = Home::new(25);
     let (path, other) = (home.disk.path(), DiskId::from_bytes([5; 16]));

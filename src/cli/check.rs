@@ -2,17 +2,25 @@
 
 mod told;
 
-use std::io::ErrorKind;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use hearthkeep_format::segment::{File, Header, Report, SegmentOpener, State, scrub};
-use hearthkeep_format::{Error as FormatError, OpenKeyring};
+use hearthkeep_format::{DiskId, OpenKeyring};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::local::{Local, OnDisk, PlaceArguments};
+use super::export::progress_bar;
+use super::local::{Local, PlaceArguments, state_failure};
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail, line};
-use crate::archive::Segment;
-use crate::store::browse::Listed;
+use super::span::rfc3339;
+use crate::disk::{self, RealDisk};
+use crate::keys::KnownStream;
+use crate::random::OsRandom;
+use crate::store::check::{self, Compared, Findings, Known, STATE, Slice, Subject};
+use crate::store::lock::{self, Lock};
+use crate::store::{layout, survey};
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArguments {
@@ -23,23 +31,34 @@ pub struct CheckArguments {
     /// The account whose passphrase it is
     #[arg(long, value_name = "NAME", default_value = "owner")]
     name: String,
+    /// Read only a part of the footage, and of the rest only the ends of each file: 3/20 is the third of twenty parts, which
+    /// together are everything; 5% is one part of that size, another one each time
+    #[arg(long, value_name = "PART", value_parser = part)]
+    read_data_subset: Option<Slice>,
     /// As JSON
     #[arg(long)]
     json: bool,
 }
 
 /// What was found. Scripts rely on these names.
-#[derive(Default, Serialize)]
-struct Findings {
+#[derive(Serialize)]
+struct Report<'a> {
     segments: u64,
     whole: u64,
     recovered: u64,
     /// Being written, or torn.
     open: u64,
-    /// Whether everything was opened, or only its structure looked at.
+    /// Segments that were read from end to end, and their bytes.
+    read: u64,
+    read_bytes: u64,
+    /// The part of the footage that was to be read.
+    part: String,
+    /// Whether what was read was opened, or only its structure and hashes looked at.
     opened: bool,
-    damaged: Vec<Finding>,
-    strange: Vec<Finding>,
+    catalog: CatalogRow,
+    damaged: Vec<Row<'a>>,
+    strange: Vec<Row<'a>>,
+    absent: Vec<Absent>,
     /// Segments that the signed log has, that were not deleted, and that are not on the disk that they should be on.
     removed: Vec<Finding>,
     /// What is wrong with the signed log itself.
@@ -48,14 +67,47 @@ struct Findings {
     log_entries: u64,
 }
 
+/// What the signed log tells.
 #[derive(Serialize)]
 struct Finding {
     path: String,
     what: String,
 }
 
+#[derive(Serialize)]
+pub(super) struct CatalogRow {
+    compared: bool,
+    /// Why not.
+    why: Option<&'static str>,
+    segments: u64,
+    /// Segments on the disks that it does not have yet.
+    pub unknown: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    kind: &'static str,
+    /// Below the disk's folder.
+    path: &'a Path,
+    disk: &'a Path,
+    what: &'a str,
+    camera: Option<&'a str>,
+    feed: Option<&'a str>,
+    start_us: Option<i64>,
+    end_us: Option<i64>,
+    lost_us: Option<u64>,
+    repairable: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Absent {
+    pub disk: PathBuf,
+    pub what: String,
+}
+
 pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
-    let local = Local::open(&arguments.place, &arguments.opening)?;
+    let slice = arguments.read_data_subset.unwrap_or(Slice::ALL);
+    let local = Local::open_what_is_there(&arguments.place, &arguments.opening)?;
     let keyring = match arguments.opening.is_given() {
         true => Some(local.keyring(&arguments.opening, &arguments.name)?),
         false => None,
@@ -63,126 +115,265 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     let logs = local.logs();
     let witnessed = local.witness(&logs);
     let before = told::Told::read(&local, &logs);
-    let listing = local.listing(None)?;
-    let mut findings = Findings {
-        opened: keyring.is_some(),
-        ..Findings::default()
+    let (disks, absent) = subjects(&local);
+    let lock = local.state().map(|state| lock::acquire(state.folder()));
+    let lock = lock.and_then(Result::ok);
+    let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, lock.as_ref())?;
+    let report = Report::new(
+        &local,
+        &disks,
+        &findings,
+        (slice, keyring.is_some()),
+        catalog,
+    );
+    let report = Report {
+        absent,
+        removed: told::removed(&local, before.live, &local.listing(None)?),
+        log: before.flaws,
+        log_entries: before.entries,
+        ..report
     };
-    for listed in &listing.segments {
-        if let Some(report) = look(&local, listed, keyring.as_deref()).transpose() {
-            findings.take(listed, report);
-        }
+    let is_sound = findings.found.is_empty() && report.removed.is_empty() && report.log.is_empty();
+    match arguments.json {
+        true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
+        false => report.show()?,
     }
-    for oddity in &listing.oddities {
-        findings.strange.push(Finding {
-            path: oddity.path.display().to_string(),
-            what: oddity.why.to_string(),
-        });
-    }
-    findings.log = before.flaws;
-    findings.log_entries = before.entries;
-    findings.removed = told::removed(&local, before.live, &listing);
-    show(&findings, arguments.json)?;
-    let of_all = [
-        &findings.damaged,
-        &findings.strange,
-        &findings.removed,
-        &findings.log,
-    ];
-    Ok(match of_all.iter().all(|findings| findings.is_empty()) {
-        true => witnessed,
-        false => ExitStatus::Damaged,
+    Ok(match (is_sound, report.absent.is_empty()) {
+        (false, _) => ExitStatus::Damaged,
+        (true, false) => ExitStatus::Failed,
+        (true, true) => witnessed,
     })
 }
 
-/// What is to be said of a segment; nothing of one that retention has deleted meanwhile.
-fn look(
-    local: &Local,
-    listed: &Listed,
-    keyring: Option<&OpenKeyring>,
-) -> Result<Option<Report>, String> {
-    let segment = OnDisk {
-        disk: &*local.disks[listed.disk],
-        listed,
-    };
-    let file = match segment.open() {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(|error| error.to_string())?,
-    };
-    let generation = listed.facts.header.generation;
-    let report = match keyring {
-        None => {
-            let m = local
-                .metadata_key(generation)
-                .ok_or("its metadata key is not known here")?;
-            scrub(&*file, &m)
-        }
-        Some(keyring) => {
-            let m = keyring.generation(generation).map(|(_, m)| m);
-            let file = File::open(file, |head| {
-                let header = Header::parse(head)?;
-                let (identity, m) = keyring
-                    .generation(header.generation)
-                    .ok_or(FormatError::NoMatchingIdentity)?;
-                SegmentOpener::open(head, identity, m)
-            });
-            file.and_then(|file| file.check(m))
-        }
-    };
-    report.map(Some).map_err(|error| error.to_string())
+pub(super) fn part(text: &str) -> Result<Slice, &'static str> {
+    Slice::parse(text, &mut OsRandom)
 }
 
-impl Findings {
-    fn take(&mut self, listed: &Listed, report: Result<Report, String>) {
-        self.segments += 1;
-        let what = match report {
-            Ok(report) => {
-                match report.state {
-                    State::Whole => self.whole += 1,
-                    State::Recovered => self.recovered += 1,
-                    State::Torn => self.open += 1,
-                }
-                match report.damage.is_empty() {
-                    true => return,
-                    false => report.to_string(),
-                }
+/// The disks that are there, and those that are not.
+pub(super) fn subjects(local: &Local) -> (Vec<Subject>, Vec<Absent>) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let absent = local.absent().iter().map(|(disk, failure)| Absent {
+        disk: disk.clone(),
+        what: failure.sentence.clone(),
+    });
+    let (mut subjects, mut absent): (Vec<Subject>, Vec<_>) = (Vec::new(), absent.collect());
+    for (disk, path) in local.disks.iter().zip(&local.paths) {
+        let id = match known_id(local, path) {
+            Ok(id) => id,
+            Err(what) => {
+                let disk = path.clone();
+                absent.push(Absent { disk, what });
+                continue;
             }
-            Err(error) => error,
         };
-        self.damaged.push(Finding {
-            path: listed.path.display().to_string(),
-            what,
+        let id = id.or_else(|| Some(layout::identify(&**disk, path).ok()??.disk));
+        subjects.push(Subject {
+            path: path.clone(),
+            disk: Arc::clone(disk),
+            id,
+            readers: disk::readers(path, cores),
         });
     }
+    (subjects, absent)
 }
 
-fn show(findings: &Findings, json: bool) -> Result<(), Failure> {
-    if json {
-        let text = serde_json::to_string_pretty(findings).or_fail(ExitStatus::Failed)?;
-        return line(text);
+/// The disk that was last at this path; `None` where that is not known. An error where nothing is there now.
+fn known_id(local: &Local, path: &Path) -> Result<Option<DiskId>, String> {
+    let Some(state) = local.state() else {
+        return Ok(None);
+    };
+    let canonical = std::fs::canonicalize(path).map_err(|error| error.to_string())?;
+    let known = state.disks().iter().find(|known| known.path == canonical);
+    let has_id_file = path.join(layout::ID_FILE).exists();
+    match (known, has_id_file) {
+        (_, false) => Err("it is no disk of a store: not mounted, or not used yet".to_owned()),
+        (known, true) => Ok(known.map(|known| known.id)),
     }
-    let files = findings.damaged.iter().chain(&findings.strange);
-    for finding in files.chain(&findings.removed).chain(&findings.log) {
-        line(format_args!("{}: {}", finding.path, finding.what))?;
+}
+
+/// Checks the disks, and the catalog where nobody else makes use of it.
+pub(super) fn check(
+    local: &Local,
+    disks: &[Subject],
+    open: Option<&OpenKeyring>,
+    slice: Slice,
+    lock: Option<&Lock>,
+) -> Result<(Findings, CatalogRow), Failure> {
+    let keyring = local.state().map(|state| state.keyring_bytes());
+    let keys = local.keys();
+    let known = Known {
+        store: local.store(),
+        keys: &*keys,
+        streams: Some(local.streams().iter().map(|known| known.id).collect()),
+        keyring: keyring.transpose().map_err(state_failure)?,
+        open,
+    };
+    let bar = bar(disks, slice);
+    let pace = |bytes| bar.inc(bytes);
+    let mut findings = check::check(disks, &known, slice, &pace);
+    bar.finish_and_clear();
+    let Some(state) = local.state() else {
+        let row = CatalogRow::not("a disk by itself has none");
+        return Ok((findings, row));
+    };
+    if let Ok(folder) = RealDisk::open(state.folder()) {
+        let copies = check::look_at_keyrings(STATE, &folder, &known);
+        findings.found.extend(copies);
     }
-    line(format_args!(
-        "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files, {} removed",
-        findings.segments,
-        findings.whole,
-        findings.recovered,
-        findings.open,
-        findings.damaged.len(),
-        findings.strange.len(),
-        findings.removed.len()
-    ))?;
-    line(format_args!(
-        "{} entries of the signed log were read",
-        findings.log_entries
-    ))?;
-    match findings.opened {
-        true => line("everything was opened"),
-        false => line(
-            "structure and hashes were checked; with --passphrase-file or --kit everything is opened too",
-        ),
+    let Some(lock) = lock else {
+        let row = CatalogRow::not("the recorder is at work and compares it by itself");
+        return Ok((findings, row));
+    };
+    let compared = findings
+        .compare(state.folder(), &known.store, disks, lock)
+        .or_fail(ExitStatus::Failed)?;
+    Ok((findings, CatalogRow::of(compared)))
+}
+
+/// Shown on a terminal only, where somebody looks at it.
+fn bar(disks: &[Subject], slice: Slice) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let surveyed = disks.iter().filter_map(|d| survey::survey(&d.path).ok());
+    let bytes: u64 = surveyed.flatten().map(|stream| stream.bytes).sum();
+    let bar = progress_bar();
+    bar.set_length(bytes / u64::from(slice.parts()));
+    bar
+}
+
+impl CatalogRow {
+    fn not(why: &'static str) -> Self {
+        Self {
+            compared: false,
+            why: Some(why),
+            segments: 0,
+            unknown: 0,
+        }
+    }
+
+    fn of(compared: Compared) -> Self {
+        Self {
+            compared: true,
+            why: None,
+            segments: compared.known,
+            unknown: compared.unknown,
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    fn new(
+        local: &'a Local,
+        disks: &'a [Subject],
+        findings: &'a Findings,
+        (slice, opened): (Slice, bool),
+        catalog: CatalogRow,
+    ) -> Self {
+        let row = |finding: &'a check::Finding| Row::new(local, disks, finding);
+        let (damaged, strange) = findings.found.iter().partition(|one| one.kind.is_damage());
+        let rows = |found: Vec<&'a check::Finding>| found.into_iter().map(row).collect();
+        let segments = &findings.segments;
+        Self {
+            segments: segments.all,
+            whole: segments.whole,
+            recovered: segments.recovered,
+            open: segments.open,
+            read: segments.read,
+            read_bytes: segments.read_bytes,
+            part: slice.to_string(),
+            opened,
+            catalog,
+            damaged: rows(damaged),
+            strange: rows(strange),
+            absent: Vec::new(),
+            removed: Vec::new(),
+            log: Vec::new(),
+            log_entries: 0,
+        }
+    }
+
+    fn show(&self) -> Result<(), Failure> {
+        for row in self.damaged.iter().chain(&self.strange) {
+            line(row)?;
+        }
+        for finding in self.removed.iter().chain(&self.log) {
+            line(format_args!("{}: {}", finding.path, finding.what))?;
+        }
+        for absent in &self.absent {
+            line(format_args!("{}: {}", absent.disk.display(), absent.what))?;
+        }
+        line(format_args!(
+            "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files, {} removed",
+            self.segments,
+            self.whole,
+            self.recovered,
+            self.open,
+            self.damaged.len(),
+            self.strange.len(),
+            self.removed.len()
+        ))?;
+        line(format_args!(
+            "{} entries of the signed log were read",
+            self.log_entries
+        ))?;
+        match self.catalog.why {
+            None => line(format_args!(
+                "the catalog was compared: {} segments, {} on the disks that it does not know yet",
+                self.catalog.segments, self.catalog.unknown
+            ))?,
+            Some(why) => line(format_args!("the catalog was not compared: {why}"))?,
+        }
+        if self.damaged.iter().any(|row| row.repairable) {
+            line("`hearthkeep repair --dry-run` says what of this can be made whole")?;
+        }
+        let read = format_args!("{} segments, {} bytes", self.read, self.read_bytes);
+        match self.opened {
+            true => line(format_args!(
+                "everything in part {} was opened: {read}",
+                self.part
+            )),
+            false => line(format_args!(
+                "structure and hashes of part {} were checked: {read}; with --passphrase-file or --kit everything is opened too",
+                self.part
+            )),
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    pub fn new(local: &'a Local, disks: &'a [Subject], finding: &'a check::Finding) -> Self {
+        let known = |stream: &KnownStream| finding.stream == Some(stream.id);
+        let name = local.streams().iter().find(|stream| known(stream));
+        let name = name.map(|stream| &stream.name);
+        let folder = disks.get(finding.disk).map(|disk| &*disk.path);
+        let state = local.state().map(|state| state.folder());
+        let span = finding.span_us.as_ref();
+        Self {
+            kind: finding.kind.as_str(),
+            path: &finding.path,
+            disk: folder.or(state).unwrap_or(Path::new("")),
+            what: &finding.what,
+            camera: name.map(|name| name.camera.as_str()),
+            feed: name.map(|name| name.feed.as_str()),
+            start_us: span.map(|span| span.start),
+            end_us: span.map(|span| span.end),
+            lost_us: finding.lost_us,
+            repairable: finding.repairable,
+        }
+    }
+}
+
+impl std::fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.disk.join(self.path).display(), self.what)?;
+        if let Some(camera) = self.camera {
+            write!(f, " (camera \"{camera}\"")?;
+            if let (Some(start), Some(end)) = (self.start_us, self.end_us) {
+                write!(f, ", {} to {}", rfc3339(start), rfc3339(end))?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
     }
 }

@@ -67,7 +67,7 @@ fn to_file(export: &Export<'_>, out: &Path) -> Result<Exported, archive::Error> 
     renamed
 }
 
-fn progress_bar() -> ProgressBar {
+pub(super) fn progress_bar() -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
             .expect("the template is right");

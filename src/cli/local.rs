@@ -45,6 +45,10 @@ pub struct PlaceArguments {
 /// What reading commands need to know of a store, wherever they know it from.
 pub(super) struct Local {
     pub disks: Vec<Arc<dyn Disk>>,
+    /// Where they are, in the same order.
+    pub paths: Vec<PathBuf>,
+    /// Disks of the configuration that cannot be opened, and why.
+    absent: Vec<(PathBuf, Failure)>,
     store: StoreId,
     streams: Vec<KnownStream>,
     metadata_keys: Arc<HashMap<u32, MetadataKey>>,
@@ -69,6 +73,18 @@ pub(super) fn load_config(path: &Path) -> Result<Config, Failure> {
 impl Local {
     /// Finds out what is there; of disks by themselves, with the kit.
     pub fn open(place: &PlaceArguments, opening: &OpeningArguments) -> Result<Self, Failure> {
+        let mut local = Self::open_what_is_there(place, opening)?;
+        match local.absent.pop() {
+            None => Ok(local),
+            Some((_, failure)) => Err(failure),
+        }
+    }
+
+    /// The same without the disks that cannot be opened.
+    pub fn open_what_is_there(
+        place: &PlaceArguments,
+        opening: &OpeningArguments,
+    ) -> Result<Self, Failure> {
         if place.disks.is_empty() {
             Self::of_config(&place.config.config)
         } else {
@@ -76,18 +92,28 @@ impl Local {
         }
     }
 
-    fn of_config(config: &Path) -> Result<Self, Failure> {
+    /// The store of a configuration, without the disks that cannot be opened.
+    pub fn of_config(config: &Path) -> Result<Self, Failure> {
         let config = load_config(config)?;
         let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
-        let mut disks: Vec<Arc<dyn Disk>> = Vec::new();
-        for disk in &config.disks {
-            disks.push(Arc::new(open_disk(&disk.path)?));
+        let (mut disks, mut paths): (Vec<Arc<dyn Disk>>, _) = (Vec::new(), Vec::new());
+        let mut absent = Vec::new();
+        for disk in config.disks {
+            match open_disk(&disk.path) {
+                Ok(opened) => {
+                    disks.push(Arc::new(opened));
+                    paths.push(disk.path);
+                }
+                Err(failure) => absent.push((disk.path, failure)),
+            }
         }
         let anchors = Anchors::read(&config.state_dir, || {
             Anchors::logged(&disks, &state.store(), &super::store::shared_keys(&state))
         });
         Ok(Self {
             disks,
+            paths,
+            absent,
             store: state.store(),
             streams: state.streams().map_err(state_failure)?,
             metadata_keys: by_generation(|n| state.metadata_key(n)),
@@ -135,6 +161,8 @@ impl Local {
         let anchors = Anchors::logged(&disks, &keyring.store, &keys);
         Ok(Self {
             disks,
+            paths: paths.to_vec(),
+            absent: Vec::new(),
             store: keyring.store,
             streams,
             metadata_keys,
@@ -153,6 +181,24 @@ impl Local {
             Origin::State(state) => opening.open(state, account).map(Arc::new),
             Origin::Kit(keyring) => Ok(Arc::clone(keyring)),
         }
+    }
+
+    /// The store's id.
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// The state folder; `None` where disks are read by themselves.
+    pub fn state(&self) -> Option<&StateFolder> {
+        match &self.origin {
+            Origin::State(state) => Some(state),
+            Origin::Kit(_) => None,
+        }
+    }
+
+    /// Disks of the configuration that cannot be opened, and why.
+    pub fn absent(&self) -> &[(PathBuf, Failure)] {
+        &self.absent
     }
 
     /// All streams that were ever recorded.
@@ -177,7 +223,7 @@ impl Local {
 
     /// All footage, or that of one stream.
     pub fn listing(&self, stream: Option<&StreamId>) -> Result<Listing, Failure> {
-        let keys = self.shared_keys();
+        let keys = self.keys();
         let listing = browse::list(&self.disks, &self.store, &*keys, stream);
         let listing = listing.or_fail(ExitStatus::Failed)?;
         Ok(listing.corrected(&self.anchors))
@@ -191,13 +237,7 @@ impl Local {
 
     /// The signed logs on the disks.
     pub fn logs(&self) -> Chain {
-        log::find(&self.disks, &self.store, &*self.shared_keys())
-    }
-
-    /// The metadata keys, for whoever reads the logs.
-    pub fn shared_keys(&self) -> SharedKeys {
-        let metadata_keys = Arc::clone(&self.metadata_keys);
-        Arc::new(move |generation| metadata_keys.get(&generation).map(copy))
+        log::find(&self.disks, &self.store, &*self.keys())
     }
 
     /// Compares the signed log with what this user has seen of it before, and says what is wrong.
@@ -211,7 +251,7 @@ impl Local {
             let found = logs.logs.iter().find(|log| log.files.checkpoint.log == *id);
             found.ok_or_else(|| Failure::new(ExitStatus::Damaged, "it is not there"))
         };
-        let keys = self.shared_keys();
+        let keys = self.keys();
         witness::examine(&self.store, &heads, &*keys, |ask| match ask {
             Ask::Consistency { log, from, to } => {
                 let hashes = of(log)?.files.consistency(*from, *to);
@@ -227,9 +267,10 @@ impl Local {
         })
     }
 
-    /// The metadata key of a generation.
-    pub fn metadata_key(&self, generation: u32) -> Option<MetadataKey> {
-        self.metadata_keys.get(&generation).map(copy)
+    /// Metadata keys by generation.
+    pub fn keys(&self) -> SharedKeys {
+        let metadata_keys = Arc::clone(&self.metadata_keys);
+        Arc::new(move |generation| metadata_keys.get(&generation).map(copy))
     }
 }
 

@@ -15,6 +15,7 @@ mod output;
 mod play;
 mod reindex;
 mod remote;
+mod repair;
 mod run;
 mod span;
 mod status;
@@ -51,6 +52,8 @@ enum Command {
     Play(play::PlayArguments),
     /// Check that what has been recorded is whole
     Check(check::CheckArguments),
+    /// Make whole what `check` finds, as far as nothing can be lost by it
+    Repair(repair::RepairArguments),
     /// Rebuild the catalog from the segments
     Reindex(reindex::ReindexArguments),
     /// Show the keys that footage is sealed to, or confirm the recovery kit
@@ -90,6 +93,7 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
         Command::Export(arguments) => export::main(arguments),
         Command::Play(arguments) => play::main(arguments),
         Command::Check(arguments) => check::main(arguments),
+        Command::Repair(arguments) => repair::main(arguments),
         Command::Reindex(arguments) => reindex::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),
         Command::Completions { shell } => output::completions(shell),

@@ -53,16 +53,24 @@ impl Before {
     }
 
     /// What the store knows of the stream; nothing where it has never recorded it. A catalog that cannot be read is no
-    /// reason not to record: the stream then begins as if it were new.
+    /// reason not to record: the stream then goes on above all that may have been. A hole in its sequence does no harm, a
+    /// number twice would.
     pub(super) fn of(store: &Store, stream: &StreamId) -> Option<Self> {
         let last = store.last(stream).unwrap_or_else(|error| {
             tracing::error!(%error, "the catalog cannot say what was recorded last");
             None
-        })?;
+        });
+        let (sequence, wall_end_us, is_recovered) = match last {
+            Some(last) => (last.sequence, last.end_us(), last.recovered),
+            None => {
+                let (sequence, wall_end_us) = store.bounds(stream)?;
+                (sequence, wall_end_us, false)
+            }
+        };
         Some(Self {
-            sequence: last.sequence,
-            wall_end_us: last.end_us(),
-            after_crash: last.recovered || store.is_after_crash(),
+            sequence,
+            wall_end_us,
+            after_crash: is_recovered || store.is_after_crash(),
         })
     }
 }
@@ -231,11 +239,14 @@ impl Writing {
     ) {
         tracing::debug!(stream = %self.materials.stream, "{refused}: footage is lost until a key frame is taken again");
         self.finish();
-        self.lost(cause_of(refused));
         if fragment.starts_with_key() {
             self.begin(fragment, &preamble());
         } else {
             self.begin_live_only(fragment, &preamble());
+        }
+        // Where another disk has taken the key frame, nothing is.
+        if !self.segment.as_ref().is_some_and(OpenSegment::is_stored) {
+            self.lost(cause_of(refused));
         }
         if let Some(segment) = &mut self.segment
             && let Err(error) = segment.seal(fragment, &mut self.materials.random)

@@ -1,14 +1,16 @@
 //! What a segment's file says to somebody who holds M and no other secret: read from its two ends, or walked.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hearthkeep_format::segment::locked::{self, TAIL_LEN, Tail};
 use hearthkeep_format::segment::{self, End, HEADER_LEN, Header, ReadAt, ReadError, Start};
 use hearthkeep_format::{EpochId, MetadataKey, Random, SegmentId, StoreId, StreamId};
+use sha2::{Digest as _, Sha256};
 
 use super::anchors::Anchors;
 use super::catalog::Entry;
+use super::{layout, rewrite};
 use crate::disk::{Disk, Front};
 
 /// The metadata key of a generation, if this process has it.
@@ -23,6 +25,25 @@ pub struct Place {
     pub epoch: EpochId,
     /// The file's name.
     pub segment: SegmentId,
+}
+
+impl Place {
+    /// The path of its file.
+    pub fn path(&self) -> PathBuf {
+        layout::segment_path(&self.stream, &self.epoch, &self.segment)
+    }
+
+    /// The place that a path stands for, if it is a segment's.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        let below = path.strip_prefix(layout::FOOTAGE).ok()?;
+        let mut names = below.iter().map(|name| name.to_str());
+        let place = Self {
+            stream: StreamId::from_hex(names.next()??)?,
+            epoch: EpochId::from_hex(names.next()??)?,
+            segment: layout::segment_of(names.next()??)?,
+        };
+        names.next().is_none().then_some(place)
+    }
 }
 
 /// What both ends of a file say.
@@ -122,6 +143,52 @@ pub fn inspect(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Ins
     }
 }
 
+/// A head that can be used.
+pub struct UsableHead {
+    /// Its header.
+    pub header: Header,
+    /// The key of its generation.
+    pub m: MetadataKey,
+    /// Its start block.
+    pub start: Start,
+    /// The hash of its envelope.
+    pub envelope: [u8; 32],
+}
+
+/// The head of a segment, torn or not: the first, or else the copy.
+///
+/// # Errors
+/// What keeps the first from being used, when neither can be.
+pub fn find_head(
+    file: &Front,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+) -> Result<UsableHead, Strange> {
+    let layout = find_layout(file)?;
+    let check = |head: &segment::Head| {
+        let header = head.header.clone();
+        let m = check_header(&header, place, store, keys)?;
+        let start = locked::open_start(header.as_bytes(), &m).map_err(Strange::Damaged)?;
+        let envelope = &head.bytes[HEADER_LEN..header.first_chunk_offset as usize];
+        let envelope = Sha256::digest(envelope).into();
+        Ok(UsableHead {
+            header,
+            m,
+            start,
+            envelope,
+        })
+    };
+    let first = match &layout.first {
+        Ok(head) => check(head),
+        Err(error) => Err(Strange::NoSegment(error.clone())),
+    };
+    match (first, &layout.copy) {
+        (Err(strange), Some(Ok(copy))) => check(copy).map_err(|_| strange),
+        (first, _) => first,
+    }
+}
+
 /// What the start block of a segment says, torn or not.
 pub fn start_of(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Option<Start> {
     let header = read_header(file, 0).ok()?.ok()?;
@@ -165,7 +232,8 @@ pub enum Mended {
     Removed,
 }
 
-/// Cuts a torn file after its last whole chunk, and gives it copy and tail, durably.
+/// Cuts a torn file after its last whole chunk, and gives it copy and tail, durably. Where it is the copy that is needed, nothing
+/// is cut: a new file is written beside.
 ///
 /// # Errors
 /// Why it was left as it is.
@@ -186,7 +254,9 @@ pub fn mend(
     }
     let layout = find_layout(&front)?;
     let m = check_header(&layout.head().header, place, store, keys)?;
-    if let Some(recovery) = segment::recover(&front, &m, random)? {
+    if segment::Layout::find(&front, Some(&m))?.first.is_err() {
+        rewrite::restore(disk, path, &m, random)?;
+    } else if let Some(recovery) = segment::recover(&front, &m, random)? {
         let file = front.file();
         file.truncate(recovery.keep)?;
         file.append(&mut [io::IoSlice::new(&recovery.append)])?;

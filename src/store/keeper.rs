@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use hearthkeep_format::segment::Start;
 use hearthkeep_format::{EpochId, StreamId};
 
+use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
 use super::log::Keeping;
@@ -19,11 +20,7 @@ use super::recovery::Report;
 use super::retention::Deletion;
 use super::turns::{self, Bell, Driver, Next, Worker};
 use super::writer::{Event, Segment, State};
-use super::{MountedDisk, Shared};
-use crate::limits::{CATALOG_LAG_MS_MAX, RETENTION_PERIOD_MS};
-
-/// A disk that ran full is looked at this often until it has room.
-const FULL_PERIOD_US: u64 = 1_000_000;
+use crate::limits::CATALOG_LAG_MS_MAX;
 
 /// What the catalog did not take is tried again after this.
 const INSERT_AGAIN_US: u64 = 10_000_000;
@@ -284,13 +281,7 @@ impl Work {
         let mut tell = |deletions: &[Deletion]| {
             log.iter_mut().for_each(|log| log.deleting(deletions));
         };
-        let wait_us = if self.passes.next(&self.shared, &mut tell) {
-            0
-        } else if self.shared.disks.iter().any(MountedDisk::is_full) {
-            FULL_PERIOD_US
-        } else {
-            RETENTION_PERIOD_MS * 1_000
-        };
+        let wait_us = self.passes.next(&self.shared, &mut tell);
         self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 

@@ -7,7 +7,7 @@ use hearthkeep_format::{DiskId, EpochId, Keyring, SegmentId, StoreId, StreamId};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
-use crate::disk::{Disk, read_file};
+use crate::disk::{Disk, DiskFile, read_file};
 use crate::limits::KEYRING_BYTES_MAX;
 
 /// The folder of all footage.
@@ -17,7 +17,13 @@ pub const ID_FILE: &str = "hearthkeep-disk.json";
 /// What a segment's file name ends with.
 pub const EXTENSION: &str = ".hks";
 
-const KEYRING: &str = "keyring";
+/// The folder of the keyring's copies.
+pub const KEYRING: &str = "keyring";
+/// Their names.
+pub const KEYRING_COPIES: [&str; 2] = ["a", "b"];
+/// Where `hearthkeep repair` puts what it was told to put out of the way.
+pub const LOST: &str = "lost";
+
 const ID_FILE_BYTES_MAX: u64 = 4096;
 const ID_FILE_FORMAT: u32 = 1;
 
@@ -103,14 +109,26 @@ pub fn mark(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
         }
         None => {}
     }
+    write_id_file(disk, at, identity)
+}
+
+/// Writes the id file, whatever there was before.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn write_id_file(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
+    replace(disk, Path::new(ID_FILE), &id_file(identity))
+        .map_err(|error| Error::io("write", &at.join(ID_FILE), error))
+}
+
+/// The content of a disk's id file.
+pub fn id_file(identity: &DiskIdentity) -> Vec<u8> {
     let file = IdFile {
         format: ID_FILE_FORMAT,
         store: identity.store.to_string(),
         disk: identity.disk.to_string(),
     };
-    let text = serde_json::to_vec(&file).expect("strings and a number are always JSON");
-    replace(disk, Path::new(ID_FILE), &text)
-        .map_err(|error| Error::io("write", &at.join(ID_FILE), error))
+    serde_json::to_vec(&file).expect("strings and a number are always JSON")
 }
 
 /// Checks that a disk is the one the store knows under this path.
@@ -145,8 +163,10 @@ pub fn write_keyring(disk: &dyn Disk, at: &Path, keyring: &Keyring) -> Result<()
     let write = || {
         create_folders(disk, folder)?;
         disk.sync_folder(Path::new(""))?;
-        replace(disk, &folder.join("a"), &bytes)?;
-        replace(disk, &folder.join("b"), &bytes)
+        let copies = KEYRING_COPIES.iter();
+        copies
+            .map(|name| folder.join(name))
+            .try_for_each(|copy| replace(disk, &copy, &bytes))
     };
     write().map_err(|error| Error::io("write", &at.join(folder), error))
 }
@@ -157,7 +177,8 @@ pub fn write_keyring(disk: &dyn Disk, at: &Path, keyring: &Keyring) -> Result<()
 /// When neither copy is there and whole.
 pub fn read_keyring(disk: &dyn Disk, at: &Path) -> Result<Keyring> {
     let copy = |name| read_file(disk, &Path::new(KEYRING).join(name), KEYRING_BYTES_MAX).ok();
-    Keyring::newest(copy("a").as_deref(), copy("b").as_deref()).map_err(|source| Error::Keyring {
+    let [a, b] = KEYRING_COPIES.map(copy);
+    Keyring::newest(a.as_deref(), b.as_deref()).map_err(|source| Error::Keyring {
         disk: at.to_owned(),
         source,
     })
@@ -182,8 +203,11 @@ pub(super) fn named(path: &Path) -> impl Iterator<Item = &Path> {
     path.ancestors().filter(|path| !path.as_os_str().is_empty())
 }
 
-/// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.
-pub(super) fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+/// Makes the file that is to replace another one, beside it; what an interrupted attempt left is removed.
+pub(super) fn create_beside(
+    disk: &dyn Disk,
+    path: &Path,
+) -> io::Result<(PathBuf, Box<dyn DiskFile>)> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -192,6 +216,12 @@ pub(super) fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Resul
         _ => {}
     }
     let file = disk.create_new(&beside)?;
+    Ok((beside, file))
+}
+
+/// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.
+pub(super) fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let (beside, file) = create_beside(disk, path)?;
     file.append(&mut [IoSlice::new(content)])?;
     file.sync_data()?;
     disk.rename(&beside, path)?;

@@ -8,7 +8,9 @@ pub mod age;
 pub mod anchors;
 pub mod browse;
 pub mod catalog;
+pub mod check;
 mod error;
+mod growth;
 pub mod inspect;
 mod keeper;
 pub mod layout;
@@ -19,8 +21,10 @@ mod mount;
 mod pass;
 mod reanchoring;
 pub mod recovery;
+pub mod repair;
 mod reserve;
 pub mod retention;
+mod rewrite;
 pub mod survey;
 mod timeline;
 pub mod turns;
@@ -29,7 +33,7 @@ pub mod writer;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -139,6 +143,8 @@ struct Shared {
     cameras: Vec<CameraBudget>,
     /// Files that are no whole footage of this store, as far as it has been compared.
     strange: AtomicU64,
+    /// The catalog could not be written when something was to be deleted: sled takes nothing more once it has failed.
+    catalog_failed: AtomicBool,
     events: broadcast::Sender<Event>,
     log: Log,
     keys: SharedKeys,
@@ -223,18 +229,25 @@ impl Store {
         ))
     }
 
-    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read.
+    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read. The new one is made beside the old one,
+    /// and takes its place when it is whole.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::open`], or when a disk cannot be listed: then the old one is as it was.
     pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
-        let folder = options.state_dir.join("catalog");
-        let removed = match &options.catalog {
-            Some(shelf) => shelf.remove(),
-            None => Catalog::remove(&folder),
+        let (opened, successor) = match &options.catalog {
+            Some(shelf) => {
+                let failed = |error| Error::io("remove", &options.state_dir, error);
+                shelf.remove().map_err(failed)?;
+                (Catalog::open_from(&**shelf, &options.store)?, None)
+            }
+            None => {
+                let (opened, successor) =
+                    reserve::begin_beside(&options.state_dir, &options.store)?;
+                (opened, Some(successor))
+            }
         };
-        removed.map_err(|error| Error::io("remove", &folder, error))?;
-        let shared = prepare(options)?;
+        let shared = prepare_with(options, opened)?;
         let mut report = Report::default();
         for disk in &shared.disks {
             let recovery = shared.recovery(disk);
@@ -246,6 +259,10 @@ impl Store {
             }
         }
         shared.catalog.flush()?;
+        drop(shared);
+        if let Some(successor) = successor {
+            successor.take_over()?;
+        }
         Ok(report)
     }
 
@@ -286,6 +303,13 @@ impl Store {
             .into_iter()
             .chain(catalogued.as_ref().map(Span::of_entry));
         Ok(spans.max_by_key(|span| span.sequence))
+    }
+
+    /// A sequence that no segment of a stream exceeds, and the wall time to which there is any, us, by what is known without
+    /// reading the catalog's entries; `None` where there is none.
+    pub fn bounds(&self, stream: &StreamId) -> Option<(u64, i64)> {
+        let sequence = self.shared.catalog.highest_possible(stream)?;
+        Some((sequence, self.usage(stream).last_us?))
     }
 
     /// Whether the recorder before this one died.
@@ -422,6 +446,9 @@ impl Store {
         if let Some(disk) = dead {
             return Some(format!("what writes to {}", disk.path.display()));
         }
+        if self.shared.catalog_failed.load(Ordering::Relaxed) {
+            return Some("the catalog, without which nothing can be deleted".to_owned());
+        }
         let keeper = self.keeper();
         let has_ended = keeper.as_ref().is_some_and(Keeper::has_ended);
         has_ended.then(|| "what keeps the catalog".to_owned())
@@ -538,13 +565,17 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
 
 /// Opens catalog and disks, without looking at any footage.
 fn prepare(options: Options) -> Result<Shared> {
-    if options.disks.is_empty() {
-        return Err(Error::NoDisk);
-    }
     let opened = match &options.catalog {
         Some(shelf) => Catalog::open_from(&**shelf, &options.store)?,
         None => reserve::open_catalog(&options.state_dir, &options.store)?,
     };
+    prepare_with(options, opened)
+}
+
+fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
+    if options.disks.is_empty() {
+        return Err(Error::NoDisk);
+    }
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");
@@ -568,6 +599,7 @@ fn prepare(options: Options) -> Result<Shared> {
         segments: Mutex::default(),
         cameras: options.cameras,
         strange: AtomicU64::new(0),
+        catalog_failed: AtomicBool::new(false),
         events: broadcast::channel(EVENTS_KEPT).0,
         anchors,
         log,

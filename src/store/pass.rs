@@ -2,14 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::atomic::Ordering;
 
 use hearthkeep_format::StreamId;
 
 use super::age::{self, DAY_US, Now, Old, Steady};
 use super::catalog::{Catalog, Entry};
-use super::retention::{CameraBudget, Deletion, Reason, StreamState, plan};
+use super::growth::Growth;
+use super::retention::{CameraBudget, Deletion, DiskState, Reason, StreamState, plan};
 use super::{MountedDisk, Shared, layout};
-use crate::limits::RETENTION_BATCH_SEGMENTS;
+use crate::limits::{RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS};
 
 /// Room that a full disk must have before it is written to again, or this part of a small one.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
@@ -20,22 +22,28 @@ const REFUSING_US: u64 = 300_000_000;
 /// The same where it is full, and nothing is recorded on it until something was deleted.
 const REFUSING_FULL_US: u64 = 3_000_000;
 
+/// A disk that ran full is looked at this often until it has room.
+const FULL_PERIOD_US: u64 = 1_000_000;
+
 /// What passes remember of each other.
 #[derive(Default)]
 pub(super) struct Passes {
     steady: Steady,
     /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
     refusing: HashMap<u16, u64>,
+    growth: HashMap<u16, Growth>,
 }
 
 impl Passes {
-    /// Makes one; whether there is more to delete at once. `tell` is told before anything is deleted.
-    pub(super) fn next(&mut self, shared: &Shared, tell: &mut dyn FnMut(&[Deletion])) -> bool {
+    /// Makes one; returns in how many us the next one should be made. `tell` is told before anything is deleted.
+    pub(super) fn next(&mut self, shared: &Shared, tell: &mut dyn FnMut(&[Deletion])) -> u64 {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
         self.refusing.retain(|_, until_us| *until_us > monotonic_us);
-        let deletions = plan_now(shared, now, &self.refusing);
+        let (mut disks, wait_us) = self.look_ahead(shared);
+        disks.retain(|state| !self.refusing.contains_key(&state.disk));
+        let deletions = plan_now(shared, now, &disks);
         let (gone, refusing) = delete(shared, deletions, tell);
         let now_us = clock.monotonic_us();
         for number in refusing {
@@ -55,16 +63,37 @@ impl Passes {
             let made_room = gone.iter().any(|d| d.entry.disk == disk.number());
             disk.set_full(!has_room && !made_room);
         }
-        gone.len() >= RETENTION_BATCH_SEGMENTS
+        for Deletion { entry, .. } in &gone {
+            if let Some(growth) = self.growth.get_mut(&entry.disk) {
+                growth.deleted(u64::from(entry.bytes));
+            }
+        }
+        if gone.len() >= RETENTION_BATCH_SEGMENTS {
+            0
+        } else if shared.disks.iter().any(MountedDisk::is_full) {
+            FULL_PERIOD_US
+        } else {
+            wait_us
+        }
+    }
+
+    /// How the disks will be at the next pass, and in how many us that should be made.
+    fn look_ahead(&mut self, shared: &Shared) -> (Vec<DiskState>, u64) {
+        let now_us = shared.clock.monotonic_us();
+        let mut wait_us = RETENTION_PERIOD_MS * 1_000;
+        let ahead = |disk| {
+            let state = shared.state(disk);
+            let growth = self.growth.entry(state.disk).or_default();
+            let (then, period_us) = growth.look(now_us, state);
+            wait_us = wait_us.min(period_us);
+            then
+        };
+        (shared.disks.iter().map(ahead).collect(), wait_us)
     }
 }
 
-fn plan_now(shared: &Shared, now: Option<Now>, refusing: &HashMap<u16, u64>) -> Vec<Deletion> {
+fn plan_now(shared: &Shared, now: Option<Now>, disks: &[DiskState]) -> Vec<Deletion> {
     let catalog = &shared.catalog;
-    let disks = shared.disks.iter().map(|disk| shared.state(disk));
-    let disks: Vec<_> = disks
-        .filter(|state| !refusing.contains_key(&state.disk))
-        .collect();
     let mounted: HashSet<u16> = disks.iter().map(|state| state.disk).collect();
     let cameras = &shared.cameras;
     let on_mounted = |mut used: Vec<(u16, u64)>| {
@@ -84,7 +113,7 @@ fn plan_now(shared: &Shared, now: Option<Now>, refusing: &HashMap<u16, u64>) -> 
     });
     let streams = streams.collect();
     let spared = shared.segments().keys().copied().collect();
-    plan(streams, cameras, &disks, &spared, RETENTION_BATCH_SEGMENTS)
+    plan(streams, cameras, disks, &spared, RETENTION_BATCH_SEGMENTS)
 }
 
 /// What of each stream is older than its camera keeps.
@@ -150,6 +179,7 @@ fn delete(
         .and_then(|()| shared.catalog.flush());
     if let Err(error) = marking {
         tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
+        shared.catalog_failed.store(true, Ordering::Relaxed);
         return (gone, refusing);
     }
     tell(&deletions);

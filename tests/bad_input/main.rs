@@ -9,6 +9,7 @@ mod disks;
 mod installation;
 #[path = "../common/judge.rs"]
 mod judge;
+mod repairs;
 #[path = "../common/scripted.rs"]
 mod scripted;
 #[path = "../common/shifted.rs"]
@@ -434,7 +435,7 @@ fn mistakes_in_the_configuration_are_shown_where_they_stand() {
         assert_ne!(text, good);
         std::fs::write(installation.config(), &text).unwrap();
         let place = format!("hearthkeep.toml:{}: ", line_of(&text, wrong));
-        for subcommand in ["init", "run", "list", "check", "reindex"] {
+        for subcommand in ["init", "run", "list", "check", "repair", "reindex"] {
             let output = installation.run(subcommand, &[]);
             failed(&output, 78, &place);
             assert!(

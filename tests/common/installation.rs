@@ -197,6 +197,18 @@ impl Installation {
     }
 }
 
+impl Drop for Installation {
+    /// A test that fails shows what the recorder said last; the folder goes with it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().rev().take(40).collect();
+            let last: Vec<_> = lines.into_iter().rev().collect();
+            eprintln!("the recorder said at last:\n{}", last.join("\n"));
+        }
+    }
+}
+
 /// A recorder at work. It is killed when it is dropped.
 pub struct Running<'a> {
     child: Child,
@@ -208,6 +220,11 @@ pub struct Running<'a> {
 impl Running<'_> {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits until a condition on what is listed holds.

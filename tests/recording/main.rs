@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod causes;
+mod damaged_catalog;
 mod ends;
 mod live;
 mod panics;

@@ -204,24 +204,29 @@ fn read_to_end(stream: &mut Tls) -> Vec<u8> {
 
 /// A frame of a WebSocket, as the server sends it: opcode and payload.
 pub fn read_frame(stream: &mut Tls) -> (u8, Vec<u8>) {
+    try_read_frame(stream).unwrap()
+}
+
+/// The same from a server that may end.
+pub fn try_read_frame(stream: &mut Tls) -> std::io::Result<(u8, Vec<u8>)> {
     let mut start = [0; 2];
-    stream.read_exact(&mut start).unwrap();
+    stream.read_exact(&mut start)?;
     let length = match start[1] {
         126 => {
             let mut bytes = [0; 2];
-            stream.read_exact(&mut bytes).unwrap();
+            stream.read_exact(&mut bytes)?;
             usize::from(u16::from_be_bytes(bytes))
         }
         127 => {
             let mut bytes = [0; 8];
-            stream.read_exact(&mut bytes).unwrap();
+            stream.read_exact(&mut bytes)?;
             u64::from_be_bytes(bytes) as usize
         }
         short => usize::from(short),
     };
     let mut payload = vec![0; length];
-    stream.read_exact(&mut payload).unwrap();
-    (start[0] & 0x0f, payload)
+    stream.read_exact(&mut payload)?;
+    Ok((start[0] & 0x0f, payload))
 }
 
 /// A short frame of a client: masked, as it must be, with a mask of zeros.

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +22,11 @@ const EVICT_EVERY_READS: u32 = 2;
 const ACCESSES_BEFORE_EVICTION: u32 = 64;
 /// A file beside the database's that says not to believe it.
 const DOUBT: &str = "doubted";
+/// Room that the database's file has beyond its end: some of sled's segments of 512 KiB, in which thousands of entries are
+/// entered and forgotten.
+const GROWTH_BYTES: u64 = 8 << 20;
+/// Unit of `st_blocks`.
+const BLOCK_BYTES: u64 = 512;
 /// How long a lock that is held is waited for.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -59,6 +65,13 @@ impl CatalogError {
             }
             _ => true,
         }
+    }
+
+    /// Whether it fails because a disk is full.
+    pub(crate) fn is_no_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Database(sled::Error::Io(error)) | Self::Sync(error)
+            if matches!(error.kind(), StorageFull | QuotaExceeded))
     }
 
     /// sled tells this by its words only.
@@ -186,7 +199,9 @@ impl Database for Db {
 
     fn flush(&self) -> Result<(), CatalogError> {
         contained(|| Ok(self.db.flush().map(drop)?))?;
-        Ok(File::open(self.folder.join("db"))?.sync_all()?)
+        let file = File::options().write(true).open(self.folder.join("db"))?;
+        keep_room(&file)?;
+        Ok(file.sync_all()?)
     }
 
     fn doubt(&self) {
@@ -194,6 +209,19 @@ impl Database for Db {
             tracing::error!("the catalog is damaged, and could not be marked so: {error}");
         }
     }
+}
+
+/// Keeps room for the database to grow into, beyond the end of its file: sled takes nothing more, and tells nothing more, once it
+/// was refused a write. Where there is none already, or the file system cannot do it, that is no failure.
+fn keep_room(file: &File) -> io::Result<()> {
+    let facts = file.metadata()?;
+    if facts.blocks() * BLOCK_BYTES < facts.len() + GROWTH_BYTES / 2 {
+        let beyond = rustix::fs::FallocateFlags::KEEP_SIZE;
+        if let Err(error) = rustix::fs::fallocate(file, beyond, 0, facts.len() + GROWTH_BYTES) {
+            tracing::debug!(%error, "no room is kept for the catalog to grow into");
+        }
+    }
+    Ok(())
 }
 
 /// Opens, waiting for a handle of this process that was just dropped: sled's own threads keep its lock a little longer.

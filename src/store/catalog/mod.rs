@@ -7,6 +7,7 @@ mod database;
 mod db;
 mod directory;
 mod entry;
+mod memory;
 mod queries;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,7 @@ use directory::{Directory, EpochFolder, Summary};
 pub(super) use entry::BUCKET_SEGMENTS;
 pub use entry::Entry;
 use entry::{PARTS, part_key, summary_key, tally_key};
+pub use memory::Memory;
 pub use queries::{OldestFirst, Usage};
 
 /// Written under `v`; another one is a catalog of another version, which is rebuilt.

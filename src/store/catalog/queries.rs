@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hearthkeep_format::{EpochId, SegmentId, StreamId};
 
-use super::{Catalog, CatalogError, Entry, Summary, Tally};
+use super::{BUCKET_SEGMENTS, Catalog, CatalogError, Entry, Summary, Tally};
 use crate::store::age::{History, Piece};
 
 /// How much a stream has, from when to when.
@@ -91,6 +91,13 @@ impl Catalog {
             Some(number) => Ok(self.bucket(stream, number)?.pop()),
             None => Ok(None),
         }
+    }
+
+    /// A sequence that no segment of a stream exceeds, as far as is known without reading any; `None` where there is none.
+    pub fn highest_possible(&self, stream: &StreamId) -> Option<u64> {
+        let directory = self.directory();
+        let (number, _) = directory.streams.get(stream)?.last_key_value()?;
+        Some(number * BUCKET_SEGMENTS + (BUCKET_SEGMENTS - 1))
     }
 
     /// The segments of a stream in the order of their sequence, read bucket by bucket as the iterator is driven.

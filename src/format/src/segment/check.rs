@@ -47,6 +47,9 @@ pub struct Report {
     pub state: State,
     /// What is wrong with it; of a torn file, apart from what is missing at its end.
     pub damage: Vec<Damage>,
+    /// When the chunks that are missing play, in microseconds after the segment's first sample, as
+    /// far as those beside them tell; empty without the metadata key.
+    pub lost: Vec<Range<u64>>,
     /// Number of whole chunks.
     pub chunks: u32,
     /// The end block; `None` without a tail or the metadata key.
@@ -145,10 +148,56 @@ pub(super) fn report(
     }
     Report {
         state,
+        lost: lost_times(walk, &damage, end.as_ref()),
         damage,
         chunks: walk.chunks.len() as u32,
         end,
     }
+}
+
+/// What the last chunk that is whole is followed by in a torn file, if that was more than a crash cuts
+/// off: a chunk with all its bytes there, or others and then one that begins. The numbers of the
+/// chunks that are lost.
+///
+/// # Errors
+/// As [`Layout::find`](super::Layout::find).
+pub fn lost_at_torn_end<R: ReadAt + ?Sized>(
+    file: &R,
+    m: &MetadataKey,
+) -> Result<Range<u32>, ReadError> {
+    let walk = walk::walk(file, Some(m))?;
+    let next = walk.chunks.last().map_or(0, |chunk| chunk.k + 1);
+    let index = locked::Index::new(&walk.layout.head().header, m);
+    let end = match walk::find_begun(file, &walk, &index)? {
+        Some((k, true)) => k + 1,
+        Some((k, false)) => k,
+        None => next,
+    };
+    Ok(next..end.max(next))
+}
+
+fn lost_times(walk: &Walk, damage: &[Damage], end: Option<&End>) -> Vec<Range<u64>> {
+    let chunks = damage.iter().filter_map(|damage| match damage {
+        Damage::Chunks(k) => Some(k),
+        _ => None,
+    });
+    let times = |k: &Range<u32>| {
+        let fragments = || walk.chunks.iter().filter(|c| c.k > 0 && !c.is_final);
+        let before = fragments().rfind(|chunk| chunk.k < k.start);
+        let after = fragments().find(|chunk| chunk.k >= k.end);
+        let from = match before {
+            Some(chunk) => chunk
+                .entry
+                .map(|e| e.start_us.saturating_add(e.duration_us.into()))?,
+            None => 0,
+        };
+        let to = match after {
+            Some(chunk) => chunk.entry?.start_us,
+            None => end?.duration_us,
+        };
+        Some(from..to.max(from))
+    };
+    chunks.filter_map(times).collect()
 }
 
 fn chunk_damage(walk: &Walk, opens: &mut dyn FnMut(&WalkedChunk) -> bool) -> Vec<Damage> {

@@ -21,7 +21,7 @@ mod walk;
 mod writer;
 
 pub use block::{End, Gap, GapCause, Start};
-pub use check::{Damage, Report, State, scrub};
+pub use check::{Damage, Report, State, lost_at_torn_end, scrub};
 pub use chunk::{
     CHUNK_HEADER_LEN, CIPHERTEXT_LEN_MAX, ChunkPrefix, ChunkType, IndexEntry, LEAF_LEN,
 };
@@ -32,7 +32,7 @@ pub use layout::{Head, Layout};
 pub use opener::{OpenedChunk, OpenedInPlace, SegmentOpener};
 pub use preamble::Preamble;
 pub use read_at::{ReadAt, ReadError};
-pub use recovery::{Recovery, recover, survey};
+pub use recovery::{Recovery, Restoration, recover, restore, survey};
 pub use walk::{Damaged, RESYNC_BYTES_MAX, Step, Walk, WalkedChunk, Walker, walk};
 pub use writer::{Begin, SegmentWriter};
 

@@ -1,7 +1,11 @@
 //! Closing a torn segment (`docs/format.md`, 5.5): the recorder needs the metadata key and nothing
 //! else.
 
+use std::ops::Range;
+
 use super::block::End;
+use super::check::{self, Damage};
+use super::layout::Head;
 use super::locked::{self, Tail};
 use super::read_at::{ReadAt, ReadError};
 use super::walk::{self, Walk};
@@ -42,6 +46,67 @@ pub fn recover<R: ReadAt + ?Sized>(
         keep: walk.good_end,
         append,
         end,
+    }))
+}
+
+/// What makes a segment whole again of which a head or the tail is damaged: a new file, of these parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoration {
+    /// What the new file begins with.
+    pub head: Vec<u8>,
+    /// The bytes of the old one that follow.
+    pub keep: Range<u64>,
+    /// What comes after them.
+    pub append: Vec<u8>,
+}
+
+/// How to make a segment whole of which nothing is damaged but one of its heads, or the tail; `None`
+/// where there is nothing to do, or where it cannot be told for sure which of two heads is right. A
+/// head comes from its copy, or the copy from the head, as they stand; a tail is made anew, with
+/// RECOVERED.
+///
+/// # Errors
+/// As [`recover`].
+pub fn restore<R: ReadAt + ?Sized>(
+    file: &R,
+    m: &MetadataKey,
+    rng: &mut dyn Random,
+) -> Result<Option<Restoration>, ReadError> {
+    let damage = check::scrub(file, m)?.damage;
+    let is_ends = |damage: &Damage| matches!(damage, Damage::Head | Damage::Copy | Damage::Tail);
+    if damage.is_empty() || !damage.iter().all(is_ends) {
+        return Ok(None);
+    }
+    let (walk, sealed) = match close(file, m)? {
+        Some((walk, tail, end)) => (walk, Some((tail, end))),
+        None => (walk::walk(file, Some(m))?, None),
+    };
+    let (first, copy) = (walk.layout.first.as_ref().ok(), walk.layout.copy.as_ref());
+    let copy = copy.and_then(|copy| copy.as_ref().ok());
+    let end = walk.layout.tail.as_ref().and_then(|(_, bytes)| {
+        locked::open_end(walk.layout.head().header.as_bytes(), bytes, m).ok()
+    });
+    let is_right = |head: &&Head| end.is_none_or(|end| end.root == walk.root_with(head));
+    let head = match (first, copy) {
+        // Nothing but the root tells them apart.
+        (Some(first), Some(copy)) if first != copy && end.is_none() => None,
+        (first, copy) => first.filter(is_right).or(copy.filter(is_right)),
+    };
+    let Some(head) = head else { return Ok(None) };
+    let mut append = head.bytes.clone();
+    let mut keep = head.bytes.len() as u64..walk.layout.chunks.end;
+    match (sealed, &walk.layout.tail) {
+        (Some((tail, end)), _) => {
+            keep.end = walk.good_end;
+            append.extend_from_slice(&tail.seal(&end, head.header.as_bytes(), m, rng));
+        }
+        (None, Some((_, tail))) => append.extend_from_slice(tail),
+        (None, None) => return Ok(None),
+    }
+    Ok((keep.start <= keep.end).then(|| Restoration {
+        head: head.bytes.clone(),
+        keep,
+        append,
     }))
 }
 

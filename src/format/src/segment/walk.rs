@@ -291,6 +291,35 @@ impl Walk {
     }
 }
 
+/// The first chunk after the last whole one that begins within the file, by its index entry, and
+/// whether all its bytes are there.
+pub(super) fn find_begun<R: ReadAt + ?Sized>(
+    file: &R,
+    walk: &Walk,
+    index: &super::locked::Index,
+) -> io::Result<Option<(u32, bool)>> {
+    let next = walk.chunks.last().map_or(0, |chunk| chunk.k + 1);
+    let end = walk.layout.chunks.end.min(file.size());
+    let mut window = vec![0; PIECE_LEN];
+    let mut at = walk.good_end;
+    while at + CHUNK_HEADER_LEN as u64 <= end {
+        let length = (end - at).min(PIECE_LEN as u64) as usize;
+        file.read_at(at, &mut window[..length])?;
+        for (i, header) in window[..length].windows(CHUNK_HEADER_LEN).enumerate() {
+            let Ok(prefix) = ChunkPrefix::parse(header) else {
+                continue;
+            };
+            let header = header.first_chunk().expect("a window is as long");
+            if prefix.k >= next && index.open(header).is_ok() {
+                let left = end - (at + i as u64);
+                return Ok(Some((prefix.k, prefix.chunk_len() as u64 <= left)));
+            }
+        }
+        at += (length - (CHUNK_HEADER_LEN - 1)) as u64;
+    }
+    Ok(None)
+}
+
 /// Walks a whole file.
 ///
 /// # Errors

@@ -1,0 +1,214 @@
+//! `hearthkeep repair`
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::ConfigArgument;
+use super::check::{Absent, Row, check, part, subjects};
+use super::local::{Local, load_config, state_failure};
+use super::output::{ExitStatus, Failure, OrFail, line};
+use super::store;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::keys::{self, StateFolder};
+use crate::store::check::{Finding, Kind, STATE, Slice, Subject};
+use crate::store::lock::Lock;
+use crate::store::repair::{Repair, Step, plan};
+use crate::store::{Options, Store};
+
+#[derive(Debug, clap::Args)]
+pub struct RepairArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Move files that do not belong on a disk, or of which nothing can be opened, to the folder `lost` of the disk
+    #[arg(long)]
+    quarantine: bool,
+    /// Read only a part of the footage, as `check` does
+    #[arg(long, value_name = "PART", value_parser = part)]
+    read_data_subset: Option<Slice>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was done. Scripts rely on these names.
+#[derive(Serialize)]
+struct Report<'a> {
+    dry_run: bool,
+    steps: Vec<StepRow<'a>>,
+    /// What is as it was found.
+    left: Vec<Row<'a>>,
+    absent: Vec<Absent>,
+}
+
+#[derive(Serialize)]
+struct StepRow<'a> {
+    action: &'static str,
+    disk: &'a Path,
+    path: &'a Path,
+    #[serde(skip)]
+    words: &'static str,
+    done: bool,
+    /// Why it was not done.
+    error: Option<String>,
+}
+
+pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
+    let config = load_config(&arguments.config.config)?;
+    let lock = store::lock(&config)?;
+    let local = Local::of_config(&arguments.config.config)?;
+    let state = local.state().expect("it is a configuration's");
+    let (disks, absent) = subjects(&local);
+    let slice = arguments.read_data_subset.unwrap_or(Slice::ALL);
+    let (findings, catalog) = check(&local, &disks, None, slice, Some(&lock))?;
+    let steps = plan(&findings, arguments.quarantine);
+    let keyring = state.keyring_bytes().map_err(state_failure)?;
+    let repair = Repair {
+        disks: &disks,
+        store: local.store(),
+        keys: &*local.keys(),
+        keyring: Some(keyring.clone()),
+    };
+    let mut rows = Vec::new();
+    for step in &steps {
+        let done = match arguments.dry_run {
+            true => None,
+            false => Some(repair.carry_out(step).map_err(|error| error.to_string())),
+        };
+        rows.push(StepRow::of_disk(&disks, step, done));
+    }
+    if findings.has(|f| f.disk == STATE && f.kind == Kind::Keyring) {
+        let write = || keys::write_keyring(state.folder(), &keyring);
+        rows.push(StepRow::of_state(state, "keyring", &arguments, write));
+    }
+    let differs = |f: &Finding| matches!(f.kind, Kind::Catalog | Kind::Gone);
+    let is_changed = steps.iter().any(Step::changes_a_segment);
+    if is_changed || catalog.unknown > 0 || findings.has(differs) {
+        let rebuild = || rebuild(&config, &lock).map_err(|failure| failure.sentence);
+        rows.push(StepRow::of_state(state, "catalog", &arguments, rebuild));
+    }
+    let left = findings.found.iter();
+    let left = left.filter(|finding| !is_done(finding, &steps, &rows));
+    let report = Report {
+        dry_run: arguments.dry_run,
+        left: left.map(|found| Row::new(&local, &disks, found)).collect(),
+        steps: rows,
+        absent,
+    };
+    match arguments.json {
+        true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
+        false => report.show()?,
+    }
+    Ok(report.status())
+}
+
+/// Whether a step that was done, or would be, was about this.
+fn is_done(finding: &Finding, steps: &[Step], rows: &[StepRow<'_>]) -> bool {
+    let of_disks = steps.iter().zip(rows);
+    let mut of_disks = of_disks.filter(|(step, _)| step.is_about(finding));
+    let of_state = || {
+        rows.iter()
+            .skip(steps.len())
+            .any(|row| row.is_about(finding))
+    };
+    match finding.kind {
+        Kind::Gone => false,
+        Kind::Catalog => of_state(),
+        Kind::Keyring if finding.disk == STATE => of_state(),
+        // What closes a torn segment brings no chunk back.
+        Kind::Chunks | Kind::Envelope => false,
+        _ => of_disks.any(|(_, row)| row.error.is_none()),
+    }
+}
+
+fn rebuild(config: &Config, lock: &Lock) -> Result<(), Failure> {
+    let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+    let disks = store::mount(config, &mut state).or_failure()?;
+    let keys = store::shared_keys(&state);
+    let folder = config.state_dir.clone();
+    let clock = Arc::new(SystemClock::new());
+    let options = Options::new(folder, state.store(), disks.mounted, keys, clock);
+    Store::reindex(options, lock)
+        .map(drop)
+        .or_fail(ExitStatus::Failed)
+}
+
+impl<'a> StepRow<'a> {
+    fn of_disk(disks: &'a [Subject], step: &'a Step, done: Option<Result<(), String>>) -> Self {
+        Self {
+            action: step.action.as_str(),
+            disk: disks.get(step.disk).map_or(Path::new(""), |d| &d.path),
+            path: &step.path,
+            words: step.action.words(),
+            done: matches!(done, Some(Ok(()))),
+            error: done.and_then(Result::err),
+        }
+    }
+
+    fn of_state<E: ToString>(
+        state: &'a StateFolder,
+        what: &'static str,
+        arguments: &RepairArguments,
+        work: impl FnOnce() -> Result<(), E>,
+    ) -> Self {
+        let done = (!arguments.dry_run).then(work);
+        Self {
+            action: what,
+            disk: state.folder(),
+            path: Path::new(what),
+            words: match what {
+                "catalog" => "to be made anew from the footage",
+                _ => "both copies to be written",
+            },
+            done: matches!(done, Some(Ok(()))),
+            error: done.and_then(|done| done.err().map(|error| error.to_string())),
+        }
+    }
+
+    fn is_about(&self, finding: &Finding) -> bool {
+        let is_it = match finding.kind {
+            Kind::Catalog => self.action == "catalog",
+            _ => self.action == "keyring",
+        };
+        is_it && self.error.is_none()
+    }
+}
+
+impl Report<'_> {
+    fn show(&self) -> Result<(), Failure> {
+        for step in &self.steps {
+            let file = step.disk.join(step.path);
+            let (file, words) = (file.display(), step.words);
+            match (&step.error, step.done) {
+                (Some(error), _) => line(format_args!("{file}: {words}; not done: {error}"))?,
+                (None, true) => line(format_args!("{file}: {words}; done"))?,
+                (None, false) => line(format_args!("{file}: {words}"))?,
+            }
+        }
+        for row in &self.left {
+            line(format_args!("left as it is: {row}"))?;
+        }
+        for absent in &self.absent {
+            line(format_args!("{}: {}", absent.disk.display(), absent.what))?;
+        }
+        match (self.steps.is_empty(), self.dry_run) {
+            (true, _) => line("there is nothing to repair"),
+            (_, true) => line("nothing was done: it was only asked what would be (--dry-run)"),
+            _ => Ok(()),
+        }
+    }
+
+    fn status(&self) -> ExitStatus {
+        let has_failed = self.steps.iter().any(|step| step.error.is_some());
+        match (self.left.is_empty(), has_failed || !self.absent.is_empty()) {
+            (false, _) => ExitStatus::Damaged,
+            (true, true) => ExitStatus::Failed,
+            (true, false) => ExitStatus::Done,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Checking all that a store's disks hold: that every file is where it should be and what it should be, that what stands twice
+//! is there twice, and that the segments are whole.
+//!
+//! Nothing is written, and nobody is kept waiting: a recorder may be at work beside it. Without a secret but the metadata keys
+//! leaves, index entries, both ends and roots are looked at; with an identity every chunk is opened.
+
+mod finding;
+mod index;
+mod material;
+mod segments;
+mod slice;
+mod tree;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hearthkeep_format::{DiskId, OpenKeyring, StoreId, StreamId};
+
+use super::inspect::{Keys, Place};
+use crate::disk::{Disk, Pace};
+pub use finding::{Finding, Kind};
+pub use index::{Compared, Indexed};
+pub use material::look_at_keyrings;
+pub use segments::{Looked, Segments, look};
+pub use slice::Slice;
+
+/// The number of the state folder in a [`Finding`], among those of the disks.
+pub const STATE: usize = usize::MAX;
+
+/// A disk that is to be checked.
+pub struct Subject {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// Its id, where it is known.
+    pub id: Option<DiskId>,
+    /// Files of it that are read at once.
+    pub readers: usize,
+}
+
+/// What is known of a store.
+pub struct Known<'a> {
+    /// Its id.
+    pub store: StoreId,
+    /// Metadata keys by generation.
+    pub keys: &'a Keys,
+    /// Its streams; `None` where the list is not known.
+    pub streams: Option<HashSet<StreamId>>,
+    /// What each copy of the keyring must be; `None` where the disks vouch for themselves.
+    pub keyring: Option<Vec<u8>>,
+    /// Opens the footage, where everything is to be opened.
+    pub open: Option<&'a OpenKeyring>,
+}
+
+/// What was found.
+#[derive(Default)]
+pub struct Findings {
+    /// The segments, by how they end.
+    pub segments: Segments,
+    /// All that is not as it should be, by disk and path.
+    pub found: Vec<Finding>,
+    /// Those that have no tail: they are being written, or were torn.
+    pub torn: Vec<(usize, Place)>,
+    /// Segments that are there, for a comparison with a catalog.
+    pub indexed: Vec<Indexed>,
+}
+
+impl Findings {
+    /// Whether something of this kind was found.
+    pub fn has(&self, is_it: impl Fn(&Finding) -> bool) -> bool {
+        self.found.iter().any(is_it)
+    }
+}
+
+/// Checks disks. `pace` is called with what is about to be read, bytes, and may wait; of segments that are not of the `slice` only
+/// the ends are read.
+pub fn check(disks: &[Subject], known: &Known<'_>, slice: Slice, pace: &Pace<'_>) -> Findings {
+    let mut findings = Findings::default();
+    let mut places = Vec::with_capacity(disks.len());
+    for (number, subject) in disks.iter().enumerate() {
+        let mut found = Vec::new();
+        material::look(number, subject, known, &mut found);
+        places.push(tree::look(number, &*subject.disk, known, &mut found));
+        findings.found.append(&mut found);
+    }
+    segments::look_at_all(disks, known, places, slice, pace, &mut findings);
+    findings.found.sort_by(|a, b| {
+        let key = |finding: &Finding| (finding.disk, finding.path.clone());
+        key(a).cmp(&key(b))
+    });
+    findings
+}

@@ -1,0 +1,139 @@
+//! What lies where on a disk, and what lies there that should not.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hearthkeep_format::{EpochId, StreamId};
+
+use super::{Finding, Kind, Known};
+use crate::disk::Disk;
+use crate::store::inspect::Place;
+use crate::store::layout;
+
+/// Folders of a disk that are nobody's business here.
+const OTHERS: [&str; 3] = ["lost+found", layout::LOST, "log"];
+
+/// Lists the segments of a disk. What else there is, is found.
+pub(super) fn look(
+    number: usize,
+    disk: &dyn Disk,
+    known: &Known<'_>,
+    found: &mut Vec<Finding>,
+) -> Vec<Place> {
+    let mut look = Look {
+        number,
+        disk,
+        found,
+    };
+    let mut places = Vec::new();
+    for (name, is_folder) in look.entries(Path::new("")) {
+        match (name.as_str(), is_folder) {
+            (layout::FOOTAGE, true) => look.footage(known, &mut places),
+            (layout::KEYRING, true) => look.keyring(),
+            (layout::ID_FILE, false) => {}
+            (other, true) if OTHERS.contains(&other) => {}
+            _ => look.stranger(name.into(), is_folder),
+        }
+    }
+    places
+}
+
+struct Look<'a> {
+    number: usize,
+    disk: &'a dyn Disk,
+    found: &'a mut Vec<Finding>,
+}
+
+impl Look<'_> {
+    /// The names in a folder, sorted; what cannot be listed is found.
+    fn entries(&mut self, folder: &Path) -> Vec<(String, bool)> {
+        let mut entries = Vec::new();
+        let mut take = |name: &str, is_folder| entries.push((name.to_owned(), is_folder));
+        match self.disk.list(folder, &mut take) {
+            Ok(()) => {}
+            // Gone meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let what = format!("the folder cannot be listed: {error}");
+                let finding = Finding::new(Kind::Unreadable, self.number, folder, what);
+                self.found.push(finding);
+            }
+        }
+        entries.sort_unstable();
+        entries
+    }
+
+    fn keyring(&mut self) {
+        for (name, is_folder) in self.entries(Path::new(layout::KEYRING)) {
+            if is_folder || !layout::KEYRING_COPIES.contains(&name.as_str()) {
+                self.stranger(Path::new(layout::KEYRING).join(name), is_folder);
+            }
+        }
+    }
+
+    fn footage(&mut self, known: &Known<'_>, places: &mut Vec<Place>) {
+        let footage = Path::new(layout::FOOTAGE);
+        for (stream, path) in self.folders(footage, StreamId::from_hex) {
+            let is_known = |streams: &std::collections::HashSet<_>| streams.contains(&stream);
+            if known.streams.as_ref().is_some_and(|s| !is_known(s)) {
+                let what = "this store's list of cameras does not name this stream; footage in it can be exported from the disk by itself only";
+                let mut finding = Finding::new(Kind::UnknownStream, self.number, &path, what);
+                finding.stream = Some(stream);
+                self.found.push(finding);
+            }
+            for (epoch, path) in self.folders(&path, EpochId::from_hex) {
+                self.epoch(stream, epoch, &path, places);
+            }
+        }
+    }
+
+    fn epoch(&mut self, stream: StreamId, epoch: EpochId, path: &Path, places: &mut Vec<Place>) {
+        for (name, is_folder) in self.entries(path) {
+            match layout::segment_of(&name).filter(|_| !is_folder) {
+                // One that is written in capitals would be found under another name than its own.
+                Some(segment) if name.bytes().all(|b| !b.is_ascii_uppercase()) => {
+                    places.push(Place {
+                        stream,
+                        epoch,
+                        segment,
+                    });
+                }
+                _ => self.stranger(path.join(name), is_folder),
+            }
+        }
+    }
+
+    /// The folders in a folder whose names mean something.
+    fn folders<T>(
+        &mut self,
+        folder: &Path,
+        meaning: impl Fn(&str) -> Option<T>,
+    ) -> Vec<(T, PathBuf)> {
+        let mut folders = Vec::new();
+        for (name, is_folder) in self.entries(folder) {
+            let path = folder.join(&name);
+            let is_plain = is_folder && name.bytes().all(|b| !b.is_ascii_uppercase());
+            match meaning(&name).filter(|_| is_plain) {
+                Some(meant) => folders.push((meant, path)),
+                None => self.stranger(path, is_folder),
+            }
+        }
+        folders
+    }
+
+    fn stranger(&mut self, path: PathBuf, is_folder: bool) {
+        let is_new = path.extension().is_some_and(|end| end == "new");
+        let (kind, what) = match (is_new && !is_folder, is_folder) {
+            // A recorder that is at work may be about to rename it.
+            (true, _) if self.disk.open_read(&path).is_err() => return,
+            (true, _) => (
+                Kind::Leftover,
+                "a write that was interrupted has left it; what it was to replace is there",
+            ),
+            (_, true) => (Kind::Stranger, "this folder is none of this program's"),
+            _ => (Kind::Stranger, "this file is none of this program's"),
+        };
+        let finding = Finding::new(kind, self.number, path, what);
+        self.found.push(finding);
+    }
+}

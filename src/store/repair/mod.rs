@@ -1,0 +1,221 @@
+//! Making whole what a check found, as far as that can be done without losing anything.
+//!
+//! A plan comes first, and can be looked at; each of its steps is done so that a crash in it leaves what was there or what is to
+//! be there. Nothing is ever deleted: what does not belong on a disk is moved, and only when that was asked for.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hearthkeep_format::{Keyring, StoreId};
+
+use super::check::{Finding, Findings, Kind, STATE, Subject};
+use super::inspect::{Keys, Mended, Place, find_head, mend};
+use super::layout::{self, DiskIdentity};
+use super::rewrite;
+use crate::disk::{Disk, Front};
+use crate::random::OsRandom;
+
+/// Something that would be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// On which of the disks.
+    pub disk: usize,
+    /// To which file, below the disk's folder.
+    pub path: PathBuf,
+    /// What.
+    pub action: Action,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// A torn segment gets copy and tail after its last whole chunk.
+    Close(Place),
+    /// A segment is written anew, with the head or the tail that is damaged.
+    Restore(Place),
+    /// Both copies of the keyring are written.
+    Keyring,
+    /// The id file is written.
+    IdFile,
+    /// It is moved to the folder `lost` of its disk.
+    Quarantine,
+}
+
+impl Step {
+    /// Whether the catalog may say something else of a segment after it.
+    pub fn changes_a_segment(&self) -> bool {
+        matches!(self.action, Action::Close(_) | Action::Restore(_))
+    }
+
+    /// Whether it is about what was found.
+    pub fn is_about(&self, finding: &Finding) -> bool {
+        finding.disk == self.disk && finding.path.starts_with(&self.path)
+    }
+}
+
+impl Action {
+    /// Its name in interfaces.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Close(_) => "close",
+            Self::Restore(_) => "restore",
+            Self::Keyring => "keyring",
+            Self::IdFile => "id-file",
+            Self::Quarantine => "quarantine",
+        }
+    }
+
+    /// What it does, in words.
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Self::Close(_) => "to be closed after its last whole chunk",
+            Self::Restore(_) => "to be written anew beside it, compared with it, and replaced",
+            Self::Keyring => "both copies to be written",
+            Self::IdFile => "to be written",
+            Self::Quarantine => "to be moved to the folder lost of its disk",
+        }
+    }
+}
+
+/// What there is to do about what was found. Where `quarantine` is set, what does not belong where it is is moved.
+pub fn plan(findings: &Findings, quarantine: bool) -> Vec<Step> {
+    let closing = findings.torn.iter().map(|(disk, place)| Step {
+        disk: *disk,
+        path: place.path(),
+        action: Action::Close(*place),
+    });
+    let mut steps: Vec<_> = closing.collect();
+    // What concerns the state folder is not a disk's.
+    let of_disks = findings.found.iter().filter(|f| f.disk != STATE);
+    for finding in of_disks {
+        let action = match finding.kind {
+            Kind::Keyring if finding.repairable => Some(Action::Keyring),
+            Kind::IdFile if finding.repairable => Some(Action::IdFile),
+            Kind::Head | Kind::Copy | Kind::Tail if finding.repairable => {
+                Place::of_path(&finding.path).map(Action::Restore)
+            }
+            kind if quarantine && is_out_of_place(kind, finding) => Some(Action::Quarantine),
+            _ => None,
+        };
+        let Some(action) = action else { continue };
+        let step = Step {
+            disk: finding.disk,
+            path: match action {
+                Action::Keyring => layout::KEYRING.into(),
+                _ => finding.path.clone(),
+            },
+            action,
+        };
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+/// Whether nothing that this store could open is lost from sight with it. Where the disk fails, a file stays where it is.
+fn is_out_of_place(kind: Kind, finding: &Finding) -> bool {
+    let is_it = matches!(
+        kind,
+        Kind::Foreign
+            | Kind::Misplaced
+            | Kind::NoSegment
+            | Kind::Refused
+            | Kind::Leftover
+            | Kind::Stranger
+    );
+    is_it && finding.bad_sectors == 0
+}
+
+/// What repairing works with.
+pub struct Repair<'a> {
+    /// The disks, as they were checked.
+    pub disks: &'a [Subject],
+    /// The store.
+    pub store: StoreId,
+    /// Metadata keys by generation.
+    pub keys: &'a Keys,
+    /// What the keyring is to be; of a disk by itself, the copy that is whole.
+    pub keyring: Option<Vec<u8>>,
+}
+
+/// Why something could not be done; it is as it was.
+pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
+
+impl Repair<'_> {
+    /// Does a step.
+    ///
+    /// # Errors
+    /// Why it was not done: then the file is as it was.
+    pub fn carry_out(&self, step: &Step) -> Result<(), Refusal> {
+        let subject = self.disks.get(step.disk).ok_or("it is on no disk")?;
+        let disk = &*subject.disk;
+        match &step.action {
+            Action::Close(place) => self.close(disk, place),
+            Action::Restore(place) => self.restore(disk, place),
+            Action::Keyring => self.keyring(subject),
+            Action::IdFile => {
+                let id = subject.id.ok_or("it is not known which disk this is")?;
+                let identity = DiskIdentity {
+                    store: self.store,
+                    disk: id,
+                };
+                Ok(layout::write_id_file(disk, &subject.path, &identity)?)
+            }
+            Action::Quarantine => Ok(move_aside(disk, &step.path)?),
+        }
+    }
+
+    fn close(&self, disk: &dyn Disk, place: &Place) -> Result<(), Refusal> {
+        let path = place.path();
+        match mend(disk, &path, place, &self.store, self.keys, &mut OsRandom)? {
+            Mended::Whole(_) | Mended::Removed => Ok(()),
+        }
+    }
+
+    fn restore(&self, disk: &dyn Disk, place: &Place) -> Result<(), Refusal> {
+        let path = place.path();
+        let front = Front::whole(disk.open_read(&path)?)?;
+        let head = find_head(&front, place, &self.store, self.keys)?;
+        match rewrite::restore(disk, &path, &head.m, &mut OsRandom)? {
+            true => Ok(()),
+            false => Err("it cannot be told for sure what it was; it was left as it is".into()),
+        }
+    }
+
+    fn keyring(&self, subject: &Subject) -> Result<(), Refusal> {
+        let keyring = match &self.keyring {
+            Some(bytes) => Keyring::decode(bytes)?,
+            None => layout::read_keyring(&*subject.disk, &subject.path)?,
+        };
+        Ok(layout::write_keyring(
+            &*subject.disk,
+            &subject.path,
+            &keyring,
+        )?)
+    }
+}
+
+/// Moves a file or folder to the same path below the folder `lost`; what is there already stays, and gets company.
+fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let to = Path::new(layout::LOST).join(path);
+    let folder = to.parent().unwrap_or(Path::new(""));
+    layout::create_folders(disk, folder)?;
+    for above in layout::named(folder) {
+        disk.sync_folder(above.parent().unwrap_or(Path::new("")))?;
+    }
+    let name = to.file_name().unwrap_or_default().to_owned();
+    let mut taken = std::collections::HashSet::new();
+    disk.list(folder, &mut |name, _| {
+        taken.insert(name.to_owned());
+    })?;
+    let mut free = (0..).map(|n| match n {
+        0 => name.to_string_lossy().into_owned(),
+        n => format!("{}.{n}", name.to_string_lossy()),
+    });
+    let free = free.find(|name| !taken.contains(name));
+    let to = folder.join(free.unwrap_or_default());
+    disk.rename(path, &to)?;
+    disk.sync_folder(folder)?;
+    disk.sync_folder(path.parent().unwrap_or(Path::new("")))
+}

@@ -1,0 +1,80 @@
+//! What stands twice is damaged once: named, repaired, and gone from what is found.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::installation::{Installation, path, read};
+use super::{camera, failed, one_camera, record, segments};
+
+/// The findings of a `check`, by kind, and its exit code.
+fn found(installation: &Installation, more: &[&str]) -> (Option<i32>, Vec<String>) {
+    let output = installation.run("check", &[&["--json"], more].concat());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["catalog"]["compared"], true, "{report:#}");
+    let rows = |name: &str| report[name].as_array().unwrap().clone();
+    let mut kinds: Vec<_> = [rows("damaged"), rows("strange")]
+        .concat()
+        .iter()
+        .map(|row| row["kind"].as_str().unwrap().to_owned())
+        .collect();
+    kinds.sort();
+    (output.status.code(), kinds)
+}
+
+fn flip(file: &PathBuf, at: usize) {
+    let mut bytes = read(file);
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn what_stands_twice_is_repaired_and_what_is_foreign_only_moved_when_asked() {
+    let (_cameras, url, _) = one_camera();
+    let installation = Installation::new(&[camera("good", &url)]);
+    record(&installation, 2_000_000);
+    let disk = installation.footage();
+    let segment = segments(&installation).remove(0);
+    let (whole, keyring) = (read(&segment), disk.join("keyring/b"));
+    flip(&segment, 900);
+    flip(&keyring, 100);
+    flip(&installation.folder().join("state/keyring/a"), 100);
+    flip(&disk.join("hearthkeep-disk.json"), 30);
+    std::fs::write(disk.join("holiday.jpg"), "a picture").unwrap();
+    let all = ["head", "id-file", "keyring", "keyring", "stranger"];
+    let expected = (Some(65), all.map(str::to_owned).to_vec());
+    assert_eq!(found(&installation, &[]), expected);
+    let passphrase = installation.passphrase_file();
+    let opened = found(&installation, &["--passphrase-file", path(&passphrase)]);
+    assert_eq!(opened, expected);
+
+    let plan = installation.run("repair", &["--dry-run"]);
+    failed(&plan, 65, "");
+    let said = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(said.contains("to be written anew beside it"), "{said}");
+    assert!(said.contains("nothing was done"), "{said}");
+    assert_eq!(found(&installation, &[]), expected, "{said}");
+
+    let repair = installation.run("repair", &[]);
+    failed(&repair, 65, "");
+    assert_eq!(found(&installation, &[]).1, ["stranger"]);
+    assert!(read(&segment) == whole, "it is the same file again");
+    let repair = installation.run("repair", &["--quarantine"]);
+    assert!(repair.status.success(), "{repair:?}");
+    assert!(disk.join("lost/holiday.jpg").exists());
+    assert_eq!(found(&installation, &[]), (Some(0), Vec::new()));
+    let repair = installation.run("repair", &["--json"]);
+    assert!(repair.status.success(), "{repair:?}");
+    let report: Value = serde_json::from_slice(&repair.stdout).unwrap();
+    assert_eq!(report["steps"], serde_json::json!([]));
+
+    // A segment that the catalog knows and that is gone is said, once.
+    std::fs::remove_file(&segment).unwrap();
+    assert!(found(&installation, &[]).1.contains(&"gone".to_owned()));
+    failed(&installation.run("repair", &[]), 65, "");
+    assert_eq!(found(&installation, &[]), (Some(0), Vec::new()));
+
+    let recorder = installation.start();
+    failed(&installation.run("repair", &[]), 75, "");
+    recorder.terminate();
+}

@@ -1,0 +1,182 @@
+//! A disk that says no, or nothing: what it did not take is not counted, and recording goes on.
+
+use std::time::{Duration, Instant};
+
+use fuser::Errno;
+use serde_json::Value;
+
+use super::fuse_disk::{Asked, FuseDisk};
+use super::installation::{Installation, await_condition};
+use super::rows::{cause, now_us, of_stream, start_us, text};
+use super::slow_disk::{durable_us, gaps, on_fuse};
+use super::street::Street;
+use super::viewer::Viewer;
+
+const CAMERAS: usize = 2;
+const LONG: Duration = Duration::from_secs(60);
+/// From a failed write until the stream is recorded again: to the next look at a disk that was full, and to a key frame.
+const BACK_US_MAX: i64 = 5_000_000;
+/// Longer than a disk's queue may be old.
+const HANGS: Duration = Duration::from_secs(33);
+
+pub fn errors() {
+    let street = Street::new(CAMERAS);
+    let (installation, disk) = on_fuse(&street);
+    let mut recorder = installation.start();
+    let viewer = Viewer::new(&installation, &mut recorder);
+    let visit = viewer.visit(&mut recorder);
+    let streams = visit.until_all_record(LONG);
+    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
+    let mut failed_us = Vec::new();
+    for (asked, error) in [
+        (Asked::Write, Errno::EIO),
+        (Asked::Sync, Errno::EIO),
+        (Asked::Write, Errno::ENOSPC),
+        (Asked::Sync, Errno::ENOSPC),
+        (Asked::Write, Errno::EROFS),
+    ] {
+        let from_us = now_us();
+        await_condition("all are durable", LONG, || {
+            ids.iter().all(|id| durable_us(&visit, id) > from_us)
+        });
+        let poisoned = count(&installation, "a segment is poisoned");
+        disk.faults.fail(asked, CAMERAS as u64, error);
+        await_condition("each segment is poisoned", LONG, || {
+            count(&installation, "a segment is poisoned") == poisoned + CAMERAS
+        });
+        failed_us.push(now_us());
+        // `status` tells of it, once it is no matter of room.
+        let told = installation.run("status", &["--json"]);
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+        let sentence = told["disks"][0]["error"].as_str().unwrap_or_default();
+        assert!(sentence.contains("writing failed"), "{told:#}");
+    }
+    let from_us = now_us();
+    await_condition("all are durable again", LONG, || {
+        ids.iter().all(|id| durable_us(&visit, id) > from_us)
+    });
+    recorder.terminate();
+
+    let (failed, tried_again) = disk.faults.failed_files();
+    assert_eq!(
+        (failed, tried_again),
+        (5 * CAMERAS, 0),
+        "files that failed, and were tried again"
+    );
+    let list = installation.list(&[]);
+    for id in &ids {
+        let gaps = gaps(&list, id, "disk-error", failed_us[0], now_us());
+        assert_eq!(gaps.len(), failed_us.len(), "{list:#}");
+        let rows = of_stream(&list, id);
+        let back = rows.iter().filter(|row| cause(row) == Some("disk-error"));
+        let back: Vec<_> = back.map(|row| start_us(row)).collect();
+        let worst = back
+            .iter()
+            .zip(&failed_us)
+            .map(|(back, failed)| back - failed)
+            .max();
+        println!("recorded again after at most {} ms", worst.unwrap() / 1000);
+        assert!(worst.unwrap() < BACK_US_MAX);
+    }
+    street.is_what_was_recorded(&installation);
+    the_next_start_closes_them(&installation);
+}
+
+/// What is poisoned is torn; it gets its tail like all that is.
+fn the_next_start_closes_them(installation: &Installation) {
+    let mut recorder = installation.start();
+    recorder.until("nothing of before is open", LONG, |list| {
+        let rows = list.as_array().unwrap();
+        let count = |state: &str| rows.iter().filter(|row| row["state"] == state).count();
+        count("recovered") == 5 * CAMERAS && count("open") <= CAMERAS
+    });
+    recorder.terminate();
+    let output = installation.run("check", &[]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn count(installation: &Installation, words: &str) -> usize {
+    installation.log().matches(words).count()
+}
+
+pub fn a_sync_that_hangs() {
+    let street = Street::new(CAMERAS * 2);
+    let installation = Installation::unmade(&street.entries());
+    let [behind, other] = ["behind", "other"].map(|name| installation.folder().join(name));
+    std::fs::create_dir(&behind).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    let disk = FuseDisk::mount(&behind, &installation.footage());
+    // With budgets that leave the same room, segments go to one disk and to the other.
+    let disks = ["footage", "other"].map(|disk| format!("{disk}\"\nmax_bytes = \"1GB"));
+    installation.write_config_with_disks(&street.entries(), &disks.each_ref().map(String::as_str));
+    installation.init();
+    let mut recorder = installation.start();
+    let viewer = Viewer::new(&installation, &mut recorder);
+    let visit = viewer.visit(&mut recorder);
+    let streams = visit.until_all_record(LONG);
+    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
+    await_condition("both disks are written to", LONG, || {
+        ids.iter().all(|id| durable_us(&visit, id) > 0)
+            && [&behind, &other]
+                .iter()
+                .all(|disk| !segments(disk).is_empty())
+    });
+    let on_other = segments(&other);
+    let is_there = |id: &&String| on_other.iter().any(|file| file.contains(id.as_str()));
+    let (on_other, hanging): (Vec<_>, Vec<_>) = ids.iter().partition(is_there);
+    assert!(!on_other.is_empty() && !hanging.is_empty());
+
+    let trouble = disk.faults.hang(&[Asked::Sync]);
+    let (hung_us, begun) = (now_us(), Instant::now());
+    while begun.elapsed() < HANGS {
+        let now = now_us();
+        let late = on_other.iter().map(|id| now - durable_us(&visit, id)).max();
+        assert!(
+            late.unwrap() < 5_000_000,
+            "{late:?} µs late on the disk that works"
+        );
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+    await_condition("those of the disk that hangs go to the other", LONG, || {
+        hanging
+            .iter()
+            .all(|id| durable_us(&visit, id) > now_us() - 5_000_000)
+    });
+    drop(trouble);
+    let healed_us = now_us();
+    await_condition("what was queued is durable", LONG, || {
+        ids.iter().all(|id| durable_us(&visit, id) > healed_us)
+    });
+    recorder.terminate();
+
+    let list = installation.list(&[]);
+    for id in on_other {
+        assert!(
+            of_stream(&list, id)[1..]
+                .iter()
+                .all(|row| cause(row).is_none()),
+            "{list:#}"
+        );
+    }
+    for id in hanging {
+        // One whose segment ended meanwhile went to the other disk without any.
+        let gaps = gaps(&list, id, "queue-full", hung_us, healed_us);
+        println!("on the disk that hung: {gaps:?} µs were not recorded");
+        assert!(gaps.iter().sum::<i64>() < BACK_US_MAX, "{list:#}");
+    }
+    street.is_what_was_recorded(&installation);
+}
+
+/// The paths of a disk's segments.
+fn segments(disk: &std::path::Path) -> Vec<String> {
+    let footage = disk.join("footage");
+    let files = if footage.exists() {
+        Installation::files(&footage)
+    } else {
+        Vec::new()
+    };
+    files
+        .iter()
+        .map(|file| file.to_string_lossy().into_owned())
+        .collect()
+}

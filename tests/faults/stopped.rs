@@ -1,0 +1,63 @@
+//! A recorder that is stopped for a while, as by a debugger or a machine that sleeps.
+
+use std::time::Duration;
+
+use super::installation::{Installation, await_condition, signal};
+use super::rows::{cause, end_us, now_us, of_stream, start_us, text};
+use super::slow_disk::durable_us;
+use super::street::Street;
+use super::viewer::Viewer;
+
+const CAMERAS: usize = 3;
+const LONG: Duration = Duration::from_secs(60);
+const BACK_US_MAX: i64 = 10_000_000;
+
+fn stopped_for() -> Duration {
+    let seconds = std::env::var("HEARTHKEEP_TEST_STOP_SECONDS");
+    Duration::from_secs(seconds.map_or(15, |seconds| seconds.parse().unwrap()))
+}
+
+pub fn for_a_while() {
+    let street = Street::new(CAMERAS);
+    let installation = Installation::new(&street.entries());
+    let mut recorder = installation.start();
+    let viewer = Viewer::new(&installation, &mut recorder);
+    let visit = viewer.visit(&mut recorder);
+    let streams = visit.until_all_record(LONG);
+    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
+    await_condition("all are durable", LONG, || {
+        ids.iter().all(|id| durable_us(&visit, id) > 0)
+    });
+
+    signal(recorder.pid(), "STOP");
+    let stopped_us = now_us();
+    // To be stopped for so long is the subject here.
+    std::thread::sleep(stopped_for());
+    signal(recorder.pid(), "CONT");
+    let continued_us = now_us();
+    await_condition("all are recorded again", LONG, || {
+        ids.iter()
+            .all(|id| durable_us(&visit, id) > continued_us + 3_000_000)
+    });
+    recorder.terminate();
+
+    let list = installation.list(&[]);
+    for id in &ids {
+        for row in of_stream(&list, id) {
+            println!(
+                "{} +{} {:?}",
+                start_us(row) - stopped_us,
+                end_us(row) - start_us(row),
+                cause(row)
+            );
+        }
+        for pair in of_stream(&list, id).windows(2) {
+            let is_gap = start_us(pair[1]) - end_us(pair[0]) > 100_000;
+            assert_eq!(cause(pair[1]).is_some(), is_gap, "{pair:#?}");
+            if is_gap {
+                assert!(start_us(pair[1]) - continued_us < BACK_US_MAX, "{pair:#?}");
+            }
+        }
+    }
+    street.is_what_was_recorded(&installation);
+}
