@@ -18,7 +18,7 @@ pub const CAMERA_URL_BYTES_MAX: usize = 2048;
 pub const PASSWORD_FILE_BYTES_MAX: u64 = 4096;
 /// The least that `max_bytes` of a disk or camera may say: less is surely a slip in the unit.
 pub const BUDGET_BYTES_MIN: u64 = 16 << 20;
-/// The most days that `keep_days` may say: a hundred years.
+/// The most days that `keep_days` and `cold_after_days` may say: a hundred years.
 pub const KEEP_DAYS_MAX: u32 = 36_525;
 
 // ---- store
