@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hearthkeep_format::BootId;
 
@@ -169,13 +169,15 @@ fn offset_us(clock: &dyn Clock) -> i64 {
         .saturating_sub_unsigned(clock.monotonic_us())
 }
 
-/// A clock that stands still until it is told to go on: a day of recording in milliseconds.
+/// A clock that stands still until it is told to go on: a day of recording in milliseconds. See also [`SimClock::going`].
 #[derive(Debug)]
 pub struct SimClock {
     wall_us: AtomicI64,
     monotonic_us: AtomicU64,
     trusted: AtomicBool,
     boot: BootId,
+    /// Where it goes on by itself: since when.
+    going_since: Option<Instant>,
 }
 
 impl SimClock {
@@ -186,7 +188,22 @@ impl SimClock {
             monotonic_us: AtomicU64::new(3_600_000_000),
             trusted: AtomicBool::new(true),
             boot: BootId::from_bytes([0xb0; 16]),
+            going_since: None,
         }
+    }
+
+    /// The same clock, which from now on goes on by itself as well, for what has threads that wait by it.
+    #[must_use]
+    pub fn going(self) -> Self {
+        Self {
+            going_since: Some(Instant::now()),
+            ..self
+        }
+    }
+
+    fn gone_us(&self) -> u64 {
+        let gone = self.going_since.map(|since| since.elapsed().as_micros());
+        gone.map_or(0, |us| u64::try_from(us).unwrap_or(u64::MAX))
     }
 
     /// The same clock in another boot of the machine.
@@ -204,6 +221,7 @@ impl SimClock {
 
     /// Sets the wall time, as an administrator or NTP would: monotonic time is not touched.
     pub fn set_wall_us(&self, wall_us: i64) {
+        let wall_us = wall_us.saturating_sub_unsigned(self.gone_us());
         self.wall_us.store(wall_us, Ordering::SeqCst);
     }
 
@@ -215,11 +233,12 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn wall_us(&self) -> i64 {
-        self.wall_us.load(Ordering::SeqCst)
+        let wall_us = self.wall_us.load(Ordering::SeqCst);
+        wall_us.saturating_add_unsigned(self.gone_us())
     }
 
     fn monotonic_us(&self) -> u64 {
-        self.monotonic_us.load(Ordering::SeqCst)
+        self.monotonic_us.load(Ordering::SeqCst) + self.gone_us()
     }
 
     fn boot_id(&self) -> BootId {

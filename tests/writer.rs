@@ -175,9 +175,8 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
     let (disk, faults) = FaultyDisk::new(home.disk.path());
     let budget = Arc::new(Budget::new(1 << 20));
     let (sender, events) = std::sync::mpsc::channel();
-    let writer = Writer::start(disk, 0, Arc::clone(&budget), QUICK, move |event| {
-        sender.send(event).unwrap();
-    });
+    let means = home.means(Arc::clone(&budget), QUICK);
+    let writer = Writer::start(disk, 0, means, move |event| sender.send(event).unwrap());
     let writer = writer.unwrap();
     faults.stall(true);
     let begun = Instant::now();
@@ -224,7 +223,7 @@ fn a_queue_that_is_too_old_refuses() {
         queue_age_max: Duration::from_millis(40),
         ..QUICK
     };
-    let writer = Writer::start(disk, 0, Arc::default(), pace, |_| {}).unwrap();
+    let writer = Writer::start(disk, 0, home.means(Arc::default(), pace), |_| {}).unwrap();
     let sealed = home.stream(0).seal(1, 10);
     faults.stall(true);
     let handle = writer.begin(sealed.new, sealed.head.clone()).unwrap();
@@ -265,7 +264,7 @@ fn chunks_of_an_interval_are_written_and_synced_together() {
         sync_interval: Duration::from_millis(300),
         ..QUICK
     };
-    let writer = Writer::start(disk, 0, Arc::default(), pace, |_| {}).unwrap();
+    let writer = Writer::start(disk, 0, home.means(Arc::default(), pace), |_| {}).unwrap();
     let sealed = home.stream(0).seal(20, 100);
     let handle = writer.begin(sealed.new, sealed.head.clone()).unwrap();
     for chunk in &sealed.chunks {

@@ -1,11 +1,10 @@
-//! The thread that keeps the catalog: it inserts what is durable, finishes recovery in the background, and runs retention.
+//! What keeps the catalog: it inserts what is durable, finishes recovery in the background, and runs retention.
 //!
-//! All that changes the catalog after the start happens here, one thing after another, so that no two of them need to agree.
+//! All that changes the catalog after the start happens here, in the turns of one thread, so that no two of them need to agree.
 
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
 
 use hearthkeep_format::{EpochId, StreamId};
 
@@ -14,60 +13,103 @@ use super::inspect::Place;
 use super::mount::is_full;
 use super::pass::Passes;
 use super::recovery::Report;
+use super::turns::{self, Bell, Driver, Next, Worker};
 use super::writer::{Event, Segment, State};
 use super::{MountedDisk, Shared};
 use crate::limits::{CATALOG_LAG_MS_MAX, RETENTION_PERIOD_MS};
 
 /// A disk that ran full is looked at this often until it has room.
-const FULL_PERIOD: Duration = Duration::from_secs(1);
+const FULL_PERIOD_US: u64 = 1_000_000;
+
 /// What the keeper is told.
-pub(super) enum Note {
+enum Note {
     /// Something happened to a segment.
     Event(Event),
     /// End, when all that was told before is done.
     Stop,
 }
 
+/// By which the keeper is told.
+#[derive(Clone)]
+pub(super) struct Notes {
+    notes: mpsc::Sender<Note>,
+    bell: Arc<Bell>,
+}
+
+/// The other end of them.
+pub(super) struct Inbox {
+    notes: mpsc::Receiver<Note>,
+    bell: Arc<Bell>,
+}
+
+impl Notes {
+    pub(super) fn new() -> (Self, Inbox) {
+        let bell = Arc::<Bell>::default();
+        let (sender, receiver) = mpsc::channel();
+        let inbox = Inbox {
+            notes: receiver,
+            bell: Arc::clone(&bell),
+        };
+        let notes = sender;
+        (Self { notes, bell }, inbox)
+    }
+
+    /// Tells what happened to a segment. The keeper ends after the writers: that nobody listens is no failure.
+    pub(super) fn tell(&self, event: Event) {
+        // That an open segment grew is nothing to wake for.
+        if !matches!(event, Event::Durable(_)) {
+            self.note(Note::Event(event));
+        }
+    }
+
+    fn note(&self, note: Note) -> bool {
+        let is_heard = self.notes.send(note).is_ok();
+        self.bell.ring();
+        is_heard
+    }
+}
+
 /// An epoch on a disk that is still to be compared with the catalog.
 pub(super) type Backlog = Vec<(usize, StreamId, EpochId)>;
 
-/// The thread's handle.
+/// The keeper's handle.
 pub(super) struct Keeper {
-    notes: mpsc::Sender<Note>,
-    thread: std::thread::JoinHandle<()>,
+    notes: Notes,
+    worker: Worker,
 }
 
 impl Keeper {
     pub(super) fn start(
         shared: Arc<Shared>,
-        notes: mpsc::Sender<Note>,
-        inbox: mpsc::Receiver<Note>,
+        driver: &Driver,
+        notes: Notes,
+        inbox: Inbox,
         backlog: Backlog,
     ) -> io::Result<Self> {
+        let clock = Arc::clone(&shared.clock);
         let work = Work {
+            look_at_us: clock.monotonic_us(),
             shared,
+            inbox: inbox.notes,
             backlog,
             found: Report::default(),
             ended: Vec::new(),
-            insert_at: None,
-            look_at: Instant::now(),
+            insert_at_us: None,
             passes: Passes::default(),
         };
-        let thread = std::thread::Builder::new()
-            .name("store-keeper".into())
-            .spawn(move || work.run(&inbox))?;
-        Ok(Self { notes, thread })
+        let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
+        Ok(Self { notes, worker })
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.thread.is_finished()
+        self.worker.has_ended()
     }
 
-    /// Ends the thread after what it was told before. False when it had died.
+    /// Ends it after what it was told before. False when it had died.
     pub(super) fn stop(self) -> bool {
-        let ended_well = self.notes.send(Note::Stop).is_ok() && self.thread.join().is_ok();
+        let ended_well = self.notes.note(Note::Stop) && self.worker.join();
         if !ended_well {
-            tracing::error!("the catalog's thread had ended: the next start makes up for it");
+            tracing::error!("what keeps the catalog had ended: the next start makes up for it");
         }
         ended_well
     }
@@ -75,41 +117,49 @@ impl Keeper {
 
 struct Work {
     shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Note>,
     backlog: Backlog,
     found: Report,
     ended: Vec<Arc<Segment>>,
-    insert_at: Option<Instant>,
-    look_at: Instant,
+    insert_at_us: Option<u64>,
+    look_at_us: u64,
     passes: Passes,
 }
 
-impl Work {
-    fn run(mut self, inbox: &mpsc::Receiver<Note>) {
+impl turns::Work for Work {
+    fn turn(&mut self) -> Next {
         loop {
-            let due = self
-                .insert_at
-                .map_or(self.look_at, |at| at.min(self.look_at));
-            let wait = match self.backlog.is_empty() {
-                true => due.saturating_duration_since(Instant::now()),
-                false => Duration::ZERO,
-            };
-            match inbox.recv_timeout(wait) {
+            match self.inbox.try_recv() {
                 Ok(Note::Event(event)) => self.event(event),
-                Ok(Note::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if self.insert_at.is_some_and(|at| Instant::now() >= at) {
-                        self.insert();
-                    }
-                    // A catalog that does not know all footage would call the wrong segments the oldest.
-                    if !self.backlog.is_empty() {
-                        self.compare_one_epoch();
-                    } else if Instant::now() >= self.look_at {
-                        self.look();
-                    }
+                Ok(Note::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
+                    self.insert();
+                    return Next::Never;
                 }
+                Err(mpsc::TryRecvError::Empty) => break,
             }
         }
-        self.insert();
+        if self
+            .insert_at_us
+            .is_some_and(|at_us| self.now_us() >= at_us)
+        {
+            self.insert();
+        }
+        // A catalog that does not know all footage would call the wrong segments the oldest.
+        if !self.backlog.is_empty() {
+            self.compare_one_epoch();
+            return Next::At(self.now_us());
+        }
+        if self.now_us() >= self.look_at_us {
+            self.look();
+        }
+        let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
+        Next::At(self.look_at_us.min(insert_at_us))
+    }
+}
+
+impl Work {
+    fn now_us(&self) -> u64 {
+        self.shared.clock.monotonic_us()
     }
 
     fn event(&mut self, event: Event) {
@@ -121,7 +171,7 @@ impl Work {
                 let id = segment.new.segment;
                 tracing::error!(%id, stream = %segment.new.stream, "a segment is poisoned: {error}");
                 if is_full(&error) {
-                    self.look_at = Instant::now();
+                    self.look_at_us = self.now_us();
                 }
                 // It takes room, and plays to where it is durable. Without any of that the next start looks at it.
                 if segment.durable_bytes() > 0 {
@@ -136,13 +186,13 @@ impl Work {
     /// Remembers that a segment is to be put into the catalog.
     fn ended(&mut self, segment: Arc<Segment>) {
         self.ended.push(segment);
-        let lag = Duration::from_millis(CATALOG_LAG_MS_MAX);
-        self.insert_at.get_or_insert_with(|| Instant::now() + lag);
+        let by_us = self.now_us().saturating_add(CATALOG_LAG_MS_MAX * 1_000);
+        self.insert_at_us.get_or_insert(by_us);
     }
 
     /// Puts the segments that have ended into the catalog.
     fn insert(&mut self) {
-        self.insert_at = None;
+        self.insert_at_us = None;
         let ended = std::mem::take(&mut self.ended);
         if ended.is_empty() {
             return;
@@ -186,14 +236,14 @@ impl Work {
 
     /// Makes a pass of retention, and says when the next one is due.
     fn look(&mut self) {
-        let wait = if self.passes.next(&self.shared) {
-            Duration::ZERO
+        let wait_us = if self.passes.next(&self.shared) {
+            0
         } else if self.shared.disks.iter().any(MountedDisk::is_full) {
-            FULL_PERIOD
+            FULL_PERIOD_US
         } else {
-            Duration::from_millis(RETENTION_PERIOD_MS)
+            RETENTION_PERIOD_MS * 1_000
         };
-        self.look_at = Instant::now() + wait;
+        self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 
     fn compare_one_epoch(&mut self) {

@@ -1,7 +1,7 @@
 //! Disks, the writer of segments, the catalog, recovery and retention.
 //!
 //! [`Store`] is the front of the room. What it writes, one thread a disk writes ([`writer`]); what is durable, a thread of its
-//! own puts into the catalog ([`keeper`]), which also finishes recovery and runs retention. Segment files are the truth: the
+//! own puts into the catalog ([`keeper`]), which also finishes recovery and runs retention. Both do it in [`turns`]. Segment files are the truth: the
 //! [`catalog`] is rebuilt from them by [`recovery`] wherever it does not agree with them. Other processes read by [`browse`].
 
 pub mod age;
@@ -20,13 +20,14 @@ mod reserve;
 pub mod retention;
 pub mod survey;
 mod timeline;
+pub mod turns;
 pub mod writer;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hearthkeep_format::{MetadataKey, SegmentId, StoreId, StreamId};
@@ -38,14 +39,15 @@ use crate::limits::RESERVE_BYTES_MIN;
 pub use catalog::CatalogError;
 use catalog::{Catalog, Usage};
 pub use error::{Error, Result};
-use keeper::{Backlog, Keeper, Note};
+use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, MountedDisk};
 use recovery::{Recovery, Report};
 use retention::{CameraBudget, DiskState};
 pub use timeline::{GapSpan, Span, Timeline};
-use writer::{Budget, Event, NewSegment, Pace, Refused, Segment, SegmentHandle};
+use turns::{Driver, Hands};
+use writer::{Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
 
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
@@ -138,6 +140,20 @@ impl Store {
     /// # Errors
     /// When no disk can be used or the catalog cannot even be begun anew.
     pub fn open(options: Options, lock: Lock) -> Result<(Self, Report)> {
+        Self::open_with(options, lock, &Driver::Threads)
+    }
+
+    /// The same without threads: what they would do, the caller does in the turns that he gives with the hands.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_driven(options: Options, lock: Lock) -> Result<(Self, Hands, Report)> {
+        let hands = Hands::default();
+        let (store, report) = Self::open_with(options, lock, &Driver::Hands(hands.clone()))?;
+        Ok((store, hands, report))
+    }
+
+    fn open_with(options: Options, lock: Lock, driver: &Driver) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
         let (shared, pace) = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
@@ -147,17 +163,17 @@ impl Store {
         for disk in &shared.disks {
             shared.state(disk);
         }
-        let (notes, inbox) = mpsc::channel();
-        let budget = Arc::new(Budget::default());
+        let (notes, inbox) = Notes::new();
+        let means = Means {
+            budget: Arc::default(),
+            pace,
+            clock: Arc::clone(&shared.clock),
+            driver: driver.clone(),
+        };
         for disk in &shared.disks {
-            disk.start_writer(
-                Arc::clone(&budget),
-                pace,
-                notes.clone(),
-                shared.events.clone(),
-            )?;
+            disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
-        let keeper = Keeper::start(Arc::clone(&shared), notes, inbox, backlog)
+        let keeper = Keeper::start(Arc::clone(&shared), driver, notes, inbox, backlog)
             .map_err(|error| Error::io("start a thread for", &shared.disks[0].path, error))?;
         let keeper = Mutex::new(Some(keeper));
         Ok((
@@ -206,7 +222,10 @@ impl Store {
         let mut refused = Refused::NoDisk;
         let mut disks: Vec<_> = self.shared.disks.iter().collect();
         // Of the catalog only what was read last: whoever writes to it may hold it for as long as the state folder's disk takes.
-        disks.sort_by_cached_key(|disk| Reverse(disk.preference(self.shared.growing_bytes(disk))));
+        let now_us = self.shared.clock.monotonic_us();
+        disks.sort_by_cached_key(|disk| {
+            Reverse(disk.preference(self.shared.growing_bytes(disk), now_us))
+        });
         for disk in disks {
             match disk.begin(new, &head) {
                 Ok(handle) => {

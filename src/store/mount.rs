@@ -2,24 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hearthkeep_format::{DiskId, StoreId};
 use tokio::sync::broadcast;
 
+use super::keeper::Notes;
 use super::layout::{self, DiskIdentity};
 use super::retention::DiskState;
-use super::writer::{Budget, Event, NewSegment, Pace, Refused, SegmentHandle, Writer};
-use super::{Error, Note, Result};
+use super::writer::{Event, Means, NewSegment, Refused, SegmentHandle, Writer};
+use super::{Error, Result};
 use crate::disk::{Disk, RealDisk, Space};
 use crate::limits::RESERVE_PERCENT;
 
 /// For how long a disk that failed is the last to be asked.
-const AVOIDED_MIN: Duration = Duration::from_secs(10);
+const AVOIDED_US_MIN: u64 = 10_000_000;
 /// The same for one that has failed each time it was tried again.
-const AVOIDED_MAX: Duration = Duration::from_secs(600);
+const AVOIDED_US_MAX: u64 = 600_000_000;
 
 /// A disk that was found where it should be, and is known.
 pub struct MountedDisk {
@@ -74,11 +75,11 @@ struct Health {
     failure: Mutex<Option<Fault>>,
 }
 
-/// The last failure of a disk.
+/// The last failure of a disk. Its time is monotonic.
 struct Fault {
-    at: Instant,
+    at_us: u64,
     /// For how long the disk is the last to be asked, from then on.
-    avoided: Duration,
+    avoided_us: u64,
     sentence: String,
 }
 
@@ -139,12 +140,12 @@ impl MountedDisk {
 
     /// Higher for a disk that a new segment should rather go to: one that works, and has the most room. What is beyond its
     /// budget or in its reserve is no room: retention would only delete there, while another disk stays empty.
-    pub(super) fn preference(&self, growing_bytes: u64) -> (bool, i64) {
+    pub(super) fn preference(&self, growing_bytes: u64, now_us: u64) -> (bool, i64) {
         let failed = self
             .health
             .failure()
             .as_ref()
-            .is_some_and(|fault| fault.at.elapsed() < fault.avoided);
+            .is_some_and(|fault| fault.age_us(now_us) < fault.avoided_us);
         let used_bytes = growing_bytes + self.health.catalogued_bytes.load(Ordering::Relaxed);
         let spare = self.health.spare_bytes.load(Ordering::Relaxed);
         let allowed = self.max_bytes.map_or(i64::MAX, |max| less(max, used_bytes));
@@ -153,28 +154,21 @@ impl MountedDisk {
 
     pub(super) fn start_writer(
         &self,
-        budget: Arc<Budget>,
-        pace: Pace,
-        notes: mpsc::Sender<Note>,
+        means: Means,
+        notes: Notes,
         events: broadcast::Sender<Event>,
     ) -> Result<()> {
-        let health = Arc::clone(&self.health);
+        let (health, clock) = (Arc::clone(&self.health), Arc::clone(&means.clock));
         let listener = move |event: Event| {
             if let Event::Poisoned(_, error) = &event {
-                health.fail(error);
+                health.fail(error, clock.monotonic_us());
             }
-            // Nobody may listen, and the keeper ends after the writers: neither is a failure.
-            let _ = notes.send(Note::Event(event.clone()));
+            notes.tell(event.clone());
+            // Nobody may listen: that is no failure.
             let _ = events.send(event);
         };
-        let writer = Writer::start(
-            Arc::clone(&self.disk),
-            self.number(),
-            budget,
-            pace,
-            listener,
-        )
-        .map_err(|error| Error::io("start the writer of", &self.path, error))?;
+        let writer = Writer::start(Arc::clone(&self.disk), self.number(), means, listener)
+            .map_err(|error| Error::io("start the writer of", &self.path, error))?;
         if self.writer.set(writer).is_err() {
             tracing::error!(path = %self.path.display(), "a disk has two writers");
         }
@@ -259,22 +253,30 @@ impl AbsentDisk {
     }
 }
 
+impl Fault {
+    fn age_us(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.at_us)
+    }
+}
+
 impl Health {
-    fn fail(&self, error: &std::io::Error) {
+    fn fail(&self, error: &std::io::Error, now_us: u64) {
         if is_full(error) {
             self.is_full.store(true, Ordering::Relaxed);
         } else {
             let mut last = self.failure();
             // One that fails again soon after it was tried is tried less often.
-            let avoided = match &*last {
-                Some(fault) if fault.at.elapsed() < fault.avoided * 2 + AVOIDED_MAX / 10 => {
-                    (fault.avoided * 2).min(AVOIDED_MAX)
+            let avoided_us = match &*last {
+                Some(fault)
+                    if fault.age_us(now_us) < fault.avoided_us * 2 + AVOIDED_US_MAX / 10 =>
+                {
+                    (fault.avoided_us * 2).min(AVOIDED_US_MAX)
                 }
-                _ => AVOIDED_MIN,
+                _ => AVOIDED_US_MIN,
             };
             *last = Some(Fault {
-                at: Instant::now(),
-                avoided,
+                at_us: now_us,
+                avoided_us,
                 sentence: format!("writing failed: {error}"),
             });
         }

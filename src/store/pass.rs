@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::time::{Duration, Instant};
 
 use hearthkeep_format::StreamId;
 
@@ -16,14 +15,14 @@ use crate::limits::RETENTION_BATCH_SEGMENTS;
 const ROOM_BYTES_MIN: u64 = 64 << 20;
 
 /// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
-const REFUSING: Duration = Duration::from_secs(300);
+const REFUSING_US: u64 = 300_000_000;
 
 /// What passes remember of each other.
 #[derive(Default)]
 pub(super) struct Passes {
     steady: Steady,
-    /// Disks that did not let go of a file, and when they are asked again.
-    refusing: HashMap<u16, Instant>,
+    /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
+    refusing: HashMap<u16, u64>,
 }
 
 impl Passes {
@@ -32,11 +31,11 @@ impl Passes {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
-        self.refusing.retain(|_, until| *until > Instant::now());
+        self.refusing.retain(|_, until_us| *until_us > monotonic_us);
         let deletions = plan_now(shared, now, &self.refusing);
         let (gone, refusing) = delete(shared, deletions);
-        let until = Instant::now() + REFUSING;
-        let refusing = refusing.into_iter().map(|disk| (disk, until));
+        let until_us = clock.monotonic_us().saturating_add(REFUSING_US);
+        let refusing = refusing.into_iter().map(|disk| (disk, until_us));
         self.refusing.extend(refusing);
         for disk in shared.disks.iter().filter(|disk| disk.is_full()) {
             let has_room = disk
@@ -49,7 +48,7 @@ impl Passes {
     }
 }
 
-fn plan_now(shared: &Shared, now: Option<Now>, refusing: &HashMap<u16, Instant>) -> Vec<Deletion> {
+fn plan_now(shared: &Shared, now: Option<Now>, refusing: &HashMap<u16, u64>) -> Vec<Deletion> {
     let catalog = &shared.catalog;
     let disks = shared.disks.iter().map(|disk| shared.state(disk));
     let disks: Vec<_> = disks

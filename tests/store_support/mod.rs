@@ -12,7 +12,8 @@ use hearthkeep::clock::SimClock;
 use hearthkeep::disk::{Disk, RealDisk};
 use hearthkeep::store::layout::{self, DiskIdentity};
 use hearthkeep::store::recovery::Report;
-use hearthkeep::store::writer::{NewSegment, Pace, SegmentHandle};
+use hearthkeep::store::turns::Driver;
+use hearthkeep::store::writer::{Budget, Means, NewSegment, Pace, SegmentHandle};
 use hearthkeep::store::{MountedDisk, Options, SharedKeys, Store, lock};
 use hearthkeep_format::epoch::{self, Chain, Epoch};
 use hearthkeep_format::segment::{
@@ -57,7 +58,7 @@ impl Home {
             disk_id: DiskId::random(&mut random),
             generation: Identity::generate(&mut random),
             m,
-            clock: Arc::new(SimClock::new(START_US)),
+            clock: Arc::new(SimClock::new(START_US).going()),
         };
         home.mark();
         home
@@ -111,6 +112,16 @@ impl Home {
         options.pace = QUICK;
         options.reserve_bytes_min = 0;
         options
+    }
+
+    /// What a writer without a store works with.
+    pub fn means(&self, budget: Arc<Budget>, pace: Pace) -> Means {
+        Means {
+            budget,
+            pace,
+            clock: Arc::clone(&self.clock) as Arc<_>,
+            driver: Driver::Threads,
+        }
     }
 
     pub fn open(&self) -> (Store, Report) {

@@ -1,4 +1,4 @@
-//! One thread a disk that writes what streams hand it, and says what is durable.
+//! One writer a disk, on a thread of its own, that writes what streams hand it and says what is durable.
 //!
 //! The contract, step by step, of a segment:
 //!
@@ -25,17 +25,19 @@
 
 mod latency;
 mod queue;
-mod thread;
+mod work;
 
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hearthkeep_format::segment::Start;
 use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
 
+use super::turns::{Bell, Driver, Worker};
+use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::limits::{QUEUE_AGE_MS_MAX, QUEUE_BYTES_MAX, SYNC_INTERVAL_MS_MAX, WRITE_EARLY_BYTES};
 pub use latency::Latency;
@@ -89,7 +91,7 @@ pub enum State {
     Poisoned,
 }
 
-/// What the writer tells about a segment, on the writer's thread: whoever listens must not wait.
+/// What the writer tells about a segment, in its turn: whoever listens must not wait.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -178,39 +180,57 @@ impl Default for Budget {
     }
 }
 
+/// What the writers of a store have in common.
+#[derive(Clone)]
+pub struct Means {
+    /// The memory of their queues.
+    pub budget: Arc<Budget>,
+    /// How they work.
+    pub pace: Pace,
+    /// The time; of it only the monotonic one is asked.
+    pub clock: Arc<dyn Clock>,
+    /// Who gives them their turns.
+    pub driver: Driver,
+}
+
 /// A disk's writer. Dropping it closes it.
 pub struct Writer {
     disk: u16,
     queue: Arc<Queue>,
     budget: Arc<Budget>,
     latency: Arc<Mutex<Latency>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    worker: Mutex<Option<Worker>>,
 }
 
 impl Writer {
-    /// Starts the writer of a disk. `listener` is called on its thread.
+    /// Starts the writer of a disk. `listener` is called in its turns.
     ///
     /// # Errors
     /// When the machine gives no thread.
     pub fn start(
         disk: Arc<dyn Disk>,
         number: u16,
-        budget: Arc<Budget>,
-        pace: Pace,
+        means: Means,
         listener: impl FnMut(Event) + Send + 'static,
     ) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(pace));
+        let Means {
+            budget,
+            pace,
+            clock,
+            driver,
+        } = means;
+        let bell = Arc::<Bell>::default();
+        let queue = Arc::new(Queue::new(pace, Arc::clone(&clock), Arc::clone(&bell)));
         let latency = Arc::new(Mutex::new(Latency::default()));
-        let work = thread::Work::new(disk, Arc::clone(&queue), Arc::clone(&latency), listener);
-        let thread = std::thread::Builder::new()
-            .name(format!("disk-{number}"))
-            .spawn(move || work.run())?;
+        let (at, to) = (Arc::clone(&clock), Arc::clone(&queue));
+        let work = work::Work::new(disk, at, to, Arc::clone(&latency), listener);
+        let worker = driver.start(format!("disk-{number}"), work, bell, clock)?;
         Ok(Self {
             disk: number,
             queue,
             budget,
             latency,
-            thread: Mutex::new(Some(thread)),
+            worker: Mutex::new(Some(worker)),
         })
     }
 
@@ -250,27 +270,22 @@ impl Writer {
         self.queue.bytes()
     }
 
-    /// Whether the thread has ended by itself: nothing more is written to this disk.
+    /// Whether its work has ended by itself: nothing more is written to this disk.
     pub fn has_ended(&self) -> bool {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        thread
-            .as_ref()
-            .is_some_and(std::thread::JoinHandle::is_finished)
+        self.worker().as_ref().is_some_and(Worker::has_ended)
     }
 
-    /// Writes, syncs and acknowledges what is queued, and ends the thread. Handles that are still about refuse from then on.
+    /// Writes, syncs and acknowledges what is queued, and ends. Handles that are still about refuse from then on.
     pub fn close(&self) {
         self.queue.close();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!(disk = self.disk, "the writer's thread panicked");
+        let worker = self.worker().take();
+        if worker.is_some_and(|worker| !worker.join()) {
+            tracing::error!(disk = self.disk, "a disk's writer had died");
         }
+    }
+
+    fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -281,12 +296,20 @@ impl Drop for Writer {
 }
 
 /// A stream's end of a segment that is being written. Dropped without [`SegmentHandle::finish`], the segment is abandoned.
-#[derive(Debug)]
 pub struct SegmentHandle {
     segment: Arc<Segment>,
     account: Arc<Account>,
     queue: Arc<Queue>,
     ended: bool,
+}
+
+impl std::fmt::Debug for SegmentHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("SegmentHandle");
+        shown
+            .field("segment", &self.segment)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SegmentHandle {

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hearthkeep_format::StreamId;
 
 use super::{Pace, Refused, Segment};
+use crate::clock::Clock;
+use crate::store::turns::{Bell, Next};
 
 /// The memory that all queues together may hold, in equal shares for the streams that write.
 #[derive(Debug)]
@@ -145,33 +147,45 @@ impl Drop for Charge {
     }
 }
 
-/// A disk's queue: many streams push, the disk's thread takes all there is.
-#[derive(Debug)]
+/// A disk's queue: many streams push, the disk's writer takes all there is.
 pub(super) struct Queue {
     pace: Pace,
+    clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
-    wake: Condvar,
+    bell: Arc<Bell>,
 }
 
+/// Times are monotonic, us.
 #[derive(Debug, Default)]
 struct Inner {
     commands: Vec<Queued>,
     bytes: u64,
     /// When the oldest of `commands` came.
-    since: Option<Instant>,
+    since_us: Option<u64>,
     /// When the oldest came of those that were taken and are not yet durable.
-    taken_since: Option<Instant>,
-    /// The thread waits without a time to wake at.
+    taken_since_us: Option<u64>,
+    /// When the interval after the last batch is over.
+    rested_us: Option<u64>,
+    /// The writer waits without a time to wake at.
     idle: bool,
     closing: bool,
 }
 
+/// What a writer finds to do.
+pub(super) enum Taken {
+    /// This is due.
+    Batch(Vec<Queued>),
+    /// Nothing before that.
+    Nothing(Next),
+}
+
 impl Queue {
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(super) fn new(pace: Pace, clock: Arc<dyn Clock>, bell: Arc<Bell>) -> Self {
         Self {
             pace,
+            clock,
             inner: Mutex::default(),
-            wake: Condvar::new(),
+            bell,
         }
     }
 
@@ -180,9 +194,11 @@ impl Queue {
     }
 
     pub(super) fn admits(&self, account: &Account, bytes: u64) -> Result<(), Refused> {
+        let now_us = self.clock.monotonic_us();
         let inner = self.lock();
-        let oldest = inner.taken_since.or(inner.since);
-        let late = oldest.is_some_and(|since| since.elapsed() > self.pace.queue_age_max);
+        let oldest_us = inner.taken_since_us.or(inner.since_us);
+        let age_max_us = micros(self.pace.queue_age_max);
+        let late = oldest_us.is_some_and(|since_us| now_us.saturating_sub(since_us) > age_max_us);
         if late || inner.closing || !account.has_room(bytes) {
             return Err(Refused::QueueFull);
         }
@@ -192,6 +208,7 @@ impl Queue {
     /// Queues a command. It is dropped where the queue was closed: its segment has no tail then, as after a crash.
     pub(super) fn push(&self, account: &Arc<Account>, command: Command) {
         let bytes = command.bytes();
+        let now_us = self.clock.monotonic_us();
         let mut inner = self.lock();
         if inner.closing {
             return;
@@ -201,57 +218,72 @@ impl Queue {
         let charge = Charge { account, bytes };
         inner.commands.push(Queued { command, charge });
         inner.bytes += bytes;
-        inner.since.get_or_insert_with(Instant::now);
+        inner.since_us.get_or_insert(now_us);
         if inner.idle || inner.bytes >= self.pace.write_early_bytes {
             inner.idle = false;
-            self.wake.notify_one();
+            self.bell.ring();
         }
     }
 
     pub(super) fn close(&self) {
         self.lock().closing = true;
-        self.wake.notify_one();
+        self.bell.ring();
     }
 
-    /// Waits until a batch is due and takes it; `None` when the queue is closed and empty. Calling it says that all taken before
-    /// is durable, or never will be.
+    /// Takes a batch if one is due.
     ///
-    /// While streams write, this wakes once an interval: the thread sleeps through the interval whether or not
-    /// anything is queued yet, and only when nothing came in it does a push have to wake it.
-    pub(super) fn take(&self) -> Option<Vec<Queued>> {
+    /// While streams write, a writer wakes once an interval: it sleeps through the interval whether or not anything is queued
+    /// yet, and only when nothing came in it does a push have to wake it.
+    pub(super) fn take(&self) -> Taken {
+        let now_us = self.clock.monotonic_us();
         let mut inner = self.lock();
-        inner.taken_since = None;
-        let mut rested = Some(Instant::now() + self.pace.sync_interval);
-        loop {
-            let now = Instant::now();
-            let oldest_due = inner.since.map(|since| since + self.pace.sync_interval);
-            let due = rested.into_iter().chain(oldest_due).min();
-            let early = inner.closing || inner.bytes >= self.pace.write_early_bytes;
-            if !inner.commands.is_empty() && (early || due.is_some_and(|due| now >= due)) {
+        match inner.next(&self.pace, now_us) {
+            Next::At(at_us) if at_us <= now_us => {
                 inner.bytes = 0;
-                inner.taken_since = inner.since.take();
-                return Some(std::mem::take(&mut inner.commands));
+                inner.taken_since_us = inner.since_us.take();
+                Taken::Batch(std::mem::take(&mut inner.commands))
             }
-            if inner.closing {
-                return None;
-            }
-            inner = match due {
-                Some(due) if now < due => {
-                    let waited = self.wake.wait_timeout(inner, due - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                _ => {
-                    rested = None;
-                    inner.idle = true;
-                    self.wake
-                        .wait(inner)
-                        .unwrap_or_else(PoisonError::into_inner)
-                }
-            };
+            next => Taken::Nothing(next),
         }
+    }
+
+    /// Says that all that was taken is durable, or never will be. Returns when there is something to do again.
+    pub(super) fn done(&self) -> Next {
+        let now_us = self.clock.monotonic_us();
+        let mut inner = self.lock();
+        inner.taken_since_us = None;
+        inner.rested_us = Some(now_us.saturating_add(micros(self.pace.sync_interval)));
+        inner.next(&self.pace, now_us)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Inner {
+    /// When there is something to do: now, where that time has come.
+    fn next(&mut self, pace: &Pace, now_us: u64) -> Next {
+        let early = self.closing || self.bytes >= pace.write_early_bytes;
+        if early && !self.commands.is_empty() {
+            return Next::At(now_us);
+        }
+        if self.closing {
+            return Next::Never;
+        }
+        let interval_us = micros(pace.sync_interval);
+        let oldest_due = self.since_us.map(|us| us.saturating_add(interval_us));
+        match self.rested_us.into_iter().chain(oldest_due).min() {
+            Some(due_us) if now_us < due_us || !self.commands.is_empty() => Next::At(due_us),
+            _ => {
+                self.rested_us = None;
+                self.idle = true;
+                Next::WhenTold
+            }
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,24 +1,26 @@
-//! The writer's thread: a batch is taken, written, synced and acknowledged.
+//! The writer's work: a batch is taken, written, synced and acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hearthkeep_format::SegmentId;
 
-use super::queue::{Charge, Command, Queue, Queued};
+use super::queue::{Charge, Command, Queue, Queued, Taken};
 use super::{Event, Latency, Segment, State};
+use crate::clock::Clock;
 use crate::disk::{Disk, DiskFile};
 use crate::store::layout;
+use crate::store::turns::{self, Next};
 
 /// Names of folders that are remembered to be durable.
 const DURABLE_NAMES_MAX: usize = 4096;
 
-/// What the thread works with.
+/// What a writer works with.
 pub(super) struct Work<L> {
     queue: Arc<Queue>,
     listener: L,
@@ -28,6 +30,7 @@ pub(super) struct Work<L> {
 
 struct Tools {
     disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
     latency: Arc<Mutex<Latency>>,
     names: Names,
 }
@@ -52,15 +55,29 @@ struct Growing {
     end: Option<State>,
 }
 
+impl<L: FnMut(Event) + Send + 'static> turns::Work for Work<L> {
+    fn turn(&mut self) -> Next {
+        match self.queue.take() {
+            Taken::Batch(batch) => {
+                self.do_batch(batch);
+                self.queue.done()
+            }
+            Taken::Nothing(next) => next,
+        }
+    }
+}
+
 impl<L: FnMut(Event)> Work<L> {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
         queue: Arc<Queue>,
         latency: Arc<Mutex<Latency>>,
         listener: L,
     ) -> Self {
         let tools = Tools {
             disk,
+            clock,
             latency,
             names: Names::default(),
         };
@@ -69,12 +86,6 @@ impl<L: FnMut(Event)> Work<L> {
             listener,
             growing: BTreeMap::new(),
             tools,
-        }
-    }
-
-    pub(super) fn run(mut self) {
-        while let Some(batch) = self.queue.take() {
-            self.do_batch(batch);
         }
     }
 
@@ -236,10 +247,11 @@ impl Growing {
         let Some(file) = self.file.as_ref().filter(|_| wrote) else {
             return Ok(());
         };
-        let begun = Instant::now();
+        let begun_us = tools.clock.monotonic_us();
         let synced = file.sync_data();
+        let took_us = tools.clock.monotonic_us().saturating_sub(begun_us);
         let mut latency = tools.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        latency.add(begun.elapsed());
+        latency.add(Duration::from_micros(took_us));
         synced
     }
 }
