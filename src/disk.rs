@@ -51,6 +51,12 @@ pub trait Disk: Send + Sync {
 
     /// Size and free space of the file system.
     fn space(&self) -> io::Result<Space>;
+
+    /// Whether whoever goes to the disk by its path still comes to this one: false when it was unmounted, or another one was
+    /// mounted there. One that has no path is always in its place.
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// A file of a [`Disk`]. It ends at its end: all writing is appending.
@@ -70,6 +76,9 @@ pub trait DiskFile: Send + Sync {
     /// Makes content and length durable (fdatasync). After an error nothing is known about what was written, and
     /// another call that succeeds does not change that.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// What is read next comes from the disk itself and not from memory, as far as the machine can do that.
+    fn forget_cached(&self) {}
 }
 
 /// The first bytes of a file, as the format crate reads them. They do not change, even while the file grows.
@@ -315,6 +324,15 @@ impl Disk for RealDisk {
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         })
     }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        let held = rustix::fs::fstat(&self.root)?;
+        match rustix::fs::stat(&self.path) {
+            Ok(there) => Ok((there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -361,6 +379,11 @@ impl DiskFile for RealFile {
 
     fn sync_data(&self) -> io::Result<()> {
         Ok(rustix::fs::fdatasync(&self.0)?)
+    }
+
+    fn forget_cached(&self) {
+        // Advice: that it is not taken costs the check nothing but its worth.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
     }
 }
 

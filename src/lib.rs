@@ -23,6 +23,7 @@ pub mod lan;
 pub mod limits;
 pub mod people;
 pub mod play;
+pub mod pool;
 pub mod random;
 pub mod record;
 pub mod state_file;

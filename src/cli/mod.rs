@@ -2,6 +2,7 @@
 
 mod announce;
 mod check;
+mod disk;
 mod export;
 mod footage;
 mod init;
@@ -16,6 +17,7 @@ mod play;
 mod reindex;
 mod remote;
 mod run;
+mod socket;
 mod span;
 mod status;
 mod store;
@@ -52,6 +54,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Rebuild the catalog from the segments
     Reindex(reindex::ReindexArguments),
+    /// Show, add, empty and take out disks
+    Disk(disk::DiskArguments),
     /// Show the keys that footage is sealed to, or confirm the recovery kit
     Keys(keys::KeysArguments),
     /// Write a completion script for a shell
@@ -90,6 +94,7 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
         Command::Play(arguments) => play::main(arguments),
         Command::Check(arguments) => check::main(arguments),
         Command::Reindex(arguments) => reindex::main(arguments),
+        Command::Disk(arguments) => disk::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),
         Command::Completions { shell } => output::completions(shell),
         Command::Announce(arguments) => announce::main(arguments),

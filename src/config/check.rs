@@ -180,7 +180,10 @@ impl Check<'_> {
         };
         let found = all.iter().find(|one| name(**one) == text.get_ref());
         if found.is_none() {
-            let names: Vec<_> = all.iter().map(|one| format!("\"{}\"", name(*one))).collect();
+            let names: Vec<_> = all
+                .iter()
+                .map(|one| format!("\"{}\"", name(*one)))
+                .collect();
             self.problem(
                 text.span(),
                 format!("\"{key}\" is not one that is known"),
@@ -192,7 +195,11 @@ impl Check<'_> {
 
     /// The outer `None` is a mistake: a camera can only be recorded to a disk that is there, and not to one for old footage.
     #[allow(clippy::option_option)]
-    fn pinned(&mut self, disk: Option<At<String>>, disks: Option<&[Disk]>) -> Option<Option<PathBuf>> {
+    fn pinned(
+        &mut self,
+        disk: Option<At<String>>,
+        disks: Option<&[Disk]>,
+    ) -> Option<Option<PathBuf>> {
         let (Some(disk), Some(disks)) = (disk, disks) else {
             return Some(None);
         };
@@ -288,12 +295,7 @@ impl Check<'_> {
 
     /// The outer `None` is a mistake.
     #[allow(clippy::option_option)]
-    fn days(
-        &mut self,
-        days: Option<At<i64>>,
-        key: &str,
-        example: &str,
-    ) -> Option<Option<u32>> {
+    fn days(&mut self, days: Option<At<i64>>, key: &str, example: &str) -> Option<Option<u32>> {
         let Some(days) = days else { return Some(None) };
         match u32::try_from(*days.get_ref()) {
             Ok(number @ 1..=KEEP_DAYS_MAX) => Some(Some(number)),

@@ -28,10 +28,7 @@ pub fn read_text(path: &Path) -> Result<Zeroizing<String>, Error> {
         .map_err(cannot)?;
     if text.len() as u64 > CONFIG_BYTES_MAX {
         let message = format!("it is longer than {CONFIG_BYTES_MAX} bytes");
-        return Err(cannot(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            message,
-        )));
+        return Err(cannot(io::Error::new(io::ErrorKind::FileTooLarge, message)));
     }
     Ok(text)
 }
@@ -127,7 +124,8 @@ impl Edited {
             Some(Item::ArrayOfTables(disks)) => disks.retain(|table| !is_it(table)),
             Some(item) => {
                 if let Some(disks) = item.as_array_mut() {
-                    disks.retain(|table| !table.as_inline_table().is_some_and(|table| is_it(table)));
+                    disks
+                        .retain(|table| !table.as_inline_table().is_some_and(|table| is_it(table)));
                 }
             }
             None => {}
@@ -252,7 +250,10 @@ mod tests {
         assert_eq!(config.disks.len(), 3);
         let added = "\n[[disk]]\npath = \"/srv/cold\"\nmax_bytes = 5000000000\ntier = \"cold\"\n";
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, TEXT.replace("\n\n[[camera]]", &format!("\n{added}\n[[camera]]")));
+        assert_eq!(
+            text,
+            TEXT.replace("\n\n[[camera]]", &format!("\n{added}\n[[camera]]"))
+        );
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
 
         let mut edited = Edited::open(&path).unwrap();
@@ -277,7 +278,10 @@ mod tests {
         let mut edited = Edited::open(&path).unwrap();
         edited.remove_disk(&folder.path().join("b")).unwrap();
         let error = edited.save().map(drop).unwrap_err().to_string();
-        assert!(error.contains("names no [[disk]]") && !error.contains("hunter2"), "{error}");
+        assert!(
+            error.contains("names no [[disk]]") && !error.contains("hunter2"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), pinned);
     }
 }

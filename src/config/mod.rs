@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 pub use error::{Error, Mistakes};
 pub use file::{EditError, Edited, read_text};
 pub use secret::{CameraUrl, Credentials, Password, PasswordFileError};
+pub use size::parse as parse_size;
 
 /// A checked configuration. Its `Debug` shows no secret.
 #[derive(Debug, Clone)]

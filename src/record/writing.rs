@@ -31,8 +31,6 @@ pub(super) struct Materials {
 
 /// What is known of the stream's last segment when the recorder starts.
 pub(super) struct Before {
-    /// Its sequence number.
-    pub sequence: u64,
     /// Wall time of its end, in microseconds.
     pub wall_end_us: i64,
     /// Whether the recorder died since then.
@@ -48,7 +46,6 @@ impl Before {
             None
         })?;
         Some(Self {
-            sequence: last.sequence,
             wall_end_us: last.end_us(),
             after_crash: last.recovered || store.is_after_crash(),
         })
@@ -78,7 +75,11 @@ impl Writing {
             Some(last) => (GapCause::Shutdown, Some(last.wall_end_us)),
         };
         let last_end_us = before.as_ref().map(|last| last.wall_end_us);
-        let sequence = before.map_or(0, |last| last.sequence + 1);
+        let sequence = materials.store.next_sequence(&materials.stream);
+        let sequence = sequence.unwrap_or_else(|error| {
+            tracing::error!(%error, "the catalog cannot say how many segments there were");
+            0
+        });
         Self {
             epochs: Epochs::new(materials.store_id, materials.stream),
             segment: None,

@@ -3,19 +3,21 @@
 //! All that changes the catalog after the start happens here, in the turns of one thread, so that no two of them need to agree.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
 use hearthkeep_format::{EpochId, StreamId};
 
+use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
 use super::mount::is_full;
+use super::mover::Mover;
 use super::pass::Passes;
 use super::recovery::Report;
-use super::turns::{self, Bell, Driver, Next, Worker};
+use super::turns::{self, Bell, Next, Worker};
+use super::watch::Watch;
+use super::writer::Means;
 use super::writer::{Event, Segment, State};
-use super::{MountedDisk, Shared};
 use crate::limits::{CATALOG_LAG_MS_MAX, RETENTION_PERIOD_MS};
 
 /// A disk that ran full is looked at this often until it has room.
@@ -25,6 +27,10 @@ const FULL_PERIOD_US: u64 = 1_000_000;
 enum Note {
     /// Something happened to a segment.
     Event(Event),
+    /// What is to be done with a disk has changed: look at them at once.
+    Disks,
+    /// Forget all segments of the disk with this number: it is used no more.
+    Forget(u16),
     /// End, when all that was told before is done.
     Stop,
 }
@@ -62,6 +68,16 @@ impl Notes {
         }
     }
 
+    /// Tells that what is to be done with the disks has changed.
+    pub(super) fn look_at_disks(&self) {
+        self.note(Note::Disks);
+    }
+
+    /// Tells that a disk is used no more, and its footage given up.
+    pub(super) fn forget(&self, number: u16) {
+        self.note(Note::Forget(number));
+    }
+
     fn note(&self, note: Note) -> bool {
         let is_heard = self.notes.send(note).is_ok();
         self.bell.ring();
@@ -69,8 +85,8 @@ impl Notes {
     }
 }
 
-/// An epoch on a disk that is still to be compared with the catalog.
-pub(super) type Backlog = Vec<(usize, StreamId, EpochId)>;
+/// An epoch on a disk, by its number, that is still to be compared with the catalog.
+pub(super) type Backlog = Vec<(u16, StreamId, EpochId)>;
 
 /// The keeper's handle.
 pub(super) struct Keeper {
@@ -81,12 +97,12 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn start(
         shared: Arc<Shared>,
-        driver: &Driver,
+        means: Means,
         notes: Notes,
         inbox: Inbox,
         backlog: Backlog,
     ) -> io::Result<Self> {
-        let clock = Arc::clone(&shared.clock);
+        let (clock, driver) = (Arc::clone(&shared.clock), means.driver.clone());
         let work = Work {
             look_at_us: clock.monotonic_us(),
             shared,
@@ -96,9 +112,15 @@ impl Keeper {
             ended: Vec::new(),
             insert_at_us: None,
             passes: Passes::default(),
+            watch: Watch::new(means, notes.clone()),
+            mover: Mover::new(clock.monotonic_us()),
         };
         let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
         Ok(Self { notes, worker })
+    }
+
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -124,6 +146,8 @@ struct Work {
     insert_at_us: Option<u64>,
     look_at_us: u64,
     passes: Passes,
+    watch: Watch,
+    mover: Mover,
 }
 
 impl turns::Work for Work {
@@ -131,6 +155,11 @@ impl turns::Work for Work {
         loop {
             match self.inbox.try_recv() {
                 Ok(Note::Event(event)) => self.event(event),
+                Ok(Note::Disks) => {
+                    self.watch.hurry();
+                    self.mover.hurry();
+                }
+                Ok(Note::Forget(number)) => self.forget(number),
                 Ok(Note::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
                     self.insert();
                     return Next::Never;
@@ -144,6 +173,9 @@ impl turns::Work for Work {
         {
             self.insert();
         }
+        if self.now_us() >= self.watch.due_us() {
+            self.look_at_disks();
+        }
         // A catalog that does not know all footage would call the wrong segments the oldest.
         if !self.backlog.is_empty() {
             self.compare_one_epoch();
@@ -152,8 +184,12 @@ impl turns::Work for Work {
         if self.now_us() >= self.look_at_us {
             self.look();
         }
+        if self.now_us() >= self.mover.due_us() {
+            self.mover.turn(&self.shared, self.passes.now());
+        }
         let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
-        Next::At(self.look_at_us.min(insert_at_us))
+        let background_us = self.watch.due_us().min(self.mover.due_us());
+        Next::At(self.look_at_us.min(insert_at_us).min(background_us))
     }
 }
 
@@ -224,11 +260,14 @@ impl Work {
             segment: new.segment,
         };
         let shared = Arc::clone(&self.shared);
-        let Some(disk) = shared.disk(segment.disk) else {
+        let Some(disk) = shared.slots.disk(segment.disk) else {
+            // It is mended when its disk comes back.
+            shared.segments().remove(&new.segment);
             return;
         };
         let mut report = Report::default();
-        match shared.recovery(disk).mend(&place, &mut report) {
+        let elsewhere = |number| shared.other(number);
+        match shared.recovery(&disk, &elsewhere).mend(&place, &mut report) {
             Some(entry) => self.insert_entries(&[entry]),
             None => drop(shared.segments().remove(&new.segment)),
         }
@@ -238,7 +277,13 @@ impl Work {
     fn look(&mut self) {
         let wait_us = if self.passes.next(&self.shared) {
             0
-        } else if self.shared.disks.iter().any(MountedDisk::is_full) {
+        } else if self
+            .shared
+            .slots
+            .mounted()
+            .iter()
+            .any(|disk| disk.is_full())
+        {
             FULL_PERIOD_US
         } else {
             RETENTION_PERIOD_MS * 1_000
@@ -246,19 +291,39 @@ impl Work {
         self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 
+    fn look_at_disks(&mut self) {
+        // What ended on a disk that is lost is catalogued before it may come back, so that it is looked at then.
+        self.insert();
+        let back = self.watch.turn(&self.shared, &mut self.found);
+        self.backlog.extend(back);
+    }
+
+    /// Forgets the segments of a disk.
+    fn forget(&mut self, number: u16) {
+        self.insert();
+        self.shared
+            .segments()
+            .retain(|_, segment| segment.disk != number);
+        let catalog = &self.shared.catalog;
+        for stream in catalog.streams() {
+            let entries = catalog.oldest_first(&stream).map_while(Result::ok);
+            let on_it: Vec<_> = entries.filter(|entry| entry.disk == number).collect();
+            if let Err(error) = catalog.forget(&on_it).and_then(|()| catalog.flush()) {
+                tracing::error!("{}", super::Error::Catalog(error));
+            }
+        }
+    }
+
     fn compare_one_epoch(&mut self) {
         let Some((disk, stream, epoch)) = self.backlog.pop() else {
             return;
         };
-        let disk = &self.shared.disks[disk];
-        match self.shared.recovery(disk).epoch(&stream, &epoch) {
-            Ok(report) => {
-                self.shared
-                    .strange
-                    .fetch_add(report.strange, Ordering::Relaxed);
-                self.found.add(report);
+        // One that is gone again is compared when it comes back.
+        if let Some(disk) = self.shared.slots.disk(disk) {
+            match self.shared.compare(&disk, &stream, &epoch) {
+                Ok(report) => self.found.add(report),
+                Err(error) => tracing::error!("{error}"),
             }
-            Err(error) => tracing::error!("{}", super::Error::Catalog(error)),
         }
         if self.backlog.is_empty() {
             let found = std::mem::take(&mut self.found);

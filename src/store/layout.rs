@@ -36,6 +36,14 @@ pub fn stream_folder(stream: &StreamId) -> PathBuf {
     PathBuf::from(format!("{FOOTAGE}/{stream}"))
 }
 
+/// What the name of a copy ends with that is not whole yet.
+pub(super) const COPYING: &str = ".hks.moving";
+
+/// Where a segment is copied to before it is whole there.
+pub(super) fn copying_path(stream: &StreamId, epoch: &EpochId, segment: &SegmentId) -> PathBuf {
+    PathBuf::from(format!("{FOOTAGE}/{stream}/{epoch}/{segment}{COPYING}"))
+}
+
 /// The segment a file name stands for, if it is one's.
 pub fn segment_of(name: &str) -> Option<SegmentId> {
     SegmentId::from_hex(name.strip_suffix(EXTENSION)?)
@@ -55,6 +63,8 @@ struct IdFile {
     format: u32,
     store: String,
     disk: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    retired: bool,
 }
 
 /// Reads who a disk is; `None` where it has no id file, as a bare mount point has none.
@@ -62,6 +72,31 @@ struct IdFile {
 /// # Errors
 /// When the file cannot be read or understood. `at` is the disk's path, for the message.
 pub fn identify(disk: &dyn Disk, at: &Path) -> Result<Option<DiskIdentity>> {
+    Ok(read_id_file(disk, at)?.map(|(identity, _)| identity))
+}
+
+/// Whether a disk says that it was retired: it is used no more, whatever its path.
+///
+/// # Errors
+/// As [`identify`].
+pub fn is_retired(disk: &dyn Disk, at: &Path) -> Result<bool> {
+    Ok(read_id_file(disk, at)?.is_some_and(|(_, retired)| retired))
+}
+
+/// Writes on a disk whether it is retired.
+///
+/// # Errors
+/// As [`identify`], or when it cannot be written.
+pub fn set_retired(disk: &dyn Disk, at: &Path, retired: bool) -> Result<()> {
+    match read_id_file(disk, at)? {
+        Some((identity, before)) if before != retired => {
+            write_id_file(disk, at, &identity, retired)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read_id_file(disk: &dyn Disk, at: &Path) -> Result<Option<(DiskIdentity, bool)>> {
     let path = Path::new(ID_FILE);
     let bytes = match read_file(disk, path, ID_FILE_BYTES_MAX) {
         Ok(bytes) => bytes,
@@ -70,15 +105,29 @@ pub fn identify(disk: &dyn Disk, at: &Path) -> Result<Option<DiskIdentity>> {
     };
     let parsed = serde_json::from_slice::<IdFile>(&bytes)
         .ok()
+        .filter(|file| file.format == ID_FILE_FORMAT)
         .and_then(|file| {
-            (file.format == ID_FILE_FORMAT).then_some(DiskIdentity {
+            let identity = DiskIdentity {
                 store: StoreId::from_hex(&file.store)?,
                 disk: DiskId::from_hex(&file.disk)?,
-            })
+            };
+            Some((identity, file.retired))
         });
     parsed.map(Some).ok_or_else(|| Error::StrangeIdFile {
         disk: at.to_owned(),
     })
+}
+
+fn write_id_file(disk: &dyn Disk, at: &Path, identity: &DiskIdentity, retired: bool) -> Result<()> {
+    let file = IdFile {
+        format: ID_FILE_FORMAT,
+        store: identity.store.to_string(),
+        disk: identity.disk.to_string(),
+        retired,
+    };
+    let text = serde_json::to_vec(&file).expect("strings and a number are always JSON");
+    replace(disk, Path::new(ID_FILE), &text)
+        .map_err(|error| Error::io("write", &at.join(ID_FILE), error))
 }
 
 /// Makes a folder a disk of a store: writes its id file, durably. Its other content is not touched.
@@ -103,14 +152,7 @@ pub fn mark(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
         }
         None => {}
     }
-    let file = IdFile {
-        format: ID_FILE_FORMAT,
-        store: identity.store.to_string(),
-        disk: identity.disk.to_string(),
-    };
-    let text = serde_json::to_vec(&file).expect("strings and a number are always JSON");
-    replace(disk, Path::new(ID_FILE), &text)
-        .map_err(|error| Error::io("write", &at.join(ID_FILE), error))
+    write_id_file(disk, at, identity, false)
 }
 
 /// Checks that a disk is the one the store knows under this path.

@@ -7,6 +7,8 @@
 pub mod age;
 pub mod browse;
 pub mod catalog;
+mod copies;
+mod disks;
 mod error;
 pub mod inspect;
 mod keeper;
@@ -14,39 +16,47 @@ pub mod layout;
 pub mod lock;
 mod mark;
 mod mount;
+mod mover;
+mod moves;
 mod pass;
+mod placement;
 pub mod recovery;
 mod reserve;
 pub mod retention;
+mod slots;
 pub mod survey;
 mod timeline;
 pub mod turns;
+mod watch;
 pub mod writer;
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hearthkeep_format::{MetadataKey, SegmentId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, MetadataKey, SegmentId, StoreId, StreamId};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
-use crate::disk::Front;
-use crate::limits::RESERVE_BYTES_MIN;
+use crate::disk::{Disk, Front};
+use crate::limits::{RESERVE_BYTES_MIN, SEQUENCES_PASSED_OVER};
 pub use catalog::CatalogError;
-use catalog::{Catalog, Usage};
+use catalog::{Catalog, Entry, Usage};
+pub use disks::OnDisk;
 pub use error::{Error, Result};
 use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
 use mark::Mark;
-pub use mount::{AbsentDisk, DiskStatus, MountedDisk};
-use recovery::{Recovery, Report};
+pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
+use recovery::{Elsewhere, Recovery, Report};
 use retention::{CameraBudget, DiskState};
+use slots::Slots;
+pub use slots::{Drain, Spread};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
+pub use watch::Doorkeeper;
 use writer::{Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
 
 /// Events that a listener may lag behind before it misses some.
@@ -65,6 +75,10 @@ pub struct Options {
     pub disks: Vec<MountedDisk>,
     /// Those of the configuration that are not there; what the catalog has of them stays in it.
     pub absent: Vec<AbsentDisk>,
+    /// How footage is spread over them.
+    pub spread: Spread,
+    /// Who lets in disks that were away, or come anew; without one they stay away.
+    pub doorkeeper: Option<Arc<dyn Doorkeeper>>,
     /// What cameras may keep.
     pub cameras: Vec<CameraBudget>,
     /// Metadata keys by generation.
@@ -91,6 +105,8 @@ impl Options {
             store,
             disks,
             absent: Vec::new(),
+            spread: Spread::default(),
+            doorkeeper: None,
             cameras: Vec::new(),
             keys,
             clock,
@@ -111,8 +127,11 @@ pub struct Store {
 /// What the front and the keeper's thread have in common.
 struct Shared {
     store: StoreId,
-    disks: Vec<MountedDisk>,
-    absent: Vec<AbsentDisk>,
+    slots: Slots,
+    doorkeeper: Option<Arc<dyn Doorkeeper>>,
+    cold_after_days: Option<u32>,
+    /// Whether a disk was away when the store was opened.
+    began_without_a_disk: bool,
     catalog: Catalog,
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
@@ -160,7 +179,8 @@ impl Store {
         shared.catalog.flush()?;
         let shared = Arc::new(shared);
         // Where the first segments go follows from it.
-        for disk in &shared.disks {
+        let disks = shared.slots.mounted();
+        for disk in &disks {
             shared.state(disk);
         }
         let (notes, inbox) = Notes::new();
@@ -170,11 +190,11 @@ impl Store {
             clock: Arc::clone(&shared.clock),
             driver: driver.clone(),
         };
-        for disk in &shared.disks {
+        for disk in &disks {
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
-        let keeper = Keeper::start(Arc::clone(&shared), driver, notes, inbox, backlog)
-            .map_err(|error| Error::io("start a thread for", &shared.disks[0].path, error))?;
+        let keeper = Keeper::start(Arc::clone(&shared), means, notes, inbox, backlog)
+            .map_err(|error| Error::io("start a thread for", &state_dir, error))?;
         let keeper = Mutex::new(Some(keeper));
         Ok((
             Self {
@@ -201,8 +221,9 @@ impl Store {
         }
         let (shared, _) = prepare(options)?;
         let mut report = Report::default();
-        for disk in &shared.disks {
-            let recovery = shared.recovery(disk);
+        let elsewhere = |number| shared.other(number);
+        for disk in shared.slots.mounted() {
+            let recovery = shared.recovery(&disk, &elsewhere);
             let epochs = recovery
                 .epochs()
                 .map_err(|e| Error::io("list", &disk.path, e))?;
@@ -214,18 +235,19 @@ impl Store {
         Ok(report)
     }
 
-    /// Begins a segment on the disk that has the most room. `head` is header, envelope and chunk 0. Never waits.
+    /// Begins a segment on the disk that the rule of placement names, or the next that takes it. `head` is header, envelope and chunk 0. Never waits.
     ///
     /// # Errors
     /// Why no disk takes it now; ask again at the next key frame.
     pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
         let mut refused = Refused::NoDisk;
-        let mut disks: Vec<_> = self.shared.disks.iter().collect();
         // Of the catalog only what was read last: whoever writes to it may hold it for as long as the state folder's disk takes.
+        let growing_bytes = |disk: &MountedDisk| self.shared.growing_bytes(disk);
         let now_us = self.shared.clock.monotonic_us();
-        disks.sort_by_cached_key(|disk| {
-            Reverse(disk.preference(self.shared.growing_bytes(disk), now_us))
-        });
+        let disks = self
+            .shared
+            .slots
+            .in_order(&new.stream, now_us, growing_bytes);
         for disk in disks {
             match disk.begin(new, &head) {
                 Ok(handle) => {
@@ -250,6 +272,20 @@ impl Store {
             .into_iter()
             .chain(catalogued.as_ref().map(Span::of_entry));
         Ok(spans.max_by_key(|span| span.sequence))
+    }
+
+    /// The sequence number that a stream goes on with: higher than that of any of its segments, also of those on a disk that is
+    /// away, which nobody here may have heard of.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn next_sequence(&self, stream: &StreamId) -> Result<u64> {
+        let next = self.last(stream)?.map_or(0, |last| last.sequence + 1);
+        let passed_over = match self.shared.began_without_a_disk {
+            true => SEQUENCES_PASSED_OVER,
+            false => 0,
+        };
+        Ok(next.saturating_add(passed_over))
     }
 
     /// Whether the recorder before this one died.
@@ -283,18 +319,39 @@ impl Store {
     pub fn open_segment(&self, stream: &StreamId, segment: &SegmentId) -> Result<OpenSegment> {
         let in_memory = self.shared.segments().get(segment).cloned();
         let in_memory = in_memory.filter(|known| known.new.stream == *stream);
-        let (span, disk, limit) = if let Some(known) = in_memory {
+        if let Some(known) = in_memory {
             let span = Span::of_segment(&known);
-            (span, known.disk, Some(span.bytes))
-        } else {
+            return self.open_file(span, (stream, segment), known.disk, Some(span.bytes));
+        }
+        let find = || {
             let entry = self.shared.catalog.find(stream, segment)?;
-            let entry = entry
+            entry
                 .filter(|entry| !entry.tombstone)
-                .ok_or(Error::NoSegment)?;
-            let limit = entry.torn.then_some(u64::from(entry.bytes));
-            (Span::of_entry(&entry), entry.disk, limit)
+                .ok_or(Error::NoSegment)
         };
-        let disk = self.shared.disk(disk).ok_or(Error::NoSegment)?;
+        let open = |entry: &Entry| {
+            let limit = entry.torn.then_some(u64::from(entry.bytes));
+            self.open_file(Span::of_entry(entry), (stream, segment), entry.disk, limit)
+        };
+        let entry = find()?;
+        match open(&entry) {
+            // It may have been moved to another disk in between.
+            Err(Error::NoSegment) => match find()? {
+                moved if moved.disk != entry.disk => open(&moved),
+                _ => Err(Error::NoSegment),
+            },
+            opened => opened,
+        }
+    }
+
+    fn open_file(
+        &self,
+        span: Span,
+        (stream, segment): (&StreamId, &SegmentId),
+        disk: u16,
+        limit: Option<u64>,
+    ) -> Result<OpenSegment> {
+        let disk = self.shared.slots.disk(disk).ok_or(Error::NoSegment)?;
         let path = layout::segment_path(stream, &span.epoch, segment);
         let opened = disk.disk.open_read(&path).and_then(|file| match limit {
             Some(bytes) => Front::of(file, bytes),
@@ -325,31 +382,16 @@ impl Store {
         self.shared.events.subscribe()
     }
 
-    /// How the disks are.
-    pub fn disks(&self) -> Vec<DiskStatus> {
-        let used = |disk: &MountedDisk| self.shared.catalog.disk_bytes(disk.number());
-        let mounted = self.shared.disks.iter();
-        let mounted = mounted.map(|disk| disk.status(used(disk)));
-        mounted
-            .chain(self.shared.absent.iter().map(AbsentDisk::status))
-            .collect()
-    }
-
     /// Files on the disks that are no whole footage of this store, as far as they have been looked at since the start.
     pub fn strange_files(&self) -> u64 {
         self.shared.strange.load(Ordering::Relaxed)
     }
 
-    /// The disks themselves, for the keyring's copies.
-    pub fn mounted(&self) -> &[MountedDisk] {
-        &self.shared.disks
-    }
-
     /// What has died of it, in words: footage is lost, or not found again before the next start, until another process
     /// takes over.
     pub fn casualty(&self) -> Option<String> {
-        let dead = self.shared.disks.iter().find(|d| d.writer_has_ended());
-        if let Some(disk) = dead {
+        let disks = self.shared.slots.mounted();
+        if let Some(disk) = disks.iter().find(|disk| disk.writer_has_ended()) {
             return Some(format!("what writes to {}", disk.path.display()));
         }
         let keeper = self.keeper();
@@ -361,7 +403,8 @@ impl Store {
     pub fn close(&self) {
         let is_well = self.casualty().is_none();
         let keeper = self.keeper().take();
-        self.shared.disks.iter().for_each(MountedDisk::close_writer);
+        let disks = self.shared.slots.mounted();
+        disks.iter().for_each(|disk| disk.close_writer());
         // The mark stays where something died: then the gap that follows is a crash's.
         if keeper.is_some_and(Keeper::stop) && is_well {
             self.mark.remove();
@@ -398,52 +441,74 @@ impl Shared {
         growing.map(|segment| segment.durable_bytes()).sum()
     }
 
-    /// How a disk is, for retention.
+    /// How a disk is, for retention; and for placement from then on.
     fn state(&self, disk: &MountedDisk) -> DiskState {
         let catalogued = self.catalog.disk_bytes(disk.number());
+        disk.set_oldest_us(self.catalog.disk_oldest_us(disk.number()).unwrap_or(None));
         disk.state(catalogued, self.growing_bytes(disk), self.reserve_bytes_min)
     }
 
-    fn disk(&self, number: u16) -> Option<&MountedDisk> {
-        self.disks.iter().find(|disk| disk.number() == number)
+    fn other(&self, number: u16) -> Option<Arc<dyn Disk>> {
+        let disk = self.slots.disk(number)?;
+        Some(Arc::clone(&disk.disk))
     }
 
-    fn recovery<'a>(&'a self, disk: &'a MountedDisk) -> Recovery<'a> {
+    fn recovery<'a>(&'a self, disk: &'a MountedDisk, elsewhere: &'a Elsewhere<'a>) -> Recovery<'a> {
         Recovery {
             store: self.store,
             disk: &*disk.disk,
             number: disk.number(),
             catalog: &self.catalog,
             keys: &*self.keys,
+            elsewhere,
         }
+    }
+
+    /// Makes catalog and disk agree on one epoch.
+    fn compare(&self, disk: &MountedDisk, stream: &StreamId, epoch: &EpochId) -> Result<Report> {
+        let elsewhere = |number| self.other(number);
+        let report = self.recovery(disk, &elsewhere).epoch(stream, epoch)?;
+        self.strange.fetch_add(report.strange, Ordering::Relaxed);
+        Ok(report)
+    }
+
+    /// The epochs of a disk; and of those that the catalog does not know there, how new they are.
+    fn epochs_of(
+        &self,
+        disk: &MountedDisk,
+    ) -> (Vec<(StreamId, EpochId)>, Vec<(StreamId, EpochId, u64)>) {
+        let elsewhere = |number| self.other(number);
+        let recovery = self.recovery(disk, &elsewhere);
+        // A folder that cannot be read is no reason not to record.
+        let epochs = recovery.epochs().unwrap_or_else(|error| {
+            tracing::error!("{}", Error::io("list", &disk.path, error));
+            Vec::new()
+        });
+        let unknown = recovery.unknown(&epochs);
+        (epochs, unknown)
     }
 }
 
 /// Makes catalog and disks agree on the newest epochs; says which others are to be compared later.
 fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
     let (mut epochs, mut unknown) = (Vec::new(), Vec::new());
-    for disk in &shared.disks {
-        let recovery = shared.recovery(disk);
-        // A folder that cannot be read is no reason not to record.
-        let of_disk = recovery.epochs().unwrap_or_else(|error| {
-            tracing::error!("{}", Error::io("list", &disk.path, error));
-            Vec::new()
-        });
-        unknown.extend(recovery.unknown(&of_disk));
+    let disks = shared.slots.mounted();
+    for disk in &disks {
+        let (of_disk, unknown_there) = shared.epochs_of(disk);
+        unknown.extend(unknown_there);
         epochs.push(of_disk);
     }
     let newest = recovery::newest(&shared.catalog, unknown)?;
     let (mut report, mut backlog) = (Report::default(), Vec::new());
-    for (index, (disk, of_disk)) in shared.disks.iter().zip(epochs).enumerate() {
+    for (disk, of_disk) in disks.iter().zip(epochs) {
         for (stream, epoch) in of_disk {
             if newest.contains(&(stream, epoch)) {
-                report.add(shared.recovery(disk).epoch(&stream, &epoch)?);
+                report.add(shared.compare(disk, &stream, &epoch)?);
             } else {
-                backlog.push((index, stream, epoch));
+                backlog.push((disk.number(), stream, epoch));
             }
         }
     }
-    shared.strange.fetch_add(report.strange, Ordering::Relaxed);
     Ok((report, backlog))
 }
 
@@ -460,10 +525,13 @@ fn prepare(options: Options) -> Result<(Shared, Pace)> {
     for disk in &options.disks {
         disk.set_number(opened.catalog.disk_number(&disk.id)?);
     }
+    let slots = Slots::new(options.disks, &options.absent, &options.spread);
     let shared = Shared {
         store: options.store,
-        disks: options.disks,
-        absent: options.absent,
+        began_without_a_disk: !slots.is_whole(),
+        slots,
+        doorkeeper: options.doorkeeper,
+        cold_after_days: options.spread.cold_after_days,
         catalog: opened.catalog,
         segments: Mutex::default(),
         cameras: options.cameras,

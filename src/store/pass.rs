@@ -23,6 +23,8 @@ pub(super) struct Passes {
     steady: Steady,
     /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
     refusing: HashMap<u16, u64>,
+    /// The time as the last pass believed it.
+    now: Option<Now>,
 }
 
 impl Passes {
@@ -31,13 +33,15 @@ impl Passes {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
+        self.now = now;
         self.refusing.retain(|_, until_us| *until_us > monotonic_us);
         let deletions = plan_now(shared, now, &self.refusing);
         let (gone, refusing) = delete(shared, deletions);
         let until_us = clock.monotonic_us().saturating_add(REFUSING_US);
         let refusing = refusing.into_iter().map(|disk| (disk, until_us));
         self.refusing.extend(refusing);
-        for disk in shared.disks.iter().filter(|disk| disk.is_full()) {
+        let disks = shared.slots.mounted();
+        for disk in disks.iter().filter(|disk| disk.is_full()) {
             let has_room = disk
                 .space()
                 .is_none_or(|space| space.free_bytes >= ROOM_BYTES_MIN);
@@ -46,11 +50,17 @@ impl Passes {
         }
         gone.len() >= RETENTION_BATCH_SEGMENTS
     }
+
+    /// The time as the last pass believed it; `None` where it did not.
+    pub(super) fn now(&self) -> Option<Now> {
+        self.now
+    }
 }
 
 fn plan_now(shared: &Shared, now: Option<Now>, refusing: &HashMap<u16, u64>) -> Vec<Deletion> {
     let catalog = &shared.catalog;
-    let disks = shared.disks.iter().map(|disk| shared.state(disk));
+    let mounted = shared.slots.mounted();
+    let disks = mounted.iter().map(|disk| shared.state(disk));
     let disks: Vec<_> = disks
         .filter(|state| !refusing.contains_key(&state.disk))
         .collect();
@@ -77,7 +87,11 @@ fn plan_now(shared: &Shared, now: Option<Now>, refusing: &HashMap<u16, u64>) -> 
 }
 
 /// What of each stream is older than its camera keeps.
-fn what_is_old(catalog: &Catalog, cameras: &[CameraBudget], now: Now) -> HashMap<StreamId, Old> {
+pub(super) fn what_is_old(
+    catalog: &Catalog,
+    cameras: &[CameraBudget],
+    now: Now,
+) -> HashMap<StreamId, Old> {
     let kept_for_days: Vec<_> = cameras
         .iter()
         .filter_map(|camera| Some((camera, i64::from(camera.keep_days?))))
@@ -171,7 +185,7 @@ fn delete(shared: &Shared, deletions: Vec<Deletion>) -> (Vec<Deletion>, HashSet<
 
 /// Whether the file is gone.
 fn unlink(shared: &Shared, entry: &Entry) -> bool {
-    let Some(disk) = shared.disk(entry.disk) else {
+    let Some(disk) = shared.slots.disk(entry.disk) else {
         return false;
     };
     let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);

@@ -34,7 +34,9 @@ pub(super) fn order(rule: Placement, candidates: &[Candidate], turn: u64) -> Vec
         let by_rule = match (has_room, rule) {
             (false, _) => it.oldest_us,
             (true, Placement::MostRoom) => it.spare_bytes.saturating_neg(),
-            (true, Placement::RoundRobin) => (index as u64 + count - turn % count) as i64 % count as i64,
+            (true, Placement::RoundRobin) => {
+                (index as u64 + count - turn % count) as i64 % count as i64
+            }
             (true, Placement::SpillOver) => 0,
         };
         let is_hot = it.tier == Tier::Hot;
@@ -105,8 +107,14 @@ mod tests {
         };
         assert_eq!(order(Placement::MostRoom, &[ROOMY, pinned], 0), [1, 0]);
         for gone in [
-            Candidate { failed: true, ..pinned },
-            Candidate { leaving: true, ..pinned },
+            Candidate {
+                failed: true,
+                ..pinned
+            },
+            Candidate {
+                leaving: true,
+                ..pinned
+            },
         ] {
             assert_eq!(order(Placement::MostRoom, &[gone, ROOMY], 0), [1, 0]);
         }
@@ -118,9 +126,21 @@ mod tests {
             tier: Tier::Cold,
             ..ROOMY
         };
-        assert_eq!(order(Placement::MostRoom, &[cold, with_spare(-9)], 0), [1, 0]);
-        let failed = Candidate { failed: true, ..ROOMY };
-        let leaving = Candidate { leaving: true, ..ROOMY };
-        assert_eq!(order(Placement::SpillOver, &[failed, leaving, cold], 0), [2, 1, 0]);
+        assert_eq!(
+            order(Placement::MostRoom, &[cold, with_spare(-9)], 0),
+            [1, 0]
+        );
+        let failed = Candidate {
+            failed: true,
+            ..ROOMY
+        };
+        let leaving = Candidate {
+            leaving: true,
+            ..ROOMY
+        };
+        assert_eq!(
+            order(Placement::SpillOver, &[failed, leaving, cold], 0),
+            [2, 1, 0]
+        );
     }
 }

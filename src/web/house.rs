@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::keys::StateFolder;
 use crate::limits::LIVE_VIEWERS_MAX;
 use crate::people::{self, ClaimCode, People, remove_claim_code};
+use crate::pool::Desk;
 use crate::random::OsRandom;
 
 /// The rooms behind the routes.
@@ -23,6 +24,7 @@ pub struct House {
     pub people: Arc<People>,
     pub tls: Arc<Tls>,
     pub footage: Arc<dyn Footage>,
+    pub disks: Option<Desk>,
     /// Places for live viewers; closed when the box ends, which shows them out.
     pub live: Arc<Semaphore>,
     /// The claim code while there is no owner. Held during a claim: two at once make one owner.
@@ -35,7 +37,7 @@ impl House {
         keys: Arc<Mutex<StateFolder>>,
         people: Arc<People>,
         tls: Arc<Tls>,
-        footage: Arc<dyn Footage>,
+        (footage, disks): (Arc<dyn Footage>, Option<Desk>),
         clock: Arc<dyn Clock>,
     ) -> Result<Self, people::Error> {
         let (folder, is_claimed) = {
@@ -54,6 +56,7 @@ impl House {
             people,
             tls,
             footage,
+            disks,
             live,
             desk,
         };

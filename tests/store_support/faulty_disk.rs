@@ -115,6 +115,10 @@ impl Disk for FaultyDisk {
         self.real.remove_folder(path)
     }
 
+    fn is_in_place(&self) -> io::Result<bool> {
+        self.real.is_in_place()
+    }
+
     fn space(&self) -> io::Result<Space> {
         let space = self.real.space()?;
         let free_bytes = if self.faults.full.load(Ordering::SeqCst) {

@@ -251,6 +251,7 @@ fn run(folder: &Path, clock: Arc<SimClock>, footage: Arc<FakeFootage>) -> (Runni
         people: Arc::new(people),
         tls: tls.clone(),
         footage,
+        disks: None,
         clock,
     };
     (start(parts).unwrap(), tls)
