@@ -30,7 +30,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn disks_at_rest(options: Options, _lock: &Lock) -> Result<Vec<DiskStatus>> {
-        Ok(prepare(options)?.0.statuses())
+        Ok(prepare(options)?.statuses())
     }
 
     /// What the catalog knows of on a disk, which may be away.

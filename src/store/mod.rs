@@ -42,8 +42,9 @@ use tokio::sync::broadcast;
 use crate::clock::Clock;
 use crate::disk::{Disk, Front};
 use crate::limits::{RESERVE_BYTES_MIN, SEQUENCES_PASSED_OVER};
+use crate::random::SharedRandom;
 pub use catalog::CatalogError;
-use catalog::{Catalog, Entry, Usage};
+use catalog::{Catalog, Entry, Shelf, Usage};
 pub use disks::OnDisk;
 pub use error::{Error, Result};
 use keeper::{Backlog, Keeper, Notes};
@@ -57,7 +58,7 @@ pub use slots::{Drain, Spread};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
 pub use watch::Doorkeeper;
-use writer::{Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
+use writer::{Budget, Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
 
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
@@ -89,6 +90,12 @@ pub struct Options {
     pub reserve_bytes_min: u64,
     /// How the writers work.
     pub pace: Pace,
+    /// The memory of the writers' queues.
+    pub queues: Arc<Budget>,
+    /// Where the catalog's database is kept; where it is `None`, in the state folder.
+    pub catalog: Option<Arc<dyn Shelf>>,
+    /// For the tails of torn segments.
+    pub random: SharedRandom,
 }
 
 impl Options {
@@ -112,6 +119,9 @@ impl Options {
             clock,
             reserve_bytes_min: RESERVE_BYTES_MIN,
             pace: Pace::default(),
+            queues: Arc::default(),
+            catalog: None,
+            random: SharedRandom::default(),
         }
     }
 }
@@ -141,6 +151,7 @@ struct Shared {
     events: broadcast::Sender<Event>,
     keys: SharedKeys,
     clock: Arc<dyn Clock>,
+    random: SharedRandom,
     reserve_bytes_min: u64,
 }
 
@@ -174,7 +185,8 @@ impl Store {
 
     fn open_with(options: Options, lock: Lock, driver: &Driver) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
-        let (shared, pace) = prepare(options)?;
+        let (budget, pace) = (Arc::clone(&options.queues), options.pace);
+        let shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
         shared.catalog.flush()?;
         let shared = Arc::new(shared);
@@ -185,7 +197,7 @@ impl Store {
         }
         let (notes, inbox) = Notes::new();
         let means = Means {
-            budget: Arc::default(),
+            budget,
             pace,
             clock: Arc::clone(&shared.clock),
             driver: driver.clone(),
@@ -213,13 +225,12 @@ impl Store {
     /// As [`Store::open`].
     pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
         let folder = options.state_dir.join("catalog");
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &folder, error));
-            }
-            _ => {}
-        }
-        let (shared, _) = prepare(options)?;
+        let removed = match &options.catalog {
+            Some(shelf) => shelf.remove(),
+            None => Catalog::remove(&folder),
+        };
+        removed.map_err(|error| Error::io("remove", &folder, error))?;
+        let shared = prepare(options)?;
         let mut report = Report::default();
         let elsewhere = |number| shared.other(number);
         for disk in shared.slots.mounted() {
@@ -461,6 +472,7 @@ impl Shared {
             catalog: &self.catalog,
             keys: &*self.keys,
             elsewhere,
+            random: &self.random,
         }
     }
 
@@ -513,11 +525,14 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
 }
 
 /// Opens catalog and disks, without looking at any footage.
-fn prepare(options: Options) -> Result<(Shared, Pace)> {
+fn prepare(options: Options) -> Result<Shared> {
     if options.disks.is_empty() {
         return Err(Error::NoDisk);
     }
-    let opened = reserve::open_catalog(&options.state_dir, &options.store)?;
+    let opened = match &options.catalog {
+        Some(shelf) => Catalog::open_from(&**shelf, &options.store)?,
+        None => reserve::open_catalog(&options.state_dir, &options.store)?,
+    };
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");
@@ -526,7 +541,7 @@ fn prepare(options: Options) -> Result<(Shared, Pace)> {
         disk.set_number(opened.catalog.disk_number(&disk.id)?);
     }
     let slots = Slots::new(options.disks, &options.absent, &options.spread);
-    let shared = Shared {
+    Ok(Shared {
         store: options.store,
         began_without_a_disk: !slots.is_whole(),
         slots,
@@ -539,7 +554,7 @@ fn prepare(options: Options) -> Result<(Shared, Pace)> {
         events: broadcast::channel(EVENTS_KEPT).0,
         keys: options.keys,
         clock: options.clock,
+        random: options.random,
         reserve_bytes_min: options.reserve_bytes_min,
-    };
-    Ok((shared, options.pace))
+    })
 }
