@@ -25,8 +25,10 @@ use super::{Shared, layout};
 use crate::disk::DiskFile;
 use crate::limits::{MOVE_BYTES_PER_S_MAX, MOVE_REST, MOVE_UNSYNCED_BYTES_MAX};
 
-/// Until it is looked again whether there is anything to move.
-const IDLE_US: u64 = 5_000_000;
+/// Until it is looked again whether there is old footage to move.
+const IDLE_US: u64 = 60_000_000;
+/// The same while a disk is drained, on which a segment may still be open.
+const DRAINING_US: u64 = 5_000_000;
 /// While a disk's writer is behind, and where there is no room.
 const PAUSE_US: u64 = 1_000_000;
 
@@ -122,7 +124,8 @@ impl Mover {
 
     fn begin_next(&mut self, shared: &Shared, now: Option<Now>) -> u64 {
         match self.moves.next(shared, now) {
-            Move::Nothing => IDLE_US,
+            Move::Nothing if shared.slots.drains().is_empty() => IDLE_US,
+            Move::Nothing => DRAINING_US,
             Move::NoRoom => PAUSE_US,
             Move::Segment(entry, from, to) => match Copying::begin(&entry, &from, &to) {
                 Ok(copying) => {

@@ -37,6 +37,8 @@ pub(super) enum Move {
 #[derive(Default)]
 pub(super) struct Moves {
     list: Vec<Entry>,
+    /// It is old footage for the cold disks, and no disk that is emptied.
+    is_cooling: bool,
     /// What could not be moved: not tried again before the next start.
     passed_over: HashSet<SegmentId>,
 }
@@ -45,6 +47,7 @@ impl Moves {
     pub(super) fn next(&mut self, shared: &Shared, now: Option<Now>) -> Move {
         if self.list.is_empty() {
             self.list = self.to_drain(shared);
+            self.is_cooling = self.list.is_empty();
         }
         if self.list.is_empty() {
             self.list = now.map_or_else(Vec::new, |now| self.to_cool(shared, now));
@@ -55,6 +58,10 @@ impl Moves {
             let Some(from) = shared.slots.disk(entry.disk).filter(|_| is_as_listed) else {
                 continue;
             };
+            // It may have been told to stop.
+            if !self.is_cooling && !shared.slots.is_draining(from.id) {
+                continue;
+            }
             if entry.torn {
                 return Move::Torn(entry, from);
             }

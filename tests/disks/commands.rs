@@ -1,0 +1,1 @@
+//! `hearthkeep disk`, with a running recorder and without one.
