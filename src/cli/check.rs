@@ -84,7 +84,7 @@ fn look(
     keyring: Option<&OpenKeyring>,
 ) -> Result<Option<Report>, String> {
     let segment = OnDisk {
-        disk: &*local.disks[listed.disk],
+        disks: &local.disks,
         listed,
     };
     let file = match segment.open() {

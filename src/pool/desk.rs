@@ -45,7 +45,11 @@ impl Desk {
     /// # Errors
     /// As [`Pool::retire`] and [`configured`].
     pub fn retire(&self, disk: &str, forget: bool) -> Result<Retired> {
-        let path = meant(&self.pool.list()?, disk)?.path.clone();
+        let disks = self.pool.list()?;
+        if disks.len() == 1 {
+            return Err(store::Error::LastDisk.into());
+        }
+        let path = meant(&disks, disk)?.path.clone();
         let change = |edited: &mut config::Edited| edited.remove_disk(&path);
         configured(&self.config, change, || self.pool.retire(disk, forget))
     }

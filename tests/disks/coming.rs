@@ -57,7 +57,11 @@ fn a_disk_leaves_and_returns_while_another_is_recorded_to() {
         assert_eq!(rig.record(&mut stream).1, home.disk.path(), "the other one");
     }
     assert!(Installation::files(&usb).is_empty(), "the bare mount point");
-    assert!(rig.store.open_segment(&whole.0.new.stream, &whole.0.new.segment).is_err());
+    assert!(
+        rig.store
+            .open_segment(&whole.0.new.stream, &whole.0.new.segment)
+            .is_err()
+    );
 
     mount(&usb);
     rig.pass(3 * SECOND_US);
@@ -70,9 +74,16 @@ fn a_disk_leaves_and_returns_while_another_is_recorded_to() {
     let mended = rig.read(&torn);
     let durable = torn.head.len() + torn.chunks[0].len() + torn.chunks[1].len();
     assert_eq!(mended[..durable], torn.bytes()[..durable]);
-    let timeline = rig.store.timeline(&torn.new.stream, torn.new.start.wall_us, torn.new.start.wall_us + 1);
+    let timeline = rig.store.timeline(
+        &torn.new.stream,
+        torn.new.start.wall_us,
+        torn.new.start.wall_us + 1,
+    );
     let span = timeline.unwrap().segments[0];
-    assert!(span.recovered && !span.open && span.duration_us >= 1_000_000, "{span:?}");
+    assert!(
+        span.recovered && !span.open && span.duration_us >= 1_000_000,
+        "{span:?}"
+    );
     assert_eq!(rig.store.strange_files(), 0);
 }
 
@@ -108,7 +119,10 @@ fn one_disk_at_two_paths_is_used_once() {
     rig.pass(3 * SECOND_US);
     assert_eq!(rig.is(&again), DiskUse::Absent);
     let error = rig.status(&again).error.unwrap();
-    assert!(error.contains("another configured one once more"), "{error}");
+    assert!(
+        error.contains("another configured one once more"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -194,7 +208,9 @@ fn a_disk_that_hangs_when_it_goes_is_not_used_before_it_let_go() {
     mount(&usb);
     let next = stream.seal(2, 20_000);
     next.record(&store);
-    until("another disk took it", || home.disk.path().join(path_of(&next)).exists());
+    until("another disk took it", || {
+        home.disk.path().join(path_of(&next)).exists()
+    });
     assert_eq!(status().state, DiskUse::Absent, "a write hangs in it");
     assert!(status().error.unwrap().contains("is gone"));
     faults.stall(false);

@@ -78,7 +78,9 @@ fn a_copy_is_as_good_while_the_first_is_away() {
     std::fs::rename(home.disk.path(), &elsewhere).unwrap();
     std::fs::create_dir(home.disk.path()).unwrap();
     let mut alone = options_without_home(&home, &usb);
-    alone.absent.push(away(home.disk.path(), 0, Some(home.disk_id)));
+    alone
+        .absent
+        .push(away(home.disk.path(), 0, Some(home.disk_id)));
     let rig = Rig::open(&home, alone);
     rig.pass(3 * SECOND_US);
     assert_eq!(rig.read(&sealed), sealed.bytes());

@@ -8,7 +8,7 @@ use hearthkeep::store::MountedDisk;
 use hearthkeep::store::recovery::Report;
 
 use super::rig::{Rig, SECOND_US, options, path_of, second_disk, still_home};
-use super::store_support::{FaultyDisk, Faults, Home};
+use super::store_support::{Faults, FaultyDisk, Home};
 
 /// A second disk that fails when told to.
 fn faulty_second(home: &Home, folder: &std::path::Path) -> (MountedDisk, Arc<Faults>) {
@@ -38,7 +38,10 @@ fn a_disk_that_fails_again_and_again_is_tried_less_and_less_often() {
             tried_us.push(home.clock.monotonic_us() - begun_us);
         }
     }
-    let waits: Vec<_> = tried_us.windows(2).map(|w| (w[1] - w[0]) / SECOND_US).collect();
+    let waits: Vec<_> = tried_us
+        .windows(2)
+        .map(|w| (w[1] - w[0]) / SECOND_US)
+        .collect();
     for (wait, expected) in waits.iter().zip([10, 20, 40, 80, 160, 320, 600, 600]) {
         assert!((expected..expected + 3).contains(wait), "{waits:?}");
     }
@@ -59,7 +62,9 @@ fn a_disk_that_refuses_deletions_keeps_no_other_from_them() {
     let mut both = options(&home, vec![disk]);
     both.disks[0].max_bytes = Some(100_000);
     let (first, second) = (home.stream(1).id, home.stream(2).id);
-    both.spread.pinned.insert(first, home.disk.path().to_owned());
+    both.spread
+        .pinned
+        .insert(first, home.disk.path().to_owned());
     both.spread.pinned.insert(second, usb.clone());
     let rig = Rig::open(&home, both);
     faults.fail_remove.store(true, Ordering::SeqCst);
@@ -69,7 +74,10 @@ fn a_disk_that_refuses_deletions_keeps_no_other_from_them() {
         rig.record(&mut bad);
     }
     rig.pass(31 * SECOND_US);
-    assert!(rig.status(home.disk.path()).used_bytes <= 100_000, "its oldest went");
+    assert!(
+        rig.status(home.disk.path()).used_bytes <= 100_000,
+        "its oldest went"
+    );
     assert!(rig.status(&usb).used_bytes > 500_000, "all is still there");
     // It is asked again only every five minutes, and then once.
     let asked = faults.removals.load(Ordering::SeqCst);

@@ -1,10 +1,10 @@
 //! The pool of disks: they leave, return, are replaced, emptied, added and taken out while recording goes on.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../common/mod.rs"]
-mod common;
 #[path = "../common/chance.rs"]
 mod chance;
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../common/installation.rs"]
 mod installation;
 #[path = "../store_support/mod.rs"]

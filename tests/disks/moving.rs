@@ -26,7 +26,10 @@ fn fill(rig: &Rig<'_>, usb: &Path, count: usize) -> Vec<Sealed> {
 }
 
 /// The home's disk, and one in the folder that both streams are recorded to.
-fn pinned_to(home: &Home, usb: &Path) -> (MountedDisk, Vec<(hearthkeep_format::StreamId, PathBuf)>) {
+fn pinned_to(
+    home: &Home,
+    usb: &Path,
+) -> (MountedDisk, Vec<(hearthkeep_format::StreamId, PathBuf)>) {
     let pinned = [1, 2].map(|n| (home.stream(n).id, usb.to_owned()));
     (second_disk(home, usb, 9), pinned.into())
 }
@@ -59,8 +62,14 @@ fn a_drained_disk_is_emptied_and_nothing_new_goes_to_it() {
     rig.store.retire_disk(id, false).unwrap();
     assert_eq!(rig.store.disks().len(), 1);
     let only = rig.store.disks()[0].id.unwrap();
-    assert!(matches!(rig.store.drain_disk(only, true), Err(Error::LastDisk)));
-    assert!(matches!(rig.store.retire_disk(only, true), Err(Error::LastDisk)));
+    assert!(matches!(
+        rig.store.drain_disk(only, true),
+        Err(Error::LastDisk)
+    ));
+    assert!(matches!(
+        rig.store.retire_disk(only, true),
+        Err(Error::LastDisk)
+    ));
 }
 
 #[test]
@@ -75,11 +84,18 @@ fn a_disk_with_footage_is_retired_only_with_it() {
     let filled = fill(&rig, &usb, 2);
     let refused = rig.store.retire_disk(id, false).unwrap_err();
     let sentence = refused.to_string();
-    assert!(matches!(refused, Error::NotEmpty { segments: 4, .. }) && sentence.contains("drain"), "{sentence}");
+    assert!(
+        matches!(refused, Error::NotEmpty { segments: 4, .. }) && sentence.contains("drain"),
+        "{sentence}"
+    );
     rig.store.retire_disk(id, true).unwrap();
     rig.pass(5 * SECOND_US);
     assert!(rig.store.streams().is_empty(), "it is forgotten");
-    assert_eq!(segments_on(&[&usb]).0.len(), filled.len(), "and nothing was deleted");
+    assert_eq!(
+        segments_on(&[&usb]).0.len(),
+        filled.len(),
+        "and nothing was deleted"
+    );
 }
 
 #[test]
@@ -99,7 +115,11 @@ fn where_the_others_have_no_room_nothing_is_eaten_unless_it_may_go() {
     assert!(matches!(refused, Error::NoRoom { .. }), "{refused}");
     assert_eq!(rig.is(&usb), DiskUse::InUse);
     rig.pass(120 * SECOND_US);
-    assert!(old.iter().chain(&filled).all(|sealed| rig.read(sealed) == sealed.bytes()));
+    assert!(
+        old.iter()
+            .chain(&filled)
+            .all(|sealed| rig.read(sealed) == sealed.bytes())
+    );
 
     rig.store.drain_disk(id, true).unwrap();
     rig.pass(1200 * SECOND_US);
@@ -107,14 +127,26 @@ fn where_the_others_have_no_room_nothing_is_eaten_unless_it_may_go() {
     let used = rig.status(home.disk.path()).used_bytes;
     assert!(used <= 700_000, "{used}");
     let bytes = |sealed: &Sealed| sealed.bytes().len() as u64;
-    assert!(used + 2 * bytes(&filled[0]) > 700_000, "no more went than had to: {used}");
+    assert!(
+        used + 2 * bytes(&filled[0]) > 700_000,
+        "no more went than had to: {used}"
+    );
     // What went is the oldest of all, whichever disk it was on.
     filled.extend(old);
     filled.sort_by_key(|sealed| std::cmp::Reverse(sealed.new.start.wall_us));
-    let is_there = |sealed: &Sealed| rig.store.open_segment(&sealed.new.stream, &sealed.new.segment).is_ok();
+    let is_there = |sealed: &Sealed| {
+        rig.store
+            .open_segment(&sealed.new.stream, &sealed.new.segment)
+            .is_ok()
+    };
     let kept = filled.iter().position(|sealed| !is_there(sealed)).unwrap();
     let newer = filled[kept].new.start.wall_us;
-    assert!(kept >= 5 && filled[kept..].iter().all(|s| !is_there(s) || s.new.start.wall_us == newer));
+    assert!(
+        kept >= 5
+            && filled[kept..]
+                .iter()
+                .all(|s| !is_there(s) || s.new.start.wall_us == newer)
+    );
 }
 
 #[test]
@@ -134,7 +166,11 @@ fn a_drain_that_is_told_to_stop_stops() {
     rig.store.keep_disk(id);
     rig.pass(600 * SECOND_US);
     assert_eq!(rig.is(&usb), DiskUse::InUse);
-    assert!(filled.iter().all(|sealed| rig.read(sealed) == sealed.bytes()));
+    assert!(
+        filled
+            .iter()
+            .all(|sealed| rig.read(sealed) == sealed.bytes())
+    );
     let mut stream = home.stream(1);
     stream.sequence = rig.store.next_sequence(&stream.id).unwrap();
     assert_eq!(rig.record(&mut stream).1, usb);
@@ -161,10 +197,16 @@ fn footage_moves_to_the_cold_disk_when_it_is_old() {
         rig.pass(60 * SECOND_US);
         stream.wall_us = hearthkeep::clock::Clock::wall_us(&*home.clock);
     }
-    let is_cold: Vec<_> = days.iter().map(|sealed| rig.where_is(sealed) == attic).collect();
+    let is_cold: Vec<_> = days
+        .iter()
+        .map(|sealed| rig.where_is(sealed) == attic)
+        .collect();
     let cold = is_cold.iter().filter(|is_cold| **is_cold).count();
     assert!((2..=4).contains(&cold), "{is_cold:?}");
-    assert!(is_cold.is_sorted_by(|a, b| a >= b), "the oldest: {is_cold:?}");
+    assert!(
+        is_cold.is_sorted_by(|a, b| a >= b),
+        "the oldest: {is_cold:?}"
+    );
     assert!(days.iter().all(|sealed| rig.read(sealed) == sealed.bytes()));
 }
 
@@ -190,7 +232,11 @@ fn a_crash_anywhere_in_a_drain_loses_nothing() {
             both.spread.drains.insert(id, Default::default());
             let rig = Rig::open(&home, both);
             for sealed in &filled {
-                assert_eq!(rig.read(sealed), sealed.bytes(), "round {round}, after {deaths} deaths");
+                assert_eq!(
+                    rig.read(sealed),
+                    sealed.bytes(),
+                    "round {round}, after {deaths} deaths"
+                );
                 rig.where_is(sealed);
             }
             assert_eq!(rig.store.strange_files(), 0);
@@ -204,7 +250,10 @@ fn a_crash_anywhere_in_a_drain_loses_nothing() {
             for sealed in &filled {
                 let copies = &found[&sealed.new.segment];
                 let whole = |path: &PathBuf| std::fs::read(path).unwrap() == sealed.bytes();
-                assert!(copies.iter().all(whole), "what has a segment's name is whole");
+                assert!(
+                    copies.iter().all(whole),
+                    "what has a segment's name is whole"
+                );
             }
         }
         let (found, others) = segments_on(&[home.disk.path(), &usb]);

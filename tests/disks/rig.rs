@@ -16,7 +16,7 @@ use hearthkeep::store::{
 };
 use hearthkeep_format::{DiskId, SegmentId, StoreId};
 
-use super::store_support::{Home, START_US, Sealed, Stream};
+use super::store_support::{Home, START_US, Sealed, Stream, until};
 
 pub const SECOND_US: u64 = 1_000_000;
 
@@ -56,8 +56,13 @@ pub fn options(home: &Home, disks: Vec<MountedDisk>) -> Options {
 
 impl<'a> Rig<'a> {
     pub fn open(home: &'a Home, options: Options) -> Self {
-        let lock = lock::acquire(home.state.path()).unwrap();
-        let (store, hands, report) = Store::open_driven(options, lock).unwrap();
+        // A child that another test starts holds it too, from its fork until it becomes its program.
+        let mut lock = None;
+        until("the lock is free", || {
+            lock = lock::acquire(home.state.path()).ok();
+            lock.is_some()
+        });
+        let (store, hands, report) = Store::open_driven(options, lock.unwrap()).unwrap();
         Self {
             home,
             store,
@@ -180,11 +185,7 @@ pub struct Door {
 }
 
 impl Doorkeeper for Door {
-    fn admit(
-        &self,
-        wanted: &config::Disk,
-        _: &[Arc<MountedDisk>],
-    ) -> Result<MountedDisk, String> {
+    fn admit(&self, wanted: &config::Disk, _: &[Arc<MountedDisk>]) -> Result<MountedDisk, String> {
         self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let admit = || {
             let disk = RealDisk::open(&wanted.path).map_err(|error| error.to_string())?;

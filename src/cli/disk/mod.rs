@@ -15,7 +15,7 @@ use super::socket::{self, Request};
 use super::store::pool_failure;
 use crate::config::{self, Config, Tier};
 use crate::pool::{self, Pool};
-use crate::store::lock;
+use crate::store::{self, lock};
 use crate::web::footage::DiskStatus;
 use here::Here;
 
@@ -167,9 +167,12 @@ impl Desk {
         }
     }
 
-    /// The folder of a disk as the configuration names it.
+    /// The folder of a disk that is to go, as the configuration names it.
     fn path_of(&self, disk: &str) -> Result<PathBuf, Failure> {
         let disks = self.disks()?;
+        if disks.len() == 1 {
+            return Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk));
+        }
         let is_it = |known: &&DiskStatus| {
             known.id.as_deref() == Some(disk) || pool::same(Path::new(&known.path), Path::new(disk))
         };
@@ -177,7 +180,7 @@ impl Desk {
             .iter()
             .find(is_it)
             .map(|known| PathBuf::from(&known.path));
-        found.ok_or_else(|| Failure::new(ExitStatus::Nothing, crate::store::Error::NoSuchDisk))
+        found.ok_or_else(|| Failure::new(ExitStatus::Nothing, store::Error::NoSuchDisk))
     }
 }
 
