@@ -8,7 +8,7 @@
 //! keyring/a, b    the same as on every disk: statements, sealed seeds, the sealed list of streams
 //! lock            held by the one process that may change things
 //! recording       stands while a recorder is at work: one that finds it comes after a crash
-//! status.socket   a running recorder answers `hearthkeep status` here
+//! status.socket   a running recorder answers `hearthkeep status` and `disk` here
 //! ```
 //!
 //! A box begins unclaimed: it can serve its page but has nobody to seal to. The claim pins the owner's signing key; from

@@ -105,7 +105,8 @@ impl Store {
             bytes,
             oldest_us,
         } = self.on_disk(id)?;
-        if !forget && (segments > 0 || self.shared.is_written_to(id)) {
+        let in_hand = slots.drains().get(&id).is_some_and(|drain| drain.in_hand);
+        if !forget && (segments > 0 || in_hand || self.shared.is_written_to(id)) {
             return Err(Error::NotEmpty {
                 segments,
                 bytes,
@@ -183,7 +184,7 @@ impl Shared {
         if let Some(drain) = &status.drain {
             status.error = status.error.or_else(|| drain.trouble.clone());
             if status.state == DiskUse::InUse {
-                let is_empty = there.segments == 0 && !self.is_written_to(id);
+                let is_empty = there.segments == 0 && !drain.in_hand && !self.is_written_to(id);
                 status.state = match is_empty {
                     true => DiskUse::Drained,
                     false => DiskUse::Draining,

@@ -154,18 +154,25 @@ impl Mover {
             self.fail(shared, copying, Failed::Target(error));
             return;
         }
+        self.moves.in_hand(shared, copying.from.id, true);
+        self.hand_over(shared, &copying);
+        self.moves.in_hand(shared, copying.from.id, false);
+    }
+
+    /// The catalog names the new place, and then the old file goes.
+    fn hand_over(&mut self, shared: &Shared, copying: &Copying) {
         let Copying {
             entry, from, to, ..
         } = copying;
         let moved = Entry {
             disk: to.number(),
-            ..entry
+            ..*entry
         };
         let catalog = &shared.catalog;
         if let Err(error) = catalog.insert(&[moved]).and_then(|()| catalog.flush()) {
             // Both copies stay; the next start sees to them.
             tracing::error!("{}", super::Error::Catalog(error));
-            self.moves.pass_over(&entry);
+            self.moves.pass_over(entry);
             return;
         }
         let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
@@ -184,7 +191,7 @@ impl Mover {
                 }
             }
         }
-        self.moves.moved(shared, &entry, from.id);
+        self.moves.moved(shared, entry, from.id);
     }
 
     fn rename(&mut self, copying: &Copying) -> io::Result<()> {

@@ -152,6 +152,13 @@ impl Moves {
         }
     }
 
+    /// Notes whether a segment of a disk is just changing its place.
+    pub(super) fn in_hand(&self, shared: &Shared, from: DiskId, in_hand: bool) {
+        if let Some(drain) = shared.slots.drains().get_mut(&from) {
+            drain.in_hand = in_hand;
+        }
+    }
+
     /// Counts what was moved off a disk.
     pub(super) fn moved(&self, shared: &Shared, entry: &Entry, from: DiskId) {
         if let Some(drain) = shared.slots.drains().get_mut(&from) {

@@ -36,6 +36,8 @@ pub struct Drain {
     pub moved_segments: u64,
     /// Their bytes.
     pub moved_bytes: u64,
+    /// Whether a segment is just changing its place: the catalog has it elsewhere already, and its old file is still there.
+    pub in_hand: bool,
     /// Why it does not go on, where it does not.
     pub trouble: Option<String>,
 }
