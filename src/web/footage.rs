@@ -3,6 +3,7 @@
 //! Everything that crosses here is sealed already or metadata; no implementation can hand out a picture. The types are
 //! those of the API's JSON.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -46,6 +47,9 @@ pub trait Footage: Send + Sync + 'static {
 
     /// How the recorder is. Must not block for long.
     fn status(&self) -> RecorderStatus;
+
+    /// What monitors ask. May block like [`status`](Self::status).
+    fn measures(&self) -> Measures;
 
     /// Somebody has just claimed the box: there is now somebody to seal to.
     fn claimed(&self);
@@ -142,8 +146,21 @@ pub struct StreamStatus {
     pub first_us: Option<i64>,
     /// The newest footage, µs since 1970.
     pub last_us: Option<i64>,
+    /// The gap that is open, if nothing is kept now.
+    pub gap: Option<OpenGap>,
     /// What is wrong, if anything is.
     pub error: Option<Trouble>,
+}
+
+/// That nothing of a stream is kept now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct OpenGap {
+    /// To where there is footage, µs since 1970; nothing of a stream that was never recorded.
+    pub since_us: Option<i64>,
+    /// As `docs/format.md`, 5.6, names it.
+    pub cause: String,
+    /// The cause for people.
+    pub sentence: String,
 }
 
 /// What there is of a stream in a span of time.
@@ -193,6 +210,8 @@ pub struct TimelineGap {
     pub cause: String,
     /// The cause for people.
     pub sentence: String,
+    /// It lasts: `end_us` is now, and nothing is kept yet.
+    pub open: bool,
 }
 
 /// Where the chunks of a segment are.
@@ -294,6 +313,59 @@ impl DiskStatus {
             error: disk.error.clone(),
         }
     }
+}
+
+/// What monitors ask.
+#[derive(Debug, Clone, Default)]
+pub struct Measures {
+    /// The streams.
+    pub streams: Vec<StreamMeasures>,
+    /// The disks of the configuration.
+    pub disks: Vec<DiskMeasures>,
+    /// As [`RecorderStatus`] has it.
+    pub clock_trusted: bool,
+    /// As [`RecorderStatus`] has it.
+    pub strange_files: u64,
+}
+
+/// A stream, measured.
+#[derive(Debug, Clone)]
+pub struct StreamMeasures {
+    /// How it is.
+    pub status: StreamStatus,
+    /// For how long nothing was kept since the recorder started, s, by cause.
+    pub gap_s: BTreeMap<String, f64>,
+    /// For how long nothing has been kept, s, while that lasts.
+    pub gap_open_s: Option<f64>,
+    /// Age of the newest durable picture, s.
+    pub durable_age_s: Option<f64>,
+    /// What is sealed and not yet durable, bytes.
+    pub queued_bytes: u64,
+    /// RTP packets that did not arrive.
+    pub packets_lost: u64,
+    /// Connections after the first one.
+    pub reconnects: u64,
+}
+
+/// A disk, measured.
+#[derive(Debug, Clone)]
+pub struct DiskMeasures {
+    /// Where it is mounted.
+    pub path: String,
+    /// Whether something is wrong with it.
+    pub failed: bool,
+    /// Whether it is full.
+    pub full: bool,
+    /// Of its file system; `None` when that does not answer.
+    pub size_bytes: Option<u64>,
+    /// What its file system has left.
+    pub free_bytes: Option<u64>,
+    /// What footage takes.
+    pub used_bytes: u64,
+    /// What waits to be written.
+    pub queued_bytes: u64,
+    /// How long fdatasync takes, 99 of 100 times, s; `None` before the first.
+    pub fsync_p99_s: Option<f64>,
 }
 
 fn as_text<S: Serializer>(id: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

@@ -11,6 +11,7 @@ pub mod footage;
 mod guard;
 mod house;
 mod live;
+pub mod metrics;
 mod openapi;
 mod page;
 mod range;

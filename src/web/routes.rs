@@ -6,9 +6,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use super::error::ApiError;
-use super::{claim, disks, live, openapi, page, segments, sign_in, streams};
+use super::{claim, disks, live, metrics, openapi, page, segments, sign_in, streams};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
-use Access::{Public, SignedIn};
+use Access::{Monitor, Public, SignedIn};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Access {
     Public,
     /// Who has a session: an owner, for nobody else has an account.
     SignedIn,
+    /// Who has a session, or shows the token for metrics.
+    Monitor,
 }
 
 /// A row of the table.
@@ -54,6 +56,7 @@ pub const ROUTES: &[Entry] = &[
     post(SignedIn, "/api/v1/disks/{disk}/keep",                || web::post().to(disks::keep)),
     post(SignedIn, "/api/v1/disks/{disk}/retire",              || web::post().to(disks::retire)),
     get(SignedIn, "/api/v1/openapi.json",                      || web::get().to(openapi::document)),
+    get(Monitor,  "/metrics",                                  || web::get().to(metrics::metrics)),
 ];
 
 /// Gives actix-web the table, and answers of our shape to what its extractors refuse.
@@ -100,6 +103,13 @@ pub fn is_public(method: &Method, path: &str) -> bool {
     ROUTES
         .iter()
         .any(|entry| entry.access == Public && entry.method == *method && entry.path == path)
+}
+
+/// Whether the token for metrics is enough to read this.
+pub fn is_for_monitors(path: &str) -> bool {
+    ROUTES
+        .iter()
+        .any(|entry| entry.access == Monitor && entry.path == path)
 }
 
 async fn wrong_method() -> Result<&'static str, ApiError> {

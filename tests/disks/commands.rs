@@ -250,16 +250,12 @@ fn a_drain_that_is_killed_goes_on() {
     recorder.terminate();
     let files = || -> std::collections::BTreeMap<_, _> {
         let disks = [installation.footage(), installation.folder().join("new")];
-        let found = disks.iter().flat_map(|disk| Installation::files(disk));
-        let found = found.filter(|file| path(file).ends_with(".hks"));
-        found
-            .map(|file| {
-                (
-                    file.file_name().unwrap().to_owned(),
-                    std::fs::read(file).unwrap(),
-                )
-            })
-            .collect()
+        let found = disks.iter().flat_map(|disk| super::mounts::segments(disk));
+        let read = |file: std::path::PathBuf| {
+            let name = file.file_name().unwrap().to_owned();
+            (name, std::fs::read(file).unwrap())
+        };
+        found.map(read).collect()
     };
     let recorded = files();
     let (old, new) = (installation.footage(), folder(&installation, "new"));

@@ -8,4 +8,5 @@ mod disks;
 mod footage;
 mod house;
 mod live;
+mod metrics;
 mod sign_in;

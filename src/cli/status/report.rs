@@ -36,6 +36,17 @@ pub struct StreamReport {
     /// Since when, in µs of wall time.
     pub since_us: Option<i64>,
     pub trouble: Option<Trouble>,
+    #[serde(default)]
+    pub gap: Option<GapReport>,
+}
+
+/// That nothing of a stream is kept now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GapReport {
+    /// As `docs/format.md`, 5.6, names it.
+    pub cause: String,
+    /// To where there is footage, in µs of wall time.
+    pub since_us: Option<i64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,6 +102,10 @@ fn stream(status: StreamStatus) -> StreamReport {
         feed: status.feed,
         state: state.to_owned(),
         since_us: status.since_us,
+        gap: status.gap.map(|gap| GapReport {
+            cause: gap.cause,
+            since_us: gap.since_us,
+        }),
         trouble: status.error.map(|trouble| Trouble {
             message: trouble.message,
             advice: trouble.advice,

@@ -51,6 +51,8 @@ export interface Stream {
   bytes_stored: number;
   first_us: number | null;
   last_us: number | null;
+  /** The gap that is open, if nothing is kept now. */
+  gap: { since_us: number | null; cause: string; sentence: string } | null;
   error: { message: string; advice: string } | null;
 }
 
@@ -70,6 +72,8 @@ export interface GapEntry {
   end_us: number;
   cause: string;
   sentence: string;
+  /** It lasts: `end_us` is when the box answered. */
+  open: boolean;
 }
 
 export interface TimelineAnswer {
