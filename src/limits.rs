@@ -59,6 +59,27 @@ pub const AGE_STANDS_PART: i64 = 14;
 /// And at least this.
 pub const AGE_STANDS_US_MIN: i64 = 86_400_000_000;
 
+// ---- log
+
+/// From the end of a segment until the log has it, and between two checkpoints while there is something new.
+pub const LOG_BATCH_MS_MAX: u64 = 60_000;
+/// After a failure to write the log.
+pub const LOG_RETRY_MS: u64 = 10_000;
+/// Records that wait to be written; more are lost while the log cannot be.
+pub const LOG_QUEUE_RECORDS_MAX: usize = 4_096;
+/// Segments that are put into the log at once.
+pub const LOG_BATCH_SEGMENTS: usize = 256;
+/// How much of the log is read at a time, and handed out at once.
+pub const LOG_PIECE_BYTES: usize = 256 << 10;
+/// Clock anchors that are kept in memory, the newest.
+pub const LOG_ANCHORS_MAX: usize = 4_096;
+/// Gaps that are kept in memory, the newest.
+pub const LOG_GAPS_MAX: usize = 65_536;
+/// Removed segments that are told one by one.
+pub const LOG_REMOVED_MAX: usize = 10_000;
+/// A disk whose writer has waited for it for this long gets its copy of the log later.
+pub const LOG_PATIENCE_MS_MAX: u64 = 5_000;
+
 // ---- playing
 
 /// How long the child that decodes may owe something without taking or giving a byte. Its other limits stand in

@@ -10,10 +10,12 @@ use hearthkeep_format::{EpochId, StreamId};
 use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
+use super::log::Keeping;
 use super::mount::is_full;
 use super::mover::Mover;
 use super::pass::Passes;
 use super::recovery::Report;
+use super::retention::Deletion;
 use super::turns::{self, Bell, Next, Worker};
 use super::watch::Watch;
 use super::writer::Means;
@@ -101,7 +103,9 @@ impl Keeper {
         notes: Notes,
         inbox: Inbox,
         backlog: Backlog,
+        log: Option<Keeping>,
     ) -> io::Result<Self> {
+        shared.log.wake_by(Arc::clone(&inbox.bell));
         let (clock, driver) = (Arc::clone(&shared.clock), means.driver.clone());
         let work = Work {
             look_at_us: clock.monotonic_us(),
@@ -114,6 +118,7 @@ impl Keeper {
             passes: Passes::default(),
             watch: Watch::new(means, notes.clone()),
             mover: Mover::new(clock.monotonic_us()),
+            log,
         };
         let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
         Ok(Self { notes, worker })
@@ -148,6 +153,7 @@ struct Work {
     passes: Passes,
     watch: Watch,
     mover: Mover,
+    log: Option<Keeping>,
 }
 
 impl turns::Work for Work {
@@ -162,6 +168,7 @@ impl turns::Work for Work {
                 Ok(Note::Forget(number)) => self.forget(number),
                 Ok(Note::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
                     self.insert();
+                    self.log.iter_mut().for_each(Keeping::finish);
                     return Next::Never;
                 }
                 Err(mpsc::TryRecvError::Empty) => break,
@@ -176,19 +183,23 @@ impl turns::Work for Work {
         if self.now_us() >= self.watch.due_us() {
             self.look_at_disks();
         }
+        let is_settled = self.backlog.is_empty();
+        let log = self.log.as_mut();
+        let log_at_us = log.map_or(u64::MAX, |log| log.turn(is_settled));
         // A catalog that does not know all footage would call the wrong segments the oldest.
-        if !self.backlog.is_empty() {
+        if !is_settled {
             self.compare_one_epoch();
             return Next::At(self.now_us());
         }
-        if self.now_us() >= self.look_at_us {
+        let is_waiting = self.log.as_ref().is_some_and(Keeping::is_starting);
+        if self.now_us() >= self.look_at_us && !is_waiting {
             self.look();
         }
         if self.now_us() >= self.mover.due_us() {
             self.mover.turn(&self.shared, self.passes.now());
         }
         let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
-        let background_us = self.watch.due_us().min(self.mover.due_us());
+        let background_us = self.watch.due_us().min(self.mover.due_us()).min(log_at_us);
         Next::At(self.look_at_us.min(insert_at_us).min(background_us))
     }
 }
@@ -245,6 +256,8 @@ impl Work {
                 entries
                     .iter()
                     .for_each(|entry| drop(segments.remove(&entry.segment)));
+                drop(segments);
+                self.log.iter_mut().for_each(|log| log.closed(entries));
             }
             // They stay in memory, and on the disk: the next start finds them.
             Err(error) => tracing::error!("{}", super::Error::Catalog(error)),
@@ -275,7 +288,11 @@ impl Work {
 
     /// Makes a pass of retention, and says when the next one is due.
     fn look(&mut self) {
-        let wait_us = if self.passes.next(&self.shared) {
+        let log = &mut self.log;
+        let mut tell = |deletions: &[Deletion]| {
+            log.iter_mut().for_each(|log| log.deleting(deletions));
+        };
+        let wait_us = if self.passes.next(&self.shared, &mut tell) {
             0
         } else if self
             .shared

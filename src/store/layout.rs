@@ -225,7 +225,7 @@ pub(super) fn named(path: &Path) -> impl Iterator<Item = &Path> {
 }
 
 /// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.
-fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+pub(super) fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);

@@ -14,6 +14,7 @@ pub mod inspect;
 mod keeper;
 pub mod layout;
 pub mod lock;
+pub mod log;
 mod mark;
 mod mount;
 mod mover;
@@ -36,7 +37,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hearthkeep_format::{EpochId, MetadataKey, SegmentId, StoreId, StreamId};
+use hearthkeep_format::log::{LogKey, Record};
+use hearthkeep_format::{EpochId, LogId, MetadataKey, SegmentId, StoreId, StreamId};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
@@ -49,6 +51,8 @@ pub use disks::OnDisk;
 pub use error::{Error, Result};
 use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
+pub use log::LogSettings;
+use log::{Keeping, Log, LogDisk, LogFiles};
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
 use recovery::{Elsewhere, Recovery, Report};
@@ -90,6 +94,8 @@ pub struct Options {
     pub reserve_bytes_min: u64,
     /// How the writers work.
     pub pace: Pace,
+    /// What the signed log is kept with; without it there is none.
+    pub log: Option<LogSettings>,
     /// The memory of the writers' queues.
     pub queues: Arc<Budget>,
     /// Where the catalog's database is kept; where it is `None`, in the state folder.
@@ -119,6 +125,7 @@ impl Options {
             clock,
             reserve_bytes_min: RESERVE_BYTES_MIN,
             pace: Pace::default(),
+            log: None,
             queues: Arc::default(),
             catalog: None,
             random: SharedRandom::default(),
@@ -149,6 +156,7 @@ struct Shared {
     /// Files that are no whole footage of this store, as far as it has been compared.
     strange: AtomicU64,
     events: broadcast::Sender<Event>,
+    log: Log,
     keys: SharedKeys,
     clock: Arc<dyn Clock>,
     random: SharedRandom,
@@ -185,6 +193,7 @@ impl Store {
 
     fn open_with(options: Options, lock: Lock, driver: &Driver) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
+        let log = options.log.clone();
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
@@ -205,14 +214,22 @@ impl Store {
         for disk in &disks {
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
-        let keeper = Keeper::start(Arc::clone(&shared), means, notes, inbox, backlog)
+        let mark = Mark::set(&state_dir);
+        shared.log.append(Record::Started {
+            boot: shared.clock.boot_id(),
+            monotonic_us: shared.clock.monotonic_us(),
+            after_crash: mark.after_crash(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let log = log.map(|settings| Keeping::new(Arc::clone(&shared), settings, &state_dir));
+        let keeper = Keeper::start(Arc::clone(&shared), means, notes, inbox, backlog, log)
             .map_err(|error| Error::io("start a thread for", &state_dir, error))?;
         let keeper = Mutex::new(Some(keeper));
         Ok((
             Self {
                 shared,
                 keeper,
-                mark: Mark::set(&state_dir),
+                mark,
                 _lock: lock,
             },
             report,
@@ -264,6 +281,7 @@ impl Store {
                 Ok(handle) => {
                     let segment = Arc::clone(handle.segment());
                     self.shared.segments().insert(new.segment, segment);
+                    self.shared.log.begun(&new);
                     return Ok(handle);
                 }
                 Err(error) => refused = error,
@@ -320,7 +338,10 @@ impl Store {
         spans.extend(catalogued.iter().map(Span::of_entry));
         let next = self.shared.catalog.next_from(stream, to_us)?;
         let next = next.as_ref().map(Span::of_entry).or(later);
-        Ok(timeline::timeline(spans, next, from_us, to_us))
+        let mut timeline = timeline::timeline(spans, next, from_us, to_us);
+        let removed = self.log().removed(stream, from_us, to_us);
+        timeline::tell_removed(&mut timeline.gaps, &removed);
+        Ok(timeline)
     }
 
     /// Opens a segment for reading, as far as it is durable.
@@ -393,6 +414,25 @@ impl Store {
         self.shared.events.subscribe()
     }
 
+    /// The signed log.
+    pub fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    /// A log of the store, on a disk that has all of it up to `size`, for reading; the one that is being written where none is named.
+    /// `None` where there is no such log, or no disk has that much of it.
+    pub fn open_log(&self, log: Option<LogId>, size: u64) -> Option<LogFiles> {
+        let log = match log {
+            Some(log) => log,
+            None => LogKey::from_text(&self.log().published().last()?.key)
+                .ok()?
+                .log(),
+        };
+        let open = |disk: LogDisk| LogFiles::open(&*disk.disk, &self.shared.store, &log).ok();
+        let mut found = self.shared.log_disks().into_iter().filter_map(open);
+        found.find(|files| files.checkpoint.size >= size)
+    }
+
     /// Files on the disks that are no whole footage of this store, as far as they have been looked at since the start.
     pub fn strange_files(&self) -> u64 {
         self.shared.strange.load(Ordering::Relaxed)
@@ -462,6 +502,18 @@ impl Shared {
     fn other(&self, number: u16) -> Option<Arc<dyn Disk>> {
         let disk = self.slots.disk(number)?;
         Some(Arc::clone(&disk.disk))
+    }
+
+    /// The mounted disks, as far as the log needs them: not those whose writer waits for them.
+    fn log_disks(&self) -> Vec<LogDisk> {
+        let mounted = self.slots.mounted().into_iter();
+        let answering = mounted.filter(|disk| !disk.keeps_waiting());
+        let disk = |disk: Arc<MountedDisk>| LogDisk {
+            id: disk.id,
+            path: disk.path.clone(),
+            disk: Arc::clone(&disk.disk),
+        };
+        answering.map(disk).collect()
     }
 
     fn recovery<'a>(&'a self, disk: &'a MountedDisk, elsewhere: &'a Elsewhere<'a>) -> Recovery<'a> {
@@ -552,6 +604,7 @@ fn prepare(options: Options) -> Result<Shared> {
         cameras: options.cameras,
         strange: AtomicU64::new(0),
         events: broadcast::channel(EVENTS_KEPT).0,
+        log: Log::new(Arc::clone(&options.clock), options.log.as_ref()),
         keys: options.keys,
         clock: options.clock,
         random: options.random,

@@ -17,7 +17,7 @@ use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, W
 use super::{Error, Result};
 use crate::config::{self, Tier};
 use crate::disk::{Disk, RealDisk, Space};
-use crate::limits::RESERVE_PERCENT;
+use crate::limits::{LOG_PATIENCE_MS_MAX, RESERVE_PERCENT};
 
 /// For how long a disk that failed is the last to be asked.
 const AVOIDED_US_MIN: u64 = 10_000_000;
@@ -225,11 +225,6 @@ impl MountedDisk {
         self.health.oldest_us.store(oldest_us, Ordering::Relaxed);
     }
 
-    /// How long what is queued for it waits already.
-    pub(super) fn is_behind(&self) -> bool {
-        self.writer.get().is_some_and(Writer::is_behind)
-    }
-
     pub(super) fn start_writer(
         &self,
         means: Means,
@@ -263,6 +258,12 @@ impl MountedDisk {
 
     pub(super) fn writer_has_ended(&self) -> bool {
         self.writer.get().is_some_and(Writer::has_ended)
+    }
+
+    /// Whether its writer has waited for it for so long that others should not begin to.
+    pub(super) fn keeps_waiting(&self) -> bool {
+        let waited_us = self.writer.get().map_or(0, Writer::waited_us);
+        waited_us > LOG_PATIENCE_MS_MAX * 1_000
     }
 
     pub(super) fn close_writer(&self) {

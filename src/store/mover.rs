@@ -86,7 +86,12 @@ impl Mover {
     /// Takes a piece of a segment further. `now` is the time as retention believes it.
     pub(super) fn turn(&mut self, shared: &Shared, now: Option<Now>) {
         let begun_us = shared.clock.monotonic_us();
-        let rest_us = if shared.slots.mounted().iter().any(|disk| disk.is_behind()) {
+        let rest_us = if shared
+            .slots
+            .mounted()
+            .iter()
+            .any(|disk| disk.keeps_waiting())
+        {
             PAUSE_US
         } else {
             self.step(shared, now)

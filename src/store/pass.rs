@@ -28,15 +28,15 @@ pub(super) struct Passes {
 }
 
 impl Passes {
-    /// Makes one; whether there is more to delete at once.
-    pub(super) fn next(&mut self, shared: &Shared) -> bool {
+    /// Makes one; whether there is more to delete at once. `tell` is told before anything is deleted.
+    pub(super) fn next(&mut self, shared: &Shared, tell: &mut dyn FnMut(&[Deletion])) -> bool {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
         self.now = now;
         self.refusing.retain(|_, until_us| *until_us > monotonic_us);
         let deletions = plan_now(shared, now, &self.refusing);
-        let (gone, refusing) = delete(shared, deletions);
+        let (gone, refusing) = delete(shared, deletions, tell);
         let until_us = clock.monotonic_us().saturating_add(REFUSING_US);
         let refusing = refusing.into_iter().map(|disk| (disk, until_us));
         self.refusing.extend(refusing);
@@ -131,7 +131,11 @@ pub(super) fn what_is_old(
 
 /// Tombstone, flush, unlink, forget: wherever a crash falls, the next start goes on. Returns what is gone, and the disks that
 /// did not let go of something.
-fn delete(shared: &Shared, deletions: Vec<Deletion>) -> (Vec<Deletion>, HashSet<u16>) {
+fn delete(
+    shared: &Shared,
+    deletions: Vec<Deletion>,
+    tell: &mut dyn FnMut(&[Deletion]),
+) -> (Vec<Deletion>, HashSet<u16>) {
     let (mut gone, mut refusing) = (Vec::new(), HashSet::new());
     if deletions.is_empty() {
         return (gone, refusing);
@@ -151,6 +155,7 @@ fn delete(shared: &Shared, deletions: Vec<Deletion>) -> (Vec<Deletion>, HashSet<
         tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
         return (gone, refusing);
     }
+    tell(&deletions);
     for deletion in deletions {
         let disk = deletion.entry.disk;
         if !refusing.contains(&disk) && unlink(shared, &deletion.entry) {

@@ -8,12 +8,13 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearthkeep_format::{EpochId, SegmentId, StreamId};
+use hearthkeep_format::{EpochId, LogId, SegmentId, StreamId};
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
 use crate::store;
+use crate::store::log::{LogFiles, Published};
 
 /// The recorder as the web sees it. `None` means that there is no such stream or segment.
 pub trait Footage: Send + Sync + 'static {
@@ -44,6 +45,12 @@ pub trait Footage: Send + Sync + 'static {
 
     /// Follows a stream live. May block: what is durable already is read back from the disk.
     fn subscribe(&self, stream: StreamId) -> Option<LiveFeed>;
+
+    /// The store's logs with their newest checkpoints, the oldest first.
+    fn logs(&self) -> Vec<Published>;
+
+    /// Opens a log that has at least so many entries, the newest where none is named. May block.
+    fn open_log(&self, log: Option<LogId>, size: u64) -> Option<LogFiles>;
 
     /// How the recorder is. Must not block for long.
     fn status(&self) -> RecorderStatus;
@@ -206,7 +213,7 @@ pub struct TimelineGap {
     pub start_us: i64,
     /// µs since 1970.
     pub end_us: i64,
-    /// As `docs/format.md`, 5.6, names it.
+    /// As `docs/format.md`, 5.6, names it; `removed` where there was footage that somebody removed, and `unknown`.
     pub cause: String,
     /// The cause for people.
     pub sentence: String,
@@ -254,6 +261,8 @@ pub struct RecorderStatus {
     pub clock_trusted: bool,
     /// Files on the disks that are no whole footage of this box, as far as they have been looked at since its start.
     pub strange_files: u64,
+    /// What is wrong with the signed log, and what it says was removed from the disks; a sentence each.
+    pub log_troubles: Vec<String>,
 }
 
 /// A disk.

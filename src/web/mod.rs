@@ -11,6 +11,7 @@ pub mod footage;
 mod guard;
 mod house;
 mod live;
+mod log;
 pub mod metrics;
 mod openapi;
 mod page;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use hearthkeep_format::segment::{GapCause, ReadAt as _};
-use hearthkeep_format::{SegmentId, StreamId};
+use hearthkeep_format::{LogId, SegmentId, StreamId};
 
 use super::footage::{
     ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, LiveFeed, Measures, OpenGap,
@@ -19,6 +19,7 @@ use crate::play;
 use crate::record::{
     self, LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message, sentence,
 };
+use crate::store::log::{LogFiles, Published};
 use crate::store::{self, AbsentDisk, GapSpan, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
@@ -217,6 +218,15 @@ impl Footage for RecorderFootage {
         Some(join(&recording.store, stream, live.hub()))
     }
 
+    fn logs(&self) -> Vec<Published> {
+        let recording = self.recording.get();
+        recording.map_or_else(Vec::new, |recording| recording.store.log().published())
+    }
+
+    fn open_log(&self, log: Option<LogId>, size: u64) -> Option<LogFiles> {
+        self.recording.get()?.store.open_log(log, size)
+    }
+
     fn status(&self) -> RecorderStatus {
         let disks = self.disks();
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
@@ -228,6 +238,10 @@ impl Footage for RecorderFootage {
                 .recording
                 .get()
                 .map_or(0, |recording| recording.store.strange_files()),
+            log_troubles: self
+                .recording
+                .get()
+                .map_or_else(Vec::new, |recording| recording.store.log().troubles()),
         }
     }
 
@@ -394,11 +408,21 @@ fn segment_row(span: &Span) -> TimelineSegment {
 }
 
 fn gap_row(gap: &GapSpan) -> TimelineGap {
+    let (cause, sentence) = match gap.removed {
+        true => (
+            "removed",
+            "Footage was removed here: the box's log has it, and the box did not delete it.",
+        ),
+        false => (
+            gap.cause.map_or("unknown", GapCause::as_str),
+            sentence(gap.cause),
+        ),
+    };
     TimelineGap {
         start_us: gap.start_us,
         end_us: gap.end_us,
-        cause: gap.cause.map_or("unknown", GapCause::as_str).to_owned(),
-        sentence: sentence(gap.cause).to_owned(),
+        cause: cause.to_owned(),
+        sentence: sentence.to_owned(),
         open: false,
     }
 }

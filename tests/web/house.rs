@@ -13,10 +13,11 @@ use hearthkeep::keys::{NewOwner, StateFolder};
 use hearthkeep::people::People;
 use hearthkeep::pool::{Desk, Pool};
 use hearthkeep::random::OsRandom;
+use hearthkeep::store::log::{LogFiles, Published};
 use hearthkeep::web::footage::*;
 use hearthkeep::web::tls::{Tls, TlsSettings};
 use hearthkeep::web::{Parts, Running, start};
-use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, LogId, SegmentId, StoreId, StreamId};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -140,6 +141,14 @@ impl Footage for FakeFootage {
             backlog,
             messages: self.live.subscribe(),
         })
+    }
+
+    fn logs(&self) -> Vec<Published> {
+        Vec::new()
+    }
+
+    fn open_log(&self, _: Option<LogId>, _: u64) -> Option<LogFiles> {
+        None
     }
 
     fn status(&self) -> RecorderStatus {

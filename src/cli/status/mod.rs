@@ -212,6 +212,11 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
         1 => troubles.push(format!("a file on the disks {NO_FOOTAGE}")),
         n => troubles.push(format!("{n} files on the disks {NO_FOOTAGE}")),
     }
+    troubles.extend(
+        report
+            .into_iter()
+            .flat_map(|report| report.log_troubles.clone()),
+    );
     let disk = |disk: &DiskStatus| {
         let error = disk.error.as_ref()?;
         Some(format!("disk {}: {error}", disk.path.display()))

@@ -23,6 +23,9 @@ pub struct Report {
     /// Files on the disks that are no whole footage of this box.
     #[serde(default)]
     pub strange_files: u64,
+    /// What is wrong with the signed log, and what it says was removed.
+    #[serde(default)]
+    pub log_troubles: Vec<String>,
     pub streams: Vec<StreamReport>,
     pub disks: Vec<DiskReport>,
 }
@@ -83,6 +86,7 @@ impl Report {
             page_error,
             clock_trusted: status.clock_trusted,
             strange_files: status.strange_files,
+            log_troubles: status.log_troubles,
             streams: footage.streams().into_iter().map(stream).collect(),
             disks: status.disks.into_iter().map(disk).collect(),
         }

@@ -71,6 +71,14 @@ id!(
     RunId
 );
 id!(
+    /// A signed log: what follows from the key that signs it.
+    LogId
+);
+id!(
+    /// A hold: footage that retention must not delete.
+    HoldId
+);
+id!(
     /// A boot of the machine, as the kernel names it.
     BootId
 );

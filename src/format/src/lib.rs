@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod aead;
 pub mod age;
 mod bech32;
 pub mod epoch;
@@ -19,6 +20,8 @@ mod kdf;
 mod keyring;
 mod kind;
 pub mod kit;
+pub mod log;
+pub mod merkle;
 mod metadata;
 pub mod passphrase;
 mod random;
@@ -27,7 +30,7 @@ mod xseal;
 
 pub use error::Error;
 pub use identity::{Identity, RECIPIENT_LEN, Recipient, SigningKey, VerifyingKey};
-pub use ids::{BootId, DiskId, EpochId, RunId, SegmentId, StoreId, StreamId};
+pub use ids::{BootId, DiskId, EpochId, HoldId, LogId, RunId, SegmentId, StoreId, StreamId};
 pub use keyring::{Keyring, OpenKeyring};
 pub use kind::Kind;
 pub use metadata::MetadataKey;

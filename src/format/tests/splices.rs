@@ -6,7 +6,8 @@
 mod common;
 
 use common::{Built, World, footage, lost};
-use hearthkeep_format::segment::{merkle, scrub};
+use hearthkeep_format::merkle;
+use hearthkeep_format::segment::scrub;
 
 struct Forgery {
     world: World,

@@ -95,18 +95,31 @@ impl Catalog {
 
     /// The segments of a stream in the order of their sequence, read bucket by bucket as the iterator is driven.
     pub fn oldest_first(&self, stream: &StreamId) -> OldestFirst<'_> {
-        let directory = self.directory();
-        let numbers = directory
-            .streams
-            .get(stream)
-            .into_iter()
-            .flat_map(BTreeMap::keys);
         OldestFirst {
             catalog: self,
             stream: *stream,
-            buckets: numbers.copied().collect::<Vec<_>>().into_iter(),
+            buckets: self.buckets(stream).into_iter(),
             entries: Vec::new().into_iter(),
         }
+    }
+
+    /// The numbers of a stream's buckets, for [`Catalog::in_bucket`].
+    pub(in crate::store) fn buckets(&self, stream: &StreamId) -> Vec<u64> {
+        let directory = self.directory();
+        let buckets = directory.streams.get(stream).into_iter();
+        buckets.flat_map(BTreeMap::keys).copied().collect()
+    }
+
+    /// The segments of a stream in one bucket.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub(in crate::store) fn in_bucket(
+        &self,
+        stream: &StreamId,
+        number: u64,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        self.bucket(stream, number)
     }
 
     /// A stream's footage as ages are counted by.

@@ -278,9 +278,9 @@ impl Writer {
         self.queue.bytes()
     }
 
-    /// Whether what is queued waits for longer than a disk that keeps up lets it.
-    pub fn is_behind(&self) -> bool {
-        self.queue.is_behind()
+    /// For how long what it took last has been on its way to the disk, us.
+    pub fn waited_us(&self) -> u64 {
+        self.queue.waited_us()
     }
 
     /// Whether its work has ended by itself: nothing more is written to this disk.

@@ -197,6 +197,13 @@ impl Queue {
         self.lock().bytes
     }
 
+    /// For how long the oldest byte that was taken has waited, us; zero while nothing is being written.
+    pub(super) fn waited_us(&self) -> u64 {
+        let now_us = self.clock.monotonic_us();
+        let since_us = self.lock().taken_since_us;
+        since_us.map_or(0, |since_us| now_us.saturating_sub(since_us))
+    }
+
     pub(super) fn admits(&self, account: &Account, bytes: u64) -> Result<(), Refused> {
         let now_us = self.clock.monotonic_us();
         let inner = self.lock();
@@ -210,15 +217,6 @@ impl Queue {
             return Err(Refused::QueueFull);
         }
         Ok(())
-    }
-
-    /// Whether what is queued waits for twice the time that it should, or more.
-    pub(super) fn is_behind(&self) -> bool {
-        let now_us = self.clock.monotonic_us();
-        let inner = self.lock();
-        let oldest_us = inner.taken_since_us.or(inner.since_us);
-        let late_us = 2 * micros(self.pace.sync_interval);
-        oldest_us.is_some_and(|since_us| now_us.saturating_sub(since_us) > late_us)
     }
 
     /// Queues a command. It is dropped where the queue was closed: its segment has no tail then, as after a crash.

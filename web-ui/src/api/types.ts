@@ -121,4 +121,6 @@ export interface BoxStatus {
   clock_trusted: boolean;
   /** Files on the disks that are no whole footage of this box. */
   strange_files: number;
+  /** What is wrong with the signed log, and what it says was removed; a sentence each. */
+  log_troubles: string[];
 }

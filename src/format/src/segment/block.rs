@@ -1,9 +1,9 @@
 //! Start and end block: what the recorder itself may know of a segment, sealed under the metadata
 //! key (`docs/format.md`, 5.1, 5.5 and 5.6).
 
-use super::aead;
 use super::header::{BLOCK_BOUND, HEADER_LEN, START, field, first_nonzero};
 use super::locked::{END, TAIL_LEN};
+use crate::aead;
 use crate::kdf::{Key, expand};
 use crate::{BootId, Error, MetadataKey, Random, Result};
 

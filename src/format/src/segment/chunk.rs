@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::aead::{self, TAG_LEN};
+use super::CHUNKS_MAX;
 use super::header::{Header, field};
-use super::{CHUNKS_MAX, merkle};
+use crate::aead::{self, TAG_LEN};
 use crate::kdf::{Key, expand};
-use crate::{Error, Kind, MetadataKey, Random, Result};
+use crate::{Error, Kind, MetadataKey, Random, Result, merkle};
 
 /// Length of a chunk before its ciphertext, in bytes.
 pub const CHUNK_HEADER_LEN: usize = 56;

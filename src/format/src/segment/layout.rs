@@ -7,8 +7,8 @@ use super::block::Start;
 use super::chunk::{CHUNK_HEADER_LEN, ChunkPrefix, LEAF_LEN};
 use super::header::{HEADER_LEN, Header, MAGIC};
 use super::locked::{TAIL_LEN, Tail};
-use super::merkle;
 use super::read_at::{ReadAt, ReadError, read_vec};
+use crate::merkle;
 use crate::{Error, MetadataKey, Result};
 
 /// Where the parts of a segment stand.

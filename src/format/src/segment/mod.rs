@@ -3,7 +3,6 @@
 //! A [`SegmentWriter`] seals one, chunk by chunk; a [`SegmentOpener`] opens chunks that the caller
 //! brings. [`locked`] is what the recorder reads without being able to open a picture.
 
-mod aead;
 mod block;
 mod check;
 mod chunk;
@@ -12,7 +11,6 @@ mod footer;
 mod header;
 mod layout;
 pub mod locked;
-pub mod merkle;
 mod opener;
 mod preamble;
 mod read_at;

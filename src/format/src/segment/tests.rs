@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::aead::record;
 use super::{Begin, ChunkType, IndexEntry, Preamble, SegmentWriter, Start};
+use crate::aead::record;
 use crate::epoch::{self, Epoch, EpochSecret};
 use crate::{BootId, Identity, Kind, MetadataKey, RunId, SeededRandom, StoreId, StreamId};
 

@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::chunk::{CHUNK_HEADER_LEN, ChunkPrefix, IndexEntry, IndexKey, LEAF_LEN};
 use super::layout::Layout;
-use super::merkle::Tree;
 use super::opener::SegmentOpener;
 use super::read_at::{ReadAt, ReadError, read_vec};
+use crate::merkle::Tree;
 use crate::{MetadataKey, Result};
 
 /// How many bytes, beyond the length of the file, are hashed at most for offsets that only look

@@ -8,9 +8,10 @@ use super::footer::{Footer, FragmentPlace};
 use super::header::{BLOCK_BOUND, BOUND, Fields, Header};
 use super::locked::Tail;
 use super::preamble::Preamble;
-use super::{CHUNKS_MAX, CONTENT_END_MAX, merkle};
+use super::{CHUNKS_MAX, CONTENT_END_MAX};
 use crate::epoch::{CHAIN_STEPS_MAX, ENVELOPE_LEN_MAX, Epoch, SegmentSecret};
 use crate::{Error, Kind, MetadataKey, Random, Result, SegmentId, StoreId, StreamId};
+use crate::{aead, merkle};
 
 /// What a segment begins with.
 pub struct Begin<'a> {
@@ -292,7 +293,7 @@ impl std::fmt::Debug for SegmentWriter {
 
 /// Length of ciphertext and tag that a buffer with headroom will have.
 fn ciphertext_len(buffer: &[u8]) -> u64 {
-    (buffer.len() - CHUNK_HEADER_LEN + super::aead::TAG_LEN) as u64
+    (buffer.len() - CHUNK_HEADER_LEN + aead::TAG_LEN) as u64
 }
 
 fn limit(what: &'static str, value: u64, limit: u64) -> Result<()> {

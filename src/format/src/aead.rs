@@ -1,4 +1,4 @@
-//! The two forms of authenticated encryption in a segment: `Seal` and `XSeal` of `docs/format.md`.
+//! The two forms of authenticated encryption: `Seal` and `XSeal` of `docs/format.md`.
 
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
@@ -7,11 +7,11 @@ use crate::kdf::Key;
 use crate::{Error, Random, Result};
 
 /// Length of an authentication tag.
-pub(super) const TAG_LEN: usize = 16;
+pub(crate) const TAG_LEN: usize = 16;
 
 /// `Seal`: encrypts `text` in place and returns the tag. The nonce is zero, so a key MUST seal once
 /// only.
-pub(super) fn seal(key: &Key, ad: &[u8], text: &mut [u8]) -> [u8; TAG_LEN] {
+pub(crate) fn seal(key: &Key, ad: &[u8], text: &mut [u8]) -> [u8; TAG_LEN] {
     #[cfg(test)]
     record::push(key, &[0; 12]);
     ChaCha20Poly1305::new((&**key).into())
@@ -21,7 +21,7 @@ pub(super) fn seal(key: &Key, ad: &[u8], text: &mut [u8]) -> [u8; TAG_LEN] {
 }
 
 /// Opens what [`seal`] sealed, in place. After an error `text` is as it was.
-pub(super) fn open(
+pub(crate) fn open(
     key: &Key,
     ad: &[u8],
     text: &mut [u8],
@@ -34,7 +34,7 @@ pub(super) fn open(
 }
 
 /// `XSeal`: nonce, ciphertext and tag.
-pub(super) fn xseal(key: &Key, plaintext: &[u8], ad: &[u8], rng: &mut dyn Random) -> Vec<u8> {
+pub(crate) fn xseal(key: &Key, plaintext: &[u8], ad: &[u8], rng: &mut dyn Random) -> Vec<u8> {
     let sealed = crate::xseal::xseal(key, plaintext, ad, rng);
     #[cfg(test)]
     record::push(key, &sealed[..24]);
@@ -42,7 +42,7 @@ pub(super) fn xseal(key: &Key, plaintext: &[u8], ad: &[u8], rng: &mut dyn Random
 }
 
 /// Opens what [`xseal`] sealed.
-pub(super) fn xopen<const N: usize>(
+pub(crate) fn xopen<const N: usize>(
     key: &Key,
     sealed: &[u8],
     ad: &[u8],
@@ -56,13 +56,13 @@ pub(super) fn xopen<const N: usize>(
 
 /// Remembers every (key, nonce) that sealed something, so that a test can look for one used twice.
 #[cfg(test)]
-pub(super) mod record {
+pub(crate) mod record {
     use std::cell::RefCell;
 
     type Used = Vec<([u8; 32], Vec<u8>)>;
     thread_local! { static USED: RefCell<Option<Used>> = const { RefCell::new(None) }; }
 
-    pub(super) fn push(key: &[u8; 32], nonce: &[u8]) {
+    pub(crate) fn push(key: &[u8; 32], nonce: &[u8]) {
         USED.with_borrow_mut(|used| {
             if let Some(used) = used {
                 used.push((*key, nonce.to_vec()));

@@ -1,0 +1,246 @@
+//! The signed log (`docs/format.md`, section 9): what happened to the store, in the order in which it happened.
+//!
+//! Whoever has something to tell hands a [`Record`] to [`Log::append`] and goes on: nothing of recording waits for the log or fails
+//! for it. The store's keeper writes it in its turns ([`keeping`]), one copy to each disk: entries and tree are synced, the
+//! checkpoint is signed and remembered in the state folder ([`own`]), put beside them and only then published. What the records
+//! lead to ([`replayed`]) is known again after each start.
+
+mod chain;
+mod files;
+mod keeping;
+mod own;
+mod ranges;
+mod replayed;
+mod seats;
+mod start;
+mod walk;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use hearthkeep_format::log::{Hold, Record, SegmentClosed, Stamped};
+use hearthkeep_format::segment::{Gap, GapCause};
+use hearthkeep_format::{EpochId, StreamId};
+
+pub use chain::{Chain, FoundLog, Read, Reader, find};
+pub use files::{Flaw, LogFiles};
+pub(super) use keeping::Keeping;
+use replayed::Replayed;
+pub use replayed::{Anchor, LoggedGap};
+pub(super) use seats::LogDisk;
+
+use super::turns::Bell;
+use super::writer::NewSegment;
+use crate::clock::Clock;
+use crate::limits::LOG_QUEUE_RECORDS_MAX;
+use crate::state_file::StateKey;
+
+/// What the log is kept with.
+#[derive(Clone)]
+pub struct LogSettings {
+    /// What seals `log.sealed` in the state folder.
+    pub state_key: StateKey,
+    /// The generation whose metadata key seals entries.
+    pub generation: u32,
+}
+
+/// A record that was handed over: [`Log::is_published`] says whether it is in a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// A log's key and newest checkpoint, as viewers get them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The key, as signed-note writes it.
+    pub key: String,
+    /// The checkpoint.
+    pub note: String,
+}
+
+/// The front of the log: what the rest of the recorder tells it and asks it.
+pub struct Log {
+    clock: Arc<dyn Clock>,
+    /// The keeper's.
+    bell: OnceLock<Arc<Bell>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Whether there is a log: without settings there is none.
+    is_kept: bool,
+    generation: u32,
+    queue: Vec<Stamped>,
+    /// The epochs in which streams are.
+    epochs: HashMap<StreamId, EpochId>,
+    /// How many records were ever handed over, and how many of them are in a checkpoint.
+    taken: u64,
+    published_records: u64,
+    replayed: Replayed,
+    is_replayed: bool,
+    /// Segments that should be on a mounted disk and are not.
+    removed: HashMap<StreamId, Vec<SegmentClosed>>,
+    /// The oldest first; the last one is written to.
+    published: Vec<Published>,
+    trouble: Troubles,
+}
+
+/// What is wrong with the log, in sentences.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Troubles {
+    /// It cannot be written.
+    writing: Option<String>,
+    /// What was found at the start.
+    found: Vec<String>,
+}
+
+impl Log {
+    pub(super) fn new(clock: Arc<dyn Clock>, settings: Option<&LogSettings>) -> Self {
+        let inner = Inner {
+            is_kept: settings.is_some(),
+            is_replayed: settings.is_none(),
+            generation: settings.map_or(0, |settings| settings.generation),
+            ..Inner::default()
+        };
+        Self {
+            clock,
+            bell: OnceLock::new(),
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// Who is woken when there is something to write.
+    pub(super) fn wake_by(&self, bell: Arc<Bell>) {
+        let _ = self.bell.set(bell);
+    }
+
+    /// Hands over a record, which is written at once. Never waits.
+    pub fn append(&self, record: Record) -> Ticket {
+        let stamped = Stamped {
+            wall_us: self.clock.wall_us(),
+            clock_trusted: self.clock.trusted(),
+            record,
+        };
+        let mut inner = self.lock();
+        if !inner.is_kept {
+            return Ticket(0);
+        }
+        if inner.queue.len() == LOG_QUEUE_RECORDS_MAX {
+            tracing::error!(
+                "the log cannot be written: a record is lost ({:?})",
+                stamped.record
+            );
+            return Ticket(u64::MAX);
+        }
+        // Before the replay, what is on the disk comes first.
+        if inner.is_replayed {
+            inner.replayed.apply(&stamped.record);
+        }
+        inner.queue.push(stamped);
+        inner.taken += 1;
+        let ticket = Ticket(inner.taken);
+        drop(inner);
+        if let Some(bell) = self.bell.get() {
+            bell.ring();
+        }
+        ticket
+    }
+
+    /// Takes note of a segment that begins: the gap before it is told at once, and the epoch where it is a new one.
+    pub(super) fn begun(&self, new: &NewSegment) {
+        if let Some(Gap {
+            cause,
+            length_us: Some(length_us),
+        }) = new.start.gap
+            && cause != GapCause::Start
+            && length_us > 0
+        {
+            self.append(Record::Gap {
+                stream: new.stream,
+                cause,
+                from_us: new.start.wall_us.saturating_sub_unsigned(length_us),
+                to_us: new.start.wall_us,
+            });
+        }
+        let mut inner = self.lock();
+        let before = inner.epochs.insert(new.stream, new.epoch);
+        let generation = inner.generation;
+        drop(inner);
+        if before != Some(new.epoch) {
+            self.append(Record::EpochOpened {
+                stream: new.stream,
+                kind: new.kind,
+                epoch: new.epoch,
+                generation,
+            });
+        }
+    }
+
+    /// Whether a record is in a published checkpoint.
+    pub fn is_published(&self, ticket: Ticket) -> bool {
+        self.lock().published_records >= ticket.0
+    }
+
+    /// Whether all that stood in the log at the start is known. Until then holds may be missing.
+    pub fn is_replayed(&self) -> bool {
+        self.lock().is_replayed
+    }
+
+    /// The holds that stand.
+    pub fn holds(&self) -> Vec<Hold> {
+        self.lock().replayed.holds.values().cloned().collect()
+    }
+
+    /// What the wall clock said when it was trusted, the newest last.
+    pub fn anchors(&self) -> Vec<Anchor> {
+        self.lock().replayed.anchors.iter().copied().collect()
+    }
+
+    /// The gaps of a stream that have something of a span of wall time, us.
+    pub fn gaps(&self, stream: &StreamId, from_us: i64, to_us: i64) -> Vec<LoggedGap> {
+        self.lock().replayed.gaps(stream, from_us, to_us)
+    }
+
+    /// Segments of a stream that have something of a span, were closed and not deleted, and are not on the disk that they should be on:
+    /// somebody removed them. As far as it has been compared since the start.
+    pub fn removed(&self, stream: &StreamId, from_us: i64, to_us: i64) -> Vec<SegmentClosed> {
+        let inner = self.lock();
+        let of_it = inner.removed.get(stream).into_iter().flatten();
+        let within = of_it.filter(|segment| {
+            let end_us = segment
+                .start_us
+                .saturating_add_unsigned(segment.duration_us);
+            segment.start_us < to_us && end_us > from_us
+        });
+        within.cloned().collect()
+    }
+
+    /// How many segments were removed, of all streams.
+    pub fn removed_count(&self) -> u64 {
+        self.lock().removed.values().map(|of| of.len() as u64).sum()
+    }
+
+    /// All logs of the store with their newest checkpoints, the oldest first.
+    pub fn published(&self) -> Vec<Published> {
+        self.lock().published.clone()
+    }
+
+    /// What is wrong, in sentences.
+    pub fn troubles(&self) -> Vec<String> {
+        let inner = self.lock();
+        let Troubles { writing, found } = &inner.trouble;
+        let removed: usize = inner.removed.values().map(Vec::len).sum();
+        let removed = (removed > 0).then(|| {
+            format!(
+                "{removed} segments that the log has are gone from the disks, and this recorder did not delete them: somebody removed them \
+                 (`hearthkeep check` names them)"
+            )
+        });
+        let found = found.iter().chain(&removed);
+        writing.iter().chain(found).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

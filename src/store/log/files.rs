@@ -1,0 +1,320 @@
+//! A log on one disk (`docs/format.md`, 9.3): read as far as a checkpoint says, and appended to.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use hearthkeep_format::log::{Checkpoint, ENTRY_LEN_MAX, Entry, LogKey, NOTE_LEN_MAX};
+use hearthkeep_format::merkle::{self, Hash, Tree};
+use hearthkeep_format::{LogId, StoreId};
+
+use super::super::layout;
+use super::super::recovery::ids;
+use crate::disk::{Disk, DiskFile, read_file};
+use crate::limits::LOG_PIECE_BYTES;
+
+const LOGS: &str = "log";
+const KEY: &str = "key";
+const ENTRIES: &str = "entries";
+const TREE: &str = "tree";
+const CHECKPOINT: &str = "checkpoint";
+const NODE_LEN: usize = 40;
+
+const _: () = assert!(ENTRY_LEN_MAX <= LOG_PIECE_BYTES);
+
+/// Why a log on a disk cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// The disk refused.
+    #[error("the disk failed: {0}")]
+    Io(#[from] io::Error),
+    /// Its key or its checkpoint is not as it was signed, or not this log's.
+    #[error("{0}")]
+    Format(#[from] hearthkeep_format::Error),
+    /// Its key or its checkpoint is no text.
+    #[error("its {0} is not a text")]
+    NoText(&'static str),
+    /// Its entries do not add up to what was signed.
+    #[error("its entries are not those that its checkpoint was signed for")]
+    Unsound,
+    /// Its first entry does not say that it is this log.
+    #[error("its first entry is another log's, or cannot be opened")]
+    NotBegun,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, Default)]
+pub(super) struct End {
+    /// The tree over its entries.
+    pub tree: Tree,
+    /// The length of `entries`.
+    pub bytes: u64,
+}
+
+/// A log on one disk.
+pub struct LogFiles {
+    /// What its checkpoints are signed with.
+    pub key: LogKey,
+    /// Its newest checkpoint, as it was signed.
+    pub note: String,
+    /// What that says.
+    pub checkpoint: Checkpoint,
+    entries: Box<dyn DiskFile>,
+    tree: Box<dyn DiskFile>,
+}
+
+/// The folder of a log, below a disk's.
+pub(super) fn folder(log: &LogId) -> PathBuf {
+    Path::new(LOGS).join(log.to_string())
+}
+
+/// The logs of a disk that were published once.
+pub(super) fn logs_on(disk: &dyn Disk) -> io::Result<Vec<LogId>> {
+    let mut logs = ids(disk, Path::new(LOGS), LogId::from_hex)?;
+    logs.sort_unstable();
+    // One without a checkpoint was begun and never published.
+    logs.retain(|log| match disk.open_read(&folder(log).join(CHECKPOINT)) {
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+        Ok(_) => true,
+    });
+    Ok(logs)
+}
+
+impl LogFiles {
+    /// Opens a log of a store on a disk. Its entries are not looked at.
+    ///
+    /// # Errors
+    /// Where key or checkpoint are not as they were written.
+    pub fn open(disk: &dyn Disk, store: &StoreId, log: &LogId) -> Result<Self, Flaw> {
+        let folder = folder(log);
+        let text = |name| -> Result<String, Flaw> {
+            let bytes = read_file(disk, &folder.join(name), NOTE_LEN_MAX as u64)?;
+            String::from_utf8(bytes).map_err(|_| Flaw::NoText(name))
+        };
+        let key = LogKey::from_text(text(KEY)?.trim_end_matches('\n'))?;
+        if key.store != *store || key.log() != *log {
+            return Err(hearthkeep_format::Error::Foreign { what: "log key" }.into());
+        }
+        let note = text(CHECKPOINT)?;
+        Ok(Self {
+            checkpoint: Checkpoint::verify(&note, &key)?,
+            key,
+            note,
+            entries: disk.open_read(&folder.join(ENTRIES))?,
+            tree: disk.open_read(&folder.join(TREE))?,
+        })
+    }
+
+    /// The root of a complete subtree, and where its last entry ends.
+    fn node(&self, level: u32, index: u64) -> io::Result<(Hash, u64)> {
+        let mut node = [0; NODE_LEN];
+        let at = merkle::position(level, index) * NODE_LEN as u64;
+        if self.tree.read_at(at, &mut node)? < NODE_LEN {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let (hash, end) = node.split_at(32);
+        let end = end.try_into().expect("40 bytes are 32 and 8");
+        let hash = hash.try_into().expect("40 bytes are 32 and 8");
+        Ok((hash, u64::from_be_bytes(end)))
+    }
+
+    fn hash(&self, level: u32, index: u64) -> io::Result<Hash> {
+        Ok(self.node(level, index)?.0)
+    }
+
+    /// Where the first `size` entries end.
+    pub(super) fn end_bytes(&self, size: u64) -> io::Result<u64> {
+        match size.checked_sub(1) {
+            Some(last) => Ok(self.node(0, last)?.1),
+            None => Ok(0),
+        }
+    }
+
+    /// Where the log ends after its first `size` entries.
+    pub(super) fn end(&self, size: u64) -> io::Result<End> {
+        let (mut at, mut roots) = (0, Vec::new());
+        for level in (0..64).rev().filter(|level| size >> level & 1 == 1) {
+            roots.push(self.hash(level, at >> level)?);
+            at += 1 << level;
+        }
+        let tree = Tree::of(size, roots).ok_or(io::ErrorKind::InvalidData)?;
+        let bytes = self.end_bytes(size)?;
+        Ok(End { tree, bytes })
+    }
+
+    /// Whether all that a checkpoint was signed for is there. That no entry was changed in its place is found on reading it.
+    pub(super) fn holds(&self, checkpoint: &Checkpoint) -> bool {
+        let looked = || -> io::Result<bool> {
+            let end = self.end(checkpoint.size)?;
+            Ok(end.tree.root() == checkpoint.root && self.entries.size()? >= end.bytes)
+        };
+        looked().unwrap_or(false)
+    }
+
+    /// The entries from index `from` to before `to`, as they lie there: as many as fit a piece.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn piece(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let to = to.min(self.checkpoint.size);
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let (start, end) = (self.end_bytes(from)?, self.end_bytes(to)?);
+        let length = end.checked_sub(start).ok_or(io::ErrorKind::InvalidData)?;
+        let mut bytes = vec![0; length.min(LOG_PIECE_BYTES as u64) as usize];
+        if self.entries.read_at(start, &mut bytes)? < bytes.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let whole = whole_entries(&bytes);
+        bytes.truncate(whole);
+        match whole {
+            0 => Err(io::ErrorKind::InvalidData.into()),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// The proof that the log with the first `from` entries is the beginning of that with `to`.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn consistency(&self, from: u64, to: u64) -> io::Result<Vec<Hash>> {
+        merkle::consistency(from, to, |level, index| self.hash(level, index))
+    }
+
+    /// The proof that an entry is in the log with the first `size`.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn inclusion(&self, index: u64, size: u64) -> io::Result<Vec<Hash>> {
+        merkle::inclusion(index, size, |level, index| self.hash(level, index))
+    }
+
+    /// Whether another checkpoint of this log is of its beginning.
+    pub(super) fn begins_with(&self, checkpoint: &Checkpoint) -> bool {
+        let root = || merkle::root_at(checkpoint.size, |level, index| self.hash(level, index));
+        checkpoint.log == self.checkpoint.log
+            && checkpoint.size <= self.checkpoint.size
+            && root().is_ok_and(|root| root == checkpoint.root)
+    }
+}
+
+/// Makes the tree of a log again from its entries, where it does not have what its checkpoint says and the entries do.
+pub(super) fn mend_tree(disk: &dyn Disk, store: &StoreId, log: &LogId) -> Result<bool, Flaw> {
+    let files = LogFiles::open(disk, store, log)?;
+    let (mut tree, mut nodes, mut at) = (Tree::default(), Vec::new(), 0);
+    let mut bytes = vec![0; LOG_PIECE_BYTES];
+    while tree.count() < files.checkpoint.size {
+        let read = files.entries.read_at(at, &mut bytes)?;
+        let whole = whole_entries(&bytes[..read]);
+        let mut rest = &bytes[..whole];
+        while !rest.is_empty() && tree.count() < files.checkpoint.size {
+            let entry = Entry::parse(rest)?;
+            at += entry.bytes().len() as u64;
+            push(&mut tree, &entry, at, &mut nodes);
+            rest = &rest[entry.bytes().len()..];
+        }
+        if whole == 0 {
+            return Ok(false);
+        }
+    }
+    if tree.root() != files.checkpoint.root {
+        return Ok(false);
+    }
+    layout::replace(disk, &folder(log).join(TREE), &nodes)?;
+    Ok(true)
+}
+
+/// Adds an entry that ends at `end` to a tree, and its nodes to those that are to be written.
+pub(super) fn push(tree: &mut Tree, entry: &Entry<'_>, end: u64, nodes: &mut Vec<u8>) {
+    tree.push_told(entry.leaf(), |hash| {
+        nodes.extend_from_slice(&hash);
+        nodes.extend_from_slice(&end.to_be_bytes());
+    });
+}
+
+/// The length of the entries at the beginning of `bytes` of which all is there.
+fn whole_entries(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Ok(entry) = Entry::parse(&bytes[at..]) {
+        at += entry.bytes().len();
+    }
+    at
+}
+
+/// Makes the files of a log that has nothing yet, or has nothing that counts.
+pub(super) fn begin(disk: &dyn Disk, key: &LogKey) -> io::Result<()> {
+    let folder = folder(&key.log());
+    layout::create_folders(disk, &folder)?;
+    disk.sync_folder(Path::new(LOGS))?;
+    disk.sync_folder(Path::new(""))?;
+    let text = format!("{}\n", key.to_text());
+    layout::replace(disk, &folder.join(KEY), text.as_bytes())?;
+    for name in [ENTRIES, TREE] {
+        let path = folder.join(name);
+        match disk.create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                disk.open_write(&path)?.truncate(0)?;
+            }
+            made => drop(made?),
+        }
+    }
+    disk.sync_folder(&folder)
+}
+
+/// Appends entries and nodes, durably, to a log that ends at `end`. What stands behind that was never published.
+pub(super) fn append(
+    disk: &dyn Disk,
+    log: &LogId,
+    end: &End,
+    entries: &[u8],
+    nodes: &[u8],
+) -> io::Result<()> {
+    let nodes_end = merkle::hashes_of(end.tree.count()) * NODE_LEN as u64;
+    for (name, end, bytes) in [(ENTRIES, end.bytes, entries), (TREE, nodes_end, nodes)] {
+        let file = disk.open_write(&folder(log).join(name))?;
+        match file.size()? {
+            size if size < end => return Err(io::ErrorKind::UnexpectedEof.into()),
+            size if size > end => file.truncate(end)?,
+            _ => {}
+        }
+        file.append(&mut [IoSlice::new(bytes)])?;
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+/// Puts a checkpoint there, durably.
+pub(super) fn put_checkpoint(disk: &dyn Disk, log: &LogId, note: &str) -> io::Result<()> {
+    layout::replace(disk, &folder(log).join(CHECKPOINT), note.as_bytes())
+}
+
+/// Cuts a log to its first entries that are there as they were signed.
+pub(super) fn cut(disk: &dyn Disk, log: &LogId, end: &End) -> io::Result<()> {
+    append(disk, log, end, &[], &[])
+}
+
+/// Copies the next piece of a log to a disk that has the beginning of it; true when it has all of it up to `end`, durably.
+pub(super) fn copy_piece(
+    from: &dyn Disk,
+    to: &dyn Disk,
+    log: &LogId,
+    end: &End,
+) -> io::Result<bool> {
+    let nodes_end = merkle::hashes_of(end.tree.count()) * NODE_LEN as u64;
+    for (name, end) in [(ENTRIES, end.bytes), (TREE, nodes_end)] {
+        let path = folder(log).join(name);
+        let target = to.open_write(&path)?;
+        let at = target.size()?;
+        if at < end {
+            let mut bytes = vec![0; (end - at).min(4 * LOG_PIECE_BYTES as u64) as usize];
+            if from.open_read(&path)?.read_at(at, &mut bytes)? < bytes.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            target.append(&mut [IoSlice::new(&bytes)])?;
+            target.sync_data()?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,237 @@
+//! The work of keeping the log, done in the keeper's turns.
+
+mod starting;
+mod writing;
+
+use std::sync::Arc;
+
+use hearthkeep_format::LogId;
+use hearthkeep_format::log::{BeginCause, Deleted, DeletedSegment, Record};
+
+use super::LogSettings;
+use super::files::End;
+use super::own::{Own, OwnFile};
+use super::seats::{self, Current, Seats};
+use super::walk::{Search, Walk};
+use crate::limits::{LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS};
+use crate::store::Shared;
+use crate::store::catalog::Entry;
+use crate::store::retention::Deletion;
+use starting::Replay;
+use writing::cause_of;
+
+/// Steps that are made towards disks that lack something when the recorder ends.
+const LAST_STEPS: usize = 16;
+/// Segments that a record of deletion names here.
+const DELETED_AT_ONCE: usize = 256;
+
+/// What keeps the log.
+pub(in crate::store) struct Keeping {
+    shared: Arc<Shared>,
+    generation: u32,
+    file: OwnFile,
+    stage: Stage,
+    ours: Option<Ours>,
+    /// A key that has signed nothing yet, since a log could not be begun.
+    fresh: Option<Own>,
+    seats: Seats,
+    /// Logs before ours, which every disk is to carry too.
+    older: Vec<LogId>,
+    /// Segments that the catalog has and the log is still to get.
+    closed: Vec<Entry>,
+    batch_at_us: Option<u64>,
+    /// Not before this is the log written again after a failure.
+    retry_at_us: u64,
+    /// Where something was left out for want of room: the catalog is walked once more.
+    walk_again: bool,
+}
+
+/// How far a start has come.
+enum Stage {
+    Unopened,
+    Replaying(Box<Replay>),
+    Walking(Walk),
+    Searching(Box<Search>),
+    Ready,
+}
+
+/// The log that is written to.
+struct Ours {
+    own: Own,
+    end: End,
+}
+
+impl Keeping {
+    pub fn new(shared: Arc<Shared>, settings: LogSettings, state_dir: &std::path::Path) -> Self {
+        Self {
+            shared,
+            generation: settings.generation,
+            file: OwnFile::new(state_dir, settings.state_key),
+            stage: Stage::Unopened,
+            ours: None,
+            fresh: None,
+            seats: Seats::default(),
+            older: Vec::new(),
+            closed: Vec::new(),
+            batch_at_us: None,
+            retry_at_us: 0,
+            walk_again: false,
+        }
+    }
+
+    /// Does what is due, and says when the next turn is, by monotonic time in us. `is_settled` says whether the catalog knows all
+    /// footage.
+    pub fn turn(&mut self, is_settled: bool) -> u64 {
+        let now_us = self.now_us();
+        self.seats.renew(self.shared.log_disks(), &self.older);
+        if self.go_on_starting(is_settled) {
+            return now_us;
+        }
+        if matches!(self.stage, Stage::Unopened) {
+            return self.retry_at_us;
+        }
+        let seats_us = self.step_seats(now_us);
+        if self.is_due(now_us) {
+            self.flush();
+        }
+        seats_us.min(self.due_us())
+    }
+
+    /// Writes all that there is: the recorder ends.
+    pub fn finish(&mut self) {
+        while matches!(self.stage, Stage::Unopened | Stage::Replaying(_))
+            && self.go_on_starting(false)
+        {}
+        self.retry_at_us = 0;
+        if matches!(self.stage, Stage::Unopened) {
+            return;
+        }
+        while self.has_something() && self.flush() {}
+        // A disk that lacks little gets it; one that lacks much gets it after the next start.
+        for _ in 0..LAST_STEPS {
+            if self.step_seats(self.now_us()) > self.now_us() {
+                break;
+            }
+        }
+    }
+
+    /// Takes note of segments that the catalog has got: they get their entries within a minute.
+    pub fn closed(&mut self, entries: &[Entry]) {
+        let whole = entries.iter().filter(|entry| !entry.torn);
+        self.closed.extend(whole);
+        if self.closed.len() > LOG_QUEUE_RECORDS_MAX {
+            self.closed.truncate(LOG_QUEUE_RECORDS_MAX);
+            self.walk_again = true;
+        }
+        let by_us = self.now_us().saturating_add(LOG_BATCH_MS_MAX * 1_000);
+        self.batch_at_us.get_or_insert(by_us);
+    }
+
+    /// Writes that segments are about to be deleted, before they are: a crash in between is then nobody's theft. That it cannot
+    /// be written keeps nothing from being deleted.
+    pub fn deleting(&mut self, deletions: &[Deletion]) {
+        let mut sorted: Vec<_> = deletions.iter().collect();
+        let group =
+            |deletion: &Deletion| (deletion.entry.stream, cause_of(deletion.reason).as_u8());
+        sorted.sort_by_key(|deletion| group(deletion));
+        for of_one in sorted.chunk_by(|a, b| group(a) == group(b)) {
+            for some in of_one.chunks(DELETED_AT_ONCE) {
+                let segment = |deletion: &&Deletion| DeletedSegment {
+                    segment: deletion.entry.segment,
+                    sequence: deletion.entry.sequence,
+                };
+                self.shared.log.append(Record::Deleted(Deleted {
+                    stream: some[0].entry.stream,
+                    cause: cause_of(some[0].reason),
+                    segments: some.iter().map(segment).collect(),
+                }));
+            }
+        }
+        let gone = |entry: &Entry| deletions.iter().any(|d| d.entry.segment == entry.segment);
+        self.closed.retain(|entry| !gone(entry));
+        if !self.is_starting() && self.now_us() >= self.retry_at_us {
+            self.flush();
+        }
+    }
+
+    /// Whether deletions are to wait: until the log is open, a hold in it may not be known.
+    pub fn is_starting(&self) -> bool {
+        match self.stage {
+            Stage::Unopened => self.retry_at_us == 0,
+            Stage::Replaying(_) => true,
+            _ => false,
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        self.shared.clock.monotonic_us()
+    }
+
+    fn retry_us(&self) -> u64 {
+        self.now_us().saturating_add(LOG_RETRY_MS * 1_000)
+    }
+
+    fn has_something(&self) -> bool {
+        !self.closed.is_empty() || !self.shared.log.lock().queue.is_empty()
+    }
+
+    fn is_due(&self, now_us: u64) -> bool {
+        self.due_us() <= now_us
+    }
+
+    fn due_us(&self) -> u64 {
+        let due_us = match self.shared.log.lock().queue.is_empty() {
+            false => 0,
+            true => self.batch_at_us.unwrap_or(u64::MAX),
+        };
+        due_us.max(self.retry_at_us)
+    }
+
+    /// Brings disks that lack something nearer to having all. Returns when that is to be gone on with.
+    fn step_seats(&mut self, now_us: u64) -> u64 {
+        let retry_us = self.retry_us();
+        let Some(ours) = &self.ours else {
+            self.begin_again();
+            return self.retry_at_us;
+        };
+        let current = Current {
+            key: ours.own.key,
+            note: &ours.own.note,
+            end: &ours.end,
+        };
+        match self
+            .seats
+            .step(&self.shared.store, &current, now_us, retry_us)
+        {
+            seats::Step::More => now_us,
+            seats::Step::Idle(until_us) => until_us,
+            seats::Step::Forked(disk) => {
+                let disk = disk.display();
+                self.begin_anew(
+                    BeginCause::StateRestored,
+                    format!(
+                        "the disk {disk} has another log that is signed with the same key: this state folder came back from a backup, or the disk \
+                         did. A new log begins"
+                    ),
+                );
+                now_us
+            }
+            seats::Step::Lost => {
+                self.begin_anew(
+                    BeginCause::RolledBack,
+                    "no disk that is here has all of the log that was published: an older copy of a disk was put back, or a disk is missing. A \
+                     new log begins"
+                        .to_owned(),
+                );
+                now_us
+            }
+        }
+    }
+
+    /// Where a log could not even be begun, that is tried again.
+    fn begin_again(&mut self) {
+        if self.now_us() >= self.retry_at_us {
+            self.stage = Stage::Unopened;
+        }
+    }
+}

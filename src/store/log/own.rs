@@ -1,0 +1,114 @@
+//! `log.sealed` in the state folder: the key that signs the log, and the last checkpoint it has signed.
+//!
+//! The checkpoint is written here before it goes to the disks. So disks that have more than it says come from after this state
+//! folder's backup, and disks that have less have lost something.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hearthkeep_format::log::{Checkpoint, LogKey};
+use hearthkeep_format::{Identity, SigningKey, StoreId};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::limits::STATE_FILE_BYTES_MAX;
+use crate::random::SharedRandom;
+use crate::state_file::{self, StateKey};
+
+const FILE: &str = "log.sealed";
+const VERSION: u32 = 1;
+
+/// Where it lies, and what opens it.
+pub(super) struct OwnFile {
+    path: PathBuf,
+    key: StateKey,
+}
+
+/// Its content.
+pub(super) struct Own {
+    secret: Identity,
+    /// The key that verifies what is signed here.
+    pub key: LogKey,
+    /// The last checkpoint that was signed.
+    pub note: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: u32,
+    seed: String,
+    checkpoint: String,
+}
+
+impl OwnFile {
+    pub fn new(state_dir: &Path, key: StateKey) -> Self {
+        let path = state_dir.join(FILE);
+        Self { path, key }
+    }
+
+    /// Reads it; `None` where there is none. `Err` says what is wrong with it.
+    pub fn read(&self, store: StoreId) -> Result<Option<(Own, Checkpoint)>, String> {
+        let sealed = state_file::read(&self.path, STATE_FILE_BYTES_MAX);
+        let Some(sealed) = sealed.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let json = self.key.open(FILE, &sealed);
+        let json = json.ok_or("it was changed, or sealed by another machine key")?;
+        let written: Written = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+        if written.version != VERSION {
+            return Err(format!("its version {} is not known", written.version));
+        }
+        let seed = Zeroizing::new(written.seed);
+        let seed = BASE64.decode(seed.as_bytes()).ok().map(Zeroizing::new);
+        let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed.as_slice()).ok());
+        let secret = Identity::from_seed(seed.ok_or("its key is no key")?);
+        let key = LogKey {
+            store,
+            key: secret.signing_key().verifying_key(),
+        };
+        let checkpoint = Checkpoint::verify(&written.checkpoint, &key);
+        let own = Own {
+            secret,
+            key,
+            note: written.checkpoint,
+        };
+        Ok(Some((own, checkpoint.map_err(|error| error.to_string())?)))
+    }
+
+    /// Replaces it, durably.
+    pub fn write(&self, own: &Own, random: &mut SharedRandom) -> std::io::Result<()> {
+        let written = Written {
+            version: VERSION,
+            seed: BASE64.encode(own.secret.seed()),
+            checkpoint: own.note.clone(),
+        };
+        // Grown once: growing would leave copies of the key in memory that nobody erases.
+        let mut json = Zeroizing::new(Vec::with_capacity(8 << 10));
+        serde_json::to_writer(&mut *json, &written).expect("plain values become JSON");
+        drop(Zeroizing::new(written.seed));
+        let sealed = self.key.seal(FILE, &json, random);
+        state_file::replace(&self.path, &sealed)
+    }
+}
+
+impl Own {
+    /// A new key, which has signed nothing.
+    pub fn generate(store: StoreId, random: &mut SharedRandom) -> Self {
+        let secret = Identity::generate(random);
+        let key = LogKey {
+            store,
+            key: secret.signing_key().verifying_key(),
+        };
+        Self {
+            secret,
+            key,
+            note: String::new(),
+        }
+    }
+
+    pub fn signing_key(&self) -> SigningKey {
+        self.secret.signing_key()
+    }
+}

@@ -1,0 +1,169 @@
+//! What follows from the log's records: holds, anchors, gaps, and which segments there should be.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use hearthkeep_format::log::{AnchorCause, Deleted, Hold, Record};
+use hearthkeep_format::segment::GapCause;
+use hearthkeep_format::{BootId, HoldId, StreamId};
+
+use super::ranges::Ranges;
+use crate::limits::{LOG_ANCHORS_MAX, LOG_GAPS_MAX};
+
+/// What the wall clock said at a moment of a boot, when it was trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    /// The boot that the monotonic time counts from.
+    pub boot: BootId,
+    /// Monotonic time, us.
+    pub monotonic_us: u64,
+    /// Wall time, us.
+    pub wall_us: i64,
+    /// What made it worth telling.
+    pub cause: AnchorCause,
+}
+
+/// A gap that the log tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoggedGap {
+    /// Wall time from which on nothing is there, us.
+    pub from_us: i64,
+    /// Wall time at which there is something again; the end of time while that is not known.
+    pub to_us: i64,
+    /// Why.
+    pub cause: GapCause,
+}
+
+/// The state that the records lead to.
+#[derive(Default)]
+pub(super) struct Replayed {
+    pub holds: BTreeMap<HoldId, Hold>,
+    /// The newest ones, in the order of the log.
+    pub anchors: VecDeque<Anchor>,
+    /// By stream and beginning.
+    gaps: HashMap<StreamId, BTreeMap<i64, LoggedGap>>,
+    gaps_count: usize,
+    /// Sequences of the segments that were closed and not deleted.
+    pub live: HashMap<StreamId, Ranges>,
+}
+
+impl Replayed {
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::SegmentClosed(closed) => {
+                self.live
+                    .entry(closed.stream)
+                    .or_default()
+                    .insert(closed.sequence);
+            }
+            Record::Deleted(Deleted {
+                stream, segments, ..
+            }) => {
+                if let Some(live) = self.live.get_mut(stream) {
+                    segments.iter().for_each(|s| live.remove(s.sequence));
+                }
+            }
+            Record::Gap {
+                stream,
+                cause,
+                from_us,
+                to_us,
+            } => self.gap(
+                *stream,
+                LoggedGap {
+                    from_us: *from_us,
+                    to_us: *to_us,
+                    cause: *cause,
+                },
+            ),
+            Record::Hold(hold) => {
+                self.holds.insert(hold.id, hold.clone());
+            }
+            Record::Unhold { id, .. } => {
+                self.holds.remove(id);
+            }
+            Record::ClockAnchor {
+                boot,
+                monotonic_us,
+                wall_us,
+                cause,
+            } => {
+                if self.anchors.len() == LOG_ANCHORS_MAX {
+                    self.anchors.pop_front();
+                }
+                self.anchors.push_back(Anchor {
+                    boot: *boot,
+                    monotonic_us: *monotonic_us,
+                    wall_us: *wall_us,
+                    cause: *cause,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// The gaps of a stream that have something of a span, in the order of time.
+    pub fn gaps(&self, stream: &StreamId, from_us: i64, to_us: i64) -> Vec<LoggedGap> {
+        let of_it = self.gaps.get(stream).into_iter().flatten();
+        let gaps = of_it.map(|(_, gap)| *gap);
+        gaps.filter(|gap| gap.from_us < to_us && gap.to_us > from_us)
+            .collect()
+    }
+
+    fn gap(&mut self, stream: StreamId, gap: LoggedGap) {
+        let of_it = self.gaps.entry(stream).or_default();
+        if of_it.insert(gap.from_us, gap).is_none() {
+            self.gaps_count += 1;
+        }
+        if self.gaps_count > LOG_GAPS_MAX {
+            // The oldest of whichever stream has most: those of others are few.
+            let most = self.gaps.values_mut().max_by_key(|gaps| gaps.len());
+            if most.and_then(BTreeMap::pop_first).is_some() {
+                self.gaps_count -= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_about_a_gap_counts() {
+        let stream = StreamId::from_bytes([1; 16]);
+        let mut replayed = Replayed::default();
+        let mut gap = |from_us, to_us| {
+            replayed.apply(&Record::Gap {
+                stream,
+                cause: GapCause::CameraLost,
+                from_us,
+                to_us,
+            });
+        };
+        gap(10, i64::MAX);
+        gap(100, 200);
+        gap(10, 50);
+        let spans = |from, to| -> Vec<_> {
+            let gaps = replayed.gaps(&stream, from, to);
+            gaps.iter().map(|gap| (gap.from_us, gap.to_us)).collect()
+        };
+        assert_eq!(spans(0, 1000), [(10, 50), (100, 200)]);
+        assert_eq!(spans(50, 101), [(100, 200)]);
+        assert_eq!(spans(50, 100), []);
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_kept() {
+        let mut replayed = Replayed::default();
+        for number in 0..=(LOG_GAPS_MAX as i64) {
+            replayed.apply(&Record::Gap {
+                stream: StreamId::from_bytes([1; 16]),
+                cause: GapCause::CameraLost,
+                from_us: number * 10,
+                to_us: number * 10 + 5,
+            });
+        }
+        let all = replayed.gaps(&StreamId::from_bytes([1; 16]), 0, i64::MAX);
+        assert_eq!((all.len(), all[0].from_us), (LOG_GAPS_MAX, 10));
+    }
+}

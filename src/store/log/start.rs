@@ -1,0 +1,130 @@
+//! Which log is gone on with after a start, or why a new one begins.
+
+use std::sync::Arc;
+
+use hearthkeep_format::log::{BeginCause, Checkpoint};
+use hearthkeep_format::{DiskId, StoreId};
+
+use super::chain::{Chain, FoundLog, find_and_mend};
+use super::files::{self, End, LogFiles};
+use super::own::{Own, OwnFile};
+use super::seats::LogDisk;
+use crate::disk::Disk;
+use crate::store::inspect::Keys;
+
+/// What a start found.
+pub(super) struct Found {
+    /// All logs that the disks have.
+    pub chain: Chain,
+    /// What is wrong, in sentences.
+    pub troubles: Vec<String>,
+    pub course: Course,
+}
+
+/// What is done.
+pub(super) enum Course {
+    /// The log goes on where it ends on this disk.
+    GoOn { own: Own, end: End, leader: DiskId },
+    /// A new one begins.
+    Begin { cause: BeginCause, previous: String },
+}
+
+/// Looks at the disks and at what the state folder remembers.
+pub(super) fn look(disks: &[LogDisk], store: &StoreId, keys: &Keys, file: &OwnFile) -> Found {
+    let raw: Vec<Arc<dyn Disk>> = disks.iter().map(|disk| Arc::clone(&disk.disk)).collect();
+    let chain = find_and_mend(&raw, store, keys);
+    let mut troubles: Vec<String> = chain
+        .flaws
+        .iter()
+        .map(|(disk, path, flaw)| {
+            let path = disks[*disk].path.join(path);
+            format!(
+                "the copy of the log in {} cannot be used: {flaw}",
+                path.display()
+            )
+        })
+        .collect();
+    let remembered = file.read(*store).unwrap_or_else(|what| {
+        troubles.push(format!(
+            "log.sealed in the state folder cannot be used ({what}): a new log begins"
+        ));
+        None
+    });
+    let course = match remembered {
+        None => without_memory(&chain),
+        Some((own, checkpoint)) => {
+            with_memory(disks, store, &chain, own, &checkpoint, &mut troubles)
+        }
+    };
+    Found {
+        chain,
+        troubles,
+        course,
+    }
+}
+
+fn without_memory(chain: &Chain) -> Course {
+    let last = chain.logs.last();
+    let previous = last.map_or_else(String::new, |log| log.files.note.clone());
+    let cause = match last {
+        Some(_) => BeginCause::StateRestored,
+        None => BeginCause::First,
+    };
+    Course::Begin { cause, previous }
+}
+
+fn with_memory(
+    disks: &[LogDisk],
+    store: &StoreId,
+    chain: &Chain,
+    own: Own,
+    checkpoint: &Checkpoint,
+    troubles: &mut Vec<String>,
+) -> Course {
+    let is_ours = |log: &&FoundLog| log.files.checkpoint.log == checkpoint.log;
+    if let Some(log) = chain.logs.iter().find(is_ours)
+        && log.files.checkpoint.size > checkpoint.size
+    {
+        tracing::warn!(
+            "the disks have more of the log than the state folder knows of: it came back from a backup, and a new log begins"
+        );
+        return Course::Begin {
+            cause: BeginCause::StateRestored,
+            previous: log.files.note.clone(),
+        };
+    }
+    for disk in disks {
+        // Its own checkpoint may be older: it is written after that of the state folder.
+        let end = LogFiles::open(&*disk.disk, store, &checkpoint.log)
+            .ok()
+            .filter(|files| files.holds(checkpoint))
+            .and_then(|files| files.end(checkpoint.size).ok());
+        let Some(end) = end else { continue };
+        let log = &checkpoint.log;
+        let cut = files::cut(&*disk.disk, log, &end)
+            .and_then(|()| files::put_checkpoint(&*disk.disk, log, &own.note));
+        match cut {
+            Ok(()) => {
+                let leader = disk.id;
+                return Course::GoOn { own, end, leader };
+            }
+            Err(error) => troubles.push(format!(
+                "the log in {} cannot be written: {error}",
+                disk.path.display()
+            )),
+        }
+    }
+    let there = chain.logs.iter().find(is_ours);
+    let there = there.map_or(0, |log| log.files.checkpoint.size);
+    let sentence = format!(
+        "the log was rolled back: {} entries of it were published, and the disks that are here have {there} of them. Somebody put back an older \
+         copy of a disk or removed a part of the log, or a disk is missing. A new log begins; what the old one said is in the viewers that saw it",
+        checkpoint.size
+    );
+    tracing::error!("{sentence}");
+    troubles.push(sentence);
+    Course::Begin {
+        cause: BeginCause::RolledBack,
+        previous: own.note,
+    }
+}
