@@ -25,9 +25,9 @@ use crate::people::People;
 use crate::pool::{self, Desk, Pool};
 use crate::random::OsRandom;
 use crate::record::{Recorder, Setting, Source};
+use crate::store::Store;
 use crate::store::lock::Lock;
 use crate::store::retention::CameraBudget;
-use crate::store::{LogSettings, Store};
 use crate::web::tls::names::mdns_name;
 use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
 use crate::web::{self, Parts, RecorderFootage, Recording};
@@ -258,13 +258,6 @@ fn record(
     options.cameras = budgets(&sources);
     options.spread.pinned = pinned(&sources);
     let keys = Arc::clone(&options.keys);
-    {
-        let state = locked(state_folder);
-        options.log = Some(LogSettings {
-            state_key: state.state_key(),
-            generation: state.sealing().map_err(state_failure)?.generation,
-        });
-    }
     let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
     tracing::info!(
         recovered = report.recovered,

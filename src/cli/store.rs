@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::keys::StateFolder;
 use crate::pool::{self, Disks, Pool};
 use crate::store::lock::{self, Lock};
-use crate::store::{self, Options, SharedKeys, Spread};
+use crate::store::{self, LogSettings, Options, SharedKeys, Spread};
 
 /// Takes the lock of the configured store.
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
@@ -73,6 +73,10 @@ pub(super) fn options(
     let folder = config.state_dir.clone();
     let mut options = Options::new(folder, state.store(), disks.mounted, keys, clock);
     options.absent = disks.absent;
+    options.log = Some(LogSettings {
+        state_key: state.state_key(),
+        generation: state.sealing().map_err(state_failure)?.generation,
+    });
     options.spread = spread;
     options.doorkeeper = Some(Arc::clone(pool) as Arc<dyn store::Doorkeeper>);
     Ok(options)

@@ -15,7 +15,7 @@ use super::mount::is_full;
 use super::mover::Mover;
 use super::pass::Passes;
 use super::recovery::Report;
-use super::retention::Deletion;
+use super::retention::{Deletion, Reason};
 use super::turns::{self, Bell, Next, Worker};
 use super::watch::Watch;
 use super::writer::Means;
@@ -325,6 +325,12 @@ impl Work {
         for stream in catalog.streams() {
             let entries = catalog.oldest_first(&stream).map_while(Result::ok);
             let on_it: Vec<_> = entries.filter(|entry| entry.disk == number).collect();
+            let given_up = on_it.iter().map(|entry| Deletion {
+                entry: *entry,
+                reason: Reason::ByHand,
+            });
+            let given_up: Vec<_> = given_up.collect();
+            self.log.iter_mut().for_each(|log| log.deleting(&given_up));
             if let Err(error) = catalog.forget(&on_it).and_then(|()| catalog.flush()) {
                 tracing::error!("{}", super::Error::Catalog(error));
             }

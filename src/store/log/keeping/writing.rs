@@ -174,5 +174,6 @@ pub(super) fn cause_of(reason: Reason) -> DeletionCause {
         Reason::CameraBytes => DeletionCause::CameraBytes,
         Reason::DiskBytes => DeletionCause::DiskBytes,
         Reason::FreeSpace => DeletionCause::FreeSpace,
+        Reason::ByHand => DeletionCause::ByHand,
     }
 }
