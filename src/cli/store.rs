@@ -6,7 +6,7 @@ use hearthkeep_format::MetadataKey;
 use zeroize::Zeroizing;
 
 use super::local::state_failure;
-use super::output::{ExitStatus, Failure, OrFail};
+use super::output::{ExitStatus, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::keys::StateFolder;
@@ -47,7 +47,7 @@ pub(super) fn pool_failure(error: pool::Error) -> Failure {
         pool::Error::Config(crate::config::EditError::Config(error)) => {
             Failure::new(ExitStatus::Configuration, error)
         }
-        error => Err::<(), _>(error).or_fail(ExitStatus::Failed).unwrap_err(),
+        error => Failure::new(ExitStatus::Failed, error),
     }
 }
 

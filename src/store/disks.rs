@@ -151,8 +151,7 @@ impl Shared {
     fn is_written_to(&self, id: DiskId) -> bool {
         let number = self.catalog.known_number(&id);
         let segments = self.segments();
-        let is_written_to = segments.values().any(|s| Some(s.disk) == number);
-        is_written_to
+        segments.values().any(|s| Some(s.disk) == number)
     }
 
     fn statuses(&self) -> Vec<DiskStatus> {

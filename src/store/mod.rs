@@ -461,10 +461,7 @@ impl Shared {
     }
 
     /// The epochs of a disk; and of those that the catalog does not know there, how new they are.
-    fn epochs_of(
-        &self,
-        disk: &MountedDisk,
-    ) -> (Vec<(StreamId, EpochId)>, Vec<(StreamId, EpochId, u64)>) {
+    fn epochs_of(&self, disk: &MountedDisk) -> (Vec<(StreamId, EpochId)>, Vec<recovery::Unknown>) {
         let elsewhere = |number| self.other(number);
         let recovery = self.recovery(disk, &elsewhere);
         // A folder that cannot be read is no reason not to record.

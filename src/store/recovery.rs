@@ -68,6 +68,9 @@ impl Report {
     }
 }
 
+/// An epoch that the catalog knows nothing of on a disk, with the sequence of any segment in it.
+pub type Unknown = (StreamId, EpochId, u64);
+
 /// The disk of a number, while it is there.
 pub type Elsewhere<'a> = dyn Fn(u16) -> Option<Arc<dyn Disk>> + Sync + 'a;
 
@@ -119,7 +122,7 @@ impl Recovery<'_> {
 
     /// Of a disk's epochs, those that the catalog knows nothing of there, with the sequence of any segment in each. Sequences go on
     /// over epochs whatever the clock said: they say which is the newest.
-    pub fn unknown(&self, epochs: &[(StreamId, EpochId)]) -> Vec<(StreamId, EpochId, u64)> {
+    pub fn unknown(&self, epochs: &[(StreamId, EpochId)]) -> Vec<Unknown> {
         let is_unknown = |(stream, epoch): &&(StreamId, EpochId)| {
             self.catalog.epoch_tally(stream, epoch, self.number) == Tally::default()
         };
@@ -323,7 +326,7 @@ impl Recovery<'_> {
 /// When the catalog cannot be read.
 pub(super) fn newest(
     catalog: &Catalog,
-    unknown: Vec<(StreamId, EpochId, u64)>,
+    unknown: Vec<Unknown>,
 ) -> Result<HashSet<(StreamId, EpochId)>, CatalogError> {
     let mut newest: HashMap<StreamId, (u64, Vec<EpochId>)> = HashMap::new();
     for stream in catalog.streams() {
