@@ -77,8 +77,11 @@ pub trait DiskFile: Send + Sync {
     /// another call that succeeds does not change that.
     fn sync_data(&self) -> io::Result<()>;
 
-    /// What is read next comes from the disk itself and not from memory, as far as the machine can do that.
-    fn forget_cached(&self) {}
+    /// Forgets what the machine remembers of it, as far as it can, so that what is read next is what is on the disk: after a sync
+    /// that failed, memory and disk may differ.
+    fn forget(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The first bytes of a file, as the format crate reads them. They do not change, even while the file grows.
@@ -381,9 +384,9 @@ impl DiskFile for RealFile {
         Ok(rustix::fs::fdatasync(&self.0)?)
     }
 
-    fn forget_cached(&self) {
-        // Advice: that it is not taken costs the check nothing but its worth.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+    fn forget(&self) -> io::Result<()> {
+        let all = rustix::fs::Advice::DontNeed;
+        Ok(rustix::fs::fadvise(&self.0, 0, None, all)?)
     }
 }
 

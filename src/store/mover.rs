@@ -332,7 +332,8 @@ impl Copying {
             self.unsynced = 0;
         }
         if all {
-            self.target.forget_cached();
+            // It is read again: from the disk itself, as far as the machine can do that.
+            let _ = self.target.forget();
             self.copied = Some(std::mem::take(&mut self.hash).finalize().into());
             (self.bytes, self.at) = (self.at, 0);
         }

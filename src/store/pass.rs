@@ -11,11 +11,14 @@ use super::retention::{CameraBudget, Deletion, Reason, StreamState, plan};
 use super::{Shared, layout};
 use crate::limits::RETENTION_BATCH_SEGMENTS;
 
-/// Room that a full disk must have before it is written to again.
+/// Room that a full disk must have before it is written to again, or this part of a small one.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
+const ROOM_PART: u64 = 64;
 
 /// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
 const REFUSING_US: u64 = 300_000_000;
+/// The same where it is full, and nothing is recorded on it until something was deleted.
+const REFUSING_FULL_US: u64 = 3_000_000;
 
 /// What passes remember of each other.
 #[derive(Default)]
@@ -37,14 +40,22 @@ impl Passes {
         self.refusing.retain(|_, until_us| *until_us > monotonic_us);
         let deletions = plan_now(shared, now, &self.refusing);
         let (gone, refusing) = delete(shared, deletions, tell);
-        let until_us = clock.monotonic_us().saturating_add(REFUSING_US);
-        let refusing = refusing.into_iter().map(|disk| (disk, until_us));
-        self.refusing.extend(refusing);
+        let now_us = clock.monotonic_us();
+        for number in refusing {
+            let is_full = shared.slots.disk(number).is_some_and(|disk| disk.is_full());
+            let wait_us = if is_full {
+                REFUSING_FULL_US
+            } else {
+                REFUSING_US
+            };
+            let until_us = now_us.saturating_add(wait_us);
+            self.refusing.insert(number, until_us);
+        }
         let disks = shared.slots.mounted();
         for disk in disks.iter().filter(|disk| disk.is_full()) {
-            let has_room = disk
-                .space()
-                .is_none_or(|space| space.free_bytes >= ROOM_BYTES_MIN);
+            let has_room = disk.space().is_none_or(|space| {
+                space.free_bytes >= ROOM_BYTES_MIN.min(space.total_bytes / ROOM_PART)
+            });
             let made_room = gone.iter().any(|d| d.entry.disk == disk.number());
             disk.set_full(!has_room && !made_room);
         }
