@@ -21,6 +21,7 @@ mod socket;
 mod span;
 mod status;
 mod store;
+mod witness;
 
 use std::path::PathBuf;
 

@@ -124,3 +124,19 @@ export interface BoxStatus {
   /** What is wrong with the signed log, and what it says was removed; a sentence each. */
   log_troubles: string[];
 }
+
+/** A signed log's key and newest checkpoint (docs/format.md, 9.4). */
+export interface LogHead {
+  key: string;
+  checkpoint: string;
+}
+
+export interface LogHeads {
+  newest: LogHead;
+  /** The logs before it, the oldest first. */
+  before: LogHead[];
+}
+
+export interface LogProof {
+  hashes: string[];
+}
