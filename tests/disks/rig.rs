@@ -74,7 +74,7 @@ impl<'a> Rig<'a> {
     /// Lets so much time pass; all that is due in it is done.
     pub fn pass(&self, us: u64) {
         let until_us = self.home.clock.monotonic_us() + us;
-        while let Some((at_us, number, _)) = self.hands.waiting().into_iter().min() {
+        while let Some((at_us, number)) = self.hands.waiting().into_iter().min() {
             if at_us > until_us {
                 break;
             }
@@ -98,7 +98,7 @@ impl<'a> Rig<'a> {
     /// Gives so many turns, each at its time.
     pub fn turns(&self, count: u64) {
         for _ in 0..count {
-            let Some((at_us, number, _)) = self.hands.waiting().into_iter().min() else {
+            let Some((at_us, number)) = self.hands.waiting().into_iter().min() else {
                 return;
             };
             let now_us = self.home.clock.monotonic_us();
