@@ -202,6 +202,8 @@ fn a_disk_that_hangs_when_it_goes_is_not_used_before_it_let_go() {
     faults.stall(true);
     let hanging = stream.seal(2, 20_000);
     let handle = hanging.begin(&store);
+    let appends = || faults.appends.load(std::sync::atomic::Ordering::SeqCst);
+    until("a write hangs in it", || appends() > 0);
     unmount(&usb);
     let status = || store.disks().into_iter().find(|s| s.path == usb).unwrap();
     until("it is missed", || status().state == DiskUse::Absent);
