@@ -56,6 +56,12 @@ pub trait Disk: Send + Sync {
 
     /// Size and free space of the file system.
     fn space(&self) -> io::Result<Space>;
+
+    /// Whether whoever goes to the disk by its path still comes to this one: false when it was unmounted, or another one was
+    /// mounted there. One that has no path is always in its place.
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// A file of a [`Disk`]. It ends at its end: all writing is appending.
@@ -339,6 +345,15 @@ impl Disk for RealDisk {
             total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         })
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        let held = rustix::fs::fstat(&self.root)?;
+        match rustix::fs::stat(&self.path) {
+            Ok(there) => Ok((there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```text
 //! L5  cli
 //! L4  web
-//! L3  record   play   archive
+//! L3  record   play   archive   pool
 //! L2  camera   store   keys   people   lan
 //! L1  disk   clock   random   config   limits   state_file
 //! L0  hearthkeep-format (a crate of its own)
@@ -23,6 +23,7 @@ pub mod lan;
 pub mod limits;
 pub mod people;
 pub mod play;
+pub mod pool;
 pub mod random;
 pub mod record;
 pub mod state_file;

@@ -18,7 +18,7 @@ pub const CAMERA_URL_BYTES_MAX: usize = 2048;
 pub const PASSWORD_FILE_BYTES_MAX: u64 = 4096;
 /// The least that `max_bytes` of a disk or camera may say: less is surely a slip in the unit.
 pub const BUDGET_BYTES_MIN: u64 = 16 << 20;
-/// The most days that `keep_days` may say: a hundred years.
+/// The most days that `keep_days` and `cold_after_days` may say: a hundred years.
 pub const KEEP_DAYS_MAX: u32 = 36_525;
 
 // ---- store
@@ -33,6 +33,17 @@ pub const SYNC_INTERVAL_MS_MAX: u64 = 1_500;
 pub const WRITE_EARLY_BYTES: u64 = 32 << 20;
 /// From the end of a segment until the catalog knows it, beyond the time its disk takes.
 pub const CATALOG_LAG_MS_MAX: u64 = 2_000;
+/// Between two looks at whether the disks are where they should be: a loss is to be told within 10 s, and a return used within 15 s.
+pub const WATCH_PERIOD_MS: u64 = 2_000;
+/// How fast footage moves from a disk to others, at most, in bytes a second.
+pub const MOVE_BYTES_PER_S_MAX: u64 = 32 << 20;
+/// For each time that a piece of it took, the disks are left to recording for this many times as long.
+pub const MOVE_REST: u64 = 2;
+/// Bytes that are moved between two syncs, so that recording never waits behind more than that.
+pub const MOVE_UNSYNCED_BYTES_MAX: u64 = 8 << 20;
+/// How many sequence numbers a stream passes over when it begins while a disk is away, which may hold segments that nobody here
+/// knows of: more than a stream records in thirty years.
+pub const SEQUENCES_PASSED_OVER: u64 = 1 << 24;
 /// Between two looks at budgets and free space.
 pub const RETENTION_PERIOD_MS: u64 = 30_000;
 /// Segments deleted between two flushes of the catalog.
@@ -215,6 +226,8 @@ const _: () = assert!(
 
 /// What a running recorder says of itself: its streams, about 500 bytes each.
 pub const STATUS_ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// What is asked of it.
+pub const STATUS_REQUEST_BYTES_MAX: u64 = 64 << 10;
 /// How long it may take to say so; a disk that hangs may hold it up.
 pub const STATUS_ANSWER_MS_MAX: u64 = 5_000;
 /// After an answer that failed.

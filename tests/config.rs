@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use hearthkeep::config::{Config, Password};
+use hearthkeep::config::{Config, Password, Placement, Tier};
 use secrecy::ExposeSecret;
 
 const GOOD: &str = r#"
@@ -12,11 +12,17 @@ state_dir = "/var/lib/hearthkeep"
 listen = "127.0.0.1:9443"
 names = ["hearthkeep.home.arpa"]
 announce = false
+[storage]
+placement = "round-robin"
+cold_after_days = 30
 [[disk]]
 path = "/srv/footage"
 max_bytes = "500GB"
 [[disk]]
 path = "spare"
+[[disk]]
+path = "cold"
+tier = "cold"
 [[camera]]
 name = "front door"
 url = "rtsp://192.168.1.20/stream1"
@@ -27,6 +33,7 @@ keep_days = 14
 name = "garden"
 url = "rtsp://admin:s%26cret@192.168.1.21:8554/live"
 max_bytes = 20000000000
+disk = "spare"
 "#;
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -43,6 +50,14 @@ fn a_whole_configuration_is_read() {
     assert!(config.server.certificate.is_none());
     assert_eq!(config.disks[0].max_bytes, Some(500_000_000_000));
     assert_eq!(config.disks[1].path, Path::new("/etc/hearthkeep/spare"));
+    assert_eq!(
+        (config.disks[1].tier, config.disks[2].tier),
+        (Tier::Hot, Tier::Cold)
+    );
+    assert_eq!(config.storage.placement, Placement::RoundRobin);
+    assert_eq!(config.storage.cold_after_days, Some(30));
+    assert_eq!(config.cameras[0].disk, None);
+    assert_eq!(config.cameras[1].disk.as_ref(), Some(&config.disks[1].path));
     let front = &config.cameras[0];
     assert_eq!(
         (front.name.as_str(), front.keep_days),

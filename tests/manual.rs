@@ -95,7 +95,7 @@ fn exit_codes_keys_and_the_environment_are_told() {
         );
     }
     let configuration = section(&page, "CONFIGURATION").join("\n");
-    let wrong = "q = 1\nstate_dir = \"s\"\n[server]\nq = 1\n[[disk]]\npath = \"d\"\nq = 1\n[[camera]]\nname = \"c\"\nurl = \"rtsp://c\"\nq = 1\n";
+    let wrong = "q = 1\nstate_dir = \"s\"\n[server]\nq = 1\n[storage]\nq = 1\n[[disk]]\npath = \"d\"\nq = 1\n[[camera]]\nname = \"c\"\nurl = \"rtsp://c\"\nq = 1\n";
     let told = Config::parse(wrong, Path::new("x.toml"))
         .unwrap_err()
         .to_string();
@@ -103,7 +103,7 @@ fn exit_codes_keys_and_the_environment_are_told() {
         .lines()
         .filter_map(|line| line.split_once("known here: "))
         .collect();
-    assert_eq!(known.len(), 4, "{told}");
+    assert_eq!(known.len(), 5, "{told}");
     for key in known.iter().flat_map(|(_, keys)| keys.split(", ")) {
         assert!(configuration.contains(key), "{key}");
     }

@@ -13,7 +13,7 @@ use rust::{app_sources, code_only, crate_names, imports, layer_of, room_of, word
 const ROOMS: &[(u8, &[&str])] = &[
     (5, &["cli"]),
     (4, &["web"]),
-    (3, &["record", "play", "archive"]),
+    (3, &["record", "play", "archive", "pool"]),
     (2, &["camera", "store", "people", "keys", "lan"]),
     (1, &["disk", "clock", "config", "state_file"]),
     // The floor of layer 1: numbers and randomness that the rest of it stands on.

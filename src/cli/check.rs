@@ -206,6 +206,8 @@ pub(super) fn check(
         keys: &*keys,
         streams: Some(local.streams().iter().map(|known| known.id).collect()),
         keyring: keyring.transpose().map_err(state_failure)?,
+        anchors: local.anchors(),
+        at_work: lock.is_none() && local.state().is_some(),
         open,
     };
     let bar = bar(disks, slice);
@@ -225,7 +227,7 @@ pub(super) fn check(
         return Ok((findings, row));
     };
     let compared = findings
-        .compare(state.folder(), &known.store, disks, lock)
+        .compare(state.folder(), &known, disks, lock)
         .or_fail(ExitStatus::Failed)?;
     Ok((findings, CatalogRow::of(compared)))
 }

@@ -62,7 +62,7 @@ impl FootageArguments {
             .filter(|listed| is_in(listed, &span));
         let mut segments: Vec<_> = inside
             .map(|listed| OnDisk {
-                disk: &*local.disks[listed.disk],
+                disks: &local.disks,
                 listed,
             })
             .collect();

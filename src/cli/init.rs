@@ -15,6 +15,7 @@ use super::store;
 use crate::clock::SystemClock;
 use crate::keys::{NewOwner, StateFolder};
 use crate::people::{NewAccount, People};
+use crate::pool;
 use crate::random::OsRandom;
 
 #[derive(Debug, clap::Args)]
@@ -46,15 +47,15 @@ pub(super) fn main(arguments: InitArguments) -> Result<ExitStatus, Failure> {
         return Err(Failure::new(ExitStatus::Failed, sentence));
     }
     // Before anything that cannot be taken back: a wrong path is found out now, and not when there is an owner.
-    store::identify_disks(&config, &mut state)?;
+    pool::identify_all(&config, &mut state).map_err(store::pool_failure)?;
     let owner = NewOwner::make(&state.store(), &arguments.owner, &passphrase, &mut OsRandom)
         .or_fail(ExitStatus::Failed)?;
     // The kit comes first: a store whose kit nobody has seen must not come to be.
     let page = kit::page(&owner.kit, &state.store(), &owner.claim.verifying_key);
     hand_over(&arguments, &owner.kit, &page)?;
     make(&mut state, owner, &arguments.owner)?;
-    let disks = store::mount(&config, &mut state).or_failure()?;
-    store::spread_keyring(&disks.mounted, &state)?;
+    let disks = store::or_failure(pool::mount(&config, &mut state))?;
+    pool::spread_keyring(disks.mounted.iter(), &state).map_err(store::pool_failure)?;
     line(format_args!(
         "The store is ready: {} disk{}, {} camera{}. Start it with `hearthkeep run`.",
         disks.mounted.len(),

@@ -188,6 +188,11 @@ impl Local {
         self.store
     }
 
+    /// The true time of what was recorded before the clock was known.
+    pub fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
     /// The state folder; `None` where disks are read by themselves.
     pub fn state(&self) -> Option<&StateFolder> {
         match &self.origin {
@@ -304,9 +309,9 @@ fn keyring_of(disk: &RealDisk, path: &Path) -> Result<Keyring, Failure> {
     }
 }
 
-/// A segment on one of this machine's disks.
+/// A segment on one of this machine's disks. It may have been moved to another one since it was listed.
 pub(super) struct OnDisk<'a> {
-    pub disk: &'a dyn Disk,
+    pub disks: &'a [Arc<dyn Disk>],
     pub listed: &'a Listed,
 }
 
@@ -320,8 +325,16 @@ impl Segment for OnDisk<'_> {
     }
 
     fn open(&self) -> io::Result<Box<dyn ReadAt + '_>> {
-        let front = Front::whole(self.disk.open_read(&self.listed.path)?)?;
-        Ok(Box::new(front.past_bad_sectors()))
+        let open = |disk: &Arc<dyn Disk>| disk.open_read(&self.listed.path);
+        let first = open(&self.disks[self.listed.disk]);
+        let file = match first {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let elsewhere = self.disks.iter().find_map(|disk| open(disk).ok());
+                elsewhere.ok_or(error)
+            }
+            opened => opened,
+        };
+        Ok(Box::new(Front::whole(file?)?.past_bad_sectors()))
     }
 }
 

@@ -33,6 +33,19 @@ const CONFIGURATION: &[Row<'_>] = &[
         "A certificate of your own with its chain, and its key, in PEM; without them the box makes its own.",
     ),
     (
+        "[storage]",
+        "How footage is spread over several disks; all of it is optional.",
+    ),
+    (
+        "placement = \"most-room\"",
+        "Which disk a new segment goes to: the one with the most room; \"round-robin\": one after the other; \"spill-over\": the \
+         first, and the next once it is full.",
+    ),
+    (
+        "cold_after_days = 7",
+        "Footage older than this moves to the disks whose tier is cold.",
+    ),
+    (
         "[[disk]]",
         "A folder to record to; at least one, and as many as there are.",
     ),
@@ -43,6 +56,10 @@ const CONFIGURATION: &[Row<'_>] = &[
     (
         "max_bytes = \"500GB\"",
         "The most that footage may take of it: the oldest goes first. Without it, all but a reserve. A camera can have it too.",
+    ),
+    (
+        "tier = \"cold\"",
+        "It is for old footage; new footage goes to it only while no other disk takes it.",
     ),
     ("[[camera]]", "A camera to record."),
     (
@@ -59,6 +76,10 @@ const CONFIGURATION: &[Row<'_>] = &[
         "The password, on the first line of a file, or itself.",
     ),
     ("keep_days = 14", "Footage older than this goes."),
+    (
+        "disk = \"/srv/footage\"",
+        "The disk to record it to while that is there, by its path.",
+    ),
 ];
 
 const FILES: &[Row<'_>] = &[

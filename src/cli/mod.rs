@@ -2,6 +2,7 @@
 
 mod announce;
 mod check;
+mod disk;
 mod export;
 mod footage;
 mod init;
@@ -17,6 +18,7 @@ mod reindex;
 mod remote;
 mod repair;
 mod run;
+mod socket;
 mod span;
 mod status;
 mod store;
@@ -56,6 +58,8 @@ enum Command {
     Repair(repair::RepairArguments),
     /// Rebuild the catalog from the segments
     Reindex(reindex::ReindexArguments),
+    /// Show, add, empty and take out disks
+    Disk(disk::DiskArguments),
     /// Show the keys that footage is sealed to, or confirm the recovery kit
     Keys(keys::KeysArguments),
     /// Write a completion script for a shell
@@ -95,6 +99,7 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
         Command::Check(arguments) => check::main(arguments),
         Command::Repair(arguments) => repair::main(arguments),
         Command::Reindex(arguments) => reindex::main(arguments),
+        Command::Disk(arguments) => disk::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),
         Command::Completions { shell } => output::completions(shell),
         Command::Announce(arguments) => announce::main(arguments),

@@ -8,6 +8,7 @@ use super::output::{ExitStatus, Failure, OrFail, line};
 use super::store;
 use crate::clock::SystemClock;
 use crate::keys::StateFolder;
+use crate::pool;
 use crate::store::{Options, Store};
 
 #[derive(Debug, clap::Args)]
@@ -20,8 +21,8 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     let config = load_config(&arguments.config.config)?;
     let lock = store::lock(&config)?;
     let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
-    let disks = store::mount(&config, &mut state).or_failure()?;
-    store::spread_keyring(&disks.mounted, &state)?;
+    let disks = store::or_failure(pool::mount(&config, &mut state))?;
+    pool::spread_keyring(disks.mounted.iter(), &state).map_err(store::pool_failure)?;
     let keys = store::shared_keys(&state);
     let clock = Arc::new(SystemClock::new());
     let folder = config.state_dir.clone();

@@ -13,6 +13,7 @@ use super::store;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::keys::{self, StateFolder};
+use crate::pool;
 use crate::store::check::{Finding, Kind, STATE, Slice, Subject};
 use crate::store::lock::Lock;
 use crate::store::repair::{Repair, Step, plan};
@@ -128,7 +129,7 @@ fn is_done(finding: &Finding, steps: &[Step], rows: &[StepRow<'_>]) -> bool {
 
 fn rebuild(config: &Config, lock: &Lock) -> Result<(), Failure> {
     let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
-    let disks = store::mount(config, &mut state).or_failure()?;
+    let disks = store::or_failure(pool::mount(config, &mut state))?;
     let keys = store::shared_keys(&state);
     let folder = config.state_dir.clone();
     let clock = Arc::new(SystemClock::new());

@@ -1,28 +1,33 @@
 //! `hearthkeep run`
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hearthkeep_format::StreamId;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ConfigArgument;
+use super::disk;
 use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, log_to_stderr};
+use super::socket::{self, Answering, Request};
 use super::span::rfc3339;
-use super::status::report::{self, Answering, Page, Report};
+use super::status::report::{Page, Report};
 use super::store;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{KnownStream, StateFolder, StreamName};
 use crate::lan::{Announcement, Announcing};
 use crate::people::People;
+use crate::pool::{self, Desk, Pool};
 use crate::random::OsRandom;
 use crate::record::{Recorder, Setting, Source};
+use crate::store::Store;
 use crate::store::lock::Lock;
 use crate::store::retention::CameraBudget;
-use crate::store::{LogSettings, Options, Store};
 use crate::web::tls::names::mdns_name;
 use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
 use crate::web::{self, Parts, RecorderFootage, Recording};
@@ -46,11 +51,13 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     let state =
         StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;
     let state = Arc::new(Mutex::new(state));
+    let pool = Arc::new(Pool::new(Arc::clone(&state)));
+    let desk = Desk::new(Arc::clone(&pool), arguments.config.config);
     let footage = Arc::new(RecorderFootage::new(Arc::clone(&state), Arc::clone(&clock)));
     let ended = end_on_signal(Arc::clone(&footage))?;
     let page = Arc::new(Page::new());
-    let _answering = answer_status(&config.state_dir, &footage, &page);
-    let server = match serve(&config, &state, &footage, &clock, &page) {
+    let _answering = answer_commands(&config.state_dir, &footage, &page, &pool);
+    let server = match serve(&config, &state, &footage, &clock, (&page, desk)) {
         Ok(server) => Some(server),
         // A port that is taken is no reason to lose a night; without an owner there would be nothing left to do.
         Err(failure) if is_claimed(&state) => {
@@ -61,7 +68,7 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         Err(failure) => return Err(failure),
     };
     let running = match wait_for_owner(&state, &footage, &ended) {
-        true => record(&config, &state, clock, lock, &footage, &ended)?,
+        true => record(&config, (&state, &pool), clock, lock, &footage, &ended)?,
         false => None,
     };
     let casualty = until_over(&ended, || {
@@ -102,16 +109,23 @@ fn until_over(ended: &End, casualty: impl Fn() -> Option<String>) -> Option<Stri
     }
 }
 
-/// Tells `hearthkeep status` how this is. That it cannot is no reason not to record.
-fn answer_status(
+/// Tells `hearthkeep status` how this is, and does what `hearthkeep disk` asks for. That it cannot is no reason not to record.
+fn answer_commands(
     state_dir: &Path,
     footage: &Arc<RecorderFootage>,
     page: &Arc<Page>,
+    pool: &Arc<Pool>,
 ) -> Option<Answering> {
-    let (footage, page) = (Arc::clone(footage), Arc::clone(page));
-    report::answer(state_dir, move || Report::of(&footage, &page))
+    let (footage, page, pool) = (Arc::clone(footage), Arc::clone(page), Arc::clone(pool));
+    let handle = move |request| match request {
+        Request::Status => {
+            serde_json::to_value(Report::of(&footage, &page)).map_err(|error| error.to_string())
+        }
+        request => disk::answer(&pool, request),
+    };
+    socket::answer(state_dir, handle)
         .map_err(|error| {
-            tracing::warn!("`hearthkeep status` will not know how the recorder is: {error}");
+            tracing::warn!("`hearthkeep status` and `disk` will not reach the recorder: {error}");
         })
         .ok()
 }
@@ -122,7 +136,7 @@ fn serve(
     state: &Arc<Mutex<StateFolder>>,
     footage: &Arc<RecorderFootage>,
     clock: &Arc<dyn Clock>,
-    page: &Page,
+    (page, disks): (&Page, Desk),
 ) -> Result<(web::Running, Option<Announcing>), Failure> {
     let tls = Tls::open(&config.state_dir, tls_settings(config), Arc::clone(clock))
         .or_fail(ExitStatus::Failed)?;
@@ -143,6 +157,7 @@ fn serve(
         people: Arc::new(people),
         tls: Arc::clone(&tls),
         footage: Arc::clone(footage) as Arc<dyn web::footage::Footage>,
+        disks: Some(disks),
         clock: Arc::clone(clock),
     })
     .or_fail(ExitStatus::Failed)?;
@@ -222,7 +237,7 @@ fn locked(state: &Mutex<StateFolder>) -> MutexGuard<'_, StateFolder> {
 /// Begins to record; `None` when the program is to end before it could.
 fn record(
     config: &Config,
-    state_folder: &Mutex<StateFolder>,
+    (state_folder, pool): (&Arc<Mutex<StateFolder>>, &Arc<Pool>),
     clock: Arc<dyn Clock>,
     lock: Lock,
     footage: &RecorderFootage,
@@ -238,25 +253,11 @@ fn record(
     let Some(disks) = wait_for_a_disk(config, state_folder, footage, ended) else {
         return Ok(None);
     };
-    let mut state = locked(state_folder);
-    let sources = sources(config, &mut state)?;
-    store::spread_keyring(&disks.mounted, &state)?;
-    let keys = store::shared_keys(&state);
-    let mut options = Options::new(
-        config.state_dir.clone(),
-        state.store(),
-        disks.mounted,
-        Arc::clone(&keys),
-        Arc::clone(&clock),
-    );
-    options.absent = disks.absent;
+    let sources = sources(config, &mut locked(state_folder))?;
+    let mut options = store::options(config, state_folder, pool, disks, Arc::clone(&clock))?;
     options.cameras = budgets(&sources);
-    options.log = Some(LogSettings {
-        state_key: state.state_key(),
-        generation: state.sealing().map_err(state_failure)?.generation,
-    });
-    // The page and `status` need it, and a catalog may take a minute to be rebuilt.
-    drop(state);
+    options.spread.pinned = pinned(&sources);
+    let keys = Arc::clone(&options.keys);
     let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
     tracing::info!(
         recovered = report.recovered,
@@ -265,6 +266,7 @@ fn record(
         "the store is open"
     );
     let store = Arc::new(opened);
+    pool.opened(Arc::clone(&store));
     let setting = {
         let state = locked(state_folder);
         Setting {
@@ -290,10 +292,10 @@ fn wait_for_a_disk(
     state: &Mutex<StateFolder>,
     footage: &RecorderFootage,
     ended: &End,
-) -> Option<store::Disks> {
+) -> Option<pool::Disks> {
     let mut said = Vec::new();
     loop {
-        let disks = store::mount(config, &mut locked(state));
+        let disks = pool::mount(config, &mut locked(state));
         for disk in &disks.absent {
             if !said.contains(&disk.error) {
                 tracing::error!("{}", disk.error);
@@ -338,6 +340,12 @@ fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
         max_bytes: source.camera.max_bytes,
     };
     sources.iter().map(budget).collect()
+}
+
+/// The streams that are to be recorded to a disk of their own.
+fn pinned(sources: &[Source]) -> HashMap<StreamId, PathBuf> {
+    let pinned = |source: &Source| Some((source.id, source.camera.disk.clone()?));
+    sources.iter().filter_map(pinned).collect()
 }
 
 /// That SIGTERM or SIGINT has come.

@@ -10,7 +10,10 @@ use secrecy::SecretString;
 use super::error::Problem;
 use super::raw::{self, At};
 use super::secret::UrlCredentials;
-use super::{Camera, CameraUrl, Config, Credentials, Disk, OwnCertificate, Password, Server, size};
+use super::{
+    Camera, CameraUrl, Config, Credentials, Disk, OwnCertificate, Password, Placement, Server,
+    Storage, Tier, size,
+};
 use crate::limits::{
     BUDGET_BYTES_MIN, CAMERA_NAME_CHARS_MAX, CAMERAS_MAX, DISKS_MAX, KEEP_DAYS_MAX,
 };
@@ -33,15 +36,18 @@ pub(super) fn check(file: raw::File, folder: &Path, problems: &mut Vec<Problem>)
         .into_iter()
         .map(|disk| check.disk(disk))
         .collect();
+    let disks = disks.into_iter().collect::<Option<Vec<_>>>();
+    let storage = check.storage(file.storage, disks.as_deref());
     let cameras: Vec<_> = file
         .cameras
         .into_iter()
-        .map(|camera| check.camera(camera))
+        .map(|camera| check.camera(camera, disks.as_deref()))
         .collect();
     Some(Config {
         state_dir: check.path(file.state_dir?),
         server: server?,
-        disks: disks.into_iter().collect::<Option<_>>()?,
+        storage: storage?,
+        disks: disks?,
         cameras: cameras.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -131,10 +137,86 @@ impl Check<'_> {
 
     fn disk(&mut self, disk: raw::Disk) -> Option<Disk> {
         let max_bytes = self.budget(disk.max_bytes);
+        let tier = self.one_of(disk.tier, "tier", &Tier::ALL, Tier::as_str);
         Some(Disk {
             path: self.path(disk.path?),
             max_bytes: max_bytes?,
+            tier: tier?,
         })
+    }
+
+    /// `disks` is `None` where they are not known for their own mistakes.
+    fn storage(&mut self, storage: raw::Storage, disks: Option<&[Disk]>) -> Option<Storage> {
+        let rules = &Placement::ALL;
+        let placement = self.one_of(storage.placement, "placement", rules, Placement::as_str);
+        let place = storage.cold_after_days.as_ref().map(At::span);
+        let example = "for example cold_after_days = 7; without it, footage stays on its disk";
+        let cold_after_days = self.days(storage.cold_after_days, "cold_after_days", example)?;
+        let has_cold = |disks: &[Disk]| disks.iter().any(|disk| disk.tier == Tier::Cold);
+        if let (Some(place), Some(false)) = (place, disks.map(has_cold)) {
+            self.problem(
+                place,
+                "\"cold_after_days\" says when footage goes to the cold disks, and there is none",
+                "add tier = \"cold\" to a [[disk]] for old footage, or leave this line out",
+            );
+            return None;
+        }
+        Some(Storage {
+            placement: placement?,
+            cold_after_days,
+        })
+    }
+
+    /// A word of a short list; the first of it where there is none.
+    fn one_of<T: Copy + Default>(
+        &mut self,
+        text: Option<At<String>>,
+        key: &str,
+        all: &[T],
+        name: fn(T) -> &'static str,
+    ) -> Option<T> {
+        let Some(text) = text else {
+            return Some(T::default());
+        };
+        let found = all.iter().find(|one| name(**one) == text.get_ref());
+        if found.is_none() {
+            let names: Vec<_> = all
+                .iter()
+                .map(|one| format!("\"{}\"", name(*one)))
+                .collect();
+            self.problem(
+                text.span(),
+                format!("\"{key}\" is not one that is known"),
+                format!("expected {}", names.join(" or ")),
+            );
+        }
+        found.copied()
+    }
+
+    /// The outer `None` is a mistake: a camera can only be recorded to a disk that is there, and not to one for old footage.
+    #[allow(clippy::option_option)]
+    fn pinned(
+        &mut self,
+        disk: Option<At<String>>,
+        disks: Option<&[Disk]>,
+    ) -> Option<Option<PathBuf>> {
+        let (Some(disk), Some(disks)) = (disk, disks) else {
+            return Some(None);
+        };
+        let (place, path) = (disk.span(), self.path(disk));
+        let (wrong, advice) = match disks.iter().find(|known| known.path == path) {
+            Some(known) if known.tier == Tier::Hot => return Some(Some(path)),
+            Some(_) => (
+                "\"disk\" names a cold disk, which is for old footage",
+                "name another one, or leave this line out",
+            ),
+            None => (
+                "\"disk\" names no [[disk]] of this configuration",
+                "write it as that disk's \"path\" is written",
+            ),
+        };
+        self.problem(place, wrong, advice);
+        None
     }
 
     /// The outer `None` is a mistake, the inner one no budget.
@@ -165,9 +247,11 @@ impl Check<'_> {
         }
     }
 
-    fn camera(&mut self, camera: raw::Camera) -> Option<Camera> {
+    fn camera(&mut self, camera: raw::Camera, disks: Option<&[Disk]>) -> Option<Camera> {
         let max_bytes = self.budget(camera.max_bytes);
-        let keep_days = self.keep_days(camera.keep_days);
+        let example = "for example keep_days = 14; without it, footage stays until space is needed";
+        let keep_days = self.days(camera.keep_days, "keep_days", example);
+        let disk = self.pinned(camera.disk, disks);
         let name = camera.name.and_then(|name| self.name(name));
         let url = camera.url?;
         let place = url.span();
@@ -190,6 +274,7 @@ impl Check<'_> {
             credentials,
             keep_days: keep_days?,
             max_bytes: max_bytes?,
+            disk: disk?,
         })
     }
 
@@ -208,16 +293,17 @@ impl Check<'_> {
         None
     }
 
+    /// The outer `None` is a mistake.
     #[allow(clippy::option_option)]
-    fn keep_days(&mut self, days: Option<At<i64>>) -> Option<Option<u32>> {
+    fn days(&mut self, days: Option<At<i64>>, key: &str, example: &str) -> Option<Option<u32>> {
         let Some(days) = days else { return Some(None) };
         match u32::try_from(*days.get_ref()) {
             Ok(number @ 1..=KEEP_DAYS_MAX) => Some(Some(number)),
             _ => {
                 self.problem(
                     days.span(),
-                    format!("\"keep_days\" must be from 1 to {KEEP_DAYS_MAX}"),
-                    "for example keep_days = 14; without it, footage stays until space is needed",
+                    format!("\"{key}\" must be from 1 to {KEEP_DAYS_MAX}"),
+                    example,
                 );
                 None
             }

@@ -16,10 +16,14 @@ const HARMLESS: &[&str] = &[
     "announce",
     "certificate",
     "key",
+    "placement",
+    "cold_after_days",
     "path",
+    "tier",
     "max_bytes",
     "name",
     "keep_days",
+    "disk",
     "password_file",
 ];
 

@@ -5,31 +5,36 @@
 //! [server]
 //! listen = "0.0.0.0:8443"            # optional
 //! announce = true                    # optional: tell the local network where the page is
+//! [storage]
+//! placement = "most-room"            # optional: or "round-robin", "spill-over"
+//! cold_after_days = 7                # optional: then footage moves to the cold disks
 //! [[disk]]
 //! path = "/srv/footage"
 //! max_bytes = "500GB"                # optional
+//! tier = "cold"                      # optional: for old footage only
 //! [[camera]]
 //! name = "front door"
 //! url = "rtsp://192.168.1.20/stream1"
 //! username = "viewer"                # optional
 //! password_file = "/etc/hearthkeep/front.pw"
 //! keep_days = 14                     # optional
+//! disk = "/srv/footage"              # optional: the disk to record it to, as long as that is there
 //! ```
 
 mod check;
 mod error;
+mod file;
 mod raw;
 mod secret;
 mod size;
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use error::{Error, Mistakes};
+pub use file::{EditError, Edited, read_text};
 pub use secret::{CameraUrl, Credentials, Password, PasswordFileError};
-
-use crate::limits::CONFIG_BYTES_MAX;
+pub use size::parse as parse_size;
 
 /// A checked configuration. Its `Debug` shows no secret.
 #[derive(Debug, Clone)]
@@ -38,6 +43,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What the page is served as.
     pub server: Server,
+    /// How footage is spread over the disks.
+    pub storage: Storage,
     /// Where footage goes; at least one.
     pub disks: Vec<Disk>,
     /// Whose footage; may be empty.
@@ -66,13 +73,73 @@ pub struct OwnCertificate {
     pub key: PathBuf,
 }
 
+/// `[storage]`: how footage is spread over the disks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Storage {
+    /// Which disk a new segment goes to.
+    pub placement: Placement,
+    /// Days after which footage moves to the cold disks; `None` leaves it where it is.
+    pub cold_after_days: Option<u32>,
+}
+
+/// Which disk a new segment goes to, of those that work and have room. A camera's own disk comes first, whatever the rule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// The one with the most room: disks of any size fill and are written to in proportion.
+    #[default]
+    MostRoom,
+    /// One after the other, whatever their sizes.
+    RoundRobin,
+    /// The first of the configuration, and the next one once it has no room.
+    SpillOver,
+}
+
+impl Placement {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::MostRoom, Self::RoundRobin, Self::SpillOver];
+
+    /// As the configuration names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MostRoom => "most-room",
+            Self::RoundRobin => "round-robin",
+            Self::SpillOver => "spill-over",
+        }
+    }
+}
+
+/// What a disk is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tier {
+    /// For new footage.
+    #[default]
+    Hot,
+    /// For footage of some age; for new footage only while no other disk takes it.
+    Cold,
+}
+
+impl Tier {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Hot, Self::Cold];
+
+    /// As the configuration names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Cold => "cold",
+        }
+    }
+}
+
 /// `[[disk]]`: a folder that footage is written to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     /// The folder.
     pub path: PathBuf,
     /// The most that footage may take of it, in bytes; without it, all but a reserve.
     pub max_bytes: Option<u64>,
+    /// What it is for.
+    pub tier: Tier,
 }
 
 /// `[[camera]]`: what is recorded.
@@ -88,6 +155,8 @@ pub struct Camera {
     pub keep_days: Option<u32>,
     /// The most that its footage may take, in bytes.
     pub max_bytes: Option<u64>,
+    /// The disk that it is recorded to while that one is there, as one of the disks has it for its path.
+    pub disk: Option<PathBuf>,
 }
 
 impl Config {
@@ -97,23 +166,7 @@ impl Config {
     ///
     /// [`Error::Read`] when it cannot be read as text, [`Error::Mistakes`] when it cannot be used.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let cannot = |source| Error::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let mut text = zeroize::Zeroizing::new(String::new());
-        let file = std::fs::File::open(path).map_err(cannot)?;
-        file.take(CONFIG_BYTES_MAX + 1)
-            .read_to_string(&mut text)
-            .map_err(cannot)?;
-        if text.len() as u64 > CONFIG_BYTES_MAX {
-            let message = format!("it is longer than {CONFIG_BYTES_MAX} bytes");
-            return Err(cannot(std::io::Error::new(
-                std::io::ErrorKind::FileTooLarge,
-                message,
-            )));
-        }
-        Self::parse(&text, path)
+        Self::parse(&read_text(path)?, path)
     }
 
     /// Checks a configuration already in memory; `path` is where it stands, for messages and for

@@ -19,6 +19,7 @@ pub(super) type At<T> = Spanned<T>;
 pub(super) struct File {
     pub state_dir: Option<At<String>>,
     pub server: Server,
+    pub storage: Storage,
     pub disks: Vec<Disk>,
     pub cameras: Vec<Camera>,
 }
@@ -33,11 +34,19 @@ pub(super) struct Server {
     pub key: Option<At<String>>,
 }
 
+/// `[storage]`
+#[derive(Debug, Default)]
+pub(super) struct Storage {
+    pub placement: Option<At<String>>,
+    pub cold_after_days: Option<At<i64>>,
+}
+
 /// `[[disk]]`
 #[derive(Debug)]
 pub(super) struct Disk {
     pub path: Option<At<String>>,
     pub max_bytes: Option<At<String>>,
+    pub tier: Option<At<String>>,
 }
 
 /// `[[camera]]`; no `Debug`, for it holds a password.
@@ -49,6 +58,7 @@ pub(super) struct Camera {
     pub password_file: Option<At<String>>,
     pub keep_days: Option<At<i64>>,
     pub max_bytes: Option<At<String>>,
+    pub disk: Option<At<String>>,
 }
 
 impl std::fmt::Debug for Camera {
@@ -71,6 +81,7 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> File {
     let mut root = Section::new("the file", document, problems);
     file.state_dir = root.required("state_dir", "\"/var/lib/hearthkeep\"");
     let server = root.table("server");
+    let storage = root.table("storage");
     if !root.table.contains_key("disk") {
         let advice = "add a line [[disk]], and below it path = \"/srv/footage\"";
         root.problems.push(Problem::new(
@@ -93,6 +104,14 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> File {
         };
         section.finish();
     }
+    if let Some(table) = storage {
+        let mut section = Section::new("[storage]", table, problems);
+        file.storage = Storage {
+            placement: section.text("placement", "\"most-room\""),
+            cold_after_days: section.integer("cold_after_days", "7"),
+        };
+        section.finish();
+    }
     file.disks = disks
         .into_iter()
         .map(|table| read_disk(table, problems))
@@ -109,6 +128,7 @@ fn read_disk(table: At<DeTable<'_>>, problems: &mut Vec<Problem>) -> Disk {
     let disk = Disk {
         path: section.required("path", "\"/srv/footage\""),
         max_bytes: section.size("max_bytes"),
+        tier: section.text("tier", "\"cold\""),
     };
     section.finish();
     disk
@@ -124,6 +144,7 @@ fn read_camera(table: At<DeTable<'_>>, problems: &mut Vec<Problem>) -> Camera {
         password_file: section.text("password_file", "\"/etc/hearthkeep/front.pw\""),
         keep_days: section.integer("keep_days", "14"),
         max_bytes: section.size("max_bytes"),
+        disk: section.text("disk", "\"/srv/footage\""),
     };
     section.finish();
     camera

@@ -2,7 +2,7 @@
 
 /// Reads a size in bytes. Units are decimal (`GB` = 10⁹) or binary (`GiB` = 2³⁰), in any case, with
 /// or without a space. `None` for anything else, and for what does not fit in 64 bits.
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

@@ -8,7 +8,7 @@
 //! keyring/a, b    the same as on every disk: statements, sealed seeds, the sealed list of streams
 //! lock            held by the one process that may change things
 //! recording       stands while a recorder is at work: one that finds it comes after a crash
-//! status.socket   a running recorder answers `hearthkeep status` here
+//! status.socket   a running recorder answers `hearthkeep status` and `disk` here
 //! ```
 //!
 //! A box begins unclaimed: it can serve its page but has nobody to seal to. The claim pins the owner's signing key; from
@@ -38,7 +38,7 @@ pub use claim::{ClaimMaterial, NewOwner};
 pub use error::Error;
 pub use keyring_files::{read_keyring, write_keyring};
 pub use sealing::Sealing;
-pub use state::KnownDisk;
+pub use state::{KnownDisk, Standing};
 pub use streams::{KnownStream, StreamName, decode_streams};
 
 use crate::state_file::{self, StateKey};
@@ -183,6 +183,7 @@ impl StateFolder {
         write_keyring(&self.folder, &keyring.encode())?;
         let mut state = State::new(self.state.store);
         state.disks = self.state.disks.clone();
+        state.standings = self.state.standings.clone();
         state.root = Some(claim.verifying_key);
         state.generation = 1;
         state
@@ -317,6 +318,37 @@ impl StateFolder {
         // Its earlier paths stay known: what lies there without an id file is a bare mount point, and no new disk.
         self.state.disks.retain(|known| known.path != path);
         self.state.disks.push(disk);
+        self.save_state(random)
+    }
+
+    /// What was said of a disk by command.
+    pub fn standing(&self, id: DiskId) -> Standing {
+        let mut said = self.state.standings.iter();
+        let said = said.find(|(disk, _)| *disk == id);
+        said.map_or(Standing::InUse, |(_, standing)| *standing)
+    }
+
+    /// Remembers what was said of a disk. The paths of one that is retired are forgotten: an empty folder may become a new disk
+    /// there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn set_standing(
+        &mut self,
+        id: DiskId,
+        standing: Standing,
+        random: &mut dyn Random,
+    ) -> Result<(), Error> {
+        if self.standing(id) == standing {
+            return Ok(());
+        }
+        self.state.standings.retain(|(disk, _)| *disk != id);
+        if standing != Standing::InUse {
+            self.state.standings.push((id, standing));
+        }
+        if standing == Standing::Retired {
+            self.state.disks.retain(|known| known.id != id);
+        }
         self.save_state(random)
     }
 

@@ -21,6 +21,21 @@ pub struct KnownDisk {
     pub id: DiskId,
 }
 
+/// What the owner has said of a disk, beyond the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Nothing.
+    #[default]
+    InUse,
+    /// It is to be emptied, as far as the others have room.
+    Draining,
+    /// It is to be emptied; where the others have no room, the oldest footage goes.
+    DrainingLetGo,
+    /// It is used no more.
+    Retired,
+}
+
 /// The content of `store.sealed`.
 pub(super) struct State {
     pub store: StoreId,
@@ -30,6 +45,8 @@ pub(super) struct State {
     pub generation: u32,
     pub metadata_keys: BTreeMap<u32, MetadataKey>,
     pub disks: Vec<KnownDisk>,
+    /// Of the disks of which more was said than that they are used.
+    pub standings: Vec<(DiskId, Standing)>,
 }
 
 impl State {
@@ -41,6 +58,7 @@ impl State {
             generation: 0,
             metadata_keys,
             disks,
+            standings: Vec::new(),
         }
     }
 
@@ -55,6 +73,7 @@ impl State {
                 .map(|(n, m)| (*n, Secret(Zeroizing::new(*m.as_bytes()))))
                 .collect(),
             disks: self.disks.iter().map(WrittenDisk::from).collect(),
+            standings: self.standings.iter().map(written_standing).collect(),
         };
         // Grown once: growing would leave copies of the keys in memory that nobody erases.
         let mut json = Zeroizing::new(Vec::with_capacity(64 << 10));
@@ -94,6 +113,12 @@ impl State {
                 .into_iter()
                 .map(WrittenDisk::read)
                 .collect::<Result<_, _>>()?,
+            standings: written
+                .standings
+                .iter()
+                .map(read_standing)
+                .collect::<Option<_>>()
+                .ok_or("a disk's id is not an id")?,
         })
     }
 }
@@ -107,6 +132,17 @@ struct Written {
     generation: u32,
     metadata_keys: BTreeMap<u32, Secret>,
     disks: Vec<WrittenDisk>,
+    /// Left out where there is nothing to say, so that versions which do not know it read the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    standings: Vec<(String, Standing)>,
+}
+
+fn written_standing((disk, standing): &(DiskId, Standing)) -> (String, Standing) {
+    (disk.to_string(), *standing)
+}
+
+fn read_standing((disk, standing): &(String, Standing)) -> Option<(DiskId, Standing)> {
+    Some((DiskId::from_hex(disk)?, *standing))
 }
 
 #[derive(Serialize, Deserialize)]

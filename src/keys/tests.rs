@@ -298,6 +298,22 @@ fn disks_are_remembered_and_all_files_private() {
         id,
     });
     assert_eq!(StateFolder::load(root.path()).unwrap().disks(), known);
+    state
+        .set_standing(id, Standing::Draining, &mut OsRandom)
+        .unwrap();
+    let loaded = StateFolder::load(root.path()).unwrap();
+    assert_eq!(loaded.standing(id), Standing::Draining);
+    let other = DiskId::random(&mut OsRandom);
+    assert_eq!(loaded.standing(other), Standing::InUse);
+    // Where it was may become another disk.
+    state
+        .set_standing(id, Standing::Retired, &mut OsRandom)
+        .unwrap();
+    let loaded = StateFolder::load(root.path()).unwrap();
+    assert_eq!(
+        (loaded.standing(id), loaded.disks()),
+        (Standing::Retired, &[][..])
+    );
     for entry in [MACHINE_KEY, STORE, "keyring/a", "keyring/b"] {
         let mode = fs::metadata(root.path().join(entry))
             .unwrap()

@@ -34,8 +34,6 @@ pub(super) struct Materials {
 
 /// What is known of the stream's last segment when the recorder starts.
 pub(super) struct Before {
-    /// Its sequence number.
-    pub sequence: u64,
     /// Wall time of its end, in microseconds.
     pub wall_end_us: i64,
     /// Whether the recorder died since then.
@@ -53,22 +51,17 @@ impl Before {
     }
 
     /// What the store knows of the stream; nothing where it has never recorded it. A catalog that cannot be read is no
-    /// reason not to record: the stream then goes on above all that may have been. A hole in its sequence does no harm, a
-    /// number twice would.
+    /// reason not to record.
     pub(super) fn of(store: &Store, stream: &StreamId) -> Option<Self> {
         let last = store.last(stream).unwrap_or_else(|error| {
             tracing::error!(%error, "the catalog cannot say what was recorded last");
             None
         });
-        let (sequence, wall_end_us, is_recovered) = match last {
-            Some(last) => (last.sequence, last.end_us(), last.recovered),
-            None => {
-                let (sequence, wall_end_us) = store.bounds(stream)?;
-                (sequence, wall_end_us, false)
-            }
+        let (wall_end_us, is_recovered) = match last {
+            Some(last) => (last.end_us(), last.recovered),
+            None => (store.usage(stream).last_us?, false),
         };
         Some(Self {
-            sequence,
             wall_end_us,
             after_crash: is_recovered || store.is_after_crash(),
         })
@@ -118,7 +111,7 @@ impl Writing {
             wall_us: last.wall_end_us,
             offset_us: None,
         });
-        let sequence = before.map_or(0, |last| last.sequence + 1);
+        let sequence = materials.store.next_sequence(&materials.stream);
         Self {
             epochs: Epochs::new(materials.store_id, materials.stream),
             segment: None,

@@ -42,6 +42,53 @@ pub enum Error {
         /// The folder.
         disk: PathBuf,
     },
+    /// A disk is no longer where it was.
+    #[error(
+        "the disk at {} is gone: it was unmounted or unplugged, or another one is mounted there. It is used again by itself \
+         once it is back", disk.display()
+    )]
+    Gone {
+        /// The folder.
+        disk: PathBuf,
+    },
+    /// A disk was retired.
+    #[error(
+        "the disk at {} was retired: `hearthkeep disk add` takes it into use again", disk.display()
+    )]
+    Retired {
+        /// The folder.
+        disk: PathBuf,
+    },
+    /// No disk of the configuration goes by this id.
+    #[error("there is no such disk in use: `hearthkeep disk list` shows those there are")]
+    NoSuchDisk,
+    /// The disk cannot be emptied, for the others have not enough room.
+    #[error(
+        "the other disks have room for {} of the {} of footage on it: add a disk, or say with --let-go that the oldest footage may \
+         be deleted to make room", gigabytes(.there), gigabytes(.needed)
+    )]
+    NoRoom {
+        /// Bytes of footage on it.
+        needed: u64,
+        /// Bytes that the others may take.
+        there: u64,
+    },
+    /// Nothing would be left to record to.
+    #[error("it is the only disk there is to record to: add another one first")]
+    LastDisk,
+    /// The disk still has footage.
+    #[error(
+        "there are {} of footage on it ({segments} segments{}): empty it first with `hearthkeep disk drain`, or say with --forget that \
+         this footage is given up", gigabytes(.bytes), since_words(.oldest_us)
+    )]
+    NotEmpty {
+        /// Segments that the catalog knows there.
+        segments: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// Wall time at which the oldest starts, us.
+        oldest_us: Option<i64>,
+    },
     /// A disk's id file cannot be understood.
     #[error(
         "{}/hearthkeep-disk.json cannot be understood: it is damaged or a newer version's. \
@@ -105,6 +152,15 @@ impl Error {
             source,
         }
     }
+}
+
+fn gigabytes(bytes: &u64) -> String {
+    format!("{:.1} GB", *bytes as f64 / 1e9)
+}
+
+fn since_words(oldest_us: &Option<i64>) -> String {
+    let oldest = oldest_us.and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
+    oldest.map_or_else(String::new, |at| format!(", the oldest of {at:.0}"))
 }
 
 fn pid_words(pid: &Option<u32>) -> String {

@@ -85,6 +85,11 @@ pub enum Strange {
     /// It is not what its path says.
     #[error("it is another segment than its path says: it was moved or renamed")]
     Misplaced,
+    /// It is on another disk too, and they differ.
+    #[error(
+        "another disk has the same segment with other content: keep the one that `hearthkeep check` finds whole"
+    )]
+    Twice,
     /// Its generation's metadata key is not here.
     #[error("it is of generation {0}, whose metadata key this recorder does not have")]
     UnknownGeneration(u32),

@@ -3,7 +3,6 @@
 //! All that changes the catalog after the start happens here, in the turns of one thread, so that no two of them need to agree.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
 use hearthkeep_format::segment::Start;
@@ -14,11 +13,14 @@ use super::catalog::Entry;
 use super::inspect::Place;
 use super::log::Keeping;
 use super::mount::is_full;
+use super::mover::Mover;
 use super::pass::Passes;
 use super::reanchoring::Reanchoring;
 use super::recovery::Report;
-use super::retention::Deletion;
-use super::turns::{self, Bell, Driver, Next, Worker};
+use super::retention::{Deletion, Reason};
+use super::turns::{self, Bell, Next, Worker};
+use super::watch::Watch;
+use super::writer::Means;
 use super::writer::{Event, Segment, State};
 use crate::limits::CATALOG_LAG_MS_MAX;
 
@@ -31,6 +33,10 @@ enum Note {
     Event(Event),
     /// The clock has become known, or was set.
     Anchored,
+    /// What is to be done with a disk has changed: look at them at once.
+    Disks,
+    /// Forget all segments of the disk with this number: it is used no more.
+    Forget(u16),
     /// End, when all that was told before is done.
     Stop,
 }
@@ -68,6 +74,16 @@ impl Notes {
         }
     }
 
+    /// Tells that what is to be done with the disks has changed.
+    pub(super) fn look_at_disks(&self) {
+        self.note(Note::Disks);
+    }
+
+    /// Tells that a disk is used no more, and its footage given up.
+    pub(super) fn forget(&self, number: u16) {
+        self.note(Note::Forget(number));
+    }
+
     fn note(&self, note: Note) -> bool {
         let is_heard = self.notes.send(note).is_ok();
         self.bell.ring();
@@ -75,8 +91,8 @@ impl Notes {
     }
 }
 
-/// An epoch on a disk that is still to be compared with the catalog.
-pub(super) type Backlog = Vec<(usize, StreamId, EpochId)>;
+/// An epoch on a disk, by its number, that is still to be compared with the catalog.
+pub(super) type Backlog = Vec<(u16, StreamId, EpochId)>;
 
 /// The keeper's handle.
 pub(super) struct Keeper {
@@ -87,14 +103,14 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn start(
         shared: Arc<Shared>,
-        driver: &Driver,
+        means: Means,
         notes: Notes,
         inbox: Inbox,
         backlog: Backlog,
         log: Option<Keeping>,
     ) -> io::Result<Self> {
         shared.log.wake_by(Arc::clone(&inbox.bell));
-        let clock = Arc::clone(&shared.clock);
+        let (clock, driver) = (Arc::clone(&shared.clock), means.driver.clone());
         let work = Work {
             look_at_us: clock.monotonic_us(),
             reanchoring: Reanchoring::begin(&shared),
@@ -105,6 +121,8 @@ impl Keeper {
             entries: Vec::new(),
             insert_at_us: None,
             passes: Passes::default(),
+            watch: Watch::new(means, notes.clone()),
+            mover: Mover::new(clock.monotonic_us()),
             log,
         };
         let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
@@ -114,6 +132,10 @@ impl Keeper {
     /// Brings the catalog to the times that the newest anchor says.
     pub(super) fn reanchor(&self) {
         self.notes.note(Note::Anchored);
+    }
+
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -141,6 +163,8 @@ struct Work {
     look_at_us: u64,
     passes: Passes,
     reanchoring: Option<Reanchoring>,
+    watch: Watch,
+    mover: Mover,
     log: Option<Keeping>,
 }
 
@@ -154,6 +178,11 @@ impl turns::Work for Work {
                     self.insert();
                     self.reanchoring = Reanchoring::begin(&self.shared);
                 }
+                Ok(Note::Disks) => {
+                    self.watch.hurry();
+                    self.mover.hurry();
+                }
+                Ok(Note::Forget(number)) => self.forget(number),
                 Ok(Note::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
                     self.insert();
                     self.log.iter_mut().for_each(Keeping::finish);
@@ -167,6 +196,9 @@ impl turns::Work for Work {
             .is_some_and(|at_us| self.now_us() >= at_us)
         {
             self.insert();
+        }
+        if self.now_us() >= self.watch.due_us() {
+            self.look_at_disks();
         }
         let is_settled = self.backlog.is_empty();
         let log = self.log.as_mut();
@@ -187,8 +219,12 @@ impl turns::Work for Work {
         if self.now_us() >= self.look_at_us && !is_waiting {
             self.look();
         }
+        if self.now_us() >= self.mover.due_us() {
+            self.mover.turn(&self.shared, self.passes.now());
+        }
         let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
-        Next::At(self.look_at_us.min(insert_at_us).min(log_at_us))
+        let background_us = self.watch.due_us().min(self.mover.due_us()).min(log_at_us);
+        Next::At(self.look_at_us.min(insert_at_us).min(background_us))
     }
 }
 
@@ -262,11 +298,14 @@ impl Work {
             segment: new.segment,
         };
         let shared = Arc::clone(&self.shared);
-        let Some(disk) = shared.disk(segment.disk) else {
+        let Some(disk) = shared.slots.disk(segment.disk) else {
+            // It is mended when its disk comes back.
+            shared.segments().remove(&new.segment);
             return;
         };
         let mut report = Report::default();
-        match shared.recovery(disk).mend(&place, &mut report) {
+        let elsewhere = |number| shared.other(number);
+        match shared.recovery(&disk, &elsewhere).mend(&place, &mut report) {
             Some(entry) => {
                 self.entries.push(entry);
                 self.insert();
@@ -285,19 +324,48 @@ impl Work {
         self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 
+    fn look_at_disks(&mut self) {
+        // What ended on a disk that is lost is catalogued before it may come back, so that it is looked at then.
+        self.insert();
+        if let Some(backlog) = self.watch.turn(&self.shared, &mut self.found) {
+            self.backlog.extend(backlog);
+            // What the catalog knows of a disk that was away may not follow the newest anchor yet.
+            self.reanchoring = Reanchoring::begin(&self.shared);
+        }
+    }
+
+    /// Forgets the segments of a disk.
+    fn forget(&mut self, number: u16) {
+        self.insert();
+        self.shared
+            .segments()
+            .retain(|_, segment| segment.disk != number);
+        let catalog = &self.shared.catalog;
+        for stream in catalog.streams() {
+            let entries = catalog.oldest_first(&stream).map_while(Result::ok);
+            let on_it: Vec<_> = entries.filter(|entry| entry.disk == number).collect();
+            let given_up = on_it.iter().map(|entry| Deletion {
+                entry: *entry,
+                reason: Reason::ByHand,
+            });
+            let given_up: Vec<_> = given_up.collect();
+            self.log.iter_mut().for_each(|log| log.deleting(&given_up));
+            if let Err(error) = catalog.forget(&on_it).and_then(|()| catalog.flush()) {
+                tracing::error!("{}", super::Error::Catalog(error));
+            }
+        }
+    }
+
     fn compare_one_epoch(&mut self) {
         let Some((disk, stream, epoch)) = self.backlog.pop() else {
             return;
         };
-        let disk = &self.shared.disks[disk];
-        match self.shared.recovery(disk).epoch(&stream, &epoch) {
-            Ok(report) => {
-                self.shared
-                    .strange
-                    .fetch_add(report.strange, Ordering::Relaxed);
-                self.found.add(report);
+        // One that is gone again is compared when it comes back.
+        if let Some(disk) = self.shared.slots.disk(disk) {
+            match self.shared.compare(&disk, &stream, &epoch) {
+                Ok(report) => self.found.add(report),
+                Err(error) => tracing::error!("{error}"),
             }
-            Err(error) => tracing::error!("{}", super::Error::Catalog(error)),
         }
         if self.backlog.is_empty() {
             let found = std::mem::take(&mut self.found);

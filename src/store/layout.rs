@@ -42,6 +42,20 @@ pub fn stream_folder(stream: &StreamId) -> PathBuf {
     PathBuf::from(format!("{FOOTAGE}/{stream}"))
 }
 
+/// What the name of a copy ends with that is not whole yet.
+const COPYING: &str = ".hks.moving";
+
+/// Whether a file name is that of a copy that is not whole yet.
+pub(super) fn is_copying(name: &str) -> bool {
+    let segment = name.strip_suffix(COPYING);
+    segment.is_some_and(|segment| SegmentId::from_hex(segment).is_some())
+}
+
+/// Where a segment is copied to before it is whole there.
+pub(super) fn copying_path(stream: &StreamId, epoch: &EpochId, segment: &SegmentId) -> PathBuf {
+    PathBuf::from(format!("{FOOTAGE}/{stream}/{epoch}/{segment}{COPYING}"))
+}
+
 /// The segment a file name stands for, if it is one's.
 pub fn segment_of(name: &str) -> Option<SegmentId> {
     SegmentId::from_hex(name.strip_suffix(EXTENSION)?)
@@ -61,6 +75,8 @@ struct IdFile {
     format: u32,
     store: String,
     disk: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    retired: bool,
 }
 
 /// Reads who a disk is; `None` where it has no id file, as a bare mount point has none.
@@ -68,6 +84,31 @@ struct IdFile {
 /// # Errors
 /// When the file cannot be read or understood. `at` is the disk's path, for the message.
 pub fn identify(disk: &dyn Disk, at: &Path) -> Result<Option<DiskIdentity>> {
+    Ok(read_id_file(disk, at)?.map(|(identity, _)| identity))
+}
+
+/// Whether a disk says that it was retired: it is used no more, whatever its path.
+///
+/// # Errors
+/// As [`identify`].
+pub fn is_retired(disk: &dyn Disk, at: &Path) -> Result<bool> {
+    Ok(read_id_file(disk, at)?.is_some_and(|(_, retired)| retired))
+}
+
+/// Writes on a disk whether it is retired.
+///
+/// # Errors
+/// As [`identify`], or when it cannot be written.
+pub fn set_retired(disk: &dyn Disk, at: &Path, retired: bool) -> Result<()> {
+    match read_id_file(disk, at)? {
+        Some((identity, before)) if before != retired => {
+            write_id_file(disk, at, &identity, retired)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read_id_file(disk: &dyn Disk, at: &Path) -> Result<Option<(DiskIdentity, bool)>> {
     let path = Path::new(ID_FILE);
     let bytes = match read_file(disk, path, ID_FILE_BYTES_MAX) {
         Ok(bytes) => bytes,
@@ -76,11 +117,13 @@ pub fn identify(disk: &dyn Disk, at: &Path) -> Result<Option<DiskIdentity>> {
     };
     let parsed = serde_json::from_slice::<IdFile>(&bytes)
         .ok()
+        .filter(|file| file.format == ID_FILE_FORMAT)
         .and_then(|file| {
-            (file.format == ID_FILE_FORMAT).then_some(DiskIdentity {
+            let identity = DiskIdentity {
                 store: StoreId::from_hex(&file.store)?,
                 disk: DiskId::from_hex(&file.disk)?,
-            })
+            };
+            Some((identity, file.retired))
         });
     parsed.map(Some).ok_or_else(|| Error::StrangeIdFile {
         disk: at.to_owned(),
@@ -109,24 +152,36 @@ pub fn mark(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
         }
         None => {}
     }
-    write_id_file(disk, at, identity)
+    write_id_file(disk, at, identity, false)
 }
 
 /// Writes the id file, whatever there was before.
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn write_id_file(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
-    replace(disk, Path::new(ID_FILE), &id_file(identity))
+fn write_id_file(disk: &dyn Disk, at: &Path, identity: &DiskIdentity, retired: bool) -> Result<()> {
+    replace(disk, Path::new(ID_FILE), &id_file(identity, retired))
         .map_err(|error| Error::io("write", &at.join(ID_FILE), error))
 }
 
+/// Writes an id file anew that is damaged. A disk that was retired stays so.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn mend_id_file(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
+    let says_so = is_retired(disk, at).unwrap_or(false);
+    let bytes = read_file(disk, Path::new(ID_FILE), ID_FILE_BYTES_MAX);
+    let is_as_long = bytes.is_ok_and(|bytes| bytes.len() == id_file(identity, true).len());
+    write_id_file(disk, at, identity, says_so || is_as_long)
+}
+
 /// The content of a disk's id file.
-pub fn id_file(identity: &DiskIdentity) -> Vec<u8> {
+pub fn id_file(identity: &DiskIdentity, retired: bool) -> Vec<u8> {
     let file = IdFile {
         format: ID_FILE_FORMAT,
         store: identity.store.to_string(),
         disk: identity.disk.to_string(),
+        retired,
     };
     serde_json::to_vec(&file).expect("strings and a number are always JSON")
 }

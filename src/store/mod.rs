@@ -9,6 +9,8 @@ pub mod anchors;
 pub mod browse;
 pub mod catalog;
 pub mod check;
+mod copies;
+mod disks;
 mod error;
 mod growth;
 pub mod inspect;
@@ -18,19 +20,24 @@ pub mod lock;
 pub mod log;
 mod mark;
 mod mount;
+mod mover;
+mod moves;
 mod pass;
+mod placement;
+mod reading;
 mod reanchoring;
 pub mod recovery;
 pub mod repair;
 mod reserve;
 pub mod retention;
 mod rewrite;
+mod slots;
 pub mod survey;
 mod timeline;
 pub mod turns;
+mod watch;
 pub mod writer;
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,27 +45,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hearthkeep_format::log::{LogKey, Record};
-use hearthkeep_format::{LogId, MetadataKey, SegmentId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, LogId, MetadataKey, SegmentId, StoreId, StreamId};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
-use crate::disk::Front;
-use crate::limits::RESERVE_BYTES_MIN;
+use crate::disk::{Disk, Front};
+use crate::limits::{RESERVE_BYTES_MIN, SEQUENCES_PASSED_OVER};
 use crate::random::SharedRandom;
 use anchors::Anchors;
 pub use catalog::CatalogError;
 use catalog::{Catalog, Shelf, Usage};
+pub use disks::OnDisk;
 pub use error::{Error, Result};
 use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
 pub use log::LogSettings;
 use log::{Keeping, Log, LogDisk, LogFiles};
 use mark::Mark;
-pub use mount::{AbsentDisk, DiskStatus, MountedDisk};
-use recovery::{Recovery, Report};
+pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
+use recovery::{Elsewhere, Recovery, Report};
 use retention::{CameraBudget, DiskState};
+use slots::Slots;
+pub use slots::{Drain, Spread};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
+pub use watch::Doorkeeper;
 use writer::{Budget, Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
 
 /// Events that a listener may lag behind before it misses some.
@@ -77,6 +88,10 @@ pub struct Options {
     pub disks: Vec<MountedDisk>,
     /// Those of the configuration that are not there; what the catalog has of them stays in it.
     pub absent: Vec<AbsentDisk>,
+    /// How footage is spread over them.
+    pub spread: Spread,
+    /// Who lets in disks that were away, or come anew; without one they stay away.
+    pub doorkeeper: Option<Arc<dyn Doorkeeper>>,
     /// What cameras may keep.
     pub cameras: Vec<CameraBudget>,
     /// Metadata keys by generation.
@@ -111,6 +126,8 @@ impl Options {
             store,
             disks,
             absent: Vec::new(),
+            spread: Spread::default(),
+            doorkeeper: None,
             cameras: Vec::new(),
             keys,
             clock,
@@ -135,8 +152,11 @@ pub struct Store {
 /// What the front and the keeper's thread have in common.
 struct Shared {
     store: StoreId,
-    disks: Vec<MountedDisk>,
-    absent: Vec<AbsentDisk>,
+    slots: Slots,
+    doorkeeper: Option<Arc<dyn Doorkeeper>>,
+    cold_after_days: Option<u32>,
+    /// Whether a disk was away when the store was opened.
+    began_without_a_disk: bool,
     catalog: Catalog,
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
@@ -194,7 +214,8 @@ impl Store {
         }
         let shared = Arc::new(shared);
         // Where the first segments go follows from it.
-        for disk in &shared.disks {
+        let disks = shared.slots.mounted();
+        for disk in &disks {
             shared.state(disk);
         }
         let (notes, inbox) = Notes::new();
@@ -204,7 +225,7 @@ impl Store {
             clock: Arc::clone(&shared.clock),
             driver: driver.clone(),
         };
-        for disk in &shared.disks {
+        for disk in &disks {
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
         let mark = Mark::set(&state_dir);
@@ -215,8 +236,8 @@ impl Store {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
         let log = log.map(|settings| Keeping::new(Arc::clone(&shared), settings, &state_dir));
-        let keeper = Keeper::start(Arc::clone(&shared), driver, notes, inbox, backlog, log)
-            .map_err(|error| Error::io("start a thread for", &shared.disks[0].path, error))?;
+        let keeper = Keeper::start(Arc::clone(&shared), means, notes, inbox, backlog, log)
+            .map_err(|error| Error::io("start a thread for", &state_dir, error))?;
         let keeper = Mutex::new(Some(keeper));
         Ok((
             Self {
@@ -249,8 +270,9 @@ impl Store {
         };
         let shared = prepare_with(options, opened)?;
         let mut report = Report::default();
-        for disk in &shared.disks {
-            let recovery = shared.recovery(disk);
+        let elsewhere = |number| shared.other(number);
+        for disk in shared.slots.mounted() {
+            let recovery = shared.recovery(&disk, &elsewhere);
             let epochs = recovery
                 .epochs()
                 .map_err(|e| Error::io("list", &disk.path, e))?;
@@ -266,18 +288,19 @@ impl Store {
         Ok(report)
     }
 
-    /// Begins a segment on the disk that has the most room. `head` is header, envelope and chunk 0. Never waits.
+    /// Begins a segment on the disk that the rule of placement names, or the next that takes it. `head` is header, envelope and chunk 0. Never waits.
     ///
     /// # Errors
     /// Why no disk takes it now; ask again at the next key frame.
     pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
         let mut refused = Refused::NoDisk;
-        let mut disks: Vec<_> = self.shared.disks.iter().collect();
         // Of the catalog only what was read last: whoever writes to it may hold it for as long as the state folder's disk takes.
+        let growing_bytes = |disk: &MountedDisk| self.shared.growing_bytes(disk);
         let now_us = self.shared.clock.monotonic_us();
-        disks.sort_by_cached_key(|disk| {
-            Reverse(disk.preference(self.shared.growing_bytes(disk), now_us))
-        });
+        let disks = self
+            .shared
+            .slots
+            .in_order(&new.stream, now_us, growing_bytes);
         for disk in disks {
             match disk.begin(new, &head) {
                 Ok(handle) => {
@@ -305,72 +328,24 @@ impl Store {
         Ok(spans.max_by_key(|span| span.sequence))
     }
 
-    /// A sequence that no segment of a stream exceeds, and the wall time to which there is any, us, by what is known without
-    /// reading the catalog's entries; `None` where there is none.
-    pub fn bounds(&self, stream: &StreamId) -> Option<(u64, i64)> {
-        let sequence = self.shared.catalog.highest_possible(stream)?;
-        Some((sequence, self.usage(stream).last_us?))
+    /// The sequence number that a stream goes on with: higher than that of any of its segments, also of those that a catalog that
+    /// cannot be read does not tell of, and of those on a disk that is away, which nobody here may have heard of. A hole in the
+    /// sequence does no harm, a number twice would.
+    pub fn next_sequence(&self, stream: &StreamId) -> u64 {
+        let last = self.last(stream).ok().flatten();
+        let last = last.map(|last| last.sequence);
+        let last = last.or_else(|| self.shared.catalog.highest_possible(stream));
+        let passed_over = match self.shared.began_without_a_disk {
+            true => SEQUENCES_PASSED_OVER,
+            false => 0,
+        };
+        let next = last.map_or(0, |last| last.saturating_add(1));
+        next.saturating_add(passed_over)
     }
 
     /// Whether the recorder before this one died.
     pub fn is_after_crash(&self) -> bool {
         self.mark.after_crash()
-    }
-
-    /// What there is of a stream in a span of wall time, us; open segments as far as they are durable.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn timeline(&self, stream: &StreamId, from_us: i64, to_us: i64) -> Result<Timeline> {
-        // Memory first: what is catalogued between the two looks is seen twice rather than not at all.
-        let mut spans = self.in_memory(stream);
-        let catalogued = self.shared.catalog.timeline(stream, from_us, to_us)?;
-        spans.retain(|span| catalogued.iter().all(|entry| entry.segment != span.segment));
-        let later = spans.iter().filter(|span| span.start_us >= to_us).copied();
-        let later = later.min_by_key(|span| span.start_us);
-        let is_within = |span: &Span| span.start_us < to_us && span.end_us() > from_us;
-        spans.retain(|span| span.duration_us > 0 && is_within(span));
-        spans.extend(catalogued.iter().map(Span::of_entry));
-        let next = self.shared.catalog.next_from(stream, to_us)?;
-        let next = next.as_ref().map(Span::of_entry).or(later);
-        let mut timeline = timeline::timeline(spans, next, from_us, to_us);
-        let removed = self.log().removed(stream, from_us, to_us);
-        timeline::tell_removed(&mut timeline.gaps, &removed);
-        Ok(timeline)
-    }
-
-    /// Opens a segment for reading, as far as it is durable.
-    ///
-    /// # Errors
-    /// [`Error::NoSegment`]; or what the disk or catalog says.
-    pub fn open_segment(&self, stream: &StreamId, segment: &SegmentId) -> Result<OpenSegment> {
-        let in_memory = self.shared.segments().get(segment).cloned();
-        let in_memory = in_memory.filter(|known| known.new.stream == *stream);
-        let (span, disk, limit) = if let Some(known) = in_memory {
-            let span = self.shared.span_of(&known);
-            (span, known.disk, Some(span.bytes))
-        } else {
-            let entry = self.shared.catalog.find(stream, segment)?;
-            let entry = entry
-                .filter(|entry| !entry.tombstone)
-                .ok_or(Error::NoSegment)?;
-            let limit = entry.torn.then_some(u64::from(entry.bytes));
-            (Span::of_entry(&entry), entry.disk, limit)
-        };
-        let disk = self.shared.disk(disk).ok_or(Error::NoSegment)?;
-        let path = layout::segment_path(stream, &span.epoch, segment);
-        let opened = disk.disk.open_read(&path).and_then(|file| match limit {
-            Some(bytes) => Front::of(file, bytes),
-            None => Front::whole(file),
-        });
-        match opened {
-            Ok(front) => {
-                let front = front.past_bad_sectors();
-                Ok(OpenSegment { front, span })
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoSegment),
-            Err(error) => Err(Error::io("read", &disk.path.join(path), error)),
-        }
     }
 
     /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it. To
@@ -419,31 +394,16 @@ impl Store {
         found.find(|files| files.checkpoint.size >= size)
     }
 
-    /// How the disks are.
-    pub fn disks(&self) -> Vec<DiskStatus> {
-        let used = |disk: &MountedDisk| self.shared.catalog.disk_bytes(disk.number());
-        let mounted = self.shared.disks.iter();
-        let mounted = mounted.map(|disk| disk.status(used(disk)));
-        mounted
-            .chain(self.shared.absent.iter().map(AbsentDisk::status))
-            .collect()
-    }
-
     /// Files on the disks that are no whole footage of this store, as far as they have been looked at since the start.
     pub fn strange_files(&self) -> u64 {
         self.shared.strange.load(Ordering::Relaxed)
     }
 
-    /// The disks themselves, for the keyring's copies.
-    pub fn mounted(&self) -> &[MountedDisk] {
-        &self.shared.disks
-    }
-
     /// What has died of it, in words: footage is lost, or not found again before the next start, until another process
     /// takes over.
     pub fn casualty(&self) -> Option<String> {
-        let dead = self.shared.disks.iter().find(|d| d.writer_has_ended());
-        if let Some(disk) = dead {
+        let disks = self.shared.slots.mounted();
+        if let Some(disk) = disks.iter().find(|disk| disk.writer_has_ended()) {
             return Some(format!("what writes to {}", disk.path.display()));
         }
         if self.shared.catalog_failed.load(Ordering::Relaxed) {
@@ -458,7 +418,8 @@ impl Store {
     pub fn close(&self) {
         let is_well = self.casualty().is_none();
         let keeper = self.keeper().take();
-        self.shared.disks.iter().for_each(MountedDisk::close_writer);
+        let disks = self.shared.slots.mounted();
+        disks.iter().for_each(|disk| disk.close_writer());
         // The mark stays where something died: then the gap that follows is a crash's.
         if keeper.is_some_and(Keeper::stop) && is_well {
             self.mark.remove();
@@ -501,16 +462,23 @@ impl Shared {
         growing.map(|segment| segment.durable_bytes()).sum()
     }
 
-    /// How a disk is, for retention.
+    /// How a disk is, for retention; and for placement from then on.
     fn state(&self, disk: &MountedDisk) -> DiskState {
         let catalogued = self.catalog.disk_bytes(disk.number());
+        disk.set_oldest_us(self.catalog.disk_oldest_us(disk.number()).unwrap_or(None));
         disk.state(catalogued, self.growing_bytes(disk), self.reserve_bytes_min)
+    }
+
+    fn other(&self, number: u16) -> Option<Arc<dyn Disk>> {
+        let disk = self.slots.disk(number)?;
+        Some(Arc::clone(&disk.disk))
     }
 
     /// The mounted disks, as far as the log needs them: not those whose writer waits for them.
     fn log_disks(&self) -> Vec<LogDisk> {
-        let answering = self.disks.iter().filter(|disk| !disk.keeps_waiting());
-        let disk = |disk: &MountedDisk| LogDisk {
+        let mounted = self.slots.mounted().into_iter();
+        let answering = mounted.filter(|disk| !disk.keeps_waiting());
+        let disk = |disk: Arc<MountedDisk>| LogDisk {
             id: disk.id,
             path: disk.path.clone(),
             disk: Arc::clone(&disk.disk),
@@ -518,11 +486,7 @@ impl Shared {
         answering.map(disk).collect()
     }
 
-    fn disk(&self, number: u16) -> Option<&MountedDisk> {
-        self.disks.iter().find(|disk| disk.number() == number)
-    }
-
-    fn recovery<'a>(&'a self, disk: &'a MountedDisk) -> Recovery<'a> {
+    fn recovery<'a>(&'a self, disk: &'a MountedDisk, elsewhere: &'a Elsewhere<'a>) -> Recovery<'a> {
         Recovery {
             store: self.store,
             disk: &*disk.disk,
@@ -530,36 +494,53 @@ impl Shared {
             catalog: &self.catalog,
             anchors: &self.anchors,
             keys: &*self.keys,
+            elsewhere,
             random: &self.random,
         }
+    }
+
+    /// Makes catalog and disk agree on one epoch.
+    fn compare(&self, disk: &MountedDisk, stream: &StreamId, epoch: &EpochId) -> Result<Report> {
+        let elsewhere = |number| self.other(number);
+        let report = self.recovery(disk, &elsewhere).epoch(stream, epoch)?;
+        self.strange.fetch_add(report.strange, Ordering::Relaxed);
+        Ok(report)
+    }
+
+    /// The epochs of a disk; and of those that the catalog does not know there, how new they are.
+    fn epochs_of(&self, disk: &MountedDisk) -> (Vec<(StreamId, EpochId)>, Vec<recovery::Unknown>) {
+        let elsewhere = |number| self.other(number);
+        let recovery = self.recovery(disk, &elsewhere);
+        // A folder that cannot be read is no reason not to record.
+        let epochs = recovery.epochs().unwrap_or_else(|error| {
+            tracing::error!("{}", Error::io("list", &disk.path, error));
+            Vec::new()
+        });
+        let unknown = recovery.unknown(&epochs);
+        (epochs, unknown)
     }
 }
 
 /// Makes catalog and disks agree on the newest epochs; says which others are to be compared later.
 fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
     let (mut epochs, mut unknown) = (Vec::new(), Vec::new());
-    for disk in &shared.disks {
-        let recovery = shared.recovery(disk);
-        // A folder that cannot be read is no reason not to record.
-        let of_disk = recovery.epochs().unwrap_or_else(|error| {
-            tracing::error!("{}", Error::io("list", &disk.path, error));
-            Vec::new()
-        });
-        unknown.extend(recovery.unknown(&of_disk));
+    let disks = shared.slots.mounted();
+    for disk in &disks {
+        let (of_disk, unknown_there) = shared.epochs_of(disk);
+        unknown.extend(unknown_there);
         epochs.push(of_disk);
     }
     let newest = recovery::newest(&shared.catalog, unknown)?;
     let (mut report, mut backlog) = (Report::default(), Vec::new());
-    for (index, (disk, of_disk)) in shared.disks.iter().zip(epochs).enumerate() {
+    for (disk, of_disk) in disks.iter().zip(epochs) {
         for (stream, epoch) in of_disk {
             if newest.contains(&(stream, epoch)) {
-                report.add(shared.recovery(disk).epoch(&stream, &epoch)?);
+                report.add(shared.compare(disk, &stream, &epoch)?);
             } else {
-                backlog.push((index, stream, epoch));
+                backlog.push((disk.number(), stream, epoch));
             }
         }
     }
-    shared.strange.fetch_add(report.strange, Ordering::Relaxed);
     Ok((report, backlog))
 }
 
@@ -591,10 +572,13 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
     if let Some(record) = anchors.look(&*options.clock) {
         log.append(record);
     }
+    let slots = Slots::new(options.disks, &options.absent, &options.spread);
     Ok(Shared {
         store: options.store,
-        disks: options.disks,
-        absent: options.absent,
+        began_without_a_disk: !slots.is_whole(),
+        slots,
+        doorkeeper: options.doorkeeper,
+        cold_after_days: options.spread.cold_after_days,
         catalog: opened.catalog,
         segments: Mutex::default(),
         cameras: options.cameras,

@@ -12,8 +12,10 @@ use tokio::sync::broadcast;
 use super::keeper::Notes;
 use super::layout::{self, DiskIdentity};
 use super::retention::DiskState;
-use super::writer::{Event, Means, NewSegment, Refused, SegmentHandle, Writer};
+use super::slots::Drain;
+use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
+use crate::config::{self, Tier};
 use crate::disk::{Disk, RealDisk, Space};
 use crate::limits::{LOG_PATIENCE_MS_MAX, RESERVE_PERCENT};
 
@@ -30,6 +32,8 @@ pub struct MountedDisk {
     pub id: DiskId,
     /// Bytes of footage that it may hold.
     pub max_bytes: Option<u64>,
+    /// What it is for.
+    pub tier: Tier,
     /// The disk.
     pub disk: Arc<dyn Disk>,
     number: AtomicU16,
@@ -37,13 +41,42 @@ pub struct MountedDisk {
     writer: OnceLock<Writer>,
 }
 
-/// A disk of the configuration that cannot be used until the next start.
+/// A disk of the configuration that cannot be used now.
 #[derive(Debug, Clone)]
 pub struct AbsentDisk {
-    /// Its folder.
-    pub path: PathBuf,
+    /// What the configuration says of it.
+    pub wanted: config::Disk,
+    /// Its place among the disks of the configuration.
+    pub index: usize,
+    /// Which disk it is, where that is known.
+    pub id: Option<DiskId>,
     /// Why, and what to do, in a sentence.
     pub error: String,
+}
+
+/// What is done with a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskUse {
+    /// It takes new footage.
+    InUse,
+    /// It is not there.
+    Absent,
+    /// It is being emptied.
+    Draining,
+    /// It is there, and empty because it was to be.
+    Drained,
+}
+
+impl DiskUse {
+    /// Its name in the API and for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InUse => "in use",
+            Self::Absent => "absent",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+        }
+    }
 }
 
 /// How a disk is, for status and metrics.
@@ -51,6 +84,18 @@ pub struct AbsentDisk {
 pub struct DiskStatus {
     /// Its folder.
     pub path: PathBuf,
+    /// Which disk it is, where that is known.
+    pub id: Option<DiskId>,
+    /// What is done with it.
+    pub state: DiskUse,
+    /// What it is for.
+    pub tier: Tier,
+    /// How far it is emptied, where it is to be.
+    pub drain: Option<Drain>,
+    /// Segments on it that the catalog knows.
+    pub segments: u64,
+    /// Wall time at which its oldest footage starts, us.
+    pub oldest_us: Option<i64>,
     /// Size and free space; `None` when the file system does not answer.
     pub space: Option<Space>,
     /// Bytes of catalogued segments on it.
@@ -72,6 +117,8 @@ struct Health {
     spare_bytes: AtomicI64,
     /// Bytes of catalogued segments, then.
     catalogued_bytes: AtomicU64,
+    /// Where its footage begins, then: wall time, us.
+    oldest_us: AtomicI64,
     failure: Mutex<Option<Fault>>,
 }
 
@@ -109,11 +156,21 @@ impl MountedDisk {
             path: path.to_owned(),
             id,
             max_bytes,
+            tier: Tier::default(),
             disk,
             number: AtomicU16::new(0),
             health: Arc::default(),
             writer: OnceLock::new(),
         })
+    }
+
+    /// What the configuration says of it.
+    pub(super) fn wanted(&self) -> config::Disk {
+        config::Disk {
+            path: self.path.clone(),
+            max_bytes: self.max_bytes,
+            tier: self.tier,
+        }
     }
 
     /// Its number in the catalog.
@@ -138,18 +195,34 @@ impl MountedDisk {
         self.health.is_full.load(Ordering::Relaxed)
     }
 
-    /// Higher for a disk that a new segment should rather go to: one that works, and has the most room. What is beyond its
-    /// budget or in its reserve is no room: retention would only delete there, while another disk stays empty.
-    pub(super) fn preference(&self, growing_bytes: u64, now_us: u64) -> (bool, i64) {
-        let failed = self
-            .health
-            .failure()
-            .as_ref()
-            .is_some_and(|fault| fault.age_us(now_us) < fault.avoided_us);
+    /// Whether it failed a short while ago.
+    pub(super) fn is_avoided(&self, now_us: u64) -> bool {
+        let last = self.health.failure();
+        last.as_ref()
+            .is_some_and(|fault| fault.age_us(now_us) < fault.avoided_us)
+    }
+
+    /// Remembers that something failed that no writer tells of.
+    pub(super) fn failed(&self, error: &std::io::Error, now_us: u64) {
+        self.health.fail(error, now_us);
+    }
+
+    /// Bytes that it may still take beside its reserve and within its budget, as it was last looked at.
+    pub(super) fn spare_bytes(&self, growing_bytes: u64) -> i64 {
         let used_bytes = growing_bytes + self.health.catalogued_bytes.load(Ordering::Relaxed);
         let spare = self.health.spare_bytes.load(Ordering::Relaxed);
         let allowed = self.max_bytes.map_or(i64::MAX, |max| less(max, used_bytes));
-        (!failed, spare.min(allowed))
+        spare.min(allowed)
+    }
+
+    /// Wall time at which its oldest footage started when it was last looked at, us.
+    pub(super) fn oldest_us(&self) -> i64 {
+        self.health.oldest_us.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_oldest_us(&self, oldest_us: Option<i64>) {
+        let oldest_us = oldest_us.unwrap_or(i64::MAX);
+        self.health.oldest_us.store(oldest_us, Ordering::Relaxed);
     }
 
     pub(super) fn start_writer(
@@ -199,7 +272,15 @@ impl MountedDisk {
         }
     }
 
-    /// What retention needs to know, and [`MountedDisk::preference`] from then on. Where the file system does not answer, nothing is
+    /// Ends the writer of a disk that is gone, and all that was being written to it.
+    pub(super) fn abandon_writer<'a>(&self, segments: impl Iterator<Item = &'a Arc<Segment>>) {
+        if let Some(writer) = self.writer.get() {
+            writer.abandon();
+        }
+        segments.for_each(|segment| segment.poison());
+    }
+
+    /// What retention needs to know, and [`MountedDisk::spare_bytes`] from then on. Where the file system does not answer, nothing is
     /// deleted for its sake.
     pub(super) fn state(
         &self,
@@ -226,12 +307,19 @@ impl MountedDisk {
         }
     }
 
-    pub(super) fn status(&self, used_bytes: u64) -> DiskStatus {
+    /// Without what the catalog and the slots know.
+    pub(super) fn status(&self) -> DiskStatus {
         let writer = self.writer.get();
         DiskStatus {
             path: self.path.clone(),
+            id: Some(self.id),
+            state: DiskUse::InUse,
+            tier: self.tier,
+            drain: None,
+            segments: 0,
+            oldest_us: None,
             space: self.space(),
-            used_bytes,
+            used_bytes: 0,
             queued_bytes: writer.map_or(0, Writer::queued_bytes),
             fsync_p99: writer.and_then(|writer| writer.latency().p99()),
             is_full: self.is_full(),
@@ -248,7 +336,13 @@ impl AbsentDisk {
     /// The same among the disks that are there.
     pub fn status(&self) -> DiskStatus {
         DiskStatus {
-            path: self.path.clone(),
+            path: self.wanted.path.clone(),
+            id: self.id,
+            state: DiskUse::Absent,
+            tier: self.wanted.tier,
+            drain: None,
+            segments: 0,
+            oldest_us: None,
             space: None,
             used_bytes: 0,
             queued_bytes: 0,

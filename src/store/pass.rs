@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hearthkeep_format::StreamId;
@@ -32,6 +33,8 @@ pub(super) struct Passes {
     /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
     refusing: HashMap<u16, u64>,
     growth: HashMap<u16, Growth>,
+    /// The time as the last pass believed it.
+    now: Option<Now>,
 }
 
 impl Passes {
@@ -40,14 +43,15 @@ impl Passes {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
+        self.now = now;
         self.refusing.retain(|_, until_us| *until_us > monotonic_us);
-        let (mut disks, wait_us) = self.look_ahead(shared);
-        disks.retain(|state| !self.refusing.contains_key(&state.disk));
-        let deletions = plan_now(shared, now, &disks);
+        let (mut states, wait_us) = self.look_ahead(shared);
+        states.retain(|state| !self.refusing.contains_key(&state.disk));
+        let deletions = plan_now(shared, now, &states);
         let (gone, refusing) = delete(shared, deletions, tell);
         let now_us = clock.monotonic_us();
         for number in refusing {
-            let is_full = shared.disk(number).is_some_and(MountedDisk::is_full);
+            let is_full = shared.slots.disk(number).is_some_and(|disk| disk.is_full());
             let wait_us = if is_full {
                 REFUSING_FULL_US
             } else {
@@ -56,7 +60,8 @@ impl Passes {
             let until_us = now_us.saturating_add(wait_us);
             self.refusing.insert(number, until_us);
         }
-        for disk in shared.disks.iter().filter(|disk| disk.is_full()) {
+        let disks = shared.slots.mounted();
+        for disk in disks.iter().filter(|disk| disk.is_full()) {
             let has_room = disk.space().is_none_or(|space| {
                 space.free_bytes >= ROOM_BYTES_MIN.min(space.total_bytes / ROOM_PART)
             });
@@ -70,7 +75,7 @@ impl Passes {
         }
         if gone.len() >= RETENTION_BATCH_SEGMENTS {
             0
-        } else if shared.disks.iter().any(MountedDisk::is_full) {
+        } else if disks.iter().any(|disk| disk.is_full()) {
             FULL_PERIOD_US
         } else {
             wait_us
@@ -81,14 +86,19 @@ impl Passes {
     fn look_ahead(&mut self, shared: &Shared) -> (Vec<DiskState>, u64) {
         let now_us = shared.clock.monotonic_us();
         let mut wait_us = RETENTION_PERIOD_MS * 1_000;
-        let ahead = |disk| {
+        let ahead = |disk: &Arc<MountedDisk>| {
             let state = shared.state(disk);
             let growth = self.growth.entry(state.disk).or_default();
             let (then, period_us) = growth.look(now_us, state);
             wait_us = wait_us.min(period_us);
             then
         };
-        (shared.disks.iter().map(ahead).collect(), wait_us)
+        (shared.slots.mounted().iter().map(ahead).collect(), wait_us)
+    }
+
+    /// The time as the last pass believed it; `None` where it did not.
+    pub(super) fn now(&self) -> Option<Now> {
+        self.now
     }
 }
 
@@ -117,7 +127,11 @@ fn plan_now(shared: &Shared, now: Option<Now>, disks: &[DiskState]) -> Vec<Delet
 }
 
 /// What of each stream is older than its camera keeps.
-fn what_is_old(catalog: &Catalog, cameras: &[CameraBudget], now: Now) -> HashMap<StreamId, Old> {
+pub(super) fn what_is_old(
+    catalog: &Catalog,
+    cameras: &[CameraBudget],
+    now: Now,
+) -> HashMap<StreamId, Old> {
     let kept_for_days: Vec<_> = cameras
         .iter()
         .filter_map(|camera| Some((camera, i64::from(camera.keep_days?))))
@@ -217,7 +231,7 @@ fn delete(
 
 /// Whether the file is gone.
 fn unlink(shared: &Shared, entry: &Entry) -> bool {
-    let Some(disk) = shared.disk(entry.disk) else {
+    let Some(disk) = shared.slots.disk(entry.disk) else {
         return false;
     };
     let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);

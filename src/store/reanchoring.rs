@@ -6,7 +6,7 @@ use hearthkeep_format::segment::Start;
 
 use super::catalog::{CatalogError, Entry};
 use super::inspect::{Place, start_of};
-use super::{Shared, layout};
+use super::{MountedDisk, Shared, layout};
 use crate::disk::Front;
 
 /// What is still to be looked at.
@@ -15,6 +15,8 @@ pub(super) struct Reanchoring {
     /// Of the last of these, the buckets that are left; `None` before it was begun.
     buckets: Option<Vec<u64>>,
     moved: u64,
+    /// Whether some of it is on a disk that is away: that is looked at when it is back.
+    is_incomplete: bool,
 }
 
 impl Reanchoring {
@@ -24,6 +26,7 @@ impl Reanchoring {
             streams: shared.catalog.streams(),
             buckets: None,
             moved: 0,
+            is_incomplete: false,
         })
     }
 
@@ -36,7 +39,9 @@ impl Reanchoring {
                     "footage was brought to its true time"
                 );
             }
-            shared.anchors.settled();
+            if !self.is_incomplete {
+                shared.anchors.settled();
+            }
             return false;
         };
         let buckets = &mut self.buckets;
@@ -67,8 +72,12 @@ impl Reanchoring {
         let catalog = &shared.catalog;
         let (mut moved, mut is_beyond) = (Vec::new(), false);
         for entry in catalog.in_bucket(stream, bucket)? {
+            let Some(disk) = shared.slots.disk(entry.disk) else {
+                self.is_incomplete = true;
+                continue;
+            };
             // One that cannot be read stays where it is, and says nothing of the others.
-            let Some(start) = start_block(shared, &entry) else {
+            let Some(start) = start_block(shared, &disk, &entry) else {
                 continue;
             };
             is_beyond |= Some(start.boot) != shared.anchors.newest_boot();
@@ -90,8 +99,7 @@ impl Reanchoring {
     }
 }
 
-fn start_block(shared: &Shared, entry: &Entry) -> Option<Start> {
-    let disk = shared.disk(entry.disk)?;
+fn start_block(shared: &Shared, disk: &MountedDisk, entry: &Entry) -> Option<Start> {
     let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
     let file = Front::whole(disk.disk.open_read(&path).ok()?).ok()?;
     let place = Place {

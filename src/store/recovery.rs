@@ -10,6 +10,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
 
@@ -61,7 +62,7 @@ impl Report {
         self.named.extend(other.named.into_iter().take(room));
     }
 
-    fn leave(&mut self, path: PathBuf, why: Strange) {
+    pub(super) fn leave(&mut self, path: PathBuf, why: Strange) {
         tracing::warn!(path = %path.display(), "left alone: {why}");
         self.strange += 1;
         if self.named.len() < NAMED_MAX {
@@ -69,6 +70,12 @@ impl Report {
         }
     }
 }
+
+/// An epoch that the catalog knows nothing of on a disk, with the sequence of any segment in it.
+pub type Unknown = (StreamId, EpochId, u64);
+
+/// The disk of a number, while it is there.
+pub type Elsewhere<'a> = dyn Fn(u16) -> Option<Arc<dyn Disk>> + Sync + 'a;
 
 /// What recovery works with: one disk and the catalog.
 #[derive(Clone, Copy)]
@@ -85,6 +92,8 @@ pub struct Recovery<'a> {
     pub anchors: &'a Anchors,
     /// Metadata keys by generation.
     pub keys: &'a Keys,
+    /// The other disks by their numbers, while they are there: a segment may lie on two.
+    pub elsewhere: &'a Elsewhere<'a>,
     /// For the tails of torn segments.
     pub random: &'a SharedRandom,
 }
@@ -118,7 +127,7 @@ impl Recovery<'_> {
 
     /// Of a disk's epochs, those that the catalog knows nothing of there, with the sequence of any segment in each. Sequences go on
     /// over epochs whatever the clock said: they say which is the newest.
-    pub fn unknown(&self, epochs: &[(StreamId, EpochId)]) -> Vec<(StreamId, EpochId, u64)> {
+    pub fn unknown(&self, epochs: &[(StreamId, EpochId)]) -> Vec<Unknown> {
         let is_unknown = |(stream, epoch): &&(StreamId, EpochId)| {
             self.catalog.epoch_tally(stream, epoch, self.number) == Tally::default()
         };
@@ -136,7 +145,7 @@ impl Recovery<'_> {
     pub fn epoch(&self, stream: &StreamId, epoch: &EpochId) -> Result<Report, CatalogError> {
         let mut report = Report::default();
         let folder = layout::epoch_folder(stream, epoch);
-        let names = match ids(self.disk, &folder, layout::segment_of) {
+        let names = match self.names(&folder) {
             Ok(names) => names,
             Err(error) => {
                 report.leave(folder, error.into());
@@ -178,8 +187,29 @@ impl Recovery<'_> {
         let gone: Vec<Entry> = known.into_values().collect();
         report.forgotten = gone.len() as u64;
         self.catalog.forget(&gone)?;
+        let unknown = self.without_copies(unknown, &mut report)?;
         self.take_in(&unknown, &mut report)?;
         Ok(report)
+    }
+
+    /// The segments in an epoch's folder. What a crash left of one that was being copied there is removed: its original stands where
+    /// it was.
+    fn names(&self, folder: &Path) -> io::Result<Vec<SegmentId>> {
+        let mut begun = Vec::new();
+        let names = ids(self.disk, folder, |name| {
+            begun.extend(layout::is_copying(name).then(|| name.to_owned()));
+            layout::segment_of(name)
+        });
+        for name in begun {
+            let path = folder.join(name);
+            match self.disk.remove_file(&path) {
+                Ok(()) => {
+                    tracing::info!(path = %path.display(), "a copy that was not finished was removed")
+                }
+                Err(error) => tracing::error!(path = %path.display(), "could not delete: {error}"),
+            }
+        }
+        names
     }
 
     /// Finishes a deletion that a crash had interrupted; whether the file is gone.
@@ -342,7 +372,7 @@ impl Recovery<'_> {
 /// When the catalog cannot be read.
 pub(super) fn newest(
     catalog: &Catalog,
-    unknown: Vec<(StreamId, EpochId, u64)>,
+    unknown: Vec<Unknown>,
 ) -> Result<HashSet<(StreamId, EpochId)>, CatalogError> {
     let mut newest: HashMap<StreamId, (u64, Vec<EpochId>)> = HashMap::new();
     for stream in catalog.streams() {
@@ -368,7 +398,7 @@ pub(super) fn newest(
 pub(super) fn ids<T>(
     disk: &dyn Disk,
     folder: &Path,
-    read: impl Fn(&str) -> Option<T>,
+    mut read: impl FnMut(&str) -> Option<T>,
 ) -> io::Result<Vec<T>> {
     let mut found = Vec::new();
     match disk.list(folder, &mut |name, _| found.extend(read(name))) {

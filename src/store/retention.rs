@@ -65,6 +65,8 @@ pub enum Reason {
     DiskBytes,
     /// To keep the disk's reserve free.
     FreeSpace,
+    /// Its disk was retired, and it was given up with it.
+    ByHand,
 }
 
 impl Reason {
@@ -76,6 +78,7 @@ impl Reason {
             Self::CameraBytes => "camera-bytes",
             Self::DiskBytes => "disk-bytes",
             Self::FreeSpace => "free-space",
+            Self::ByHand => "by-hand",
         }
     }
 }

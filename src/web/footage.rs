@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearthkeep_format::{EpochId, LogId, SegmentId, StreamId};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
+use crate::store;
 use crate::store::log::{LogFiles, Published};
 
 /// The recorder as the web sees it. `None` means that there is no such stream or segment.
@@ -265,16 +266,62 @@ pub struct RecorderStatus {
 }
 
 /// A disk.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DiskStatus {
     /// Where it is mounted.
     pub path: String,
+    /// 32 hex digits, where it is known which disk it is.
+    pub id: Option<String>,
+    /// "in use", "absent", "draining" or "drained".
+    pub state: String,
+    /// "hot", or "cold" for old footage.
+    pub tier: String,
+    /// Size of the file system, where it answers.
+    pub size_bytes: Option<u64>,
     /// What the file system has left.
     pub free_bytes: u64,
     /// What footage takes.
     pub used_bytes: u64,
+    /// Where its footage begins, µs since 1970.
+    pub oldest_us: Option<i64>,
+    /// How far it is emptied, where it is to be.
+    pub drain: Option<DrainStatus>,
     /// What is wrong with it, if anything is.
     pub error: Option<String>,
+}
+
+/// How far a disk is emptied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DrainStatus {
+    /// Where the others have no room, the oldest footage may be deleted.
+    pub let_go: bool,
+    /// Moved since the start of the recorder.
+    pub moved_bytes: u64,
+    /// Still on it.
+    pub left_bytes: u64,
+}
+
+impl DiskStatus {
+    /// What the store says of a disk.
+    pub fn of(disk: &store::DiskStatus) -> Self {
+        let drain = disk.drain.as_ref().map(|drain| DrainStatus {
+            let_go: drain.let_go,
+            moved_bytes: drain.moved_bytes,
+            left_bytes: disk.used_bytes,
+        });
+        Self {
+            path: disk.path.display().to_string(),
+            id: disk.id.map(|id| id.to_string()),
+            state: disk.state.as_str().to_owned(),
+            tier: disk.tier.as_str().to_owned(),
+            size_bytes: disk.space.map(|space| space.total_bytes),
+            free_bytes: disk.space.map_or(0, |space| space.free_bytes),
+            used_bytes: disk.used_bytes,
+            oldest_us: disk.oldest_us,
+            drain,
+            error: disk.error.clone(),
+        }
+    }
 }
 
 /// What monitors ask.

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::keys::StateFolder;
 use crate::limits::LIVE_VIEWERS_MAX;
 use crate::people::{self, ClaimCode, People, remove_claim_code};
+use crate::pool::Desk;
 use crate::random::OsRandom;
 
 /// The rooms behind the routes.
@@ -24,6 +25,7 @@ pub struct House {
     pub people: Arc<People>,
     pub tls: Arc<Tls>,
     pub footage: Arc<dyn Footage>,
+    pub disks: Option<Desk>,
     /// What monitors show; `None` where it could not be made.
     pub metrics_token: Option<Token>,
     /// Places for live viewers; closed when the box ends, which shows them out.
@@ -38,7 +40,7 @@ impl House {
         keys: Arc<Mutex<StateFolder>>,
         people: Arc<People>,
         tls: Arc<Tls>,
-        footage: Arc<dyn Footage>,
+        (footage, disks): (Arc<dyn Footage>, Option<Desk>),
         clock: Arc<dyn Clock>,
     ) -> Result<Self, people::Error> {
         let (folder, is_claimed) = {
@@ -64,6 +66,7 @@ impl House {
             people,
             tls,
             footage,
+            disks,
             metrics_token,
             live,
             desk,

@@ -5,6 +5,7 @@
 
 mod claim;
 mod cookies;
+mod disks;
 mod error;
 pub mod footage;
 mod guard;

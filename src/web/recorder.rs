@@ -230,14 +230,8 @@ impl Footage for RecorderFootage {
     fn status(&self) -> RecorderStatus {
         let disks = self.disks();
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
-        let row = |disk: &store::DiskStatus| DiskStatus {
-            path: disk.path.display().to_string(),
-            free_bytes: disk.space.map_or(0, |space| space.free_bytes),
-            used_bytes: disk.used_bytes,
-            error: disk.error.clone(),
-        };
         RecorderStatus {
-            disks: disks.iter().map(row).collect(),
+            disks: disks.iter().map(DiskStatus::of).collect(),
             fsync_p99_ms: slowest.map(|duration| duration.as_secs_f64() * 1e3),
             clock_trusted: self.clock.trusted(),
             strange_files: self

@@ -6,7 +6,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use super::error::ApiError;
-use super::{claim, live, log, metrics, openapi, page, segments, sign_in, streams};
+use super::{claim, disks, live, log, metrics, openapi, page, segments, sign_in, streams};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
 use Access::{Monitor, Public, SignedIn};
 
@@ -15,7 +15,7 @@ use Access::{Monitor, Public, SignedIn};
 pub enum Access {
     /// Anybody on the network.
     Public,
-    /// Who has a session.
+    /// Who has a session: an owner, for nobody else has an account.
     SignedIn,
     /// Who has a session, or shows the token for metrics.
     Monitor,
@@ -54,6 +54,11 @@ pub const ROUTES: &[Entry] = &[
     get(SignedIn, "/api/v1/log/consistency",                   || web::get().to(log::consistency)),
     get(SignedIn, "/api/v1/log/inclusion",                     || web::get().to(log::inclusion)),
     get(SignedIn, "/api/v1/status",                            || web::get().to(streams::status)),
+    get(SignedIn, "/api/v1/disks",                             || web::get().to(disks::list)),
+    post(SignedIn, "/api/v1/disks",                            || web::post().to(disks::add)),
+    post(SignedIn, "/api/v1/disks/{disk}/drain",               || web::post().to(disks::drain)),
+    post(SignedIn, "/api/v1/disks/{disk}/keep",                || web::post().to(disks::keep)),
+    post(SignedIn, "/api/v1/disks/{disk}/retire",              || web::post().to(disks::retire)),
     get(SignedIn, "/api/v1/openapi.json",                      || web::get().to(openapi::document)),
     get(Monitor,  "/metrics",                                  || web::get().to(metrics::metrics)),
 ];
@@ -85,8 +90,13 @@ pub fn configure(config: &mut ServiceConfig) {
     config.app_data(web::QueryConfig::default().error_handler(bad_query));
     let bad_path = |_, _: &_| ApiError::not_found("address").into();
     config.app_data(web::PathConfig::default().error_handler(bad_path));
-    for entry in ROUTES {
-        let resource = Resource::new(entry.path).route((entry.handler)());
+    let mut entries = ROUTES.iter().peekable();
+    while let Some(entry) = entries.next() {
+        let mut resource = Resource::new(entry.path).route((entry.handler)());
+        // Those of one path stand together.
+        while let Some(other) = entries.next_if(|other| other.path == entry.path) {
+            resource = resource.route((other.handler)());
+        }
         config.service(resource.default_service(web::to(wrong_method)));
     }
     config.default_service(web::to(page::other));

@@ -23,6 +23,7 @@ use crate::limits::{
     IDLE_S_MAX, REQUEST_HEAD_S_MAX, STUCK_CLIENT_MS_MAX, TIDY_S, WEB_THREADS,
 };
 use crate::people::{self, People};
+use crate::pool::Desk;
 
 /// Why the web does not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,8 @@ pub struct Parts {
     pub tls: Arc<Tls>,
     /// The recorder.
     pub footage: Arc<dyn Footage>,
+    /// The disks, where they can be commanded.
+    pub disks: Option<Desk>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -85,6 +88,7 @@ pub fn start(parts: Parts) -> Result<Running, Error> {
         people,
         tls,
         footage,
+        disks,
         clock,
     } = parts;
     let unusable = |source| Error::Listen {
@@ -94,7 +98,7 @@ pub fn start(parts: Parts) -> Result<Running, Error> {
     let listener = listen_on(listen).map_err(unusable)?;
     let address = listener.local_addr().map_err(unusable)?;
     let config = tls.server_config()?;
-    let house = web::Data::new(House::new(keys, people, tls, footage, clock)?);
+    let house = web::Data::new(House::new(keys, people, tls, (footage, disks), clock)?);
     let (tell, told) = mpsc::channel();
     let served = house.clone();
     let run = move || {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hearthkeep::disk::Disk;
+use hearthkeep::store::anchors::Anchors;
 use hearthkeep::store::check::{self, Findings, Known, Looked, Slice, Subject};
 use hearthkeep::store::inspect::{Keys, Place};
 use hearthkeep::store::layout::{self, DiskIdentity};
@@ -44,6 +45,7 @@ pub struct Shelf {
     open: OpenKeyring,
     secrets: HashMap<EpochId, EpochSecret>,
     id: DiskId,
+    anchors: Anchors,
 }
 
 /// The bodies of a segment's fragments, by number.
@@ -69,6 +71,7 @@ impl Shelf {
             open: keyring.open(&owner).unwrap(),
             secrets: HashMap::new(),
             id: DiskId::random(&mut random),
+            anchors: Anchors::default(),
         };
         for torn in [&[false, false, true][..], &[false]] {
             let recipient = created.identity.recipient();
@@ -100,7 +103,10 @@ impl Shelf {
             store: self.store,
             disk: self.id,
         };
-        put(Path::new(layout::ID_FILE), layout::id_file(&identity));
+        put(
+            Path::new(layout::ID_FILE),
+            layout::id_file(&identity, false),
+        );
     }
 
     pub fn keys(&self) -> Box<Keys> {
@@ -115,6 +121,8 @@ impl Shelf {
             keys,
             streams: Some(streams.collect::<HashSet<_>>()),
             keyring: Some(self.keyring_bytes.clone()),
+            anchors: &self.anchors,
+            at_work: false,
             open: open.then_some(&self.open),
         }
     }

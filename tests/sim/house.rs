@@ -4,13 +4,15 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hearthkeep::config;
+use hearthkeep::disk::Disk;
 use hearthkeep::keys::Sealing;
 use hearthkeep::random::SharedRandom;
 use hearthkeep::record::ByHand;
 use hearthkeep::store::layout::{self, DiskIdentity};
 use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::writer::Budget;
-use hearthkeep::store::{AbsentDisk, MountedDisk, Options, SharedKeys, Store, lock};
+use hearthkeep::store::{AbsentDisk, Doorkeeper, MountedDisk, Options, SharedKeys, Store, lock};
 use hearthkeep_format::{DiskId, Identity, MetadataKey, Random, SeededRandom, StoreId};
 
 use crate::careless::Planted;
@@ -79,16 +81,23 @@ impl House {
 
     /// What the store is opened with, those disks that are there.
     pub fn options(&self, shelf: &SimShelf) -> Options {
-        let (mut disks, mut absent) = (Vec::new(), Vec::new());
+        let (mut disks, mut absent, mut known) = (Vec::new(), Vec::new(), Vec::new());
         for (number, disk) in self.world.disks.iter().enumerate() {
             let path = Path::new("disk").join(number.to_string());
             let id = self.disk_identity(number).disk;
             let max_bytes = self.world.fate.disks[number].1;
-            let disk = Planted::in_front_of(self.planted, disk.clone());
+            let disk: Arc<dyn Disk> = Planted::in_front_of(self.planted, disk.clone());
+            known.push((path.clone(), id, Arc::clone(&disk)));
             match MountedDisk::with(disk, &path, self.store_id, id, max_bytes) {
                 Ok(disk) => disks.push(disk),
                 Err(error) => absent.push(AbsentDisk {
-                    path,
+                    wanted: config::Disk {
+                        path,
+                        max_bytes,
+                        tier: config::Tier::Hot,
+                    },
+                    index: number,
+                    id: Some(id),
                     error: error.to_string(),
                 }),
             }
@@ -99,6 +108,10 @@ impl House {
         let clock = self.world.clock();
         let mut options = Options::new(state, self.store_id, disks, keys, clock);
         options.absent = absent;
+        options.doorkeeper = Some(Arc::new(Door {
+            store: self.store_id,
+            known,
+        }));
         options.reserve_bytes_min = 0;
         options.queues = Arc::clone(&self.queues);
         options.catalog = Some(Arc::new(shelf.clone()));
@@ -210,5 +223,28 @@ impl House {
         self.end(&store);
         let now_us = world.now_us();
         world.ledger.borrow_mut().excuse(ended_us, now_us, None);
+    }
+}
+
+/// Lets a disk in again that was away, as soon as it answers.
+struct Door {
+    store: StoreId,
+    known: Vec<(std::path::PathBuf, DiskId, Arc<dyn Disk>)>,
+}
+
+impl Doorkeeper for Door {
+    fn admit(&self, wanted: &config::Disk, _: &[Arc<MountedDisk>]) -> Result<MountedDisk, String> {
+        let mut known = self.known.iter();
+        let (_, id, disk) = known
+            .find(|(path, ..)| *path == wanted.path)
+            .ok_or("no such disk")?;
+        MountedDisk::with(
+            Arc::clone(disk),
+            &wanted.path,
+            self.store,
+            *id,
+            wanted.max_bytes,
+        )
+        .map_err(|error| error.to_string())
     }
 }

@@ -22,6 +22,11 @@ pub struct Faults {
     /// The thread that writes next panics.
     pub panic: AtomicBool,
     pub fail_sync_folder: AtomicBool,
+    pub fail_list: AtomicBool,
+    /// Nothing can be deleted, as on a file system that became read-only.
+    pub fail_remove: AtomicBool,
+    /// How often something was to be deleted.
+    pub removals: AtomicU64,
     pub syncs: AtomicU64,
     pub appends: AtomicU64,
     /// Which folders were synced, in order.
@@ -86,6 +91,9 @@ impl Disk for FaultyDisk {
     }
 
     fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> io::Result<()> {
+        if self.faults.fail_list.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the folder cannot be read"));
+        }
         self.real.list(folder, each)
     }
 
@@ -107,12 +115,20 @@ impl Disk for FaultyDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.faults.removals.fetch_add(1, Ordering::SeqCst);
+        if self.faults.fail_remove.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         self.faults.full.store(false, Ordering::SeqCst);
         self.real.remove_file(path)
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         self.real.remove_folder(path)
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        self.real.is_in_place()
     }
 
     fn space(&self) -> io::Result<Space> {

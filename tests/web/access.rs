@@ -20,7 +20,8 @@ fn every_route_without_a_session_answers_401_but_the_public_ones() {
     for (path, item) in document["paths"].as_object().unwrap() {
         let path = path
             .replace("{stream}", &STREAM.to_string())
-            .replace("{segment}", &SEGMENT.to_string());
+            .replace("{segment}", &SEGMENT.to_string())
+            .replace("{disk}", &STREAM.to_string());
         for (method, operation) in item.as_object().unwrap() {
             let method = method.to_uppercase();
             let is_public = operation["security"].as_array().is_some_and(Vec::is_empty);

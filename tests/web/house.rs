@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hearthkeep::clock::{Clock, SimClock, SystemClock};
 use hearthkeep::keys::{NewOwner, StateFolder};
 use hearthkeep::people::People;
+use hearthkeep::pool::{Desk, Pool};
 use hearthkeep::random::OsRandom;
 use hearthkeep::store::log::{LogFiles, Published};
 use hearthkeep::web::footage::*;
@@ -199,6 +200,7 @@ pub struct House {
     pub footage: Arc<FakeFootage>,
     pub client: Client,
     pub tls: Arc<Tls>,
+    pub pool: Arc<Pool>,
     running: Option<Running>,
 }
 
@@ -213,7 +215,7 @@ impl House {
             open: Mutex::new(false),
             claimed: AtomicUsize::new(0),
         });
-        let (running, tls) = run(folder.path(), clock.clone(), footage.clone());
+        let (running, tls, pool) = run(folder.path(), clock.clone(), footage.clone());
         let client = Client::new(running.address(), tls.authority().unwrap());
         Self {
             folder,
@@ -221,6 +223,7 @@ impl House {
             footage,
             client,
             tls,
+            pool,
             running: Some(running),
         }
     }
@@ -239,9 +242,10 @@ impl House {
 
     pub fn restart(&mut self) {
         self.running.take().unwrap().stop();
-        let (running, tls) = run(self.folder.path(), self.clock.clone(), self.footage.clone());
+        let (running, tls, pool) =
+            run(self.folder.path(), self.clock.clone(), self.footage.clone());
         self.client = Client::new(running.address(), tls.authority().unwrap());
-        (self.running, self.tls) = (Some(running), tls);
+        (self.running, self.tls, self.pool) = (Some(running), tls, pool);
     }
 
     pub fn code(&self) -> String {
@@ -286,17 +290,24 @@ impl Drop for House {
     }
 }
 
-fn run(folder: &Path, clock: Arc<SimClock>, footage: Arc<FakeFootage>) -> (Running, Arc<Tls>) {
+fn run(
+    folder: &Path,
+    clock: Arc<SimClock>,
+    footage: Arc<FakeFootage>,
+) -> (Running, Arc<Tls>, Arc<Pool>) {
     let keys = StateFolder::open_or_create(folder, &mut OsRandom).unwrap();
     let people = People::open(folder, keys.state_key(), keys.server_key(), clock.clone()).unwrap();
     let tls = Arc::new(Tls::open(folder, TlsSettings::default(), clock.clone()).unwrap());
+    let keys = Arc::new(Mutex::new(keys));
+    let pool = Arc::new(Pool::new(Arc::clone(&keys)));
     let parts = Parts {
         listen: "127.0.0.1:0".parse().unwrap(),
-        keys: Arc::new(Mutex::new(keys)),
+        keys,
         people: Arc::new(people),
         tls: tls.clone(),
         footage,
+        disks: Some(Desk::new(Arc::clone(&pool), folder.join("hearthkeep.toml"))),
         clock,
     };
-    (start(parts).unwrap(), tls)
+    (start(parts).unwrap(), tls, pool)
 }

@@ -4,6 +4,7 @@
 mod access;
 mod claim;
 mod client;
+mod disks;
 mod footage;
 mod house;
 mod live;

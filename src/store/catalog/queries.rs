@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hearthkeep_format::{EpochId, SegmentId, StreamId};
+use hearthkeep_format::{DiskId, EpochId, SegmentId, StreamId};
 
 use super::{BUCKET_SEGMENTS, Catalog, CatalogError, Entry, Summary, Tally};
 use crate::store::age::{History, Piece};
@@ -184,6 +184,45 @@ impl Catalog {
         sums.filter(|(number, _)| *number == disk)
             .map(|(_, bytes)| bytes)
             .sum()
+    }
+
+    /// Segments on a disk.
+    pub fn disk_segments(&self, disk: u16) -> u64 {
+        let directory = self.directory();
+        let tallies = directory.epochs.iter();
+        let on_it = tallies.filter(|((_, _, on), _)| *on == disk);
+        on_it.map(|(_, tally)| u64::from(tally.count)).sum()
+    }
+
+    /// Wall time at which the oldest segment on a disk starts, us; as far as the clock went on.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn disk_oldest_us(&self, disk: u16) -> Result<Option<i64>, CatalogError> {
+        let first = {
+            let directory = self.directory();
+            let buckets = directory.streams.iter().flat_map(|(stream, buckets)| {
+                let numbered = buckets.iter();
+                numbered.map(move |(number, summary)| (*stream, *number, summary))
+            });
+            let on_it = buckets.filter(|(.., s)| s.bytes.iter().any(|(on, _)| *on == disk));
+            on_it
+                .min_by_key(|(.., summary)| summary.from_us)
+                .map(|(stream, number, _)| (stream, number))
+        };
+        let Some((stream, number)) = first else {
+            return Ok(None);
+        };
+        let bucket = self.bucket(&stream, number)?;
+        let on_it = bucket.iter().filter(|entry| entry.disk == disk);
+        Ok(on_it.map(|entry| entry.start_us).min())
+    }
+
+    /// The number of a disk, if the catalog knows it.
+    pub fn known_number(&self, disk: &DiskId) -> Option<u16> {
+        let directory = self.directory();
+        let index = directory.disks.iter().position(|known| known == disk)?;
+        u16::try_from(index).ok()
     }
 
     /// Number of segments.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hearthkeep_format::{SegmentId, StreamId};
 
-use super::{Finding, Findings, Kind, Subject};
+use super::{Finding, Findings, Kind, Known, Subject};
 use crate::store::catalog::{Catalog, CatalogError, Entry};
 use crate::store::inspect::Facts;
 use crate::store::layout;
@@ -44,7 +44,7 @@ impl Findings {
     pub fn compare(
         &mut self,
         state_dir: &Path,
-        store: &hearthkeep_format::StoreId,
+        known: &Known<'_>,
         disks: &[Subject],
         _lock: &Lock,
     ) -> Result<Compared, CatalogError> {
@@ -54,7 +54,7 @@ impl Findings {
             return Ok(Compared { known: 0, unknown });
         }
         let copy = Copy::of(&folder, state_dir.join("catalog.copy"))?;
-        let opened = Catalog::open(&copy.0, store)?;
+        let opened = Catalog::open(&copy.0, &known.store)?;
         if let Some((why, _)) = opened.moved_aside {
             let what =
                 format!("{why}; it is rebuilt at the next start, or by `hearthkeep reindex`");
@@ -65,12 +65,13 @@ impl Findings {
             });
             return Ok(Compared::default());
         }
-        self.compare_with(&opened.catalog, disks)
+        self.compare_with(&opened.catalog, known, disks)
     }
 
     fn compare_with(
         &mut self,
         catalog: &Catalog,
+        known: &Known<'_>,
         disks: &[Subject],
     ) -> Result<Compared, CatalogError> {
         let mut compared = Compared::default();
@@ -88,6 +89,15 @@ impl Findings {
                 };
                 compared.known += 1;
                 let found = there.remove(&(disk, stream, entry.segment));
+                let found = found.map(|found| match known.anchors.is_settled() {
+                    true => found,
+                    // The next start brings it to the time that is known by now.
+                    false => Entry {
+                        start_us: entry.start_us,
+                        clock_trusted: entry.clock_trusted,
+                        ..found
+                    },
+                });
                 self.found.extend(differ(disk, &disks[disk], &entry, found));
             }
         }

@@ -65,7 +65,9 @@ fn id_file(number: usize, subject: &Subject, known: &Known<'_>) -> Option<Findin
     };
     // Another disk's id has nothing in common with this one's.
     if let Some(expected) = expected
-        && is_nearly(subject, &layout::id_file(&expected))
+        && [false, true]
+            .iter()
+            .any(|retired| is_nearly(subject, &layout::id_file(&expected, *retired)))
     {
         return Some(finding("it is damaged".to_owned()).repairable());
     }
@@ -81,7 +83,8 @@ fn id_file(number: usize, subject: &Subject, known: &Known<'_>) -> Option<Findin
     }
     // Readers are lenient about capitals and spaces; a bit that flipped there is the first of more.
     let bytes = read_file(&*subject.disk, Path::new(layout::ID_FILE), 1 << 16).ok();
-    let is_plain = bytes.is_some_and(|bytes| bytes == layout::id_file(&found));
+    let plain = [false, true].map(|retired| layout::id_file(&found, retired));
+    let is_plain = bytes.is_some_and(|bytes| plain.contains(&bytes));
     (!is_plain)
         .then(|| finding("it can be read and is not as it was written".to_owned()).repairable())
 }

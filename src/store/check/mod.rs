@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use hearthkeep_format::{DiskId, OpenKeyring, StoreId, StreamId};
 
+use super::anchors::Anchors;
 use super::inspect::{Keys, Place};
 use crate::disk::{Disk, Pace};
 pub use finding::{Finding, Kind};
@@ -50,6 +51,10 @@ pub struct Known<'a> {
     pub streams: Option<HashSet<StreamId>>,
     /// What each copy of the keyring must be; `None` where the disks vouch for themselves.
     pub keyring: Option<Vec<u8>>,
+    /// The true time of what was recorded before the clock was known.
+    pub anchors: &'a Anchors,
+    /// Whether a recorder may be at work on the disks.
+    pub at_work: bool,
     /// Opens the footage, where everything is to be opened.
     pub open: Option<&'a OpenKeyring>,
 }

@@ -179,7 +179,7 @@ fn kind_of(strange: &Strange) -> Kind {
     match strange {
         Strange::NoSegment(_) => Kind::NoSegment,
         Strange::OtherStore(_) => Kind::Foreign,
-        Strange::Misplaced => Kind::Misplaced,
+        Strange::Misplaced | Strange::Twice => Kind::Misplaced,
         Strange::UnknownGeneration(_) => Kind::UnknownGeneration,
         Strange::Damaged(_) => Kind::Refused,
         Strange::Io(_) => Kind::Unreadable,
@@ -195,7 +195,7 @@ fn skim(front: &Front, place: &Place, known: &Known<'_>) -> Result<Looked, Stran
     match inspect::inspect(front, place, &known.store, known.keys) {
         Inspected::Whole(facts) => Ok(Looked {
             state: Some(state(facts.recovered)),
-            facts: Some(*facts),
+            facts: Some(facts.corrected(known.anchors)),
             ..Looked::default()
         }),
         Inspected::Torn => Ok(Looked {
@@ -215,7 +215,8 @@ fn examine(
     finding: &dyn Fn(Kind, String) -> Finding,
 ) -> Result<Looked, Strange> {
     let file = Sequential::new(front, pace);
-    let head = inspect::find_head(front, place, &known.store, known.keys)?;
+    let mut head = inspect::find_head(front, place, &known.store, known.keys)?;
+    head.start = known.anchors.corrected(&head.start);
     let report = match known.open {
         None => scrub(&file, &head.m)?,
         Some(keyring) => {

@@ -23,6 +23,7 @@ pub(super) fn look(
     let mut look = Look {
         number,
         disk,
+        at_work: known.at_work,
         found,
     };
     let mut places = Vec::new();
@@ -41,6 +42,7 @@ pub(super) fn look(
 struct Look<'a> {
     number: usize,
     disk: &'a dyn Disk,
+    at_work: bool,
     found: &'a mut Vec<Finding>,
 }
 
@@ -98,8 +100,18 @@ impl Look<'_> {
                         segment,
                     });
                 }
+                None if !is_folder && layout::is_copying(&name) => self.copy(path.join(name)),
                 _ => self.stranger(path.join(name), is_folder),
             }
+        }
+    }
+
+    /// One that is not whole: a recorder that is at work is about to finish it.
+    fn copy(&mut self, path: PathBuf) {
+        if !self.at_work {
+            let what = "a move to this disk that was interrupted has left it; the segment stands where it was, and the next start removes this";
+            let finding = Finding::new(Kind::Leftover, self.number, path, what);
+            self.found.push(finding);
         }
     }
 

@@ -160,7 +160,7 @@ impl Repair<'_> {
                     store: self.store,
                     disk: id,
                 };
-                Ok(layout::write_id_file(disk, &subject.path, &identity)?)
+                Ok(layout::mend_id_file(disk, &subject.path, &identity)?)
             }
             Action::Quarantine => Ok(move_aside(disk, &step.path)?),
         }

@@ -20,6 +20,7 @@
 //! 4. A write or fsync that fails poisons the segment: its file is left with what it has, nothing of it is tried again, what
 //!    is still queued of it is dropped, and its handle refuses from then on. Other segments are not concerned.
 //! 5. Closing the writer writes, syncs and acknowledges all that was queued before.
+//! 6. Where the disk is gone, all of its segments are poisoned at once, and nothing is written any more.
 //!
 //! [`SYNC_INTERVAL_MS_MAX`]: crate::limits::SYNC_INTERVAL_MS_MAX
 
@@ -146,6 +147,13 @@ impl Segment {
     /// Media time of what is durable, us after its first sample.
     pub fn durable_us(&self) -> u64 {
         self.durable_us.load(Ordering::Acquire)
+    }
+
+    /// The disk it is written to is gone.
+    pub(in crate::store) fn poison(&self) {
+        if self.state() == State::Open {
+            self.set(State::Poisoned);
+        }
     }
 
     fn set(&self, state: State) {
@@ -282,11 +290,19 @@ impl Writer {
 
     /// Writes, syncs and acknowledges what is queued, and ends. Handles that are still about refuse from then on.
     pub fn close(&self) {
+        if self.queue.is_lost() {
+            return;
+        }
         self.queue.close();
         let worker = self.worker().take();
         if worker.is_some_and(|worker| !worker.join()) {
             tracing::error!(disk = self.disk, "a disk's writer had died");
         }
+    }
+
+    /// Ends without writing anything more, because the disk is gone. What hangs in the disk is not waited for.
+    pub fn abandon(&self) {
+        self.queue.lose();
     }
 
     fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
@@ -332,7 +348,11 @@ impl SegmentHandle {
         if self.segment.state() == State::Poisoned {
             return Err(Refused::Poisoned);
         }
-        self.queue.admits(&self.account, bytes as u64)
+        let admitted = self.queue.admits(&self.account, bytes as u64);
+        if admitted == Err(Refused::Poisoned) {
+            self.segment.poison();
+        }
+        admitted
     }
 
     /// Queues a chunk for which [`room`](Self::room) was granted, whatever has happened since: it is sealed, so a footer

@@ -169,10 +169,14 @@ struct Inner {
     /// The writer waits without a time to wake at.
     idle: bool,
     closing: bool,
+    /// The disk is gone: nothing more is written to it.
+    lost: bool,
 }
 
 /// What a writer finds to do.
 pub(super) enum Taken {
+    /// To end at once: the disk is gone.
+    Lost,
     /// This is due.
     Batch(Vec<Queued>),
     /// Nothing before that.
@@ -203,6 +207,9 @@ impl Queue {
     pub(super) fn admits(&self, account: &Account, bytes: u64) -> Result<(), Refused> {
         let now_us = self.clock.monotonic_us();
         let inner = self.lock();
+        if inner.lost {
+            return Err(Refused::Poisoned);
+        }
         let oldest_us = inner.taken_since_us.or(inner.since_us);
         let age_max_us = micros(self.pace.queue_age_max);
         let late = oldest_us.is_some_and(|since_us| now_us.saturating_sub(since_us) > age_max_us);
@@ -237,6 +244,21 @@ impl Queue {
         self.bell.ring();
     }
 
+    /// Gives up all that is queued: the disk is gone.
+    pub(super) fn lose(&self) {
+        let mut inner = self.lock();
+        (inner.lost, inner.closing) = (true, true);
+        inner.bytes = 0;
+        let given_up = std::mem::take(&mut inner.commands);
+        drop(inner);
+        drop(given_up);
+        self.bell.ring();
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lock().lost
+    }
+
     /// Takes a batch if one is due.
     ///
     /// While streams write, a writer wakes once an interval: it sleeps through the interval whether or not anything is queued
@@ -244,6 +266,9 @@ impl Queue {
     pub(super) fn take(&self) -> Taken {
         let now_us = self.clock.monotonic_us();
         let mut inner = self.lock();
+        if inner.lost {
+            return Taken::Lost;
+        }
         match inner.next(&self.pace, now_us) {
             Next::At(at_us) if at_us <= now_us => {
                 inner.bytes = 0;
@@ -272,7 +297,7 @@ impl Inner {
     /// When there is something to do: now, where that time has come.
     fn next(&mut self, pace: &Pace, now_us: u64) -> Next {
         let early = self.closing || self.bytes >= pace.write_early_bytes;
-        if early && !self.commands.is_empty() {
+        if self.lost || (early && !self.commands.is_empty()) {
             return Next::At(now_us);
         }
         if self.closing {

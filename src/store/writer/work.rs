@@ -63,6 +63,11 @@ impl<L: FnMut(Event) + Send + 'static> turns::Work for Work<L> {
                 self.queue.done()
             }
             Taken::Nothing(next) => next,
+            Taken::Lost => {
+                let growing: Vec<_> = self.growing.keys().copied().collect();
+                growing.iter().for_each(|id| self.poison(id, gone()));
+                Next::Never
+            }
         }
     }
 }
@@ -141,7 +146,12 @@ impl<L: FnMut(Event)> Work<L> {
             let Some(growing) = self.growing.get_mut(id) else {
                 continue;
             };
-            if let Err(error) = step(growing, &mut self.tools) {
+            // What is lost may come back, and be mended by another writer: nothing is written to it from then on.
+            let stepped = match self.queue.is_lost() {
+                true => Err(gone()),
+                false => step(growing, &mut self.tools),
+            };
+            if let Err(error) = stepped {
                 self.poison(id, error);
             }
         }
@@ -198,6 +208,10 @@ impl<L: FnMut(Event)> Work<L> {
             (self.listener)(Event::Poisoned(growing.segment, Arc::new(error)));
         }
     }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the disk is gone")
 }
 
 impl Growing {

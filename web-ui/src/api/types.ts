@@ -101,8 +101,12 @@ export interface SegmentIndex {
 
 export interface Disk {
   path: string;
+  state: "in use" | "absent" | "draining" | "drained";
+  tier: "hot" | "cold";
   free_bytes: number;
   used_bytes: number;
+  /** How far it is emptied, where it is to be. */
+  drain: { moved_bytes: number; left_bytes: number } | null;
   error: string | null;
 }
 

@@ -5,7 +5,7 @@ import { slowText, troubles } from "./troubles";
 const well: BoxStatus = {
   state: "locked",
   version: "1",
-  disks: [{ path: "/srv/footage", free_bytes: 1, used_bytes: 1, error: null }],
+  disks: [{ path: "/srv/footage", state: "in use", tier: "hot", free_bytes: 1, used_bytes: 1, drain: null, error: null }],
   fingerprint: "AB",
   fsync_p99_ms: 12,
   clock_trusted: true,
@@ -22,7 +22,7 @@ describe("troubles", () => {
   });
 
   it("tell of the clock and of each disk", () => {
-    const disks = [...well.disks, { path: "/srv/b", free_bytes: 0, used_bytes: 0, error: "/srv/b is not mounted" }];
+    const disks = [...well.disks, { path: "/srv/b", state: "absent", tier: "hot", free_bytes: 0, used_bytes: 0, drain: null, error: "/srv/b is not mounted" } as const];
     const found = troubles({ ...well, disks, clock_trusted: false, fsync_p99_ms: 900 }, []);
     expect(found.map(({ kind }) => kind)).toEqual(["clock", "disk", "disk"]);
     expect(found[0]?.text).toContain("does not know what time it is");

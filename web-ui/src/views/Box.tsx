@@ -1,6 +1,6 @@
 /** What the box says of itself: cameras, disks, clock, and how to know it. */
 import { sentence } from "../api/sentence";
-import type { BoxStatus, Stream } from "../api/types";
+import type { BoxStatus, Disk, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
 import { status, streams } from "../ui/app-state";
 import { Spinner, bytesText } from "../ui/parts";
@@ -91,6 +91,18 @@ function Cameras({ all }: { all: readonly Stream[] }) {
   );
 }
 
+/** What is done with a disk, where that is more than being recorded to. */
+function diskText({ state, tier, drain }: Disk): string | null {
+  if (state === "draining" && drain) {
+    const all = drain.moved_bytes + drain.left_bytes;
+    const percent = all === 0 ? 100 : Math.floor((drain.moved_bytes / all) * 100);
+    return `Being emptied: ${percent} % moved, ${bytesText(drain.left_bytes)} left`;
+  }
+  if (state === "drained") return "Empty: it can be taken out";
+  if (state === "absent") return "Not there";
+  return tier === "cold" ? "For old footage" : null;
+}
+
 function Disks({ status: told }: { status: BoxStatus }) {
   return (
     <ul class="rows">
@@ -100,6 +112,7 @@ function Disks({ status: told }: { status: BoxStatus }) {
           <li key={disk.path}>
             <div class="row-main">
               <b class="mono">{disk.path}</b>
+              {diskText(disk) && <span class="quiet-text"> {diskText(disk)}</span>}
             </div>
             <meter min={0} max={Math.max(total, 1)} value={disk.used_bytes} aria-label={`${disk.path}, used`} />
             <div class="row-side">

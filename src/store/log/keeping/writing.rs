@@ -138,7 +138,7 @@ impl Keeping {
         if live.get(&entry.stream).is_some_and(is_logged) {
             return None;
         }
-        let disk = self.shared.disk(entry.disk)?;
+        let disk = self.shared.slots.disk(entry.disk)?;
         let place = Place {
             stream: entry.stream,
             epoch: entry.epoch,
@@ -174,5 +174,6 @@ pub(super) fn cause_of(reason: Reason) -> DeletionCause {
         Reason::CameraBytes => DeletionCause::CameraBytes,
         Reason::DiskBytes => DeletionCause::DiskBytes,
         Reason::FreeSpace => DeletionCause::FreeSpace,
+        Reason::ByHand => DeletionCause::ByHand,
     }
 }

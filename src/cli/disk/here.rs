@@ -1,0 +1,107 @@
+//! The disks of a store that no recorder works with: done in this process, under the store's lock.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::super::local::state_failure;
+use super::super::output::{ExitStatus, Failure, OrFail, line};
+use super::super::store::{self, pool_failure};
+use super::{DiskStatus, Retired};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config};
+use crate::keys::StateFolder;
+use crate::pool::{self, Pool};
+use crate::store::lock::Lock;
+use crate::store::{DiskUse, Options, Store};
+
+/// How often it is looked how far a disk is emptied.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The store, opened in this process.
+pub(super) struct Here {
+    pool: Arc<Pool>,
+    store: Arc<Store>,
+}
+
+impl Here {
+    pub(super) fn open(config: &Config) -> Result<Self, Failure> {
+        let (pool, options, lock) = prepare(config)?;
+        let (store, _) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
+        let store = Arc::new(store);
+        pool.opened(Arc::clone(&store));
+        Ok(Self { pool, store })
+    }
+
+    /// How the disks are; nothing is done to them.
+    pub(super) fn at_rest(config: &Config) -> Result<Vec<DiskStatus>, Failure> {
+        let (_, options, lock) = prepare(config)?;
+        let disks = Store::disks_at_rest(options, &lock).or_fail(ExitStatus::Failed)?;
+        Ok(disks.iter().map(DiskStatus::of).collect())
+    }
+
+    /// Takes a folder in. The store need not be opened for it.
+    pub(super) fn add(config: &Config, wanted: &config::Disk) -> Result<String, Failure> {
+        let _lock = store::lock(config)?;
+        let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+        let pool = Pool::new(Arc::new(Mutex::new(state)));
+        let id = pool.add(wanted).map_err(pool_failure)?;
+        Ok(id.to_string())
+    }
+
+    /// Empties a disk, and shows how far that is. Ended early, it goes on when the recorder runs, or with the same command.
+    pub(super) fn drain(&self, disk: &str, let_go: bool) -> Result<ExitStatus, Failure> {
+        self.pool.drain(disk, let_go).map_err(pool_failure)?;
+        let id = self.pool.id_of(disk).map_err(pool_failure)?;
+        let style = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {eta} left");
+        let bar = ProgressBar::new(0).with_style(style.or_fail(ExitStatus::Failed)?);
+        loop {
+            let disks = self.store.disks();
+            let Some(status) = disks.iter().find(|status| status.id == Some(id)) else {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    crate::store::Error::NoSuchDisk,
+                ));
+            };
+            let moved = status.drain.as_ref().map_or(0, |drain| drain.moved_bytes);
+            bar.set_length(moved + status.used_bytes);
+            bar.set_position(moved);
+            match (status.state, &status.error) {
+                (DiskUse::Drained, None) => break,
+                (_, Some(error)) => {
+                    bar.abandon();
+                    return Err(Failure::new(ExitStatus::Failed, error));
+                }
+                _ => std::thread::park_timeout(LOOK),
+            }
+        }
+        bar.finish_and_clear();
+        self.store.close();
+        line("It is empty: `hearthkeep disk retire` takes it out.")?;
+        Ok(ExitStatus::Done)
+    }
+
+    pub(super) fn keep(&self, disk: &str) -> Result<(), Failure> {
+        self.pool.keep(disk).map_err(pool_failure)?;
+        self.store.close();
+        Ok(())
+    }
+
+    pub(super) fn retire(&self, disk: &str, forget: bool) -> Result<Retired, Failure> {
+        let retired = self.pool.retire(disk, forget).map_err(pool_failure)?;
+        self.store.close();
+        Ok(Retired::of(retired))
+    }
+}
+
+fn prepare(config: &Config) -> Result<(Arc<Pool>, Options, Lock), Failure> {
+    let lock = store::lock(config)?;
+    let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+    let disks = pool::mount(config, &mut state);
+    let state = Arc::new(Mutex::new(state));
+    let pool = Arc::new(Pool::new(Arc::clone(&state)));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let options = store::options(config, &state, &pool, disks, clock)?;
+    Ok((pool, options, lock))
+}

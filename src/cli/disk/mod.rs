@@ -1,0 +1,323 @@
+//! `hearthkeep disk`: the disks of the store. A running recorder is asked to do it; without one it is done here, under the lock.
+
+mod here;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ConfigArgument;
+use super::local::load_config;
+use super::output::{ExitStatus, Failure, OrFail, line};
+use super::socket::{self, Request};
+use super::store::pool_failure;
+use crate::config::{self, Config, Tier};
+use crate::pool::{self, Pool};
+use crate::store::{self, lock};
+use crate::web::footage::DiskStatus;
+use here::Here;
+
+#[derive(Debug, clap::Args)]
+pub struct DiskArguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show the disks, what lies on them, and what is wrong with them
+    List {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Record to another disk: an empty folder, or a disk of this store
+    Add {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// The folder that the disk is mounted at
+        folder: PathBuf,
+        /// The most that footage may take of it, such as 500GB
+        #[arg(long, value_name = "SIZE", value_parser = size)]
+        max_bytes: Option<u64>,
+        /// For old footage only: what is older than cold_after_days moves there
+        #[arg(long)]
+        cold: bool,
+    },
+    /// Empty a disk: nothing new goes to it, and its footage moves to the others
+    Drain {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// Its folder or its id
+        disk: String,
+        /// Where the others have no room, let the oldest footage go
+        #[arg(long)]
+        let_go: bool,
+        /// Stop emptying it: it is used again
+        #[arg(long, conflicts_with = "let_go")]
+        stop: bool,
+    },
+    /// Take out a disk that is empty
+    Retire {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// Its folder or its id
+        disk: String,
+        /// Give up the footage that is still on it, as of a disk that is lost
+        #[arg(long)]
+        forget: bool,
+    },
+}
+
+/// What is known of a disk that was taken out.
+#[derive(Debug, Serialize, Deserialize)]
+struct Retired {
+    segments: u64,
+    bytes: u64,
+    oldest_us: Option<i64>,
+    unmarked: Option<String>,
+}
+
+pub(super) fn main(arguments: DiskArguments) -> Result<ExitStatus, Failure> {
+    match arguments.command {
+        Command::List { config, json } => list(&Desk::open(&config)?, json),
+        Command::Add {
+            config,
+            folder,
+            max_bytes,
+            cold,
+        } => {
+            let tier = if cold { Tier::Cold } else { Tier::Hot };
+            let path = std::path::absolute(&folder).or_fail(ExitStatus::Failed)?;
+            let wanted = config::Disk {
+                path,
+                max_bytes,
+                tier,
+            };
+            add(&Desk::open(&config)?, &wanted)
+        }
+        Command::Drain {
+            config,
+            disk,
+            let_go,
+            stop,
+        } => {
+            let desk = Desk::open(&config)?;
+            match stop {
+                true => keep(&desk, disk),
+                false => drain(&desk, disk, let_go),
+            }
+        }
+        Command::Retire {
+            config,
+            disk,
+            forget,
+        } => retire(&Desk::open(&config)?, disk, forget),
+    }
+}
+
+/// Who does it: the recorder that runs, or this process.
+struct Desk {
+    config: Config,
+    path: PathBuf,
+}
+
+impl Desk {
+    fn open(argument: &ConfigArgument) -> Result<Self, Failure> {
+        Ok(Self {
+            config: load_config(&argument.config)?,
+            path: argument.config.clone(),
+        })
+    }
+
+    /// Asks the running recorder; `None` where there is none.
+    fn ask<T: serde::de::DeserializeOwned>(&self, request: &Request) -> Result<Option<T>, Failure> {
+        let state_dir = &self.config.state_dir;
+        // A store that was never made has neither.
+        if !state_dir.exists() {
+            return Ok(None);
+        }
+        let answer = socket::ask(state_dir, request).map_err(|error| {
+            let sentence = format!("the running recorder cannot be asked: {error}");
+            Failure::new(ExitStatus::Failed, sentence)
+        })?;
+        match answer {
+            Some(Ok(done)) => Ok(Some(done)),
+            Some(Err(sentence)) => Err(Failure::new(ExitStatus::Failed, sentence)),
+            None => match lock::holder(state_dir).or_fail(ExitStatus::Failed)? {
+                None => Ok(None),
+                Some(pid) => Err(Failure::new(
+                    ExitStatus::Busy,
+                    format_args!(
+                        "another hearthkeep process uses this store (process {pid}): wait for its end, and try again"
+                    ),
+                )),
+            },
+        }
+    }
+
+    fn disks(&self) -> Result<Vec<DiskStatus>, Failure> {
+        match self.ask(&Request::Disks)? {
+            Some(disks) => Ok(disks),
+            None => Here::at_rest(&self.config),
+        }
+    }
+
+    /// The folder of a disk that is to go, as the configuration names it.
+    fn path_of(&self, disk: &str) -> Result<PathBuf, Failure> {
+        let disks = self.disks()?;
+        if disks.len() == 1 {
+            return Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk));
+        }
+        let is_it = |known: &&DiskStatus| {
+            known.id.as_deref() == Some(disk) || pool::same(Path::new(&known.path), Path::new(disk))
+        };
+        let found = disks
+            .iter()
+            .find(is_it)
+            .map(|known| PathBuf::from(&known.path));
+        found.ok_or_else(|| Failure::new(ExitStatus::Nothing, store::Error::NoSuchDisk))
+    }
+}
+
+fn list(desk: &Desk, json: bool) -> Result<ExitStatus, Failure> {
+    let disks = desk.disks()?;
+    match json {
+        true => line(serde_json::to_string_pretty(&disks).or_fail(ExitStatus::Failed)?)?,
+        false => disks.iter().try_for_each(show::disk)?,
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn add(desk: &Desk, wanted: &config::Disk) -> Result<ExitStatus, Failure> {
+    let change = |edited: &mut config::Edited| {
+        edited.add_disk(wanted);
+        Ok(())
+    };
+    let request = Request::AddDisk {
+        path: wanted.path.clone(),
+        max_bytes: wanted.max_bytes,
+        cold: wanted.tier == Tier::Cold,
+    };
+    let added: Result<String, Failed> =
+        pool::configured(&desk.path, change, || match desk.ask(&request)? {
+            Some(id) => Ok(id),
+            None => Here::add(&desk.config, wanted).map_err(Failed),
+        });
+    let (id, path) = (added?, wanted.path.display());
+    line(format_args!(
+        "{path} is disk {id} of this store now, and in the configuration."
+    ))?;
+    Ok(ExitStatus::Done)
+}
+
+fn drain(desk: &Desk, disk: String, let_go: bool) -> Result<ExitStatus, Failure> {
+    let request = Request::DrainDisk {
+        disk: disk.clone(),
+        let_go,
+    };
+    if desk.ask::<Value>(&request)?.is_some() {
+        line(
+            "The running recorder empties it from now on; `hearthkeep disk list` shows how far it is.",
+        )?;
+        return Ok(ExitStatus::Done);
+    }
+    Here::open(&desk.config)?.drain(&disk, let_go)
+}
+
+fn keep(desk: &Desk, disk: String) -> Result<ExitStatus, Failure> {
+    let request = Request::KeepDisk { disk: disk.clone() };
+    if desk.ask::<Value>(&request)?.is_none() {
+        Here::open(&desk.config)?.keep(&disk)?;
+    }
+    line("It is used again; what was moved stays where it is.")?;
+    Ok(ExitStatus::Done)
+}
+
+fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure> {
+    let path = desk.path_of(&disk)?;
+    let request = Request::RetireDisk {
+        disk: disk.clone(),
+        forget,
+    };
+    let change = |edited: &mut config::Edited| edited.remove_disk(&path);
+    let retired: Result<Retired, Failed> =
+        pool::configured(&desk.path, change, || match desk.ask(&request)? {
+            Some(retired) => Ok(retired),
+            None => Ok(Here::open(&desk.config)?.retire(&disk, forget)?),
+        });
+    show::retired(&path, &retired?)?;
+    Ok(ExitStatus::Done)
+}
+
+/// What a running recorder answers to commands about disks.
+pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
+    let done = match request {
+        Request::Disks => pool.list().map(|disks| {
+            let rows: Vec<_> = disks.iter().map(DiskStatus::of).collect();
+            serde_json::json!(rows)
+        }),
+        Request::AddDisk {
+            path,
+            max_bytes,
+            cold,
+        } => {
+            let tier = if cold { Tier::Cold } else { Tier::Hot };
+            let wanted = config::Disk {
+                path,
+                max_bytes,
+                tier,
+            };
+            let added = pool.list().and_then(|_| pool.add(&wanted));
+            added.map(|id| Value::String(id.to_string()))
+        }
+        Request::DrainDisk { disk, let_go } => pool.drain(&disk, let_go).map(|()| Value::Null),
+        Request::KeepDisk { disk } => pool.keep(&disk).map(|()| Value::Null),
+        Request::RetireDisk { disk, forget } => {
+            let retired = pool.retire(&disk, forget);
+            retired.map(|retired| serde_json::json!(Retired::of(retired)))
+        }
+        Request::Status => Ok(Value::Null),
+    };
+    done.map_err(|error| pool_failure(error).sentence)
+}
+
+impl Retired {
+    fn of(retired: pool::Retired) -> Self {
+        Self {
+            segments: retired.given_up.segments,
+            bytes: retired.given_up.bytes,
+            oldest_us: retired.given_up.oldest_us,
+            unmarked: retired.unmarked,
+        }
+    }
+}
+
+/// A failure that a change of the configuration may end in too.
+struct Failed(Failure);
+
+impl From<pool::Error> for Failed {
+    fn from(error: pool::Error) -> Self {
+        Self(pool_failure(error))
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl From<Failed> for Failure {
+    fn from(Failed(failure): Failed) -> Self {
+        failure
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    config::parse_size(text).ok_or_else(|| "not a size: such as 500GB or 1.5TiB".to_owned())
+}

@@ -1,0 +1,67 @@
+//! The disks, for people.
+
+use std::path::Path;
+
+use super::super::output::{Failure, line};
+use super::super::span::rfc3339;
+use super::{DiskStatus, Retired};
+
+pub(super) fn disk(disk: &DiskStatus) -> Result<(), Failure> {
+    let size = disk.size_bytes.map_or("?".to_owned(), gigabytes);
+    let free = match disk.size_bytes {
+        Some(_) => gigabytes(disk.free_bytes),
+        None => "?".to_owned(),
+    };
+    let oldest = disk.oldest_us.map_or("none".to_owned(), rfc3339);
+    line(format_args!(
+        "{}\n  {:<9} {:<5} {} of footage, {free} of {size} free; oldest {oldest}",
+        disk.path,
+        disk.state,
+        disk.tier,
+        gigabytes(disk.used_bytes),
+    ))?;
+    if let Some(id) = &disk.id {
+        line(format_args!("  id        {id}"))?;
+    }
+    if let Some(drain) = &disk.drain {
+        line(format_args!(
+            "  emptied   {} moved since the recorder's start, {} left{}",
+            gigabytes(drain.moved_bytes),
+            gigabytes(drain.left_bytes),
+            if drain.let_go {
+                "; the oldest may go"
+            } else {
+                ""
+            },
+        ))?;
+    }
+    match &disk.error {
+        Some(error) => line(format_args!("  trouble   {error}")),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn retired(path: &Path, retired: &Retired) -> Result<(), Failure> {
+    let path = path.display();
+    match (retired.segments, retired.oldest_us) {
+        (0, _) => line(format_args!(
+            "{path} is retired, and out of the configuration. No footage went with it."
+        ))?,
+        (segments, oldest_us) => line(format_args!(
+            "{path} is retired, and out of the configuration. With it went {segments} segments, {} of footage{}.",
+            gigabytes(retired.bytes),
+            oldest_us.map_or(String::new(), |us| format!(
+                ", the oldest of {}",
+                rfc3339(us)
+            )),
+        ))?,
+    }
+    if let Some(why) = &retired.unmarked {
+        eprintln!("hearthkeep: the disk itself does not say that it was retired: {why}");
+    }
+    Ok(())
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}

@@ -1,0 +1,197 @@
+//! What commands say to a running recorder, and it to them: a socket in the state folder, which only its owner can open. A line
+//! of JSON asks, a line of JSON answers. While nobody asks, nothing is done.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::limits::{
+    STATUS_ANSWER_BYTES_MAX, STATUS_ANSWER_MS_MAX, STATUS_PAUSE_MS, STATUS_REQUEST_BYTES_MAX,
+};
+use crate::state_file;
+
+const SOCKET: &str = "status.socket";
+
+/// What is asked of a running recorder.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How it is.
+    Status,
+    /// How the disks are.
+    Disks,
+    /// To take a folder in as a disk.
+    AddDisk {
+        /// The folder.
+        path: PathBuf,
+        /// What footage may take of it.
+        max_bytes: Option<u64>,
+        /// For old footage.
+        cold: bool,
+    },
+    /// To empty a disk, by its folder or id.
+    DrainDisk {
+        /// Which.
+        disk: String,
+        /// The oldest footage may go for it.
+        let_go: bool,
+    },
+    /// Not to empty it.
+    KeepDisk {
+        /// Which.
+        disk: String,
+    },
+    /// To take a disk out.
+    RetireDisk {
+        /// Which.
+        disk: String,
+        /// With its footage.
+        forget: bool,
+    },
+}
+
+/// What comes back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Answer {
+    /// It was done, and this is what there is to say.
+    Done(Value),
+    /// Why it was not.
+    Refused(String),
+}
+
+/// Answers whoever asks, until this is dropped.
+pub struct Answering(PathBuf);
+
+/// Begins to answer. To be called by whoever holds the store's lock.
+pub fn answer(
+    state_dir: &Path,
+    mut handle: impl FnMut(Request) -> Result<Value, String> + Send + 'static,
+) -> io::Result<Answering> {
+    let path = state_dir.join(SOCKET);
+    // Left by a recorder that was killed.
+    state_file::remove(&path)?;
+    let (near, _folder) = near(state_dir)?;
+    let listener = UnixListener::bind(near)?;
+    let serve = move || {
+        for asked in listener.incoming() {
+            // Whoever asks sees that it was not answered; that it cannot be accepted (too many files) ends by itself.
+            if asked.and_then(|stream| tell(stream, &mut handle)).is_err() {
+                std::thread::park_timeout(Duration::from_millis(STATUS_PAUSE_MS));
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("status".to_owned())
+        .spawn(serve)?;
+    Ok(Answering(path))
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        // One that stays is removed at the next start.
+        let _ = state_file::remove(&self.0);
+    }
+}
+
+fn tell(
+    mut stream: UnixStream,
+    handle: &mut impl FnMut(Request) -> Result<Value, String>,
+) -> io::Result<()> {
+    let longest = Some(Duration::from_millis(STATUS_ANSWER_MS_MAX));
+    stream.set_read_timeout(longest)?;
+    stream.set_write_timeout(longest)?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(STATUS_REQUEST_BYTES_MAX)).read_line(&mut line)?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => handle(request).map_or_else(Answer::Refused, Answer::Done),
+        Err(_) => Answer::Refused(
+            "the running recorder does not know this command: it is of another version, so start it again".to_owned(),
+        ),
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+/// Asks the recorder of this state folder; `None` where nobody answers. The inner error is its own sentence.
+pub fn ask<T: DeserializeOwned>(
+    state_dir: &Path,
+    request: &Request,
+) -> io::Result<Option<Result<T, String>>> {
+    use io::ErrorKind::{ConnectionRefused, NotFound};
+    let (near, _folder) = near(state_dir)?;
+    let mut stream = match UnixStream::connect(near) {
+        Err(error) if [NotFound, ConnectionRefused].contains(&error.kind()) => return Ok(None),
+        connected => connected?,
+    };
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    stream.set_read_timeout(Some(Duration::from_millis(STATUS_ANSWER_MS_MAX)))?;
+    let mut bytes = Vec::new();
+    stream
+        .take(STATUS_ANSWER_BYTES_MAX)
+        .read_to_end(&mut bytes)?;
+    Ok(Some(match serde_json::from_slice(&bytes)? {
+        Answer::Done(value) => Ok(serde_json::from_value(value)?),
+        Answer::Refused(sentence) => Err(sentence),
+    }))
+}
+
+/// The socket by a short path, valid while the folder is held: the kernel takes 107 bytes.
+fn near(state_dir: &Path) -> io::Result<(PathBuf, File)> {
+    let folder = File::open(state_dir)?;
+    let path = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());
+    Ok((path.into(), folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_comes_through_also_after_a_crash_and_in_a_deep_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a-long-name/".repeat(12));
+        std::fs::create_dir_all(&folder).unwrap();
+        let status = || ask::<Vec<u8>>(&folder, &Request::Status).unwrap();
+        assert!(status().is_none());
+        let handle = |request| match request {
+            Request::Status => Ok(serde_json::json!([1, 2])),
+            _ => Err("no".to_owned()),
+        };
+        let first = answer(&folder, handle).unwrap();
+        for _ in 0..3 {
+            assert_eq!(status(), Some(Ok(vec![1, 2])));
+        }
+        let refused = ask::<()>(&folder, &Request::Disks).unwrap();
+        assert_eq!(refused, Some(Err("no".to_owned())));
+        // A killed recorder removes nothing.
+        std::mem::forget(first);
+        let second = answer(&folder, handle).unwrap();
+        assert!(status().is_some());
+        drop(second);
+        assert!(status().is_none());
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let _answering = answer(folder.path(), |_| Ok(Value::Null)).unwrap();
+        let (near, _held) = near(folder.path()).unwrap();
+        let mut stream = UnixStream::connect(near).unwrap();
+        stream.write_all(b"{\"ask\":\"dance\"}\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("does not know this command"), "{answer}");
+    }
+}

@@ -1,0 +1,227 @@
+//! Which disk a folder is, and what must be right with it before it is used.
+
+use std::io;
+use std::path::Path;
+
+use hearthkeep_format::{DiskId, Keyring};
+
+use super::error::{Error, Result};
+use crate::config::{self, Config};
+use crate::disk::{Disk, RealDisk};
+use crate::keys::{Standing, StateFolder};
+use crate::random::OsRandom;
+use crate::store::layout::{self, DiskIdentity};
+use crate::store::survey::survey;
+use crate::store::{self, AbsentDisk, MountedDisk};
+
+/// The configured disks: those that can be used, and those that cannot now.
+#[derive(Default)]
+pub struct Disks {
+    /// In the order of the configuration.
+    pub mounted: Vec<MountedDisk>,
+    /// Likewise, and why.
+    pub absent: Vec<AbsentDisk>,
+}
+
+/// Makes sure that all configured disks can be used, and makes new ones of empty folders.
+///
+/// # Errors
+/// What is wrong with the first that cannot.
+pub fn identify_all(config: &Config, state: &mut StateFolder) -> Result<()> {
+    let mut disks = config.disks.iter();
+    disks.try_for_each(|disk| identify(&disk.path, state, false).map(drop))
+}
+
+/// Opens the configured disks, and makes a new one of a folder that is empty. What their keyrings know that ours does not is
+/// ours from then on; [`spread_keyring`] is to follow.
+///
+/// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused. The others are used
+/// all the same.
+pub fn mount(config: &Config, state: &mut StateFolder) -> Disks {
+    let mut disks = Disks::default();
+    for (index, wanted) in config.disks.iter().enumerate() {
+        let mounted = mount_one(wanted, state).and_then(|(disk, _)| {
+            match disks.mounted.iter().any(|other| other.id == disk.id) {
+                true => Err(Error::Twice {
+                    path: wanted.path.clone(),
+                }),
+                false => Ok(disk),
+            }
+        });
+        match mounted {
+            Ok(disk) => disks.mounted.push(disk),
+            Err(error) => disks.absent.push(AbsentDisk {
+                wanted: wanted.clone(),
+                index,
+                id: remembered(&wanted.path, state),
+                error: error.to_string(),
+            }),
+        }
+    }
+    disks
+}
+
+/// Opens one, and says whether its keyring knew what ours did not.
+pub(super) fn mount_one(
+    wanted: &config::Disk,
+    state: &mut StateFolder,
+) -> Result<(MountedDisk, bool)> {
+    let id = identify(&wanted.path, state, false)?;
+    let mut mounted = MountedDisk::open(&wanted.path, state.store(), id, wanted.max_bytes)?;
+    mounted.tier = wanted.tier;
+    let has_news = adopt(&*mounted.disk, &wanted.path, state)?;
+    Ok((mounted, has_news))
+}
+
+/// Takes over what a disk's keyring knows that ours does not, and gives it ours.
+pub(super) fn exchange_keyrings(
+    disk: &RealDisk,
+    path: &Path,
+    state: &mut StateFolder,
+) -> Result<()> {
+    adopt(disk, path, state)?;
+    let keyring = Keyring::decode(&state.keyring_bytes()?);
+    let keyring = keyring.map_err(|source| store::Error::Keyring {
+        disk: state.folder().to_owned(),
+        source,
+    })?;
+    Ok(layout::write_keyring(disk, path, &keyring)?)
+}
+
+/// Both copies may be damaged, or not there yet: then ours replaces them.
+fn adopt(disk: &dyn Disk, path: &Path, state: &mut StateFolder) -> Result<bool> {
+    let Ok(keyring) = layout::read_keyring(disk, path) else {
+        return Ok(false);
+    };
+    let adopted = state.adopt(&keyring, &mut OsRandom);
+    adopted.map_err(|source| Error::Untrusted {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes the keyring to every disk that has another one, before anything that it names is recorded there.
+///
+/// # Errors
+/// [`Error::Keys`]. That a disk does not take it is logged, and tried again at the next start.
+pub fn spread_keyring<'a>(
+    disks: impl Iterator<Item = &'a MountedDisk>,
+    state: &StateFolder,
+) -> Result<()> {
+    let bytes = state.keyring_bytes()?;
+    let keyring = Keyring::decode(&bytes).map_err(|source| store::Error::Keyring {
+        disk: state.folder().to_owned(),
+        source,
+    })?;
+    for disk in disks {
+        let there = layout::read_keyring(&*disk.disk, &disk.path);
+        if there.is_ok_and(|there| there.encode() == bytes) {
+            continue;
+        }
+        // A full disk must not keep the recorder from starting: only the newest cameras' names are missing on it, and the
+        // next start writes them.
+        if let Err(error) = layout::write_keyring(&*disk.disk, &disk.path, &keyring) {
+            tracing::warn!("{error}; it is written at the next start");
+        }
+    }
+    Ok(())
+}
+
+/// Which disk is at this path. An empty folder that the store has never used becomes a new disk; one that was retired is taken in
+/// only where `anew` says so.
+pub(super) fn identify(path: &Path, state: &mut StateFolder, anew: bool) -> Result<DiskId> {
+    let disk = open(path)?;
+    let cannot = |source| Error::Open {
+        path: path.to_owned(),
+        source,
+    };
+    // However the configuration writes it: what is remembered must be found again.
+    let path = &std::fs::canonicalize(path).map_err(cannot)?;
+    if let Some(identity) = layout::identify(&disk, path)? {
+        if identity.store != state.store() {
+            return Err(store::Error::OtherStore {
+                disk: path.to_owned(),
+                found: identity.store,
+            }
+            .into());
+        }
+        let is_retired =
+            layout::is_retired(&disk, path)? || state.standing(identity.disk) == Standing::Retired;
+        if is_retired && !anew {
+            return Err(store::Error::Retired {
+                disk: path.to_owned(),
+            }
+            .into());
+        }
+        layout::set_retired(&disk, path, false)?;
+        state.remember_disk(path, identity.disk, &mut OsRandom)?;
+        return Ok(identity.disk);
+    }
+    if state.disks().iter().any(|known| known.path == *path) {
+        return Err(store::Error::NotMounted {
+            disk: path.to_owned(),
+        }
+        .into());
+    }
+    refuse_what_is_in_use(path)?;
+    let identity = DiskIdentity {
+        store: state.store(),
+        disk: DiskId::random(&mut OsRandom),
+    };
+    layout::mark(&disk, path, &identity)?;
+    state.remember_disk(path, identity.disk, &mut OsRandom)?;
+    Ok(identity.disk)
+}
+
+/// What a folder holds that is no disk yet is somebody's: only an empty one, as a new file system's is, becomes a disk.
+fn refuse_what_is_in_use(path: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(path).map_err(|source| Error::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut entries = entries.filter_map(io::Result::ok);
+    match entries.find(|entry| entry.file_name() != "lost+found") {
+        None => Ok(()),
+        Some(found) => Err(Error::NotEmptyFolder {
+            path: path.to_owned(),
+            found: found.file_name(),
+        }),
+    }
+}
+
+/// A disk's folder, opened.
+pub(super) fn open(path: &Path) -> Result<RealDisk> {
+    RealDisk::open(path).map_err(|source| Error::Open {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The disk that was at a path last.
+pub(super) fn remembered(path: &Path, state: &StateFolder) -> Option<DiskId> {
+    let path = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    let path = path.ok()?;
+    let mut known = state.disks().iter().rev();
+    known.find(|known| known.path == path).map(|known| known.id)
+}
+
+/// Segment files on a disk, whatever they are.
+pub(super) fn footage_files(path: &Path) -> Result<u64> {
+    let surveyed = survey(path).map_err(|source| Error::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(surveyed.iter().map(|one| one.segments).sum())
+}
+
+/// Says on a disk that it is used no more, if it is still the one.
+pub(super) fn mark_retired(path: &Path, id: DiskId) -> Result<()> {
+    let disk = open(path)?;
+    match layout::identify(&disk, path)? {
+        Some(identity) if identity.disk == id => Ok(layout::set_retired(&disk, path, true)?),
+        _ => Err(store::Error::NotMounted {
+            disk: path.to_owned(),
+        }
+        .into()),
+    }
+}

@@ -1,0 +1,84 @@
+//! What can be wrong with a disk or a command, in sentences that say what to do.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use crate::{config, keys, store};
+
+/// What the calls of this room return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a disk cannot be used, or not as commanded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store's own words.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The state folder's own words.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    /// The configuration's own words.
+    #[error(transparent)]
+    Config(#[from] config::EditError),
+    /// The folder cannot be opened.
+    #[error(
+        "the disk folder {} cannot be opened ({source}): make it, mount it, or change the path in the configuration",
+        path.display()
+    )]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is something in the folder, and it is no disk of the store.
+    #[error(
+        "{} is no disk of this store, and not empty (there is {found:?} in it): name an empty folder for footage, such as a new one \
+         in it", path.display()
+    )]
+    NotEmptyFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it, for one.
+        found: OsString,
+    },
+    /// It is one of the disks.
+    #[error("this is the disk at {} already", path.display())]
+    InUseAlready {
+        /// That disk's folder.
+        path: PathBuf,
+    },
+    /// It is configured at two paths.
+    #[error(
+        "the disk at {} is another configured one once more (a copy, or the same folder by another name): take one of both out of \
+         the configuration", path.display()
+    )]
+    Twice {
+        /// The second folder.
+        path: PathBuf,
+    },
+    /// Its keyring is another owner's.
+    #[error(
+        "the disk {} is not used, since its keyring is not one that this box may replace: {source}", path.display()
+    )]
+    Untrusted {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: keys::Error,
+    },
+    /// Nothing is recorded yet.
+    #[error("the store is not open yet: the box waits for its owner, or for a disk to record to")]
+    NotOpen,
+    /// There are files on it that the catalog does not know.
+    #[error(
+        "{files} files stay on it that are no whole footage of this box, or were moved and could not be deleted there: look at them with \
+         `hearthkeep check`, and say with --forget that they are given up"
+    )]
+    LeftBehind {
+        /// How many.
+        files: u64,
+    },
+}

@@ -1,0 +1,255 @@
+//! The disks as their owner commands them: which folder is which disk, what is said of one beyond the configuration, and the
+//! configuration itself. It joins `store`, which works with the disks, and `keys`, whose state folder remembers them.
+
+mod desk;
+mod door;
+mod error;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use hearthkeep_format::DiskId;
+
+pub use desk::Desk;
+pub use door::{Disks, identify_all, mount, spread_keyring};
+pub use error::{Error, Result};
+
+use crate::config::{self, Edited};
+use crate::keys::{Standing, StateFolder};
+use crate::random::OsRandom;
+use crate::store::{self, DiskStatus, DiskUse, Drain, OnDisk, Store, layout};
+
+/// The pool of a store's disks.
+pub struct Pool {
+    state: Arc<Mutex<StateFolder>>,
+    /// While it is open here.
+    store: OnceLock<Arc<Store>>,
+    /// One command at a time.
+    commanding: Mutex<()>,
+}
+
+/// A disk that was taken out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retired {
+    /// Its folder, as the configuration names it.
+    pub path: PathBuf,
+    /// The footage that was given up with it.
+    pub given_up: OnDisk,
+    /// Why its id file does not say so, where it does not.
+    pub unmarked: Option<String>,
+}
+
+impl Pool {
+    /// The pool of the store of this state folder.
+    pub fn new(state: Arc<Mutex<StateFolder>>) -> Self {
+        Self {
+            state,
+            store: OnceLock::new(),
+            commanding: Mutex::default(),
+        }
+    }
+
+    /// The store is open: what is commanded from now on, it does.
+    pub fn opened(&self, store: Arc<Store>) {
+        if self.store.set(store).is_err() {
+            tracing::error!("the store was opened twice");
+        }
+    }
+
+    /// What was said of the disks of a configuration, as the store takes it.
+    pub fn drains(&self) -> std::collections::HashMap<DiskId, Drain> {
+        let state = self.state();
+        let drain = |id: DiskId| {
+            let let_go = match state.standing(id) {
+                Standing::Draining => false,
+                Standing::DrainingLetGo => true,
+                Standing::InUse | Standing::Retired => return None,
+            };
+            let drain = Drain {
+                let_go,
+                ..Drain::default()
+            };
+            Some((id, drain))
+        };
+        state
+            .disks()
+            .iter()
+            .filter_map(|disk| drain(disk.id))
+            .collect()
+    }
+
+    /// Takes a folder in: an empty one, which becomes a disk, or a disk of this store. A store that is open uses it at once.
+    ///
+    /// # Errors
+    /// What is wrong with the folder. Nothing was written to it.
+    pub fn add(&self, wanted: &config::Disk) -> Result<DiskId> {
+        let _one = self.one_at_a_time();
+        let path = std::path::absolute(&wanted.path).unwrap_or_else(|_| wanted.path.clone());
+        let wanted = config::Disk { path, ..*wanted };
+        let disk = door::open(&wanted.path)?;
+        let identity = layout::identify(&disk, &wanted.path)?;
+        if let Some(store) = self.store.get() {
+            let is_it = |status: &DiskStatus| {
+                same(&status.path, &wanted.path)
+                    || identity.is_some_and(|identity| status.id == Some(identity.disk))
+            };
+            if let Some(known) = store.disks().iter().find(|status| is_it(status)) {
+                return Err(Error::InUseAlready {
+                    path: known.path.clone(),
+                });
+            }
+        }
+        let mut state = self.state();
+        let id = door::identify(&wanted.path, &mut state, true)?;
+        state.set_standing(id, Standing::InUse, &mut OsRandom)?;
+        if state.is_claimed() {
+            door::exchange_keyrings(&disk, &wanted.path, &mut state)?;
+        }
+        drop(state);
+        if let Some(store) = self.store.get() {
+            store.add_disk(&wanted, id);
+        }
+        Ok(id)
+    }
+
+    /// Has a disk emptied.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`], [`Error::Store`].
+    pub fn drain(&self, disk: &str, let_go: bool) -> Result<()> {
+        let _one = self.one_at_a_time();
+        let (store, id, _) = self.find(disk)?;
+        store.drain_disk(id, let_go)?;
+        let standing = match let_go {
+            true => Standing::DrainingLetGo,
+            false => Standing::Draining,
+        };
+        Ok(self.state().set_standing(id, standing, &mut OsRandom)?)
+    }
+
+    /// Uses a disk again that was to be emptied.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`], [`Error::Keys`].
+    pub fn keep(&self, disk: &str) -> Result<()> {
+        let _one = self.one_at_a_time();
+        let (store, id, _) = self.find(disk)?;
+        self.state()
+            .set_standing(id, Standing::InUse, &mut OsRandom)?;
+        store.keep_disk(id);
+        Ok(())
+    }
+
+    /// The id of the disk that a folder or an id means.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`], [`Error::Store`].
+    pub fn id_of(&self, disk: &str) -> Result<DiskId> {
+        self.find(disk).map(|(_, id, _)| id)
+    }
+
+    /// Takes a disk out: one that is empty or, with `forget`, one whose footage is given up. That it is marked as retired is tried.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`], [`Error::Store`], [`Error::LeftBehind`].
+    pub fn retire(&self, disk: &str, forget: bool) -> Result<Retired> {
+        let _one = self.one_at_a_time();
+        let (store, id, status) = self.find(disk)?;
+        let given_up = store.on_disk(id)?;
+        if !forget && status.state != DiskUse::Absent {
+            let files = door::footage_files(&status.path)?;
+            if given_up.segments == 0 && files > 0 {
+                return Err(Error::LeftBehind { files });
+            }
+        }
+        store.retire_disk(id, forget)?;
+        self.state()
+            .set_standing(id, Standing::Retired, &mut OsRandom)?;
+        let unmarked = match status.state {
+            DiskUse::Absent => Some("it is not there".to_owned()),
+            _ => door::mark_retired(&status.path, id)
+                .err()
+                .map(|error| error.to_string()),
+        };
+        Ok(Retired {
+            path: status.path,
+            given_up,
+            unmarked,
+        })
+    }
+
+    /// The disk that is meant by a folder or an id.
+    fn find(&self, disk: &str) -> Result<(&Arc<Store>, DiskId, DiskStatus)> {
+        let store = self.store.get().ok_or(Error::NotOpen)?;
+        let disks = store.disks();
+        let status = desk::meant(&disks, disk)?.clone();
+        // One that was never there has no id; the state folder may remember which it was.
+        let id = status.id.or_else(|| self.remembered(&status.path));
+        Ok((store, id.ok_or(store::Error::NoSuchDisk)?, status))
+    }
+
+    fn remembered(&self, path: &Path) -> Option<DiskId> {
+        door::remembered(path, &self.state())
+    }
+
+    /// How the disks are.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`].
+    pub fn list(&self) -> Result<Vec<DiskStatus>> {
+        Ok(self.store.get().ok_or(Error::NotOpen)?.disks())
+    }
+
+    fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.commanding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, StateFolder> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl store::Doorkeeper for Pool {
+    fn admit(
+        &self,
+        wanted: &config::Disk,
+        others: &[Arc<store::MountedDisk>],
+    ) -> std::result::Result<store::MountedDisk, String> {
+        let mut state = self.state();
+        let (disk, has_news) =
+            door::mount_one(wanted, &mut state).map_err(|error| error.to_string())?;
+        let disks = others.iter().map(|other| &**other).filter(|_| has_news);
+        door::spread_keyring(disks.chain([&disk]), &state).map_err(|error| error.to_string())?;
+        Ok(disk)
+    }
+}
+
+/// Does something with the disks and writes it into the configuration. That this cannot be written, or could not be used then, is
+/// found out before anything is done.
+///
+/// # Errors
+/// [`Error::Config`], or those of what is done.
+pub fn configured<T, E: From<Error>>(
+    config: &Path,
+    change: impl FnOnce(&mut Edited) -> Result<(), config::EditError>,
+    command: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let edited = || {
+        let mut edited = Edited::open(config)?;
+        change(&mut edited)?;
+        edited.check()?;
+        Ok(edited)
+    };
+    let edited = edited().map_err(Error::Config)?;
+    let done = command()?;
+    edited.save().map_err(Error::Config)?;
+    Ok(done)
+}
+
+/// Whether two paths lead to one folder, or would if it were there.
+pub(crate) fn same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    one == other || matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
+}

@@ -1,0 +1,195 @@
+//! What is asked and commanded of the disks while the store is open.
+
+use hearthkeep_format::DiskId;
+
+use super::lock::Lock;
+use super::mount::{AbsentDisk, DiskStatus, DiskUse};
+use super::slots::{Drain, Place, Slot};
+use super::{Error, Options, Result, Shared, Store, prepare};
+use crate::config;
+
+/// The footage on a disk, as far as the catalog knows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OnDisk {
+    /// Segments.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Wall time at which the oldest starts, us.
+    pub oldest_us: Option<i64>,
+}
+
+impl Store {
+    /// How the disks are, in the order of the configuration.
+    pub fn disks(&self) -> Vec<DiskStatus> {
+        self.shared.statuses()
+    }
+
+    /// How the disks of a store are that nobody works with now.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn disks_at_rest(options: Options, _lock: &Lock) -> Result<Vec<DiskStatus>> {
+        Ok(prepare(options)?.statuses())
+    }
+
+    /// What the catalog knows of on a disk, which may be away.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn on_disk(&self, id: DiskId) -> Result<OnDisk> {
+        self.shared.on_disk(id)
+    }
+
+    /// Uses another disk from now on: it is mounted within moments, or its status says why not.
+    pub fn add_disk(&self, wanted: &config::Disk, id: DiskId) {
+        self.shared.slots.add(wanted, id);
+        self.look_at_disks();
+    }
+
+    /// Has a disk emptied: no new footage goes to it, and what is on it is moved to the others. With `let_go` the oldest footage of
+    /// all may be deleted where they have no room.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NoRoom`].
+    pub fn drain_disk(&self, id: DiskId, let_go: bool) -> Result<()> {
+        let slots = &self.shared.slots;
+        if !slots.read().iter().any(|slot| slot.id == Some(id)) {
+            return Err(Error::NoSuchDisk);
+        }
+        let others = slots.mounted().into_iter();
+        let others: Vec<_> = others
+            .filter(|disk| disk.id != id && !slots.is_draining(disk.id))
+            .collect();
+        if others.is_empty() {
+            return Err(Error::LastDisk);
+        }
+        let needed = self.on_disk(id)?.bytes;
+        let room = others.iter().map(|disk| {
+            self.shared.state(disk);
+            let spare = disk.spare_bytes(self.shared.growing_bytes(disk));
+            u64::try_from(spare).unwrap_or(0)
+        });
+        let there = room.fold(0, u64::saturating_add);
+        if needed > there && !let_go {
+            return Err(Error::NoRoom { needed, there });
+        }
+        let drain = Drain {
+            let_go,
+            ..Drain::default()
+        };
+        slots.drains().insert(id, drain);
+        self.look_at_disks();
+        Ok(())
+    }
+
+    /// Uses a disk again that was to be emptied.
+    pub fn keep_disk(&self, id: DiskId) {
+        self.shared.slots.drains().remove(&id);
+    }
+
+    /// Uses a disk no more. One that still has footage only with `forget`: the footage is given up then, and forgotten.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NotEmpty`].
+    pub fn retire_disk(&self, id: DiskId, forget: bool) -> Result<()> {
+        let slots = &self.shared.slots;
+        if !slots.read().iter().any(|slot| slot.id == Some(id)) {
+            return Err(Error::NoSuchDisk);
+        }
+        if slots.read().len() == 1 {
+            return Err(Error::LastDisk);
+        }
+        let OnDisk {
+            segments,
+            bytes,
+            oldest_us,
+        } = self.on_disk(id)?;
+        let in_hand = slots.drains().get(&id).is_some_and(|drain| drain.in_hand);
+        if !forget && (segments > 0 || in_hand || self.shared.is_written_to(id)) {
+            return Err(Error::NotEmpty {
+                segments,
+                bytes,
+                oldest_us,
+            });
+        }
+        let Some(slot) = slots.remove(id) else {
+            return Err(Error::NoSuchDisk);
+        };
+        if let Some(disk) = slot.mounted() {
+            disk.close_writer();
+        }
+        if segments > 0
+            && let Some(number) = self.shared.catalog.known_number(&id)
+            && let Some(keeper) = &*self.keeper()
+        {
+            keeper.notes().forget(number);
+        }
+        Ok(())
+    }
+
+    fn look_at_disks(&self) {
+        if let Some(keeper) = &*self.keeper() {
+            keeper.notes().look_at_disks();
+        }
+    }
+}
+
+impl Shared {
+    fn on_disk(&self, id: DiskId) -> Result<OnDisk> {
+        let Some(number) = self.catalog.known_number(&id) else {
+            return Ok(OnDisk::default());
+        };
+        Ok(OnDisk {
+            segments: self.catalog.disk_segments(number),
+            bytes: self.catalog.disk_bytes(number),
+            oldest_us: self.catalog.disk_oldest_us(number)?,
+        })
+    }
+
+    /// Whether a segment grows on a disk, or waits for the catalog.
+    fn is_written_to(&self, id: DiskId) -> bool {
+        let number = self.catalog.known_number(&id);
+        let segments = self.segments();
+        segments.values().any(|s| Some(s.disk) == number)
+    }
+
+    fn statuses(&self) -> Vec<DiskStatus> {
+        let slots = self.slots.read();
+        let indexed = slots.iter().enumerate();
+        indexed
+            .map(|(index, slot)| self.status(index, slot))
+            .collect()
+    }
+
+    fn status(&self, index: usize, slot: &Slot) -> DiskStatus {
+        let mut status = match &slot.place {
+            Place::Mounted(disk) => disk.status(),
+            Place::Leaving(_, error) | Place::Absent(error) => AbsentDisk {
+                wanted: slot.wanted.clone(),
+                index,
+                id: slot.id,
+                error: error.clone(),
+            }
+            .status(),
+        };
+        let Some(id) = slot.id else { return status };
+        // What the catalog cannot say is not shown; its own trouble is told elsewhere.
+        let there = self.on_disk(id).unwrap_or_default();
+        status.segments = there.segments;
+        status.used_bytes = there.bytes;
+        status.oldest_us = there.oldest_us;
+        status.drain = self.slots.drains().get(&id).cloned();
+        if let Some(drain) = &status.drain {
+            status.error = status.error.or_else(|| drain.trouble.clone());
+            if status.state == DiskUse::InUse {
+                let is_empty = there.segments == 0 && !drain.in_hand && !self.is_written_to(id);
+                status.state = match is_empty {
+                    true => DiskUse::Drained,
+                    false => DiskUse::Draining,
+                };
+            }
+        }
+        status
+    }
+}

@@ -1,0 +1,363 @@
+//! Moves footage between disks: off one that is drained, and to the cold ones when it is old enough. Nothing is opened for it.
+//!
+//! Of a segment, step by step: it is copied beside its new place, under a name that is no segment's; synced, read again and compared
+//! by its hash; renamed, and the folders synced; from then on the catalog names the new place, durably; and only then does the old
+//! file go. So a crash leaves one copy or two, never none: a copy that was not finished is removed, and of two that are the same
+//! one is ([`copies`](super::copies)), when the epoch is compared at the next start.
+//!
+//! It works in small pieces and leaves the disks to recording in between.
+
+use std::collections::HashSet;
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::age::Now;
+use super::catalog::Entry;
+use super::copies::PIECE_BYTES;
+use super::inspect::Place;
+use super::mount::MountedDisk;
+use super::moves::{Move, Moves};
+use super::recovery::Report;
+use super::{Shared, layout};
+use crate::disk::DiskFile;
+use crate::limits::{MOVE_BYTES_PER_S_MAX, MOVE_REST, MOVE_UNSYNCED_BYTES_MAX};
+
+/// Until it is looked again whether there is old footage to move.
+const IDLE_US: u64 = 60_000_000;
+/// The same while a disk is drained, on which a segment may still be open.
+const DRAINING_US: u64 = 5_000_000;
+/// While a disk's writer is behind, and where there is no room.
+const PAUSE_US: u64 = 1_000_000;
+
+/// The work, a turn at a time.
+pub(super) struct Mover {
+    at_us: u64,
+    moves: Moves,
+    copying: Option<Copying>,
+    /// Folders whose names this process has made durable, by disk.
+    durable: HashSet<(u16, PathBuf)>,
+}
+
+/// A segment on its way.
+struct Copying {
+    entry: Entry,
+    from: Arc<MountedDisk>,
+    to: Arc<MountedDisk>,
+    source: Box<dyn DiskFile>,
+    target: Box<dyn DiskFile>,
+    bytes: u64,
+    /// Bytes copied or, once that is done, read again.
+    at: u64,
+    unsynced: u64,
+    hash: Sha256,
+    /// The hash of what was copied, once all is.
+    copied: Option<[u8; 32]>,
+}
+
+/// Which of the two disks failed.
+enum Failed {
+    Source(io::Error),
+    Target(io::Error),
+}
+
+impl Mover {
+    pub(super) fn new(now_us: u64) -> Self {
+        Self {
+            at_us: now_us,
+            moves: Moves::default(),
+            copying: None,
+            durable: HashSet::new(),
+        }
+    }
+
+    /// When it wants its next turn, by monotonic time in us.
+    pub(super) fn due_us(&self) -> u64 {
+        self.at_us
+    }
+
+    /// Looks at once whether there is anything to move.
+    pub(super) fn hurry(&mut self) {
+        self.at_us = 0;
+    }
+
+    /// Takes a piece of a segment further. `now` is the time as retention believes it.
+    pub(super) fn turn(&mut self, shared: &Shared, now: Option<Now>) {
+        let begun_us = shared.clock.monotonic_us();
+        let rest_us = if shared
+            .slots
+            .mounted()
+            .iter()
+            .any(|disk| disk.keeps_waiting())
+        {
+            PAUSE_US
+        } else {
+            self.step(shared, now)
+        };
+        let took_us = shared.clock.monotonic_us().saturating_sub(begun_us);
+        let rest_us = rest_us.max(took_us.saturating_mul(MOVE_REST));
+        self.at_us = begun_us.saturating_add(took_us + rest_us);
+    }
+
+    /// Returns for how long to rest at least, in us.
+    fn step(&mut self, shared: &Shared, now: Option<Now>) -> u64 {
+        let Some(mut copying) = self.copying.take() else {
+            return self.begin_next(shared, now);
+        };
+        if !copying.is_wanted(shared) {
+            copying.give_up();
+            return 0;
+        }
+        let step = match copying.copied {
+            None => copying.copy(),
+            Some(_) if copying.at < copying.bytes => copying.read_again(),
+            Some(copied) => {
+                self.finish(shared, copying, copied);
+                return 0;
+            }
+        };
+        match step {
+            Ok(bytes) => {
+                self.copying = Some(copying);
+                bytes * 1_000_000 / MOVE_BYTES_PER_S_MAX
+            }
+            Err(failed) => self.fail(shared, copying, failed),
+        }
+    }
+
+    fn begin_next(&mut self, shared: &Shared, now: Option<Now>) -> u64 {
+        match self.moves.next(shared, now) {
+            Move::Nothing if shared.slots.drains().is_empty() => IDLE_US,
+            Move::Nothing => DRAINING_US,
+            Move::NoRoom => PAUSE_US,
+            Move::Segment(entry, from, to) => match Copying::begin(&entry, &from, &to) {
+                Ok(copying) => {
+                    self.copying = Some(copying);
+                    0
+                }
+                Err(failed) => self.failed(shared, &entry, (&from, &to), failed),
+            },
+            Move::Torn(entry, from) => {
+                let moves = &mut self.moves;
+                mend(shared, &entry, &from, moves);
+                0
+            }
+        }
+    }
+
+    /// The copy becomes the segment.
+    fn finish(&mut self, shared: &Shared, copying: Copying, copied: [u8; 32]) {
+        let digest: [u8; 32] = copying.hash.clone().finalize().into();
+        if digest != copied {
+            let error = io::Error::other("what was written is read back otherwise");
+            self.fail(shared, copying, Failed::Target(error));
+            return;
+        }
+        if let Err(error) = self.rename(&copying) {
+            self.fail(shared, copying, Failed::Target(error));
+            return;
+        }
+        self.moves.in_hand(shared, copying.from.id, true);
+        self.hand_over(shared, &copying);
+        self.moves.in_hand(shared, copying.from.id, false);
+    }
+
+    /// The catalog names the new place, and then the old file goes.
+    fn hand_over(&mut self, shared: &Shared, copying: &Copying) {
+        let Copying {
+            entry, from, to, ..
+        } = copying;
+        let moved = Entry {
+            disk: to.number(),
+            ..*entry
+        };
+        let catalog = &shared.catalog;
+        if let Err(error) = catalog.insert(&[moved]).and_then(|()| catalog.flush()) {
+            // Both copies stay; the next start sees to them.
+            tracing::error!("{}", super::Error::Catalog(error));
+            self.moves.pass_over(entry);
+            return;
+        }
+        let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
+        match from.disk.remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let sentence = format!("what was moved cannot be deleted here: {error}");
+                tracing::error!(path = %from.path.join(path).display(), "{sentence}");
+                self.moves.trouble(shared, from.id, sentence);
+            }
+            _ => {
+                let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
+                let tally = catalog.epoch_tally(&entry.stream, &entry.epoch, from.number());
+                if tally.count == 0 {
+                    // It fails where something else is in it, and may stay then.
+                    let _ = from.disk.remove_folder(&folder);
+                }
+            }
+        }
+        self.moves.moved(shared, entry, from.id);
+    }
+
+    fn rename(&mut self, copying: &Copying) -> io::Result<()> {
+        let Copying { entry, to, .. } = copying;
+        let disk = &*to.disk;
+        let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
+        disk.rename(
+            &layout::copying_path(&entry.stream, &entry.epoch, &entry.segment),
+            &layout::segment_path(&entry.stream, &entry.epoch, &entry.segment),
+        )?;
+        disk.sync_folder(&folder)?;
+        if self.durable.insert((to.number(), folder.clone())) {
+            folder
+                .ancestors()
+                .skip(1)
+                .try_for_each(|above| disk.sync_folder(above))?;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, shared: &Shared, copying: Copying, failed: Failed) -> u64 {
+        let (entry, from, to) = copying.give_up();
+        self.failed(shared, &entry, (&from, &to), failed)
+    }
+
+    fn failed(
+        &mut self,
+        shared: &Shared,
+        entry: &Entry,
+        (from, to): (&Arc<MountedDisk>, &Arc<MountedDisk>),
+        failed: Failed,
+    ) -> u64 {
+        let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
+        match failed {
+            Failed::Source(error) => {
+                let path = from.path.join(path);
+                let sentence = format!("{} cannot be read: {error}", path.display());
+                tracing::error!("not moved: {sentence}");
+                self.moves.trouble(shared, from.id, sentence);
+                self.moves.pass_over(entry);
+            }
+            Failed::Target(error) => {
+                tracing::error!(path = %to.path.display(), "footage could not be moved there: {error}");
+                to.failed(&error, shared.clock.monotonic_us());
+            }
+        }
+        PAUSE_US
+    }
+}
+
+/// Gives a segment its tail that a failed write has left without, so that it can be moved.
+fn mend(shared: &Shared, entry: &Entry, from: &MountedDisk, moves: &mut Moves) {
+    let place = Place {
+        stream: entry.stream,
+        epoch: entry.epoch,
+        segment: entry.segment,
+    };
+    let elsewhere = |number| shared.other(number);
+    let recovery = shared.recovery(from, &elsewhere);
+    let catalog = &shared.catalog;
+    let mended = match recovery.mend(&place, &mut Report::default()) {
+        Some(mended) => catalog.insert(&[mended]).and_then(|()| catalog.flush()),
+        None => {
+            moves.pass_over(entry);
+            Ok(())
+        }
+    };
+    if let Err(error) = mended {
+        tracing::error!("{}", super::Error::Catalog(error));
+        moves.pass_over(entry);
+    }
+}
+
+impl Copying {
+    fn begin(
+        entry: &Entry,
+        from: &Arc<MountedDisk>,
+        to: &Arc<MountedDisk>,
+    ) -> Result<Self, Failed> {
+        let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
+        let source = from.disk.open_read(&path).map_err(Failed::Source)?;
+        let bytes = source.size().map_err(Failed::Source)?;
+        let beside = layout::copying_path(&entry.stream, &entry.epoch, &entry.segment);
+        let disk = &*to.disk;
+        let make = || {
+            layout::create_folders(disk, &layout::epoch_folder(&entry.stream, &entry.epoch))?;
+            match disk.remove_file(&beside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            disk.create_new(&beside)
+        };
+        Ok(Self {
+            entry: *entry,
+            from: Arc::clone(from),
+            to: Arc::clone(to),
+            source,
+            target: make().map_err(Failed::Target)?,
+            bytes,
+            at: 0,
+            unsynced: 0,
+            hash: Sha256::new(),
+            copied: None,
+        })
+    }
+
+    /// Whether both disks are still there, and the segment is still where it was: retention may have let it go.
+    fn is_wanted(&self, shared: &Shared) -> bool {
+        let is_there = |disk: &Arc<MountedDisk>| {
+            let now = shared.slots.disk(disk.number());
+            now.is_some_and(|now| Arc::ptr_eq(&now, disk))
+        };
+        let known = shared.catalog.find(&self.entry.stream, &self.entry.segment);
+        is_there(&self.from)
+            && is_there(&self.to)
+            && known.is_ok_and(|known| known == Some(self.entry))
+    }
+
+    /// Copies a piece; returns its bytes.
+    fn copy(&mut self) -> Result<u64, Failed> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let read = self.source.read_at(self.at, &mut piece);
+        let read = read.map_err(Failed::Source)?;
+        let piece = &piece[..read];
+        let appended = self.target.append(&mut [IoSlice::new(piece)]);
+        appended.map_err(Failed::Target)?;
+        self.hash.update(piece);
+        self.at += read as u64;
+        self.unsynced += read as u64;
+        let all = read == 0 || self.at >= self.bytes;
+        if all || self.unsynced >= MOVE_UNSYNCED_BYTES_MAX {
+            self.target.sync_data().map_err(Failed::Target)?;
+            self.unsynced = 0;
+        }
+        if all {
+            // It is read again: from the disk itself, as far as the machine can do that.
+            let _ = self.target.forget();
+            self.copied = Some(std::mem::take(&mut self.hash).finalize().into());
+            (self.bytes, self.at) = (self.at, 0);
+        }
+        Ok(read as u64)
+    }
+
+    /// Reads a piece of the copy; returns its bytes.
+    fn read_again(&mut self) -> Result<u64, Failed> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let read = self.target.read_at(self.at, &mut piece);
+        let read = read.map_err(Failed::Target)?;
+        if read == 0 {
+            return Err(Failed::Target(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.hash.update(&piece[..read]);
+        self.at += read as u64;
+        Ok(read as u64)
+    }
+
+    /// Removes what there is of the copy. What cannot be removed is, at a later start.
+    fn give_up(self) -> (Entry, Arc<MountedDisk>, Arc<MountedDisk>) {
+        let entry = self.entry;
+        let beside = layout::copying_path(&entry.stream, &entry.epoch, &entry.segment);
+        let _ = self.to.disk.remove_file(&beside);
+        (entry, self.from, self.to)
+    }
+}

@@ -1,0 +1,86 @@
+//! What there is of a stream, and its segments opened, while the store is written to.
+
+use hearthkeep_format::{SegmentId, StreamId};
+
+use super::catalog::Entry;
+use super::{Error, OpenSegment, Result, Span, Store, Timeline, layout, timeline};
+use crate::disk::Front;
+
+impl Store {
+    /// What there is of a stream in a span of wall time, us; open segments as far as they are durable.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn timeline(&self, stream: &StreamId, from_us: i64, to_us: i64) -> Result<Timeline> {
+        // Memory first: what is catalogued between the two looks is seen twice rather than not at all.
+        let mut spans = self.in_memory(stream);
+        let catalogued = self.shared.catalog.timeline(stream, from_us, to_us)?;
+        spans.retain(|span| catalogued.iter().all(|entry| entry.segment != span.segment));
+        let later = spans.iter().filter(|span| span.start_us >= to_us).copied();
+        let later = later.min_by_key(|span| span.start_us);
+        let is_within = |span: &Span| span.start_us < to_us && span.end_us() > from_us;
+        spans.retain(|span| span.duration_us > 0 && is_within(span));
+        spans.extend(catalogued.iter().map(Span::of_entry));
+        let next = self.shared.catalog.next_from(stream, to_us)?;
+        let next = next.as_ref().map(Span::of_entry).or(later);
+        let mut timeline = timeline::timeline(spans, next, from_us, to_us);
+        let removed = self.log().removed(stream, from_us, to_us);
+        timeline::tell_removed(&mut timeline.gaps, &removed);
+        Ok(timeline)
+    }
+
+    /// Opens a segment for reading, as far as it is durable.
+    ///
+    /// # Errors
+    /// [`Error::NoSegment`]; or what the disk or catalog says.
+    pub fn open_segment(&self, stream: &StreamId, segment: &SegmentId) -> Result<OpenSegment> {
+        let in_memory = self.shared.segments().get(segment).cloned();
+        let in_memory = in_memory.filter(|known| known.new.stream == *stream);
+        if let Some(known) = in_memory {
+            let span = self.shared.span_of(&known);
+            return self.open_file(span, (stream, segment), known.disk, Some(span.bytes));
+        }
+        let find = || {
+            let entry = self.shared.catalog.find(stream, segment)?;
+            entry
+                .filter(|entry| !entry.tombstone)
+                .ok_or(Error::NoSegment)
+        };
+        let open = |entry: &Entry| {
+            let limit = entry.torn.then_some(u64::from(entry.bytes));
+            self.open_file(Span::of_entry(entry), (stream, segment), entry.disk, limit)
+        };
+        let entry = find()?;
+        match open(&entry) {
+            // It may have been moved to another disk in between.
+            Err(Error::NoSegment) => match find()? {
+                moved if moved.disk != entry.disk => open(&moved),
+                _ => Err(Error::NoSegment),
+            },
+            opened => opened,
+        }
+    }
+
+    fn open_file(
+        &self,
+        span: Span,
+        (stream, segment): (&StreamId, &SegmentId),
+        disk: u16,
+        limit: Option<u64>,
+    ) -> Result<OpenSegment> {
+        let disk = self.shared.slots.disk(disk).ok_or(Error::NoSegment)?;
+        let path = layout::segment_path(stream, &span.epoch, segment);
+        let opened = disk.disk.open_read(&path).and_then(|file| match limit {
+            Some(bytes) => Front::of(file, bytes),
+            None => Front::whole(file),
+        });
+        match opened {
+            Ok(front) => {
+                let front = front.past_bad_sectors();
+                Ok(OpenSegment { front, span })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoSegment),
+            Err(error) => Err(Error::io("read", &disk.path.join(path), error)),
+        }
+    }
+}

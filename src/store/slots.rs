@@ -1,0 +1,251 @@
+//! The disks of a store, which come and go while it runs.
+//!
+//! Each disk of the configuration has a slot: one that is mounted has a writer, one that is away has a reason. What watches them
+//! ([`watch`](super::watch)) is the only one that mounts and loses disks; anybody may ask.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hearthkeep_format::{DiskId, StreamId};
+
+use super::mount::{AbsentDisk, MountedDisk};
+use super::placement::{self, Candidate};
+use crate::config::{self, Placement};
+
+/// How footage is spread over the disks.
+#[derive(Debug, Clone, Default)]
+pub struct Spread {
+    /// Which disk a new segment goes to.
+    pub placement: Placement,
+    /// Days after which footage moves to the cold disks.
+    pub cold_after_days: Option<u32>,
+    /// Streams that have a disk of their own: its path in the configuration.
+    pub pinned: HashMap<StreamId, PathBuf>,
+    /// Disks that are to be emptied.
+    pub drains: HashMap<DiskId, Drain>,
+}
+
+/// That a disk is to be emptied, and how far that is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drain {
+    /// Where the others have no room, the oldest footage may go.
+    pub let_go: bool,
+    /// Segments that were moved since the start.
+    pub moved_segments: u64,
+    /// Their bytes.
+    pub moved_bytes: u64,
+    /// Whether a segment is just changing its place: the catalog has it elsewhere already, and its old file is still there.
+    pub in_hand: bool,
+    /// Why it does not go on, where it does not.
+    pub trouble: Option<String>,
+}
+
+pub(super) struct Slots {
+    slots: RwLock<Vec<Slot>>,
+    placement: Placement,
+    pinned: HashMap<StreamId, PathBuf>,
+    drains: Mutex<HashMap<DiskId, Drain>>,
+    /// Segments begun so far.
+    turn: AtomicU64,
+}
+
+/// A disk of the configuration.
+pub(super) struct Slot {
+    pub wanted: config::Disk,
+    /// Which disk it is, once that is known.
+    pub id: Option<DiskId>,
+    pub place: Place,
+}
+
+pub(super) enum Place {
+    /// It is there and written to.
+    Mounted(Arc<MountedDisk>),
+    /// It is lost, and what wrote to it has not ended yet: it may hang in the last write. Until then nothing else may touch it.
+    Leaving(Arc<MountedDisk>, String),
+    /// It is not there, and why.
+    Absent(String),
+}
+
+impl Slots {
+    pub(super) fn new(disks: Vec<MountedDisk>, absent: &[AbsentDisk], spread: &Spread) -> Self {
+        let mounted = |disk: MountedDisk| Slot {
+            wanted: disk.wanted(),
+            id: Some(disk.id),
+            place: Place::Mounted(Arc::new(disk)),
+        };
+        let mut slots: Vec<_> = disks.into_iter().map(mounted).collect();
+        for away in absent {
+            let slot = Slot {
+                wanted: away.wanted.clone(),
+                id: away.id,
+                place: Place::Absent(away.error.clone()),
+            };
+            slots.insert(away.index.min(slots.len()), slot);
+        }
+        Self {
+            slots: RwLock::new(slots),
+            placement: spread.placement,
+            pinned: spread.pinned.clone(),
+            drains: Mutex::new(spread.drains.clone()),
+            turn: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Vec<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Vec<Slot>> {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that are there.
+    pub(super) fn mounted(&self) -> Vec<Arc<MountedDisk>> {
+        self.read()
+            .iter()
+            .filter_map(Slot::mounted)
+            .cloned()
+            .collect()
+    }
+
+    /// The disk with this number in the catalog, while it is there.
+    pub(super) fn disk(&self, number: u16) -> Option<Arc<MountedDisk>> {
+        let slots = self.read();
+        let mut mounted = slots.iter().filter_map(Slot::mounted);
+        mounted.find(|disk| disk.number() == number).cloned()
+    }
+
+    /// Whether all disks of the configuration are there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.read().iter().all(|slot| slot.mounted().is_some())
+    }
+
+    /// Those that are there, the one that a new segment of the stream should go to in front.
+    pub(super) fn in_order(
+        &self,
+        stream: &StreamId,
+        now_us: u64,
+        growing_bytes: impl Fn(&MountedDisk) -> u64,
+    ) -> Vec<Arc<MountedDisk>> {
+        let mut disks = self.mounted();
+        let own = self.pinned.get(stream);
+        let candidate = |disk: &Arc<MountedDisk>| Candidate {
+            failed: disk.is_avoided(now_us),
+            leaving: self.is_draining(disk.id),
+            tier: disk.tier,
+            pinned: own == Some(&disk.path),
+            spare_bytes: disk.spare_bytes(growing_bytes(disk)),
+            oldest_us: disk.oldest_us(),
+        };
+        let candidates: Vec<_> = disks.iter().map(candidate).collect();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let order = placement::order(self.placement, &candidates, turn);
+        let ordered = order.into_iter().map(|index| Arc::clone(&disks[index]));
+        disks = ordered.collect();
+        disks
+    }
+
+    /// Why the disk of a slot is not there.
+    pub(super) fn why_away(&self, path: &Path) -> String {
+        let slots = self.read();
+        let slot = slots.iter().find(|slot| slot.wanted.path == path);
+        match slot.map(|slot| &slot.place) {
+            Some(Place::Leaving(_, why) | Place::Absent(why)) => why.clone(),
+            _ => String::new(),
+        }
+    }
+
+    // ---- what the watch does
+
+    /// The slots that are empty, and those whose disk is on its way out.
+    pub(super) fn empty(&self) -> Vec<config::Disk> {
+        let slots = self.read();
+        let empty = slots.iter().filter(|slot| slot.mounted().is_none());
+        empty.map(|slot| slot.wanted.clone()).collect()
+    }
+
+    /// A disk is no longer where it was.
+    pub(super) fn lose(&self, disk: &Arc<MountedDisk>, why: String) {
+        self.change(&disk.path, |slot| {
+            slot.place = Place::Leaving(Arc::clone(disk), why);
+        });
+    }
+
+    /// Whether the slot's former disk is let go of by all that used it.
+    pub(super) fn has_left(&self, path: &Path) -> bool {
+        let mut has_left = true;
+        self.change(path, |slot| {
+            if let Place::Leaving(disk, why) = &slot.place {
+                has_left = disk.writer_has_ended();
+                if has_left {
+                    slot.place = Place::Absent(why.clone());
+                }
+            }
+        });
+        has_left
+    }
+
+    /// Why a slot is empty.
+    pub(super) fn miss(&self, path: &Path, why: &str) {
+        self.change(path, |slot| slot.place = Place::Absent(why.to_owned()));
+    }
+
+    /// A disk is there. False where its slot has gone meanwhile.
+    pub(super) fn mount(&self, disk: &Arc<MountedDisk>) -> bool {
+        self.change(&disk.path, |slot| {
+            slot.id = Some(disk.id);
+            slot.place = Place::Mounted(Arc::clone(disk));
+        })
+    }
+
+    fn change(&self, path: &Path, edit: impl FnOnce(&mut Slot)) -> bool {
+        let mut slots = self.write();
+        let slot = slots.iter_mut().find(|slot| slot.wanted.path == path);
+        slot.map(edit).is_some()
+    }
+
+    // ---- what is commanded
+
+    /// A disk of the configuration that is to be used from now on. One that has the path already stays.
+    pub(super) fn add(&self, wanted: &config::Disk, id: DiskId) {
+        let mut slots = self.write();
+        if slots.iter().any(|slot| slot.wanted.path == wanted.path) {
+            return;
+        }
+        slots.push(Slot {
+            wanted: wanted.clone(),
+            id: Some(id),
+            place: Place::Absent(format!(
+                "the disk at {} is being taken into use",
+                wanted.path.display()
+            )),
+        });
+    }
+
+    /// A disk that is to be used no more.
+    pub(super) fn remove(&self, id: DiskId) -> Option<Slot> {
+        let mut slots = self.write();
+        let index = slots.iter().position(|slot| slot.id == Some(id))?;
+        self.drains().remove(&id);
+        Some(slots.remove(index))
+    }
+
+    pub(super) fn drains(&self) -> MutexGuard<'_, HashMap<DiskId, Drain>> {
+        self.drains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_draining(&self, id: DiskId) -> bool {
+        self.drains().contains_key(&id)
+    }
+}
+
+impl Slot {
+    pub(super) fn mounted(&self) -> Option<&Arc<MountedDisk>> {
+        match &self.place {
+            Place::Mounted(disk) => Some(disk),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Watches the disks: one that is no longer where it was is let go of before anything lands on the bare mount point, and one that
+//! is back is written to again.
+//!
+//! A simulator that lets disks vanish and return has two handles, and production takes the same way:
+//!
+//! - [`Disk::is_in_place`](crate::disk::Disk::is_in_place) of the disk that vanishes says no, or its id file is gone or another's
+//!   (`layout::mark` writes one); or every call of it fails;
+//! - [`Doorkeeper::admit`], handed over in `Options::doorkeeper`, is asked every [`WATCH_PERIOD_MS`] for each disk that is away,
+//!   and gives a [`MountedDisk::with`] of whatever disk is there now, or a sentence. The disk it gives is a new one to the
+//!   store: files that the old one held open must fail from then on, as those of an unplugged disk do.
+//!
+//! All times come from the store's clock, and all of it happens in the keeper's turns.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hearthkeep_format::{EpochId, StreamId};
+
+use super::keeper::{Backlog, Notes};
+use super::layout::{self, DiskIdentity};
+use super::mount::MountedDisk;
+use super::recovery::{self, Report};
+use super::writer::Means;
+use super::{Error, Result, Shared};
+use crate::config;
+use crate::limits::WATCH_PERIOD_MS;
+
+/// Who knows which disk belongs where, and what must stand on it before it is written to.
+pub trait Doorkeeper: Send + Sync {
+    /// Opens a disk that was away, if it is the right one; `others` are those that are there, for what its keyring knows and theirs
+    /// do not.
+    ///
+    /// # Errors
+    /// A sentence that says what is there instead. Nothing was written.
+    fn admit(
+        &self,
+        wanted: &config::Disk,
+        others: &[Arc<MountedDisk>],
+    ) -> Result<MountedDisk, String>;
+}
+
+pub(super) struct Watch {
+    means: Means,
+    notes: Notes,
+    at_us: u64,
+    /// What was logged last of each path that is away.
+    said: HashMap<PathBuf, String>,
+}
+
+impl Watch {
+    pub(super) fn new(means: Means, notes: Notes) -> Self {
+        Self {
+            at_us: means.clock.monotonic_us(),
+            means,
+            notes,
+            said: HashMap::new(),
+        }
+    }
+
+    /// When the disks are looked at next, by monotonic time in us.
+    pub(super) fn due_us(&self) -> u64 {
+        self.at_us
+    }
+
+    /// Looks at all disks at the next turn.
+    pub(super) fn hurry(&mut self) {
+        self.at_us = 0;
+    }
+
+    /// Looks at all disks. Returns what of those that came back is still to be compared with the catalog; `None` where none did.
+    pub(super) fn turn(&mut self, shared: &Shared, found: &mut Report) -> Option<Backlog> {
+        for disk in shared.slots.mounted() {
+            if let Err(error) = is_still_there(shared, &disk) {
+                lose(shared, &disk, &error);
+            }
+        }
+        let mut backlog = None;
+        for wanted in shared.slots.empty() {
+            if !shared.slots.has_left(&wanted.path) {
+                continue;
+            }
+            match self.admit(shared, &wanted, found) {
+                Ok(older) => {
+                    self.said.remove(&wanted.path);
+                    backlog.get_or_insert_with(Backlog::new).extend(older);
+                }
+                Err(why) => self.miss(shared, &wanted, why),
+            }
+        }
+        let now_us = self.means.clock.monotonic_us();
+        self.at_us = now_us.saturating_add(WATCH_PERIOD_MS * 1_000);
+        backlog
+    }
+
+    fn miss(&mut self, shared: &Shared, wanted: &config::Disk, why: String) {
+        shared.slots.miss(&wanted.path, &why);
+        if self.said.get(&wanted.path) != Some(&why) {
+            tracing::error!("{why}");
+            self.said.insert(wanted.path.clone(), why);
+        }
+    }
+
+    fn admit(
+        &self,
+        shared: &Shared,
+        wanted: &config::Disk,
+        found: &mut Report,
+    ) -> Result<Backlog, String> {
+        let Some(doorkeeper) = &shared.doorkeeper else {
+            return Err(shared.slots.why_away(&wanted.path));
+        };
+        let others = shared.slots.mounted();
+        let disk = doorkeeper.admit(wanted, &others)?;
+        if others.iter().any(|other| other.id == disk.id) {
+            return Err(twice(&disk));
+        }
+        let backlog = self.take_in(shared, disk, found);
+        backlog.map_err(|error| error.to_string())
+    }
+
+    /// What a stream is recording into now is compared before the disk is written to, so that no file is taken for torn that
+    /// grows; the rest afterwards.
+    fn take_in(&self, shared: &Shared, disk: MountedDisk, found: &mut Report) -> Result<Backlog> {
+        disk.set_number(shared.catalog.disk_number(&disk.id)?);
+        let disk = Arc::new(disk);
+        let (epochs, unknown) = shared.epochs_of(&disk);
+        let mut at_once = recovery::newest(&shared.catalog, unknown)?;
+        at_once.extend(recording_into(shared));
+        let mut backlog = Backlog::new();
+        for (stream, epoch) in epochs {
+            if at_once.contains(&(stream, epoch)) {
+                found.add(shared.compare(&disk, &stream, &epoch)?);
+            } else {
+                backlog.push((disk.number(), stream, epoch));
+            }
+        }
+        shared.state(&disk);
+        disk.start_writer(
+            self.means.clone(),
+            self.notes.clone(),
+            shared.events.clone(),
+        )?;
+        let path = disk.path.display();
+        if shared.slots.mount(&disk) {
+            tracing::info!(%path, id = %disk.id, "a disk is there again, and in use");
+        }
+        Ok(backlog)
+    }
+}
+
+/// That this disk is mounted already, at another path.
+pub(super) fn twice(disk: &MountedDisk) -> String {
+    format!(
+        "the disk at {} is another configured one once more (a copy, or the same folder by another name): take one of both out of \
+         the configuration",
+        disk.path.display()
+    )
+}
+
+fn recording_into(shared: &Shared) -> HashSet<(StreamId, EpochId)> {
+    let segments = shared.segments();
+    let places = segments.values().map(|s| (s.new.stream, s.new.epoch));
+    places.collect()
+}
+
+fn is_still_there(shared: &Shared, disk: &MountedDisk) -> Result<()> {
+    let in_place = disk.disk.is_in_place();
+    if !in_place.map_err(|error| Error::io("look at", &disk.path, error))? {
+        return Err(Error::Gone {
+            disk: disk.path.clone(),
+        });
+    }
+    let identity = DiskIdentity {
+        store: shared.store,
+        disk: disk.id,
+    };
+    layout::expect(&*disk.disk, &disk.path, &identity)
+}
+
+/// Lets go of a disk: nothing more is written to it, and what was being recorded to it goes on elsewhere at the next key frame.
+fn lose(shared: &Shared, disk: &Arc<MountedDisk>, error: &Error) {
+    tracing::error!("{error}. Recording goes on where another disk takes it");
+    shared.slots.lose(disk, error.to_string());
+    let segments = shared.segments();
+    let on_it = segments.values().filter(|s| s.disk == disk.number());
+    disk.abandon_writer(on_it);
+}

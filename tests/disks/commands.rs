@@ -1,0 +1,292 @@
+//! `hearthkeep disk`, with a running recorder and without one.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::common::{Cameras, clip};
+use super::installation::{CameraEntry, Installation, await_condition, path};
+
+const LONG: Duration = Duration::from_secs(90);
+
+/// Test cameras that send one good stream, and its address.
+pub fn one_camera() -> (Cameras, String) {
+    let cameras = Cameras::start(&[&format!("good={}", clip("h264_small").display())]);
+    let url = cameras.url("good").to_owned();
+    (cameras, url)
+}
+
+pub fn camera(url: &str) -> CameraEntry<'_> {
+    CameraEntry {
+        name: "good",
+        url,
+        more: "",
+    }
+}
+
+fn disk(installation: &Installation, arguments: &[&str]) -> Output {
+    let mut command = std::process::Command::new(super::installation::HEARTHKEEP);
+    let (subcommand, rest) = arguments.split_first().unwrap();
+    command.args(["disk", subcommand, "--config"]);
+    command
+        .arg(installation.config())
+        .args(rest)
+        .output()
+        .unwrap()
+}
+
+fn done(installation: &Installation, arguments: &[&str]) -> String {
+    let output = disk(installation, arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refused(installation: &Installation, arguments: &[&str], code: i32, sentence: &str) {
+    let output = disk(installation, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{arguments:?}: {output:?}"
+    );
+    assert!(said.contains(sentence), "{arguments:?}: {said}");
+}
+
+/// What `disk list --json` says of the disk in this folder.
+pub fn listed(installation: &Installation, folder: &Path) -> Value {
+    let all: Value = serde_json::from_str(&done(installation, &["list", "--json"])).unwrap();
+    let mut rows = all.as_array().unwrap().iter();
+    let row = rows.find(|row| row["path"] == path(folder));
+    row.unwrap_or_else(|| panic!("{} is not among {all}", folder.display()))
+        .clone()
+}
+
+fn folder(installation: &Installation, name: &str) -> std::path::PathBuf {
+    let folder = installation.folder().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn segments(folder: &Path) -> usize {
+    super::mounts::segments(folder).len()
+}
+
+#[test]
+fn a_running_recorder_takes_a_disk_in_and_another_out() {
+    let (_cameras, url) = one_camera();
+    let installation = Installation::new(&[camera(&url)]);
+    let before = std::fs::read_to_string(installation.config()).unwrap();
+    let text = before.replace("[server]", "# As it was set up\n[server]");
+    std::fs::write(installation.config(), &text).unwrap();
+    let mut recorder = installation.start();
+    recorder.until("it records", LONG, |list| {
+        list[0]["bytes"].as_u64() > Some(50_000)
+    });
+
+    let (old, new) = (installation.footage(), folder(&installation, "new"));
+    done(&installation, &["add", path(&new), "--max-bytes", "500GB"]);
+    let config = std::fs::read_to_string(installation.config()).unwrap();
+    assert!(
+        config.contains("# As it was set up") && config.contains("max_bytes = 500000000000"),
+        "{config}"
+    );
+    assert!(new.join("keyring/a").exists(), "its keyring");
+    await_condition("it is in use", LONG, || {
+        listed(&installation, &new)["state"] == "in use"
+    });
+    refused(&installation, &["add", path(&new)], 78, "same \"path\"");
+
+    done(&installation, &["drain", path(&old)]);
+    await_condition("the old one is empty", LONG, || {
+        let row = listed(&installation, &old);
+        assert_eq!(row["error"], Value::Null, "{row}");
+        row["state"] == "drained"
+    });
+    assert_eq!(segments(&old), 0);
+    assert!(listed(&installation, &old)["drain"]["moved_bytes"].as_u64() > Some(50_000));
+    done(&installation, &["retire", path(&old)]);
+    let config = std::fs::read_to_string(installation.config()).unwrap();
+    assert!(!config.contains("path = \"footage\""), "{config}");
+    let id_file = std::fs::read_to_string(old.join("hearthkeep-disk.json")).unwrap();
+    assert!(id_file.contains("\"retired\":true"), "{id_file}");
+    let moved = segments(&new);
+    recorder.until("it goes on on the new one", LONG, |_| {
+        segments(&new) > moved
+    });
+    recorder.terminate();
+    assert_eq!(installation.run("check", &[]).status.code(), Some(0));
+    assert_eq!(segments(&old), 0);
+
+    // One that was retired is not used by mistake, and may come back.
+    installation.write_config_with_disks(&[camera(&url)], &["footage", "new"]);
+    let status = installation.run("status", &["--json"]);
+    assert_eq!(status.status.code(), Some(3));
+    let row = listed(&installation, &old);
+    assert!(
+        row["error"].as_str().unwrap().contains("was retired"),
+        "{row}"
+    );
+    installation.write_config_with_disks(&[camera(&url)], &["new"]);
+    done(&installation, &["add", path(&old)]);
+    assert_eq!(listed(&installation, &old)["state"], "in use");
+}
+
+#[test]
+fn without_a_recorder_the_command_does_it_itself() {
+    let (_cameras, url) = one_camera();
+    let installation = Installation::new(&[camera(&url)]);
+    let mut recorder = installation.start();
+    recorder.until("it records", LONG, |list| {
+        list[0]["bytes"].as_u64() > Some(50_000)
+    });
+    recorder.terminate();
+    let (old, new) = (installation.footage(), folder(&installation, "new"));
+    refused(
+        &installation,
+        &["drain", path(&old)],
+        1,
+        "it is the only disk",
+    );
+    refused(
+        &installation,
+        &["retire", path(&old), "--forget"],
+        1,
+        "it is the only disk",
+    );
+    done(&installation, &["add", path(&new)]);
+    let row = listed(&installation, &old);
+    assert_eq!(
+        (&row["state"], &row["tier"]),
+        (&"in use".into(), &"hot".into())
+    );
+    assert!(
+        row["used_bytes"].as_u64() > Some(50_000) && row["oldest_us"].as_i64() > Some(0),
+        "{row}"
+    );
+    refused(&installation, &["retire", path(&old)], 1, "empty it first");
+    let id = row["id"].as_str().unwrap();
+    let told = done(&installation, &["drain", id]);
+    assert!(told.contains("It is empty"), "{told}");
+    assert_eq!(listed(&installation, &old)["state"], "drained");
+    assert_eq!(segments(&old), 0);
+    assert!(done(&installation, &["retire", id]).contains("No footage went with it"));
+    assert_eq!(installation.run("check", &[]).status.code(), Some(0));
+    let list = installation.list(&[]);
+    assert!(!list.as_array().unwrap().is_empty());
+
+    // A lost disk: what goes with it is said before.
+    let spare = folder(&installation, "spare");
+    done(&installation, &["add", path(&spare)]);
+    std::fs::rename(&new, installation.folder().join("broken")).unwrap();
+    std::fs::create_dir(&new).unwrap();
+    assert_eq!(listed(&installation, &new)["state"], "absent");
+    refused(
+        &installation,
+        &["retire", path(&new)],
+        1,
+        "of footage on it",
+    );
+    let told = done(&installation, &["retire", path(&new), "--forget"]);
+    assert!(told.contains("With it went"), "{told}");
+    assert!(Installation::files(&new).is_empty());
+    assert!(installation.list(&[]).as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_folder_that_is_no_disk_is_refused_and_not_written_to() {
+    let (_cameras, url) = one_camera();
+    let installation = Installation::new(&[camera(&url)]);
+    let in_use = folder(&installation, "in use");
+    std::fs::create_dir(in_use.join("photos")).unwrap();
+    let other = Installation::new(&[camera(&url)]);
+    let before = std::fs::read(installation.config()).unwrap();
+    for (folder, sentence) in [
+        (installation.folder().join("missing"), "cannot be opened"),
+        (in_use.clone(), "not empty"),
+        (other.footage(), "belongs to another store"),
+    ] {
+        refused(&installation, &["add", path(&folder)], 1, sentence);
+    }
+    refused(&installation, &["drain", "nowhere"], 1, "no such disk");
+    assert_eq!(std::fs::read_dir(&in_use).unwrap().count(), 1);
+    assert_eq!(std::fs::read(installation.config()).unwrap(), before);
+    // A configuration that cannot be written is found out before anything is done.
+    let spare = folder(&installation, "spare");
+    let real = installation.folder().join("real.toml");
+    std::fs::rename(installation.config(), &real).unwrap();
+    let proc_file = Path::new("/proc/self/status");
+    std::os::unix::fs::symlink(proc_file, installation.config()).unwrap();
+    let output = disk(&installation, &["add", path(&spare)]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    assert_eq!(std::fs::read_dir(&spare).unwrap().count(), 0);
+}
+
+/// kill -9 at random moments of a drain, by the command and by the recorder: nothing is lost, and it ends.
+#[test]
+fn a_drain_that_is_killed_goes_on() {
+    let mut chance = super::chance::Chance::new();
+    let (_cameras, url) = one_camera();
+    let installation = Installation::new(&[camera(&url)]);
+    let recorder = installation.start();
+    // Many segments: one more for each start.
+    drop(recorder);
+    for _ in 0..6 {
+        let mut recorder = installation.start();
+        let before = segments(&installation.footage());
+        recorder.until("a segment", LONG, |list| {
+            let listed = list.as_array().unwrap();
+            listed.len() > before && listed.iter().all(|s| s["bytes"].as_u64() > Some(30_000))
+        });
+        recorder.kill();
+    }
+    // What a killed recorder leaves is mended, once, before anything moves.
+    let mut recorder = installation.start();
+    recorder.until("all is mended", LONG, |list| {
+        let rows = list.as_array().unwrap();
+        rows.len() > 6 && rows[..6].iter().all(|row| row["state"] == "recovered")
+    });
+    recorder.terminate();
+    let files = || -> std::collections::BTreeMap<_, _> {
+        let disks = [installation.footage(), installation.folder().join("new")];
+        let found = disks.iter().flat_map(|disk| super::mounts::segments(disk));
+        let read = |file: std::path::PathBuf| {
+            let name = file.file_name().unwrap().to_owned();
+            (name, std::fs::read(file).unwrap())
+        };
+        found.map(read).collect()
+    };
+    let recorded = files();
+    let (old, new) = (installation.footage(), folder(&installation, "new"));
+    done(&installation, &["add", path(&new)]);
+    let mut killed = 0;
+    loop {
+        let mut command = std::process::Command::new(super::installation::HEARTHKEEP);
+        command
+            .args(["disk", "drain", path(&old), "--config"])
+            .arg(installation.config());
+        let mut child = command.spawn().unwrap();
+        let life = Duration::from_millis(chance.below(400) * (killed + 1));
+        let begun = std::time::Instant::now();
+        let mut ended = None;
+        await_condition("its time to come", LONG, || {
+            ended = child.try_wait().unwrap();
+            ended.is_some() || begun.elapsed() >= life
+        });
+        if let Some(status) = ended {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+        for (name, bytes) in &recorded {
+            assert_eq!(files().get(name), Some(bytes), "after {killed} kills");
+        }
+    }
+    println!("killed {killed} times");
+    assert_eq!((segments(&old), segments(&new)), (0, recorded.len()));
+    assert_eq!(files(), recorded);
+    assert_eq!(installation.run("check", &[]).status.code(), Some(0));
+}

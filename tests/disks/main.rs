@@ -1,0 +1,19 @@
+//! The pool of disks: they leave, return, are replaced, emptied, added and taken out while recording goes on.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "../common/chance.rs"]
+mod chance;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/installation.rs"]
+mod installation;
+#[path = "../store_support/mod.rs"]
+mod store_support;
+
+mod coming;
+mod commands;
+mod copies;
+mod failing;
+mod mounts;
+mod moving;
+mod rig;
