@@ -158,33 +158,24 @@ impl Catalog {
     /// Bytes of a stream's segments on each disk that has any.
     pub fn stream_bytes(&self, stream: &StreamId) -> Vec<(u16, u64)> {
         let directory = self.directory();
-        let mut sums = BTreeMap::new();
-        let summaries = directory
-            .streams
-            .get(stream)
+        let bytes = directory.sums.get(stream).map(|sum| &sum.bytes);
+        bytes
             .into_iter()
-            .flat_map(BTreeMap::values);
-        for (disk, bytes) in summaries.flat_map(|summary| summary.bytes.iter()) {
-            *sums.entry(*disk).or_insert(0) += bytes;
-        }
-        sums.into_iter().collect()
+            .flatten()
+            .map(|(disk, bytes)| (*disk, *bytes))
+            .collect()
     }
 
     /// Bytes of all segments on a disk.
     pub fn disk_bytes(&self, disk: u16) -> u64 {
         let directory = self.directory();
-        let sums = directory.buckets().flat_map(|summary| summary.bytes.iter());
-        sums.filter(|(number, _)| *number == disk)
-            .map(|(_, bytes)| bytes)
-            .sum()
+        let sums = directory.sums.values();
+        sums.filter_map(|sum| sum.bytes.get(&disk)).sum()
     }
 
     /// Number of segments.
     pub fn len(&self) -> u64 {
-        self.directory()
-            .buckets()
-            .map(|s| s.fingerprints.len() as u64)
-            .sum()
+        self.directory().sums.values().map(|sum| sum.segments).sum()
     }
 
     /// Whether it has none.

@@ -177,6 +177,8 @@ pub struct Hold {
     pub from_us: i64,
     /// Until when; [`OPEN_END_US`] where it has no end.
     pub to_us: i64,
+    /// Wall time at which the hold itself ends; [`OPEN_END_US`] where somebody has to end it.
+    pub until_us: i64,
     /// Why, in a person's words.
     pub reason: String,
     /// Who wants it.
