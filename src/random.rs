@@ -1,4 +1,6 @@
-//! The operating system's randomness.
+//! The operating system's randomness, and how randomness is handed on.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hearthkeep_format::Random;
 
@@ -15,6 +17,30 @@ impl Random for OsRandom {
     fn fill(&mut self, bytes: &mut [u8]) {
         getrandom::fill(bytes)
             .expect("the kernel's generator works on a machine that may hold keys");
+    }
+}
+
+/// Randomness that several have: the kernel's, or in a simulation what follows from a seed.
+#[derive(Clone)]
+pub struct SharedRandom(Arc<Mutex<dyn Random + Send>>);
+
+impl SharedRandom {
+    /// Hands on this one.
+    pub fn new(random: impl Random + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(random)))
+    }
+}
+
+impl Default for SharedRandom {
+    fn default() -> Self {
+        Self::new(OsRandom)
+    }
+}
+
+impl Random for SharedRandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        let mut random = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        random.fill(bytes);
     }
 }
 

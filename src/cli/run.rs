@@ -22,7 +22,7 @@ use crate::random::OsRandom;
 use crate::record::{Recorder, Setting, Source};
 use crate::store::lock::Lock;
 use crate::store::retention::CameraBudget;
-use crate::store::{Options, Store};
+use crate::store::{LogSettings, Options, Store};
 use crate::web::tls::names::mdns_name;
 use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
 use crate::web::{self, Parts, RecorderFootage, Recording};
@@ -251,6 +251,10 @@ fn record(
     );
     options.absent = disks.absent;
     options.cameras = budgets(&sources);
+    options.log = Some(LogSettings {
+        state_key: state.state_key(),
+        generation: state.sealing().map_err(state_failure)?.generation,
+    });
     // The page and `status` need it, and a catalog may take a minute to be rebuilt.
     drop(state);
     let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;

@@ -10,8 +10,11 @@
 //! 3. Told to stop, a task hands over everything it has taken, footer included, before it ends.
 //! 4. A panic ends a run and no more: what was sealed before is kept, and the camera is tried again like after any failure.
 //! 5. Nothing here waits for a disk, a viewer or another camera.
+//!
+//! [`ByHand`] records one stream without such a task.
 
 mod anchor;
+mod by_hand;
 mod live;
 mod run;
 mod sealing;
@@ -26,6 +29,7 @@ use std::sync::{Arc, mpsc};
 use hearthkeep_format::{StoreId, StreamId};
 use tokio::sync::watch;
 
+pub use by_hand::ByHand;
 pub use live::{Joined, LiveHub, RecentChunk, chunk_message, head_message};
 pub use state::{Phase, StreamSnapshot, Trouble};
 
@@ -34,6 +38,7 @@ use crate::clock::Clock;
 use crate::config::Camera;
 use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
+use crate::random::SharedRandom;
 use crate::store::Store;
 use state::StreamState;
 use stream::StreamTask;
@@ -117,6 +122,7 @@ impl Recorder {
                 store: Arc::clone(&setting.store),
                 hub: Arc::clone(&hub),
                 clock: Arc::clone(&setting.clock),
+                random: SharedRandom::default(),
                 first_target_us: SEGMENT_US_MAX * index / count,
             };
             let before = Before::of(&setting.store, &source.id);

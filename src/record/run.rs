@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use hearthkeep_format::RunId;
 use hearthkeep_format::fmp4::{self, Track, TrackKind};
 use hearthkeep_format::fragmenter::{Fragmenter, Limits, Sample, TrackClock};
 use hearthkeep_format::segment::Preamble;
+use hearthkeep_format::{Random, RunId};
 
 use super::anchor::Anchor;
 use super::writing::Writing;
 use crate::camera;
 use crate::clock::Clock;
 use crate::limits::{FRAGMENT_US_MAX, FRAGMENT_WATCHED_US_MAX};
-use crate::random::OsRandom;
 
 /// How a session ended.
 pub(super) enum RunEnd {
@@ -42,13 +41,17 @@ struct Begun {
 }
 
 impl Run {
-    pub(super) fn new(tracks: &[camera::Track], clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        tracks: &[camera::Track],
+        clock: Arc<dyn Clock>,
+        random: &mut dyn Random,
+    ) -> Self {
         let tracks: Vec<_> = (1..)
             .zip(tracks)
             .map(|(id, track)| mp4_track(id, track))
             .collect();
         Self {
-            id: RunId::random(&mut OsRandom),
+            id: RunId::random(random),
             init: fmp4::init_segment(&tracks),
             tracks,
             clock,

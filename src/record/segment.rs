@@ -5,14 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hearthkeep_format::fmp4::{FRAGMENT_SAMPLES_MAX, Fragment, SampleTable};
 use hearthkeep_format::segment::{ChunkType, IndexEntry, SegmentWriter};
-use hearthkeep_format::{Error, Result};
+use hearthkeep_format::{Error, Random, Result};
 
 use super::live::LiveHub;
 use crate::limits::{
     SEGMENT_BYTES_MAX, SEGMENT_CHUNKS_MAX, SEGMENT_NO_KEY_BYTES_MAX, SEGMENT_NO_KEY_US_MAX,
     SEGMENT_SAMPLES_MAX,
 };
-use crate::random::OsRandom;
 use crate::store::writer::{Refused, SegmentHandle, State};
 
 /// A segment being sealed. It is either [finished](Self::finish) or dropped; a dropped one is abandoned, and the store
@@ -79,7 +78,7 @@ impl OpenSegment {
     /// # Errors
     /// The fragment does not fit the format's limits. Then what is in the file and what a footer would say may differ: drop
     /// the segment instead of finishing it.
-    pub(super) fn seal(&mut self, fragment: &Fragment) -> Result<Fate> {
+    pub(super) fn seal(&mut self, fragment: &Fragment, random: &mut dyn Random) -> Result<Fate> {
         let room = SegmentWriter::HEADROOM + fragment.encoded_len() + SegmentWriter::TAILROOM;
         // Asked first: what is sealed and then refused could not be sealed again, and the footer would name it.
         if let Some(Err(refused)) = self.file.as_ref().map(|file| file.room(room)) {
@@ -98,8 +97,7 @@ impl OpenSegment {
             chunk_type: ChunkType::Fragment,
         };
         let offset = self.writer.len();
-        self.writer
-            .seal_in_place(&mut buffer, entry, &mut OsRandom)?;
+        self.writer.seal_in_place(&mut buffer, entry, random)?;
         self.table
             .push_fragment(fragment)
             .map_err(|_| Error::Limit {
@@ -159,7 +157,7 @@ impl OpenSegment {
     }
 
     /// Seals the footer.
-    pub(super) fn finish(self) -> End {
+    pub(super) fn finish(self, random: &mut dyn Random) -> End {
         let end = self.end();
         let (Some(file), End::Stored { end_us }) = (self.file, end) else {
             return end;
@@ -167,7 +165,7 @@ impl OpenSegment {
         let mut table = Vec::new();
         self.table.encode(&mut table);
         let duration_us = self.writer.duration_us();
-        match self.writer.finish(end_us, &table, &mut OsRandom) {
+        match self.writer.finish(end_us, &table, random) {
             Ok(end) => file.finish(Bytes::from(end), duration_us),
             // The footer is beyond a limit: the segment stays torn and whole in all its chunks.
             Err(error) => tracing::error!(%error, "a segment could not be finished"),

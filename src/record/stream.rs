@@ -99,7 +99,7 @@ impl StreamTask {
     }
 
     async fn record_session(&mut self, mut session: Session) -> RunEnd {
-        let mut run = Run::new(session.tracks(), Arc::clone(&self.clock));
+        let mut run = Run::new(session.tracks(), Arc::clone(&self.clock), &mut OsRandom);
         self.state.connected(session.tracks(), self.clock.wall_us());
         let mut hurry = None;
         let mut after_stop = 0;
@@ -129,7 +129,7 @@ impl StreamTask {
                     run.finish(&mut self.writing);
                     self.writing.lost(GapCause::Parameters);
                     self.state.connected(&tracks, self.clock.wall_us());
-                    run = Run::new(&tracks, Arc::clone(&self.clock));
+                    run = Run::new(&tracks, Arc::clone(&self.clock), &mut OsRandom);
                 }
                 Ok(Event::Lost { packets, .. }) => self.state.count_lost(packets.into()),
                 Err(error) => break RunEnd::Camera(error),

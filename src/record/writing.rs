@@ -13,7 +13,7 @@ use super::segment::{End, Fate, OpenSegment};
 use crate::clock::Clock;
 use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
-use crate::random::OsRandom;
+use crate::random::SharedRandom;
 use crate::store::Store;
 use crate::store::writer::{NewSegment, Refused, SegmentHandle};
 
@@ -25,6 +25,7 @@ pub(super) struct Materials {
     pub store: Arc<Store>,
     pub hub: Arc<LiveHub>,
     pub clock: Arc<dyn Clock>,
+    pub random: SharedRandom,
     /// Length of the first segment, so that the streams' segments do not all end together; in microseconds.
     pub first_target_us: u64,
 }
@@ -108,7 +109,7 @@ impl Writing {
         let Some(mut segment) = self.segment.take() else {
             return;
         };
-        match segment.seal(fragment) {
+        match segment.seal(fragment, &mut self.materials.random) {
             Ok(fate) => {
                 self.segment = Some(segment);
                 if let Fate::Refused(refused) = fate {
@@ -142,7 +143,8 @@ impl Writing {
     /// Ends the segment; nothing is lost by it as long as another one begins with the next fragment.
     pub(super) fn finish(&mut self) {
         if let Some(segment) = self.segment.take() {
-            self.ended(segment.finish());
+            let end = segment.finish(&mut self.materials.random);
+            self.ended(end);
         }
     }
 
@@ -188,7 +190,7 @@ impl Writing {
             self.begin_live_only(fragment, &preamble());
         }
         if let Some(segment) = &mut self.segment
-            && let Err(error) = segment.seal(fragment)
+            && let Err(error) = segment.seal(fragment, &mut self.materials.random)
         {
             tracing::error!(%error, "a fragment could not be sealed");
         }
@@ -276,9 +278,10 @@ impl Writing {
             sequence: self.sequence,
         };
         let sealing = Arc::clone(&self.materials.sealing);
+        let random = &mut self.materials.random;
         let (epoch, secret) = self
             .epochs
-            .next_segment(&sealing, start.monotonic_us, &mut OsRandom);
+            .next_segment(&sealing, start.monotonic_us, random);
         let begin = Begin {
             store: self.materials.store_id,
             stream: self.materials.stream,
@@ -287,7 +290,7 @@ impl Writing {
             start,
             preamble,
         };
-        match SegmentWriter::begin(begin, secret, &sealing.metadata_key, &mut OsRandom) {
+        match SegmentWriter::begin(begin, secret, &sealing.metadata_key, random) {
             Ok((writer, _)) => Some((writer, start)),
             Err(error) => {
                 tracing::error!(%error, "a segment could not be begun");

@@ -36,6 +36,7 @@ use crate::limits::LOG_QUEUE_RECORDS_MAX;
 use crate::state_file::StateKey;
 
 /// What the log is kept with.
+#[derive(Clone)]
 pub struct LogSettings {
     /// What seals `log.sealed` in the state folder.
     pub state_key: StateKey,

@@ -38,8 +38,9 @@ use tokio::sync::broadcast;
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::limits::RESERVE_BYTES_MIN;
+use crate::random::SharedRandom;
 pub use catalog::CatalogError;
-use catalog::{Catalog, Usage};
+use catalog::{Catalog, Shelf, Usage};
 pub use error::{Error, Result};
 use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
@@ -51,7 +52,7 @@ use recovery::{Recovery, Report};
 use retention::{CameraBudget, DiskState};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
-use writer::{Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
+use writer::{Budget, Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
 
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
@@ -81,6 +82,12 @@ pub struct Options {
     pub pace: Pace,
     /// What the signed log is kept with; without it there is none.
     pub log: Option<LogSettings>,
+    /// The memory of the writers' queues.
+    pub queues: Arc<Budget>,
+    /// Where the catalog's database is kept; where it is `None`, in the state folder.
+    pub catalog: Option<Arc<dyn Shelf>>,
+    /// For the tails of torn segments.
+    pub random: SharedRandom,
 }
 
 impl Options {
@@ -103,6 +110,9 @@ impl Options {
             reserve_bytes_min: RESERVE_BYTES_MIN,
             pace: Pace::default(),
             log: None,
+            queues: Arc::default(),
+            catalog: None,
+            random: SharedRandom::default(),
         }
     }
 }
@@ -130,6 +140,7 @@ struct Shared {
     log: Log,
     keys: SharedKeys,
     clock: Arc<dyn Clock>,
+    random: SharedRandom,
     reserve_bytes_min: u64,
 }
 
@@ -163,7 +174,9 @@ impl Store {
 
     fn open_with(options: Options, lock: Lock, driver: &Driver) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
-        let (shared, pace, log) = prepare(options)?;
+        let log = options.log.clone();
+        let (budget, pace) = (Arc::clone(&options.queues), options.pace);
+        let shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
         shared.catalog.flush()?;
         let shared = Arc::new(shared);
@@ -173,7 +186,7 @@ impl Store {
         }
         let (notes, inbox) = Notes::new();
         let means = Means {
-            budget: Arc::default(),
+            budget,
             pace,
             clock: Arc::clone(&shared.clock),
             driver: driver.clone(),
@@ -209,13 +222,12 @@ impl Store {
     /// As [`Store::open`].
     pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
         let folder = options.state_dir.join("catalog");
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &folder, error));
-            }
-            _ => {}
-        }
-        let (shared, ..) = prepare(options)?;
+        let removed = match &options.catalog {
+            Some(shelf) => shelf.remove(),
+            None => Catalog::remove(&folder),
+        };
+        removed.map_err(|error| Error::io("remove", &folder, error))?;
+        let shared = prepare(options)?;
         let mut report = Report::default();
         for disk in &shared.disks {
             let recovery = shared.recovery(disk);
@@ -290,7 +302,10 @@ impl Store {
         spans.extend(catalogued.iter().map(Span::of_entry));
         let next = self.shared.catalog.next_from(stream, to_us)?;
         let next = next.as_ref().map(Span::of_entry).or(later);
-        Ok(timeline::timeline(spans, next, from_us, to_us))
+        let mut timeline = timeline::timeline(spans, next, from_us, to_us);
+        let removed = self.log().removed(stream, from_us, to_us);
+        timeline::tell_removed(&mut timeline.gaps, &removed);
+        Ok(timeline)
     }
 
     /// Opens a segment for reading, as far as it is durable.
@@ -462,6 +477,7 @@ impl Shared {
             number: disk.number(),
             catalog: &self.catalog,
             keys: &*self.keys,
+            random: &self.random,
         }
     }
 }
@@ -495,11 +511,14 @@ fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
 }
 
 /// Opens catalog and disks, without looking at any footage.
-fn prepare(options: Options) -> Result<(Shared, Pace, Option<LogSettings>)> {
+fn prepare(options: Options) -> Result<Shared> {
     if options.disks.is_empty() {
         return Err(Error::NoDisk);
     }
-    let opened = reserve::open_catalog(&options.state_dir, &options.store)?;
+    let opened = match &options.catalog {
+        Some(shelf) => Catalog::open_from(&**shelf, &options.store)?,
+        None => reserve::open_catalog(&options.state_dir, &options.store)?,
+    };
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");
@@ -507,7 +526,7 @@ fn prepare(options: Options) -> Result<(Shared, Pace, Option<LogSettings>)> {
     for disk in &options.disks {
         disk.set_number(opened.catalog.disk_number(&disk.id)?);
     }
-    let shared = Shared {
+    Ok(Shared {
         store: options.store,
         disks: options.disks,
         absent: options.absent,
@@ -519,7 +538,7 @@ fn prepare(options: Options) -> Result<(Shared, Pace, Option<LogSettings>)> {
         log: Log::new(Arc::clone(&options.clock), options.log.as_ref()),
         keys: options.keys,
         clock: options.clock,
+        random: options.random,
         reserve_bytes_min: options.reserve_bytes_min,
-    };
-    Ok((shared, options.pace, options.log))
+    })
 }

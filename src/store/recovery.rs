@@ -17,7 +17,7 @@ use super::catalog::{Catalog, Entry, Tally};
 use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, sequence};
 use super::{CatalogError, layout};
 use crate::disk::{Disk, Front};
-use crate::random::OsRandom;
+use crate::random::SharedRandom;
 
 /// Strange files that a report names; more are counted.
 const NAMED_MAX: usize = 100;
@@ -80,6 +80,8 @@ pub struct Recovery<'a> {
     pub catalog: &'a Catalog,
     /// Metadata keys by generation.
     pub keys: &'a Keys,
+    /// For the tails of torn segments.
+    pub random: &'a SharedRandom,
 }
 
 impl Recovery<'_> {
@@ -219,7 +221,7 @@ impl Recovery<'_> {
             place,
             &self.store,
             self.keys,
-            &mut OsRandom,
+            &mut self.random.clone(),
         );
         match mended {
             Ok(Mended::Whole(facts)) => {
@@ -246,7 +248,10 @@ impl Recovery<'_> {
     fn inspect_all(&self, places: &[Place]) -> Vec<Inspected> {
         let readers = std::thread::available_parallelism().map_or(1, usize::from);
         let readers = readers.min(READERS_MAX).min(places.len() / 64 + 1);
-        let share = places.len().div_ceil(readers).max(1);
+        if readers == 1 {
+            return places.iter().map(|place| self.inspect(place)).collect();
+        }
+        let share = places.len().div_ceil(readers);
         let read = |places: &[Place]| places.iter().map(|p| self.inspect(p)).collect::<Vec<_>>();
         std::thread::scope(|scope| {
             let shares = places.chunks(share);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hearthkeep_format::log::SegmentClosed;
 use hearthkeep_format::segment::GapCause;
 use hearthkeep_format::{EpochId, SegmentId};
 
@@ -51,8 +52,10 @@ pub struct GapSpan {
     pub start_us: i64,
     /// Wall time at which there is something again, us.
     pub end_us: i64,
-    /// Why; `None` where no segment says so, as after a deletion by hand.
+    /// Why; `None` where no segment says so.
     pub cause: Option<GapCause>,
+    /// Whether there was footage that somebody removed: the log has it, and says nothing of a deletion.
+    pub removed: bool,
 }
 
 impl Span {
@@ -137,7 +140,45 @@ fn gap_before(span: &Span, free_from: Option<i64>) -> Option<GapSpan> {
         start_us,
         end_us,
         cause,
+        removed: false,
     })
+}
+
+/// Tells gaps in which there was footage that somebody removed apart from the others.
+pub(super) fn tell_removed(gaps: &mut Vec<GapSpan>, removed: &[SegmentClosed]) {
+    for segment in removed {
+        let (from_us, to_us) = (
+            segment.start_us,
+            segment
+                .start_us
+                .saturating_add_unsigned(segment.duration_us),
+        );
+        let mut left = Vec::with_capacity(gaps.len() + 2);
+        for gap in gaps.drain(..) {
+            let before = GapSpan {
+                end_us: gap.end_us.min(from_us),
+                ..gap
+            };
+            let after = GapSpan {
+                start_us: gap.start_us.max(to_us),
+                ..gap
+            };
+            // Drift leaves slivers between two segments, which nobody would call a gap.
+            let lasts = |gap: &GapSpan| gap.end_us.saturating_sub(gap.start_us) > TOLERANCE_US;
+            match gap.removed || gap.end_us <= from_us || gap.start_us >= to_us {
+                true => left.push(gap),
+                false => left.extend([before, after].into_iter().filter(lasts)),
+            }
+        }
+        left.push(GapSpan {
+            start_us: from_us,
+            end_us: to_us,
+            cause: None,
+            removed: true,
+        });
+        *gaps = left;
+    }
+    gaps.sort_by_key(|gap| gap.start_us);
 }
 
 #[cfg(test)]
@@ -180,6 +221,7 @@ mod tests {
             start_us: start * S,
             end_us: end * S,
             cause,
+            removed: false,
         };
         assert_eq!(
             found.gaps,

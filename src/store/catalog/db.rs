@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::database::{Batch, Database, Each, Shelf};
+
 /// Pages sled may keep in memory, bytes: the catalog keeps what it needs often itself.
 const CACHE_BYTES: u64 = 4 << 20;
 /// See [`Db::evict_around`]; a page holds the values of two to four buckets.
@@ -66,29 +68,38 @@ impl CatalogError {
     }
 }
 
-/// Writes that happen together or not at all.
-#[derive(Default)]
-pub(crate) struct Batch(sled::Batch);
+/// A folder that holds a database.
+pub(crate) struct Folder(pub(crate) PathBuf);
 
-impl Batch {
-    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
-        self.0.insert(key, value);
+impl Shelf for Folder {
+    fn open(&self) -> Result<Box<dyn Database>, CatalogError> {
+        Ok(Box::new(Db::open(&self.0)?))
     }
 
-    /// Puts a value, or removes the key where there is none.
-    pub(crate) fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
-        match value {
-            Some(value) => self.0.insert(key, value),
-            None => self.0.remove(key),
+    /// Renames the folder to `NAME.damaged`, of which the newest is kept.
+    fn move_aside(&self) -> io::Result<PathBuf> {
+        let mut aside = self.0.as_os_str().to_owned();
+        aside.push(".damaged");
+        let aside = PathBuf::from(aside);
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside)?;
+        }
+        if self.0.exists() {
+            std::fs::rename(&self.0, &aside)?;
+        }
+        Ok(aside)
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 }
 
-/// What is called with a key and its value.
-type Each<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), CatalogError> + 'a;
-
-/// An ordered map from bytes to bytes.
-pub(crate) struct Db {
+/// A sled database.
+struct Db {
     db: sled::Db,
     folder: PathBuf,
     reads: AtomicU32,
@@ -96,7 +107,7 @@ pub(crate) struct Db {
 
 impl Db {
     /// Opens the database in `folder`, or makes it. On damage it deletes the snapshots, which are caches, and tries once more.
-    pub(crate) fn open(folder: &Path) -> Result<Self, CatalogError> {
+    fn open(folder: &Path) -> Result<Self, CatalogError> {
         if folder.join(DOUBT).exists() {
             return Err(CatalogError::Damaged("it could not be read before"));
         }
@@ -127,8 +138,10 @@ impl Db {
         }
         Ok(db)
     }
+}
 
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CatalogError> {
+impl Database for Db {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CatalogError> {
         contained(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
     }
 
@@ -136,7 +149,7 @@ impl Db {
     ///
     /// It does so only after 64 accesses to each of 256 parts, up to which it keeps every page it has read: a few months'
     /// timelines looked through would be tens of megabytes. Accesses to a page that is there already cost little.
-    pub(crate) fn evict_around(&self, key: &[u8]) {
+    fn evict_around(&self, key: &[u8]) {
         if self
             .reads
             .fetch_add(1, Ordering::Relaxed)
@@ -151,8 +164,7 @@ impl Db {
         }
     }
 
-    /// Calls `each` with all keys that begin with `prefix`, in order.
-    pub(crate) fn scan(&self, prefix: &[u8], each: &mut Each<'_>) -> Result<(), CatalogError> {
+    fn scan(&self, prefix: &[u8], each: &mut Each<'_>) -> Result<(), CatalogError> {
         contained(|| {
             self.db.scan_prefix(prefix).try_for_each(|item| {
                 let (key, value) = item?;
@@ -161,27 +173,26 @@ impl Db {
         })
     }
 
-    /// Applies a batch. It is durable after [`Db::flush`].
-    pub(crate) fn apply(&self, batch: Batch) -> Result<(), CatalogError> {
-        contained(|| Ok(self.db.apply_batch(batch.0)?))
+    fn apply(&self, batch: Batch) -> Result<(), CatalogError> {
+        let mut writes = sled::Batch::default();
+        for (key, value) in batch.0 {
+            match value {
+                Some(value) => writes.insert(key, value),
+                None => writes.remove(key),
+            }
+        }
+        contained(|| Ok(self.db.apply_batch(writes)?))
     }
 
-    /// Makes all that was applied durable.
-    pub(crate) fn flush(&self) -> Result<(), CatalogError> {
+    fn flush(&self) -> Result<(), CatalogError> {
         contained(|| Ok(self.db.flush().map(drop)?))?;
         Ok(File::open(self.folder.join("db"))?.sync_all()?)
     }
 
-    /// Makes the next start begin a new one.
-    pub(crate) fn doubt(&self) {
+    fn doubt(&self) {
         if let Err(error) = File::create(self.folder.join(DOUBT)) {
             tracing::error!("the catalog is damaged, and could not be marked so: {error}");
         }
-    }
-
-    /// Whether nothing was ever written to it.
-    pub(crate) fn is_empty(&self) -> Result<bool, CatalogError> {
-        contained(|| Ok(self.db.first()?.is_none()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! It may lag the footage and never leads it: an entry is written when its segment is durable. It holds no names. See
 //! [`entry`] for what stands where.
 
+mod database;
 mod db;
 mod directory;
 mod entry;
@@ -14,8 +15,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use hearthkeep_format::{DiskId, EpochId, StoreId, StreamId};
 
+pub use database::{Batch, Database, Each, Shelf};
 pub use db::CatalogError;
-use db::{Batch, Db};
+use db::Folder;
 pub use directory::Tally;
 use directory::{Directory, EpochFolder, Summary};
 pub(super) use entry::BUCKET_SEGMENTS;
@@ -30,7 +32,7 @@ const VERSION: &[u8] = b"hearthkeep catalog 2 ";
 ///
 /// One thread writes; any may read meanwhile, and sees a bucket before or after a change.
 pub struct Catalog {
-    db: Db,
+    db: Box<dyn Database>,
     directory: RwLock<Directory>,
     writing: Mutex<()>,
 }
@@ -51,7 +53,23 @@ impl Catalog {
     /// # Errors
     /// When the machine is at fault (no room, no permission), or a new one cannot be made either.
     pub fn open(folder: &Path, store: &StoreId) -> Result<Opened, CatalogError> {
-        let problem = match Self::open_as_it_is(folder, store) {
+        Self::open_from(&Folder(folder.to_owned()), store)
+    }
+
+    /// Removes the catalog in `folder`.
+    ///
+    /// # Errors
+    /// When it stays there.
+    pub fn remove(folder: &Path) -> std::io::Result<()> {
+        Folder(folder.to_owned()).remove()
+    }
+
+    /// Opens the catalog of the database that is kept there. What is damaged is moved aside, and a new one begun.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`].
+    pub fn open_from(shelf: &dyn Shelf, store: &StoreId) -> Result<Opened, CatalogError> {
+        let problem = match Self::open_as_it_is(shelf, store) {
             Ok((catalog, fresh)) => {
                 return Ok(Opened {
                     catalog,
@@ -62,8 +80,8 @@ impl Catalog {
             Err(problem) if problem.is_damage() => problem,
             Err(problem) => return Err(problem),
         };
-        let aside = move_aside(folder)?;
-        let (catalog, fresh) = Self::open_as_it_is(folder, store)?;
+        let aside = shelf.move_aside()?;
+        let (catalog, fresh) = Self::open_as_it_is(shelf, store)?;
         let moved_aside = Some((problem, aside));
         Ok(Opened {
             catalog,
@@ -72,21 +90,22 @@ impl Catalog {
         })
     }
 
-    fn open_as_it_is(folder: &Path, store: &StoreId) -> Result<(Self, bool), CatalogError> {
-        let db = Db::open(folder)?;
+    fn open_as_it_is(shelf: &dyn Shelf, store: &StoreId) -> Result<(Self, bool), CatalogError> {
+        let db = shelf.open()?;
         let version = [VERSION, store.as_bytes()].concat();
-        let fresh = db.is_empty()?;
+        let found = db.get(b"v")?;
+        let fresh = found.is_none() && is_empty(&*db)?;
         if fresh {
             let mut batch = Batch::default();
             batch.put(b"v", &version);
             db.apply(batch)?;
             db.flush()?;
-        } else if db.get(b"v")?.as_deref() != Some(version.as_slice()) {
+        } else if found.as_deref() != Some(version.as_slice()) {
             return Err(CatalogError::Damaged(
                 "it is another store's or another version's",
             ));
         }
-        let directory = read_directory(&db)?;
+        let directory = read_directory(&*db)?;
         if !directory.is_consistent() {
             return Err(CatalogError::Damaged("its sums do not agree"));
         }
@@ -306,7 +325,16 @@ fn put_bucket(
     }
 }
 
-fn read_directory(db: &Db) -> Result<Directory, CatalogError> {
+fn is_empty(db: &dyn Database) -> Result<bool, CatalogError> {
+    let mut empty = true;
+    db.scan(b"", &mut |_, _| {
+        empty = false;
+        Ok(())
+    })?;
+    Ok(empty)
+}
+
+fn read_directory(db: &dyn Database) -> Result<Directory, CatalogError> {
     const STRANGE: CatalogError = CatalogError::Damaged("a summary cannot be read");
     let mut directory = Directory::default();
     db.scan(b"d", &mut |key, id| {
@@ -339,20 +367,6 @@ fn read_directory(db: &Db) -> Result<Directory, CatalogError> {
         Ok(())
     })?;
     Ok(directory)
-}
-
-/// Renames the folder to `NAME.damaged`, of which the newest is kept.
-fn move_aside(folder: &Path) -> Result<PathBuf, CatalogError> {
-    let mut aside = folder.as_os_str().to_owned();
-    aside.push(".damaged");
-    let aside = PathBuf::from(aside);
-    if aside.exists() {
-        std::fs::remove_dir_all(&aside)?;
-    }
-    if folder.exists() {
-        std::fs::rename(folder, &aside)?;
-    }
-    Ok(aside)
 }
 
 fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {

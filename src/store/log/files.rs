@@ -2,7 +2,6 @@
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use hearthkeep_format::log::{Checkpoint, ENTRY_LEN_MAX, Entry, LogKey, NOTE_LEN_MAX};
 use hearthkeep_format::merkle::{self, Hash, Tree};
@@ -319,4 +318,3 @@ pub(super) fn copy_piece(
     }
     Ok(true)
 }
-

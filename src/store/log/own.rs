@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::limits::STATE_FILE_BYTES_MAX;
-use crate::random::OsRandom;
+use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
 
 const FILE: &str = "log.sealed";
@@ -78,7 +78,7 @@ impl OwnFile {
     }
 
     /// Replaces it, durably.
-    pub fn write(&self, own: &Own) -> std::io::Result<()> {
+    pub fn write(&self, own: &Own, random: &mut SharedRandom) -> std::io::Result<()> {
         let written = Written {
             version: VERSION,
             seed: BASE64.encode(own.secret.seed()),
@@ -88,15 +88,15 @@ impl OwnFile {
         let mut json = Zeroizing::new(Vec::with_capacity(8 << 10));
         serde_json::to_writer(&mut *json, &written).expect("plain values become JSON");
         drop(Zeroizing::new(written.seed));
-        let sealed = self.key.seal(FILE, &json, &mut OsRandom);
+        let sealed = self.key.seal(FILE, &json, random);
         state_file::replace(&self.path, &sealed)
     }
 }
 
 impl Own {
     /// A new key, which has signed nothing.
-    pub fn generate(store: StoreId) -> Self {
-        let secret = Identity::generate(&mut OsRandom);
+    pub fn generate(store: StoreId, random: &mut SharedRandom) -> Self {
+        let secret = Identity::generate(random);
         let key = LogKey {
             store,
             key: secret.signing_key().verifying_key(),

@@ -1,0 +1,178 @@
+//! Records become entries, and entries a checkpoint that is signed, remembered and published.
+
+use hearthkeep_format::log::{
+    Checkpoint, DeletionCause, Entry as LogEntry, Record, SegmentClosed, Stamped,
+};
+
+use super::super::Published;
+use super::super::files;
+use super::super::ranges::Ranges;
+use super::{Keeping, Ours};
+use crate::disk::{Disk, Front};
+use crate::limits::LOG_BATCH_SEGMENTS;
+use crate::store::catalog::Entry;
+use crate::store::inspect::{Inspected, Place, inspect};
+use crate::store::layout;
+use crate::store::retention::Reason;
+
+impl Keeping {
+    /// Writes what there is, a batch of it; whether it could.
+    pub(super) fn flush(&mut self) -> bool {
+        let queued = self.shared.log.lock().queue.clone();
+        let some = self.closed.len().min(LOG_BATCH_SEGMENTS);
+        let mut records = queued.clone();
+        let mut batch = self.closed[..some].to_vec();
+        batch.sort_by_key(|entry| entry.sequence);
+        batch.dedup_by_key(|entry| entry.segment);
+        records.extend(batch.iter().filter_map(|entry| self.closed_record(entry)));
+        if !records.is_empty()
+            && let Err(what) = self.write(&records)
+        {
+            self.failed(&what);
+            return false;
+        }
+        self.closed.drain(..some);
+        let now_us = self.now_us();
+        // What is left of a large batch goes at once.
+        self.batch_at_us = (!self.closed.is_empty()).then_some(now_us);
+        let mut inner = self.shared.log.lock();
+        inner.queue.drain(..queued.len());
+        inner.published_records += queued.len() as u64;
+        for record in &records[queued.len()..] {
+            inner.replayed.apply(&record.record);
+        }
+        inner.trouble.writing = None;
+        true
+    }
+
+    pub(super) fn failed(&mut self, what: &str) {
+        let sentence = format!(
+            "the log cannot be written: {what}. Recording goes on; what happens meanwhile is written when it can be"
+        );
+        let mut inner = self.shared.log.lock();
+        if inner.trouble.writing.as_ref() != Some(&sentence) {
+            tracing::error!("{sentence}");
+        }
+        inner.trouble.writing = Some(sentence);
+        drop(inner);
+        self.retry_at_us = self.retry_us();
+    }
+
+    /// Writes records to all disks that have the log, signs, remembers and publishes. `Err` says why none of it counts.
+    pub(super) fn write(&mut self, records: &[Stamped]) -> Result<(), String> {
+        let retry_us = self.retry_us();
+        let ours = self.ours.as_mut().ok_or("there is no log yet")?;
+        let log = ours.own.key.log();
+        let m = (self.shared.keys)(self.generation).ok_or("its metadata key is not known")?;
+        let (mut end, mut entries, mut nodes) = (ours.end.clone(), Vec::new(), Vec::new());
+        for record in records {
+            let sealed = LogEntry::seal(
+                record,
+                &log,
+                end.tree.count(),
+                (self.generation, &m),
+                &mut self.shared.random.clone(),
+            )
+            .map_err(|error| error.to_string())?;
+            end.bytes += sealed.len() as u64;
+            let entry = LogEntry::parse(&sealed).map_err(|error| error.to_string())?;
+            files::push(&mut end.tree, &entry, end.bytes, &mut nodes);
+            entries.extend_from_slice(&sealed);
+        }
+        let (done, failure) = self.seats.on_whole(retry_us, |disk| {
+            files::append(disk, &log, &ours.end, &entries, &nodes)
+        });
+        if done == 0 {
+            return Err(failure.unwrap_or_else(|| "no disk that is here has it".to_owned()));
+        }
+        let checkpoint = Checkpoint {
+            store: self.shared.store,
+            log,
+            size: end.tree.count(),
+            root: end.tree.root(),
+        };
+        let note = checkpoint.sign(&ours.own.signing_key());
+        let before =
+            std::mem::replace(&mut ours.own.note, note.map_err(|error| error.to_string())?);
+        if let Err(error) = self.file.write(&ours.own, &mut self.shared.random.clone()) {
+            ours.own.note = before;
+            return Err(format!("log.sealed in the state folder: {error}"));
+        }
+        ours.end = end;
+        let note = &ours.own.note;
+        let put = |disk: &dyn Disk| files::put_checkpoint(disk, &log, note);
+        if self.seats.on_whole(retry_us, put).0 > 0 {
+            self.publish();
+        }
+        Ok(())
+    }
+
+    /// Shows the newest checkpoint to whoever asks.
+    pub(super) fn publish(&self) {
+        let Some(Ours { own, .. }) = &self.ours else {
+            return;
+        };
+        let now = Published {
+            key: own.key.to_text(),
+            note: own.note.clone(),
+        };
+        let published = &mut self.shared.log.lock().published;
+        match published.last_mut().filter(|last| last.key == now.key) {
+            Some(last) => *last = now,
+            None => published.push(now),
+        }
+    }
+
+    pub(super) fn stamped(&self, record: Record) -> Stamped {
+        Stamped {
+            wall_us: self.shared.clock.wall_us(),
+            clock_trusted: self.shared.clock.trusted(),
+            record,
+        }
+    }
+
+    /// What the log says of a segment, from both ends of its file. Nothing where it is not whole or not there any more.
+    fn closed_record(&self, entry: &Entry) -> Option<Stamped> {
+        let is_logged = |live: &Ranges| live.contains(entry.sequence);
+        let live = &self.shared.log.lock().replayed.live;
+        if live.get(&entry.stream).is_some_and(is_logged) {
+            return None;
+        }
+        let disk = self.shared.disk(entry.disk)?;
+        let place = Place {
+            stream: entry.stream,
+            epoch: entry.epoch,
+            segment: entry.segment,
+        };
+        let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
+        let file = disk.disk.open_read(&path).and_then(Front::whole).ok()?;
+        let inspected = inspect(&file, &place, &self.shared.store, &*self.shared.keys);
+        let Inspected::Whole(facts) = inspected else {
+            return None;
+        };
+        Some(self.stamped(Record::SegmentClosed(SegmentClosed {
+            stream: entry.stream,
+            epoch: entry.epoch,
+            segment: entry.segment,
+            disk: disk.id,
+            kind: facts.header.kind,
+            root: facts.end.root,
+            sequence: facts.start.sequence,
+            start_us: facts.start.wall_us,
+            duration_us: facts.end.duration_us,
+            bytes: facts.bytes,
+            recovered: facts.recovered,
+            clock_trusted: facts.start.clock_trusted,
+        })))
+    }
+}
+
+pub(super) fn cause_of(reason: Reason) -> DeletionCause {
+    match reason {
+        Reason::Begun => DeletionCause::Begun,
+        Reason::Age => DeletionCause::Age,
+        Reason::CameraBytes => DeletionCause::CameraBytes,
+        Reason::DiskBytes => DeletionCause::DiskBytes,
+        Reason::FreeSpace => DeletionCause::FreeSpace,
+    }
+}
