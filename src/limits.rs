@@ -33,8 +33,22 @@ pub const SYNC_INTERVAL_MS_MAX: u64 = 1_500;
 pub const WRITE_EARLY_BYTES: u64 = 32 << 20;
 /// From the end of a segment until the catalog knows it, beyond the time its disk takes.
 pub const CATALOG_LAG_MS_MAX: u64 = 2_000;
-/// Between two looks at budgets and free space.
+/// Between two looks at budgets and free space, at most.
 pub const RETENTION_PERIOD_MS: u64 = 30_000;
+/// And at least, while nothing is amiss.
+pub const RETENTION_PERIOD_MS_MIN: u64 = 500;
+/// By this part of it may a budget be exceeded between two looks.
+pub const BUDGET_SLACK_PART: u64 = 200;
+/// From a forecast to the next.
+pub const FORECAST_PERIOD_MS: u64 = 60_000;
+/// Holds that stand at a time.
+pub const HOLDS_MAX: usize = 1_000;
+/// Why footage is held, in a person's words.
+pub const HOLD_REASON_CHARS_MAX: usize = 500;
+/// How long whoever sets or ends a hold waits for it to be in the log.
+pub const HOLD_WRITTEN_MS_MAX: u64 = 5_000;
+/// Percent of what all disks may have of footage that holds may take when one more is set.
+pub const HELD_PERCENT_MAX: u64 = 80;
 /// Segments deleted between two flushes of the catalog.
 pub const RETENTION_BATCH_SEGMENTS: usize = 256;
 /// Free space that is kept on a disk: this part of it, or this much, whichever is more.

@@ -1,8 +1,11 @@
-//! For how long footage will be kept at the rate at which it comes: pure, from what the catalog has of the last week.
+//! For how long footage will be kept at the rate at which it comes: a pure reckoning, from what the catalog has of the last week.
 
-use hearthkeep_format::DiskId;
+use std::collections::{BTreeMap, HashMap};
 
-use super::age::DAY_US;
+use hearthkeep_format::{DiskId, StreamId};
+
+use super::Shared;
+use super::age::{DAY_US, Now};
 
 /// How far back rates are measured: a camera that is off at night, or on Sundays, is not taken for one that records more or less.
 pub(super) const RATE_US_MAX: i64 = 7 * DAY_US;
@@ -68,6 +71,91 @@ pub struct CameraForecast {
     pub days: Option<f64>,
     /// What will go wrong, and what to do, in a sentence.
     pub trouble: Option<String>,
+}
+
+/// Makes a forecast for all who ask, and says in the log what troubles are new. While the time is not known none is made.
+pub(super) fn tell(shared: &Shared, now: Option<Now>, held: &HashMap<(StreamId, u16), u64>) {
+    let Some(now) = now else { return };
+    let rates = Rates::measure(shared, now.wall_us);
+    let room = |disk: &super::MountedDisk| {
+        let state = shared.state(disk);
+        let on_it = held.iter().filter(|((_, on), _)| *on == state.disk);
+        let free = state.free_bytes.saturating_sub(state.reserve_bytes);
+        let most = state.used_bytes.saturating_add(free);
+        Room {
+            disk: disk.id,
+            bytes: state.max_bytes.map_or(most, |max| max.min(most)),
+            used_bytes: state.used_bytes,
+            held_bytes: on_it.map(|(_, bytes)| bytes).sum(),
+            bytes_per_day: rates.of_disks.get(&state.disk).copied(),
+        }
+    };
+    let rooms: Vec<_> = shared.disks.iter().map(room).collect();
+    let load = |camera: &super::CameraBudget| {
+        let of_it = camera.streams.iter();
+        let known: Vec<_> = of_it
+            .filter_map(|stream| rates.of_streams.get(stream))
+            .collect();
+        Load {
+            camera: camera.name.clone(),
+            bytes_per_day: (!known.is_empty()).then(|| known.into_iter().sum()),
+            keep_days: camera.keep_days,
+            max_bytes: camera.max_bytes,
+        }
+    };
+    let told = forecast(&rooms, shared.cameras.iter().map(load).collect());
+    let mut last = shared.forecast();
+    let before: Vec<_> = last.troubles().map(str::to_owned).collect();
+    for trouble in told
+        .troubles()
+        .filter(|trouble| !before.iter().any(|known| known == trouble))
+    {
+        tracing::warn!("{trouble}");
+    }
+    *last = told;
+}
+
+/// Bytes a day.
+#[derive(Default)]
+struct Rates {
+    of_streams: HashMap<StreamId, u64>,
+    of_disks: BTreeMap<u16, u64>,
+}
+
+impl Rates {
+    fn measure(shared: &Shared, now_us: i64) -> Self {
+        let mut rates = Self::default();
+        let since_us = now_us.saturating_sub(RATE_US_MAX);
+        for stream in shared.catalog.streams() {
+            let recorded = shared.catalog.recorded_since(&stream, since_us);
+            let Some((first_us, bytes)) = recorded else {
+                continue;
+            };
+            let passed_us = now_us.saturating_sub(first_us);
+            if passed_us < RATE_US_MIN {
+                continue;
+            }
+            let per_day = |bytes: u64| (bytes as f64 * DAY_US as f64 / passed_us as f64) as u64;
+            rates
+                .of_streams
+                .insert(stream, per_day(bytes.values().sum()));
+            for (disk, bytes) in bytes {
+                *rates.of_disks.entry(disk).or_default() += per_day(bytes);
+            }
+        }
+        rates
+    }
+}
+
+impl Forecast {
+    /// What will go wrong, in sentences.
+    pub fn troubles(&self) -> impl Iterator<Item = &str> {
+        let disks = self.disks.iter().map(|disk| &disk.trouble);
+        let cameras = self.cameras.iter().map(|camera| &camera.trouble);
+        disks
+            .chain(cameras)
+            .filter_map(|trouble| trouble.as_deref())
+    }
 }
 
 /// What follows from what is recorded and the room that there is.
@@ -167,7 +255,8 @@ fn keeps_less(load: &Load, days: f64) -> Option<String> {
         false => "add a disk, or lower keep_days",
     };
     Some(format!(
-        "keep_days is {wanted}, and at the rate at which it records there is room for {days:.1} days: {remedy}"
+        "{}: keep_days is {wanted}, and at the rate at which it records there is room for {days:.1} days: {remedy}",
+        load.camera
     ))
 }
 
@@ -220,7 +309,11 @@ mod tests {
 
     #[test]
     fn who_cannot_keep_what_he_promises_is_told_so_before() {
-        let trouble = |room_bytes, load| forecast(&[room(room_bytes, 0)], vec![load]).cameras[0].trouble.clone();
+        let trouble = |room_bytes, load| {
+            forecast(&[room(room_bytes, 0)], vec![load]).cameras[0]
+                .trouble
+                .clone()
+        };
         assert_eq!(trouble(100, load(10, Some(10), None)), None);
         let small = trouble(50, load(10, Some(10), None)).unwrap();
         assert!(small.contains("5.0 days: add a disk"), "{small}");

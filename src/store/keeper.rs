@@ -8,20 +8,16 @@ use std::sync::{Arc, mpsc};
 
 use hearthkeep_format::{EpochId, StreamId};
 
+use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
 use super::log::Keeping;
 use super::mount::is_full;
 use super::pass::Passes;
 use super::recovery::Report;
-use super::retention::Deletion;
 use super::turns::{self, Bell, Driver, Next, Worker};
 use super::writer::{Event, Segment, State};
-use super::{MountedDisk, Shared};
-use crate::limits::{CATALOG_LAG_MS_MAX, RETENTION_PERIOD_MS};
-
-/// A disk that ran full is looked at this often until it has room.
-const FULL_PERIOD_US: u64 = 1_000_000;
+use crate::limits::CATALOG_LAG_MS_MAX;
 
 /// What the keeper is told.
 enum Note {
@@ -249,17 +245,7 @@ impl Work {
 
     /// Makes a pass of retention, and says when the next one is due.
     fn look(&mut self) {
-        let log = &mut self.log;
-        let mut tell = |deletions: &[Deletion]| {
-            log.iter_mut().for_each(|log| log.deleting(deletions));
-        };
-        let wait_us = if self.passes.next(&self.shared, &mut tell) {
-            0
-        } else if self.shared.disks.iter().any(MountedDisk::is_full) {
-            FULL_PERIOD_US
-        } else {
-            RETENTION_PERIOD_MS * 1_000
-        };
+        let wait_us = self.passes.next(&self.shared, self.log.as_mut());
         self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 

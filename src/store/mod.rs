@@ -7,7 +7,11 @@
 pub mod age;
 pub mod browse;
 pub mod catalog;
+mod deleting;
 mod error;
+pub mod forecast;
+pub mod held;
+mod holds;
 pub mod inspect;
 mod keeper;
 pub mod layout;
@@ -15,6 +19,7 @@ pub mod lock;
 pub mod log;
 mod mark;
 mod mount;
+mod pace;
 mod pass;
 pub mod recovery;
 mod reserve;
@@ -42,6 +47,8 @@ use crate::random::SharedRandom;
 pub use catalog::CatalogError;
 use catalog::{Catalog, Shelf, Usage};
 pub use error::{Error, Result};
+use forecast::Forecast;
+pub use holds::NewHold;
 use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
 pub use log::LogSettings;
@@ -134,6 +141,9 @@ struct Shared {
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
     cameras: Vec<CameraBudget>,
+    /// The last forecast.
+    forecast: Mutex<Forecast>,
+    gate: Mutex<()>,
     /// Files that are no whole footage of this store, as far as it has been compared.
     strange: AtomicU64,
     events: broadcast::Sender<Event>,
@@ -376,6 +386,11 @@ impl Store {
         found.find(|files| files.checkpoint.size >= size)
     }
 
+    /// For how long footage will be kept, as it was last reckoned.
+    pub fn forecast(&self) -> Forecast {
+        self.shared.forecast().clone()
+    }
+
     /// How the disks are.
     pub fn disks(&self) -> Vec<DiskStatus> {
         let used = |disk: &MountedDisk| self.shared.catalog.disk_bytes(disk.number());
@@ -440,6 +455,10 @@ impl Drop for Store {
 impl Shared {
     fn segments(&self) -> MutexGuard<'_, HashMap<SegmentId, Arc<Segment>>> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forecast(&self) -> MutexGuard<'_, Forecast> {
+        self.forecast.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes of footage on a disk, those of segments that the catalog does not have yet included.
@@ -533,6 +552,8 @@ fn prepare(options: Options) -> Result<Shared> {
         catalog: opened.catalog,
         segments: Mutex::default(),
         cameras: options.cameras,
+        forecast: Mutex::default(),
+        gate: Mutex::default(),
         strange: AtomicU64::new(0),
         events: broadcast::channel(EVENTS_KEPT).0,
         log: Log::new(Arc::clone(&options.clock), options.log.as_ref()),

@@ -73,12 +73,23 @@ mod tests {
             slack: 5_000,
         };
         let least_us = RETENTION_PERIOD_MS_MIN * 1_000;
-        assert_eq!(pace.wait_us(0, &[]), RETENTION_PERIOD_MS * 1_000, "there is none");
-        assert_eq!(pace.wait_us(0, &[gauge(0, 0)]), least_us, "its rate is not known");
+        assert_eq!(
+            pace.wait_us(0, &[]),
+            RETENTION_PERIOD_MS * 1_000,
+            "there is none"
+        );
+        assert_eq!(
+            pace.wait_us(0, &[gauge(0, 0)]),
+            least_us,
+            "its rate is not known"
+        );
         // 1,000 bytes a second: a thousand seconds are left, and then five.
         assert_eq!(pace.wait_us(1_000_000, &[gauge(1_000, 1_000)]), 30_000_000);
         let full = gauge(1_002_000, 999_000);
         assert_eq!(pace.wait_us(1_002_000_000, &[full]), 6_000_000);
-        assert_eq!(pace.wait_us(1_002_100_000, &[gauge(1_999_000, 999_000)]), least_us);
+        assert_eq!(
+            pace.wait_us(1_002_100_000, &[gauge(1_999_000, 999_000)]),
+            least_us
+        );
     }
 }

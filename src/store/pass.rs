@@ -1,19 +1,28 @@
 //! One pass of retention: what there is to know is gathered, the plan is made, and carried out.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 
 use hearthkeep_format::StreamId;
+use hearthkeep_format::log::Record;
 
+use super::Shared;
 use super::age::{self, DAY_US, Now, Old, Steady};
 use super::catalog::{Catalog, Entry};
-use super::retention::{CameraBudget, Deletion, Reason, StreamState, plan};
-use super::{Shared, layout};
-use crate::limits::RETENTION_BATCH_SEGMENTS;
+use super::deleting::{self, Outcome};
+use super::forecast;
+use super::held::Held;
+use super::log::Keeping;
+use super::mount::MountedDisk;
+use super::pace::{Gauge, Of, Pace};
+use super::retention::{CameraBudget, Deletion, DiskState, Situation, StreamState, last_day, plan};
+use crate::limits::{
+    BUDGET_SLACK_PART, FORECAST_PERIOD_MS, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS,
+};
 
 /// Room that a full disk must have before it is written to again.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
-
+/// A disk that ran full is looked at this often until it has room.
+const FULL_PERIOD_US: u64 = 1_000_000;
 /// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
 const REFUSING_US: u64 = 300_000_000;
 
@@ -23,57 +32,237 @@ pub(super) struct Passes {
     steady: Steady,
     /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
     refusing: HashMap<u16, u64>,
+    pace: Pace,
+    /// What is old, and until when that is believed, by monotonic time, us.
+    old: Option<(u64, HashMap<StreamId, Old>)>,
+    held: Holdings,
+}
+
+/// What is held, as far as it is not counted anew each time.
+#[derive(Default)]
+struct Holdings {
+    /// By which holds; none before the first look.
+    version: Option<u64>,
+    held: Held,
+    bytes: HashMap<(StreamId, u16), u64>,
+    /// When it is counted again, by monotonic time, us.
+    again_at_us: u64,
 }
 
 impl Passes {
-    /// Makes one; whether there is more to delete at once. `tell` is told before anything is deleted.
-    pub(super) fn next(&mut self, shared: &Shared, tell: &mut dyn FnMut(&[Deletion])) -> bool {
+    /// Makes one; how long the next can wait, us.
+    pub(super) fn next(&mut self, shared: &Shared, log: Option<&mut Keeping>) -> u64 {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
         self.refusing.retain(|_, until_us| *until_us > monotonic_us);
-        let deletions = plan_now(shared, now, &self.refusing);
-        let (gone, refusing) = delete(shared, deletions, tell);
-        let until_us = clock.monotonic_us().saturating_add(REFUSING_US);
-        let refusing = refusing.into_iter().map(|disk| (disk, until_us));
+        self.look_at_age(shared, now, monotonic_us);
+        if self.held.look(shared, monotonic_us) {
+            forecast::tell(shared, now, &self.held.bytes);
+        }
+        let disks: Vec<_> = shared
+            .disks
+            .iter()
+            .map(|disk| shared.state(disk))
+            .filter(|state| !self.refusing.contains_key(&state.disk))
+            .collect();
+        let streams = self.streams(shared, &disks);
+        let before = gauges(&streams, &shared.cameras, &disks);
+        let spared: HashSet<_> = shared.segments().keys().copied().collect();
+        let deletions = plan(
+            &shared.catalog,
+            Situation {
+                streams,
+                cameras: &shared.cameras,
+                disks: &disks,
+                spared: &spared,
+                held: &self.held.held,
+                now_us: now.map(|now| now.wall_us),
+                deletions_max: RETENTION_BATCH_SEGMENTS,
+            },
+        );
+        let outcome =
+            deleting::delete(shared, deletions, (&self.held.held, self.held.version), log);
+        self.mind(shared, &outcome);
+        if outcome.gone.len() >= RETENTION_BATCH_SEGMENTS {
+            return 0;
+        }
+        let gauges = after(before, &outcome.gone, &shared.cameras);
+        let wait_us = self.pace.wait_us(clock.monotonic_us(), &gauges);
+        match shared.disks.iter().any(MountedDisk::is_full) {
+            true => wait_us.min(FULL_PERIOD_US),
+            false => wait_us,
+        }
+    }
+
+    /// Draws from what was deleted which disks have room again, and which are not to be asked for a while.
+    fn mind(&mut self, shared: &Shared, outcome: &Outcome) {
+        let until_us = shared.clock.monotonic_us().saturating_add(REFUSING_US);
+        let refusing = outcome.refusing.iter().map(|disk| (*disk, until_us));
         self.refusing.extend(refusing);
         for disk in shared.disks.iter().filter(|disk| disk.is_full()) {
             let has_room = disk
                 .space()
                 .is_none_or(|space| space.free_bytes >= ROOM_BYTES_MIN);
-            let made_room = gone.iter().any(|d| d.entry.disk == disk.number());
+            let is_of_it = |deletion: &Deletion| deletion.entry.disk == disk.number();
+            let made_room = outcome.gone.iter().any(is_of_it);
             disk.set_full(!has_room && !made_room);
         }
-        gone.len() >= RETENTION_BATCH_SEGMENTS
+    }
+
+    /// Days pass slowly: what is old is not found out at each pass.
+    fn look_at_age(&mut self, shared: &Shared, now: Option<Now>, monotonic_us: u64) {
+        let Some(now) = now else {
+            self.old = None;
+            return;
+        };
+        let is_fresh = |until_us: u64| monotonic_us < until_us && now.steady_us > 0;
+        if !self
+            .old
+            .as_ref()
+            .is_some_and(|(until_us, _)| is_fresh(*until_us))
+        {
+            end_holds(shared, now);
+            let until_us = monotonic_us.saturating_add(RETENTION_PERIOD_MS * 1_000);
+            let old = what_is_old(&shared.catalog, &shared.cameras, now);
+            self.old = Some((until_us, old));
+        }
+    }
+
+    fn streams(&self, shared: &Shared, disks: &[DiskState]) -> Vec<StreamState> {
+        let catalog = &shared.catalog;
+        let is_mounted = |disk: u16| disks.iter().any(|state| state.disk == disk);
+        let cameras = shared.cameras.iter();
+        let known: HashSet<_> = cameras.flat_map(|camera| &camera.streams).collect();
+        let mut growing: HashMap<StreamId, u64> = HashMap::new();
+        for segment in shared.segments().values() {
+            *growing.entry(segment.new.stream).or_default() += segment.durable_bytes();
+        }
+        let state = |stream: StreamId| {
+            let mut used = catalog.stream_bytes(&stream);
+            used.retain(|(disk, _)| is_mounted(*disk));
+            let held = |disk: u16| self.held.bytes.get(&(stream, disk)).copied().unwrap_or(0);
+            StreamState {
+                growing_bytes: growing.get(&stream).copied().unwrap_or(0),
+                held_bytes: used
+                    .iter()
+                    .map(|(disk, bytes)| held(*disk).min(*bytes))
+                    .sum(),
+                old: self
+                    .old
+                    .as_ref()
+                    .and_then(|(_, old)| old.get(&stream).copied()),
+                last_day: match known.contains(&stream) {
+                    true => last_day(catalog, &stream),
+                    false => u64::MAX,
+                },
+                stream,
+                used,
+            }
+        };
+        catalog.streams().into_iter().map(state).collect()
     }
 }
 
-fn plan_now(shared: &Shared, now: Option<Now>, refusing: &HashMap<u16, u64>) -> Vec<Deletion> {
-    let catalog = &shared.catalog;
-    let disks = shared.disks.iter().map(|disk| shared.state(disk));
-    let disks: Vec<_> = disks
-        .filter(|state| !refusing.contains_key(&state.disk))
+impl Holdings {
+    /// Counts again what is held, where that is due; whether it was.
+    fn look(&mut self, shared: &Shared, monotonic_us: u64) -> bool {
+        let is_due =
+            self.version != Some(shared.log.holds_version()) || monotonic_us >= self.again_at_us;
+        if is_due {
+            let (held, version) = shared.log.held();
+            self.bytes = shared.catalog.held_bytes(&held);
+            (self.held, self.version) = (held, Some(version));
+            self.again_at_us = monotonic_us.saturating_add(FORECAST_PERIOD_MS * 1_000);
+        }
+        is_due
+    }
+}
+
+/// Ends the holds whose own end has come: by the wall clock, and by the time that is known to have passed.
+fn end_holds(shared: &Shared, now: Now) {
+    let holds = shared.log.holds();
+    let over: Vec<_> = holds
+        .iter()
+        .filter(|hold| hold.until_us <= now.wall_us)
         .collect();
-    let mounted: HashSet<u16> = disks.iter().map(|state| state.disk).collect();
-    let cameras = &shared.cameras;
-    let on_mounted = |mut used: Vec<(u16, u64)>| {
-        used.retain(|(disk, _)| mounted.contains(disk));
-        used
+    if over.is_empty() {
+        return;
+    }
+    let catalog = &shared.catalog;
+    let has_passed = |until_us: i64| {
+        let since_us = now.wall_us.saturating_sub(until_us);
+        let old = |stream: StreamId| {
+            let last = catalog.last(&stream).ok()??;
+            let tail_us = age::tail_us(last.end_us(), now, || 0);
+            Old::find(&catalog.history(stream), since_us, tail_us, now)
+        };
+        catalog
+            .streams()
+            .into_iter()
+            .any(|stream| old(stream).is_some())
     };
-    let mut old = now.map_or_else(HashMap::new, |now| what_is_old(catalog, cameras, now));
-    let streams = catalog.streams().into_iter().map(|stream| StreamState {
-        stream,
-        used: on_mounted(catalog.stream_bytes(&stream)),
-        old: old.remove(&stream),
-        // An entry that cannot be read ends the stream's turn; the catalog is rebuilt at the next start.
-        oldest_first: catalog
-            .oldest_first(&stream)
-            .map_while(Result::ok)
-            .filter(|entry| mounted.contains(&entry.disk)),
-    });
-    let streams = streams.collect();
-    let spared = shared.segments().keys().copied().collect();
-    plan(streams, cameras, &disks, &spared, RETENTION_BATCH_SEGMENTS)
+    for hold in over.iter().filter(|hold| has_passed(hold.until_us)) {
+        tracing::info!(id = %hold.id, reason = hold.reason, "a hold has ended: its time is over");
+        shared.log.append(Record::Unhold {
+            id: hold.id,
+            reason: "its time is over".to_owned(),
+            who: "the recorder".to_owned(),
+        });
+    }
+}
+
+/// How far budgets are used.
+fn gauges(streams: &[StreamState], cameras: &[CameraBudget], disks: &[DiskState]) -> Vec<Gauge> {
+    let gauge = |of, used, limit: u64, slack| Gauge {
+        of,
+        before: used,
+        after: used,
+        limit,
+        slack,
+    };
+    let mut gauges = Vec::new();
+    for disk in disks {
+        if let Some(max) = disk.max_bytes {
+            let slack = max / BUDGET_SLACK_PART;
+            gauges.push(gauge(Of::Disk(disk.disk), disk.used_bytes, max, slack));
+        }
+        // Counted down from what is free, so that what else fills the file system counts as well.
+        let (used, limit) = (u64::MAX - disk.free_bytes, u64::MAX - disk.reserve_bytes);
+        if disk.free_bytes < u64::MAX {
+            gauges.push(gauge(
+                Of::Reserve(disk.disk),
+                used,
+                limit,
+                disk.reserve_bytes / 10,
+            ));
+        }
+    }
+    for (index, camera) in cameras.iter().enumerate() {
+        let Some(max) = camera.max_bytes else {
+            continue;
+        };
+        let of_it = streams
+            .iter()
+            .filter(|state| camera.streams.contains(&state.stream));
+        let used = of_it.map(StreamState::counted_bytes).sum();
+        gauges.push(gauge(Of::Camera(index), used, max, max / BUDGET_SLACK_PART));
+    }
+    gauges
+}
+
+/// The same when these are gone.
+fn after(mut gauges: Vec<Gauge>, gone: &[Deletion], cameras: &[CameraBudget]) -> Vec<Gauge> {
+    for gauge in &mut gauges {
+        let is_of_it = |entry: &Entry| match gauge.of {
+            Of::Disk(disk) | Of::Reserve(disk) => entry.disk == disk,
+            Of::Camera(index) => cameras[index].streams.contains(&entry.stream),
+        };
+        let gone = gone.iter().filter(|deletion| is_of_it(&deletion.entry));
+        let bytes: u64 = gone.map(|deletion| u64::from(deletion.entry.bytes)).sum();
+        gauge.after = gauge.before.saturating_sub(bytes);
+    }
+    gauges
 }
 
 /// What of each stream is older than its camera keeps.
@@ -113,89 +302,4 @@ fn what_is_old(catalog: &Catalog, cameras: &[CameraBudget], now: Now) -> HashMap
         }
     }
     found
-}
-
-/// Tombstone, flush, unlink, forget: wherever a crash falls, the next start goes on. Returns what is gone, and the disks that
-/// did not let go of something.
-fn delete(
-    shared: &Shared,
-    deletions: Vec<Deletion>,
-    tell: &mut dyn FnMut(&[Deletion]),
-) -> (Vec<Deletion>, HashSet<u16>) {
-    let (mut gone, mut refusing) = (Vec::new(), HashSet::new());
-    if deletions.is_empty() {
-        return (gone, refusing);
-    }
-    let marked: Vec<_> = deletions
-        .iter()
-        .map(|deletion| Entry {
-            tombstone: true,
-            ..deletion.entry
-        })
-        .collect();
-    let marking = shared
-        .catalog
-        .insert(&marked)
-        .and_then(|()| shared.catalog.flush());
-    if let Err(error) = marking {
-        tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
-        return (gone, refusing);
-    }
-    tell(&deletions);
-    for deletion in deletions {
-        let disk = deletion.entry.disk;
-        if !refusing.contains(&disk) && unlink(shared, &deletion.entry) {
-            gone.push(deletion);
-        } else {
-            refusing.insert(disk);
-        }
-    }
-    let forgotten: Vec<_> = gone.iter().map(|deletion| deletion.entry).collect();
-    if let Err(error) = shared
-        .catalog
-        .forget(&forgotten)
-        .and_then(|()| shared.catalog.flush())
-    {
-        tracing::error!("{}", super::Error::Catalog(error));
-    }
-    let mut by_reason: HashMap<Reason, (u64, u64)> = HashMap::new();
-    for Deletion { entry, reason } in &gone {
-        let sum = by_reason.entry(*reason).or_default();
-        *sum = (sum.0 + 1, sum.1 + u64::from(entry.bytes));
-    }
-    for (reason, (segments, bytes)) in by_reason {
-        tracing::info!(
-            reason = reason.as_str(),
-            segments,
-            bytes,
-            "footage was deleted"
-        );
-    }
-    (gone, refusing)
-}
-
-/// Whether the file is gone.
-fn unlink(shared: &Shared, entry: &Entry) -> bool {
-    let Some(disk) = shared.disk(entry.disk) else {
-        return false;
-    };
-    let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-    match disk.disk.remove_file(&path) {
-        Ok(()) => {
-            // Fails while the epoch has other segments, which is nearly always.
-            let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
-            let tally = shared
-                .catalog
-                .epoch_tally(&entry.stream, &entry.epoch, entry.disk);
-            if tally.count <= RETENTION_BATCH_SEGMENTS as u32 {
-                let _ = disk.disk.remove_folder(&folder);
-            }
-            true
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => {
-            tracing::error!(path = %disk.path.join(path).display(), "could not delete: {error}");
-            false
-        }
-    }
 }

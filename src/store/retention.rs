@@ -68,6 +68,14 @@ pub struct StreamState {
     pub last_day: u64,
 }
 
+impl StreamState {
+    /// What of it counts for its camera. What is held does not: it is room that its owner gave besides.
+    pub fn counted_bytes(&self) -> u64 {
+        let used: u64 = self.used.iter().map(|(_, bytes)| bytes).sum();
+        used.saturating_sub(self.held_bytes) + self.growing_bytes
+    }
+}
+
 /// Segments of a stream that follow each other, as far as they are known without being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
@@ -268,7 +276,9 @@ impl<B: Buckets> Plan<'_, B> {
         };
         let is_of_it = |state: &&StreamState| camera.streams.contains(&state.stream);
         let of_it = || self.streams.iter().filter(is_of_it);
-        let mut used: u64 = of_it().map(|state| self.counted_bytes(state)).sum();
+        let freed = |state: &StreamState| self.freed_of.get(&state.stream).copied().unwrap_or(0);
+        let left = |state: &StreamState| state.counted_bytes().saturating_sub(freed(state));
+        let mut used: u64 = of_it().map(left).sum();
         let new = |state: &StreamState| Cursor::new(state.stream, None, u64::MAX);
         let mut cursors: Vec<_> = of_it().map(new).collect();
         while used > max_bytes && !self.is_over() {
@@ -279,20 +289,16 @@ impl<B: Buckets> Plan<'_, B> {
         }
     }
 
-    /// What of a stream counts for its camera: what is held is room that its owner gave besides.
-    fn counted_bytes(&self, state: &StreamState) -> u64 {
-        let used: u64 = state.used.iter().map(|(_, bytes)| bytes).sum();
-        let freed = self.freed_of.get(&state.stream).copied().unwrap_or(0);
-        (used.saturating_sub(state.held_bytes.saturating_add(freed)))
-            .saturating_add(state.growing_bytes)
-    }
-
     fn for_disk(&mut self, disk: &DiskState) {
         let on_it = |state: &&StreamState| state.used.iter().any(|(on, _)| *on == disk.disk);
         for spares_last_day in [true, false] {
             let of_it = self.streams.iter().filter(on_it);
             let cursor = |state: &StreamState| {
-                let until = if spares_last_day { state.last_day } else { u64::MAX };
+                let until = if spares_last_day {
+                    state.last_day
+                } else {
+                    u64::MAX
+                };
                 Cursor::new(state.stream, Some(disk.disk), until)
             };
             let mut cursors: Vec<_> = of_it.map(cursor).collect();
@@ -320,10 +326,13 @@ impl<B: Buckets> Plan<'_, B> {
 
     /// The cursor whose next segment is the oldest.
     fn oldest(&self, cursors: &mut [Cursor]) -> Option<usize> {
-        let ages = cursors.iter_mut().enumerate().filter_map(|(index, cursor)| {
-            let since_us = cursor.known_us(self.buckets, &self.rules)?;
-            Some((since_us, index))
-        });
+        let ages = cursors
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, cursor)| {
+                let since_us = cursor.known_us(self.buckets, &self.rules)?;
+                Some((since_us, index))
+            });
         ages.min().map(|(_, index)| index)
     }
 

@@ -13,8 +13,8 @@ mod verdict;
 pub use checkpoint::{Checkpoint, LogKey, NOTE_LEN_MAX};
 pub use entry::{ENTRY_HEADER_LEN, ENTRY_LEN_MAX, Entry};
 pub use record::{
-    AnchorCause, AuditKind, BeginCause, Deleted, DeletedSegment, DeletionCause, Hold, OPEN_END_US,
-    Record, SegmentClosed, Stamped, TEXT_LEN_MAX,
+    AnchorCause, AuditKind, BeginCause, Deleted, DeletedSegment, DeletionCause, HOLD_STREAMS_MAX,
+    Hold, OPEN_END_US, Record, SegmentClosed, Stamped, TEXT_LEN_MAX,
 };
 pub use verdict::{Verdict, judge};
 

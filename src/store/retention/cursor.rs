@@ -159,18 +159,17 @@ impl Cursor {
         {
             return after_us;
         }
-        let dated = |entries: &mut dyn Iterator<Item = Entry>| {
-            entries
-                .find(|entry| rules.believes(entry))
-                .map(|entry| (entry.sequence, entry.start_us))
+        let dated = |entries: &[Entry]| {
+            let found = entries.iter().find(|entry| rules.believes(entry))?;
+            Some((found.sequence, found.start_us))
         };
-        let mut found = dated(&mut self.ahead.iter().copied());
+        let mut found = dated(self.ahead.make_contiguous());
         let (mut next, mut read) = (self.next, 0);
         while found.is_none()
             && read < BUCKETS_AHEAD_MAX
             && let Some(bucket) = buckets.from(&self.stream, next)
         {
-            found = dated(&mut buckets.segments(&self.stream, bucket.number).into_iter());
+            found = dated(&buckets.segments(&self.stream, bucket.number));
             (next, read) = (bucket.number + 1, read + 1);
         }
         // Recorded after the last date: it is as young as anything, until it is known better.

@@ -14,7 +14,7 @@ pub const OPEN_END_US: i64 = i64::MAX;
 /// Segments that a record of deletion names at most.
 pub(super) const DELETED_MAX: usize = 1024;
 /// Streams that a hold names at most.
-pub(super) const HOLD_STREAMS_MAX: usize = 2048;
+pub const HOLD_STREAMS_MAX: usize = 2048;
 
 /// A record, and when it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
