@@ -96,7 +96,7 @@ pub const CAMERA_DESCRIBE_MS_MAX: u64 = 8_000;
 /// From SETUP until it has answered PLAY.
 pub const CAMERA_PLAY_MS_MAX: u64 = 8_000;
 /// Without a picture for this long, a camera counts as stalled.
-pub const CAMERA_STALL_MS_MAX: u64 = 10_000;
+pub const CAMERA_STALL_MS_MAX: u64 = 9_000;
 /// From PLAY until the parameter sets have come in-band, where DESCRIBE did not tell them.
 pub const CAMERA_PARAMETERS_MS_MAX: u64 = 15_000;
 /// One access unit or audio frame.
@@ -148,7 +148,7 @@ const _: () = {
     assert!(SAMPLE_BYTES_MAX < 16 << 20);
     assert!(INGEST_PERIOD_WATCHED_MS < INGEST_PERIOD_MS);
     // A fault must be seen within 10 s (docs/format.md, 5.6: camera-stalled).
-    assert!(CAMERA_STALL_MS_MAX <= 10_000 && INGEST_PERIOD_MS * 10 < CAMERA_STALL_MS_MAX);
+    assert!(CAMERA_STALL_MS_MAX + 3 * INGEST_PERIOD_MS < 10_000);
     assert!(CAMERA_PARAMETERS_MS_MAX > CAMERA_STALL_MS_MAX);
 };
 
@@ -264,6 +264,8 @@ pub const TIDY_S: u64 = 60;
 pub const TIMELINE_DAYS_MAX: i64 = 32;
 /// How much of a segment is read at a time.
 pub const READ_PIECE_BYTES_MAX: u64 = 256 << 10;
+/// What a monitor shows to read the metrics: 256 bits.
+pub const METRICS_TOKEN_BYTES: usize = 32;
 /// Live viewers of a box, each tile of a grid counted.
 pub const LIVE_VIEWERS_MAX: usize = 128;
 /// What may be on its way to one of them: some seconds, and any key frame.
@@ -313,6 +315,16 @@ const _: () = assert!(2 * LAN_GOODBYE_MS_MAX <= GOODBYE_S_MAX * 1_000);
 pub const TROUBLE_REMINDER_US: u64 = 3600 * 1_000_000;
 /// And this often where the camera is recorded in between.
 pub const TROUBLE_FLAPPING_US: u64 = 60 * 1_000_000;
+/// How often the watchdog looks.
+pub const WATCHDOG_PERIOD_US: u64 = 1_000_000;
+/// What was handed to a disk is to move at least this often.
+pub const STUCK_DISK_US_MAX: u64 = 6_000_000;
+/// The thread that reads cameras is to make a turn at least this often.
+pub const STUCK_INGEST_US_MAX: u64 = 5_000_000;
+/// Where it makes none for so long, the program ends, to be started again.
+pub const STUCK_INGEST_FATAL_US: u64 = 30_000_000;
+/// Of a camera that sends pictures something is to be sealed at least this often.
+pub const STUCK_SEALING_US_MAX: u64 = 9_000_000;
 /// An epoch.
 pub const EPOCH_US_MAX: u64 = 24 * 3600 * 1_000_000;
 /// A segment ends at the first key frame after this.
@@ -343,4 +355,13 @@ const _: () = {
     assert!(SEGMENT_NO_KEY_BYTES_MAX + (16 << 20) < 512 << 20);
     assert!(FRAGMENT_WATCHED_US_MAX < FRAGMENT_US_MAX);
     assert!(LIVE_RECENT_BYTES_MAX > SAMPLE_BYTES_MAX as u64);
+    // Any gap is to be seen within 10 s of its begin, which is up to a turn of ingest, a fragment and a batch before
+    // anything is missed.
+    let lag_us = (INGEST_PERIOD_MS + SYNC_INTERVAL_MS_MAX) * 1_000 + FRAGMENT_US_MAX as u64;
+    assert!(lag_us + STUCK_DISK_US_MAX + WATCHDOG_PERIOD_US < 10_000_000);
+    assert!(STUCK_INGEST_US_MAX + WATCHDOG_PERIOD_US < 10_000_000);
+    // A camera that sends nothing is noticed as such.
+    assert!(
+        CAMERA_STALL_MS_MAX * 1_000 <= STUCK_SEALING_US_MAX && STUCK_SEALING_US_MAX < 10_000_000
+    );
 };

@@ -48,6 +48,7 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
     recorder.until("the log says that it hangs", LONG, |_| {
         installation.log().contains("has sent no picture for")
     });
+    assert!(installation.log().contains("cause=\"camera-stalled\""));
     cameras.tell("resume hangs");
     recorder.until("all are recorded again", LONG, |list| {
         all(list, 2, 4_000_000)
@@ -100,6 +101,38 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
     said_once(&installation.log(), "hangs");
 }
 
+#[test]
+fn a_gap_is_told_while_it_lasts() {
+    let clip = clip("h264_small");
+    let cameras = Cameras::start(&[&format!("leaves={}", clip.display())]);
+    let url = cameras.url("leaves").to_owned();
+    let entry = CameraEntry {
+        name: "leaves",
+        url: &url,
+        more: "",
+    };
+    let installation = Installation::new(&[entry]);
+    let mut recorder = installation.start();
+    recorder.until("it is recorded", LONG, |list| {
+        rows(list, "leaves")
+            .iter()
+            .any(|row| duration_us(row) > 1_000_000)
+    });
+    assert_eq!(open_gap(&installation, "leaves"), Value::Null);
+    drop(cameras);
+    recorder.until("it is told", Duration::from_secs(10), |_| {
+        open_gap(&installation, "leaves")["cause"] == "camera-lost"
+    });
+    let log = installation.log();
+    assert!(log.contains("cause=\"camera-lost\""), "{log}");
+    let since = open_gap(&installation, "leaves")["since"].clone();
+    recorder.until("it is told from where footage ends", LONG, |list| {
+        let end_us = start_us(&list[0]) + duration_us(&list[0]);
+        since == rfc3339(end_us)
+    });
+    recorder.terminate();
+}
+
 /// What a segment covers is exported exactly, and nothing of the clip is missing in it.
 fn exact_span(installation: &Installation, camera: &str, from_us: i64, row: &Value, clip: &Path) {
     let from = rfc3339(from_us);
@@ -130,6 +163,15 @@ fn exact_span(installation: &Installation, camera: &str, from_us: i64, row: &Val
         "{camera}: {seconds} of {expected} s"
     );
     std::fs::remove_file(mp4).unwrap();
+}
+
+/// What `status` says of a gap while it lasts.
+fn open_gap(installation: &Installation, camera: &str) -> Value {
+    let output = installation.run("status", &["--json"]);
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cameras = status["cameras"].as_array().unwrap();
+    let row = cameras.iter().find(|row| row["camera"] == camera);
+    row.unwrap()["gap"].clone()
 }
 
 /// One line when it went, one when it was back.

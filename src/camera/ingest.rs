@@ -52,7 +52,7 @@ struct Shared {
     polls: AtomicU64,
     /// Tasks that have not ended.
     tasks: AtomicUsize,
-    /// Turns so far, for tests and metrics.
+    /// Turns so far.
     turns: AtomicU64,
     stop: AtomicBool,
 }
@@ -152,6 +152,11 @@ impl IngestHandle {
         });
         self.thread.unpark();
         joined
+    }
+
+    /// How many turns the thread has made; it makes at least one a second, unless something keeps it.
+    pub fn turns(&self) -> u64 {
+        self.shared.turns.load(Ordering::Relaxed)
     }
 
     /// Asks for the short period, for as long as what is returned lives: one for each live viewer,

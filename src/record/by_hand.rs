@@ -6,6 +6,7 @@ use hearthkeep_format::segment::GapCause;
 use hearthkeep_format::{StoreId, StreamId, fmp4};
 
 use super::live::LiveHub;
+use super::progress::Progress;
 use super::run::Run;
 use super::writing::{Before, Materials, Writing};
 use crate::camera::{Sample, Track};
@@ -34,6 +35,7 @@ impl ByHand {
         random: SharedRandom,
     ) -> Self {
         let before = Before::of(&store, &stream);
+        let progress = Progress::new(Arc::clone(&clock), Before::gap(before.as_ref()));
         let materials = Materials {
             store_id,
             stream,
@@ -41,6 +43,7 @@ impl ByHand {
             store,
             hub: Arc::new(LiveHub::default()),
             clock: Arc::clone(&clock),
+            progress: Arc::new(progress),
             random: random.clone(),
             first_target_us: SEGMENT_US_MAX,
         };

@@ -15,13 +15,16 @@
 
 mod anchor;
 mod by_hand;
+mod gap;
 mod live;
+mod progress;
 mod run;
 mod sealing;
 mod segment;
 mod state;
 mod stream;
 mod told;
+mod watchdog;
 mod writing;
 
 use std::sync::{Arc, mpsc};
@@ -30,6 +33,7 @@ use hearthkeep_format::{StoreId, StreamId};
 use tokio::sync::watch;
 
 pub use by_hand::ByHand;
+pub use gap::{OpenGap, Stuck, sentence};
 pub use live::{Joined, LiveHub, RecentChunk, chunk_message, head_message};
 pub use state::{Phase, StreamSnapshot, Trouble};
 
@@ -40,8 +44,10 @@ use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
 use crate::random::SharedRandom;
 use crate::store::Store;
+use progress::Progress;
 use state::StreamState;
 use stream::StreamTask;
+use watchdog::Watchdog;
 use writing::{Before, Materials, Writing};
 
 /// A camera's stream that is to be recorded.
@@ -69,6 +75,7 @@ pub struct Setting {
 pub struct Recorder {
     streams: Vec<Stream>,
     ingest: Ingest,
+    watchdog: Watchdog,
     /// One a stream, in their order.
     tasks: Vec<tokio::task::JoinHandle<()>>,
     stop: watch::Sender<bool>,
@@ -84,13 +91,29 @@ pub struct Stream {
     /// Its camera's name.
     pub camera: String,
     state: Arc<StreamState>,
+    progress: Arc<Progress>,
     hub: Arc<LiveHub>,
 }
 
 impl Stream {
     /// What it does now.
     pub fn snapshot(&self) -> StreamSnapshot {
-        self.state.snapshot()
+        let mut snapshot = self.state.snapshot();
+        snapshot.gap_lengths_us = self.progress.gap_lengths_us();
+        snapshot.durable_end_us = self.progress.end_us();
+        snapshot.queued_bytes = self.progress.position().queued_bytes;
+        snapshot.gap = self.progress.gap();
+        if snapshot.phase == Phase::Stopped {
+            snapshot.gap = None;
+        }
+        let advised = |gap: &OpenGap| Trouble {
+            message: gap.sentence().to_owned(),
+            advice: gap.advice().unwrap_or_default().to_owned(),
+        };
+        let gap = snapshot.gap.as_ref();
+        let troubling = gap.filter(|gap| gap.advice().is_some());
+        snapshot.trouble = snapshot.trouble.or_else(|| troubling.map(advised));
+        snapshot
     }
 
     /// Where to watch it live.
@@ -115,6 +138,9 @@ impl Recorder {
             let name = source.camera.name.clone();
             let state = Arc::new(StreamState::new(name.clone(), setting.clock.wall_us()));
             let hub = Arc::new(LiveHub::default());
+            let before = Before::of(&setting.store, &source.id);
+            let clock = Arc::clone(&setting.clock);
+            let progress = Arc::new(Progress::new(clock, Before::gap(before.as_ref())));
             let materials = Materials {
                 store_id: setting.store_id,
                 stream: source.id,
@@ -122,18 +148,20 @@ impl Recorder {
                 store: Arc::clone(&setting.store),
                 hub: Arc::clone(&hub),
                 clock: Arc::clone(&setting.clock),
+                progress: Arc::clone(&progress),
                 random: SharedRandom::default(),
                 first_target_us: SEGMENT_US_MAX * index / count,
             };
-            let before = Before::of(&setting.store, &source.id);
             streams.push(Stream {
                 id: source.id,
                 camera: name,
                 state: Arc::clone(&state),
+                progress: Arc::clone(&progress),
                 hub,
             });
             let task = StreamTask {
                 writing: Writing::new(materials, before),
+                progress,
                 camera: source.camera,
                 state,
                 clock: Arc::clone(&setting.clock),
@@ -146,9 +174,11 @@ impl Recorder {
                 drop(running);
             }));
         }
+        let watchdog = Watchdog::start(&streams, ingest.handle().clone(), setting.clock)?;
         Ok(Self {
             streams,
             ingest,
+            watchdog,
             tasks,
             stop,
             ended,
@@ -166,6 +196,9 @@ impl Recorder {
         if self.ingest.has_ended() {
             return Some("the thread that reads the cameras".to_owned());
         }
+        if self.watchdog.ingest_is_dead() {
+            return Some("the thread that reads the cameras, which hangs,".to_owned());
+        }
         let mut tasks = self.streams.iter().zip(&self.tasks);
         tasks
             .find(|(_, task)| task.is_finished())
@@ -175,6 +208,11 @@ impl Recorder {
     /// Ends all streams. When this returns, everything that was taken from cameras is in the disks' queues; the store makes
     /// it durable when it is closed.
     pub fn stop(self) {
+        if self.watchdog.ingest_is_dead() {
+            // Nothing more would come of waiting for it; what was handed over is in the queues.
+            std::mem::forget(self.ingest);
+            return;
+        }
         // The streams are to hear of it now, and not in the next turn.
         let _hurry = self.ingest.handle().hurry();
         // Nobody listens any more when all tasks have ended already.

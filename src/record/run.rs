@@ -21,6 +21,8 @@ pub(super) enum RunEnd {
     Camera(camera::Error),
     /// What it sent cannot be recorded.
     Unrecordable(fmp4::Error),
+    /// The watchdog found that nothing of what it sends is recorded.
+    Stuck,
 }
 
 /// Samples on their way into segments.

@@ -134,6 +134,11 @@ impl OpenSegment {
             || self.table.samples() + u64::from(FRAGMENT_SAMPLES_MAX) > u64::from(SEGMENT_SAMPLES_MAX)
     }
 
+    /// Bytes sealed so far.
+    pub(super) fn sealed_bytes(&self) -> u64 {
+        self.writer.len()
+    }
+
     /// Whether it reaches a disk.
     pub(super) fn is_stored(&self) -> bool {
         self.file.is_some()

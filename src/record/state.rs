@@ -1,10 +1,13 @@
 //! What a stream is doing, for whoever asks.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hearthkeep_format::fmp4;
+use hearthkeep_format::segment::GapCause;
 
+use super::gap::OpenGap;
 use super::told::Told;
 use crate::camera::{self, Track, TrackKind};
 use crate::clock::Clock;
@@ -64,6 +67,17 @@ impl From<&fmp4::Error> for Trouble {
     }
 }
 
+impl Trouble {
+    /// The watchdog ended its run.
+    pub(super) fn stuck() -> Self {
+        Self {
+            message: "Its pictures came, and none of them was recorded: it is connected anew."
+                .to_owned(),
+            advice: "Report what the log says.".to_owned(),
+        }
+    }
+}
+
 /// A stream at one moment.
 #[derive(Debug, Clone)]
 pub struct StreamSnapshot {
@@ -83,6 +97,14 @@ pub struct StreamSnapshot {
     pub reconnects: u64,
     /// The last thing that went wrong; `None` while all is well.
     pub trouble: Option<Trouble>,
+    /// The gap that is open, if nothing is kept now.
+    pub gap: Option<OpenGap>,
+    /// For how long nothing was kept since the recorder started, by cause, us; the gap that is open included.
+    pub gap_lengths_us: BTreeMap<GapCause, u64>,
+    /// Wall time to which there is durable footage, us.
+    pub durable_end_us: Option<i64>,
+    /// What is sealed and not yet durable, bytes.
+    pub queued_bytes: u64,
 }
 
 /// The running state of one stream. What changes in it is logged here.
@@ -105,6 +127,10 @@ impl StreamState {
             packets_lost: 0,
             reconnects: 0,
             trouble: None,
+            gap: None,
+            gap_lengths_us: BTreeMap::new(),
+            durable_end_us: None,
+            queued_bytes: 0,
         };
         Self {
             camera,
@@ -154,10 +180,17 @@ impl StreamState {
         }
     }
 
-    pub(super) fn failed(&self, mut trouble: Trouble, wait: Duration, clock: &dyn Clock) {
+    pub(super) fn failed(
+        &self,
+        cause: GapCause,
+        mut trouble: Trouble,
+        wait: Duration,
+        clock: &dyn Clock,
+    ) {
         let (message, advice) = (&trouble.message, &trouble.advice);
         if self.told().failed(message, clock.monotonic_us()) {
-            tracing::warn!(camera = %self.camera, "{message} {advice}");
+            let cause = cause.as_str();
+            tracing::warn!(camera = %self.camera, cause, "{message} {advice}");
         }
         let mut snapshot = self.lock();
         if snapshot.phase != Phase::Failed {

@@ -9,6 +9,7 @@ use hearthkeep_format::segment::GapCause;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::progress::Progress;
 use super::run::{Run, RunEnd};
 use super::state::{StreamState, Trouble};
 use super::writing::Writing;
@@ -24,6 +25,7 @@ pub(super) struct StreamTask {
     pub camera: Camera,
     pub state: Arc<StreamState>,
     pub writing: Writing,
+    pub progress: Arc<Progress>,
     pub clock: Arc<dyn Clock>,
     pub ingest: IngestHandle,
     pub stop: watch::Receiver<bool>,
@@ -53,9 +55,13 @@ impl StreamTask {
                     let wait = backoff.wait(up, &ErrorKind::Ended, &mut OsRandom);
                     (GapCause::CameraData, trouble, wait)
                 }
+                RunEnd::Stuck => {
+                    let wait = backoff.wait(up, &ErrorKind::Ended, &mut OsRandom);
+                    (GapCause::Stuck, Trouble::stuck(), wait)
+                }
             };
             self.writing.end(cause);
-            self.state.failed(trouble, wait, &*self.clock);
+            self.state.failed(cause, trouble, wait, &*self.clock);
             self.pause(wait).await;
         }
         self.writing.end(GapCause::Shutdown);
@@ -101,6 +107,7 @@ impl StreamTask {
     async fn record_session(&mut self, mut session: Session) -> RunEnd {
         let mut run = Run::new(session.tracks(), Arc::clone(&self.clock), &mut OsRandom);
         self.state.connected(session.tracks(), self.clock.wall_us());
+        self.progress.expect();
         let mut hurry = None;
         let mut after_stop = 0;
         let end = loop {
@@ -113,15 +120,18 @@ impl StreamTask {
                 // Most events are there already: waiting for the stop, which takes locks, is spared them.
                 biased;
                 event = session.next() => event,
+                () = self.progress.restarted() => break RunEnd::Stuck,
                 () = stopped(&mut self.stop) => break RunEnd::Stopped,
             };
             match event {
                 Ok(Event::Sample(sample)) => {
                     let had_begun = run.has_begun();
+                    self.progress.arrived(sample.arrived_us);
                     if let Err(error) = run.take(sample, &mut self.writing) {
                         break RunEnd::Unrecordable(error);
                     }
                     if run.has_begun() && !had_begun {
+                        self.progress.expect();
                         self.state.recording(self.clock.wall_us());
                     }
                 }

@@ -8,6 +8,7 @@ use hearthkeep_format::segment::{Begin, Gap, GapCause, Preamble, SegmentWriter, 
 use hearthkeep_format::{Kind, StoreId, StreamId};
 
 use super::live::LiveHub;
+use super::progress::Progress;
 use super::sealing::Epochs;
 use super::segment::{End, Fate, OpenSegment};
 use crate::clock::Clock;
@@ -25,6 +26,7 @@ pub(super) struct Materials {
     pub store: Arc<Store>,
     pub hub: Arc<LiveHub>,
     pub clock: Arc<dyn Clock>,
+    pub progress: Arc<Progress>,
     pub random: SharedRandom,
     /// Length of the first segment, so that the streams' segments do not all end together; in microseconds.
     pub first_target_us: u64,
@@ -41,6 +43,15 @@ pub(super) struct Before {
 }
 
 impl Before {
+    /// The gap that a start finds: its cause, and wall time to which there is footage.
+    pub(super) fn gap(before: Option<&Self>) -> (GapCause, Option<i64>) {
+        match before {
+            None => (GapCause::Start, None),
+            Some(last) if last.after_crash => (GapCause::Crash, Some(last.wall_end_us)),
+            Some(last) => (GapCause::Shutdown, Some(last.wall_end_us)),
+        }
+    }
+
     /// What the store knows of the stream; nothing where it has never recorded it. A catalog that cannot be read is no
     /// reason not to record: the stream then begins as if it were new.
     pub(super) fn of(store: &Store, stream: &StreamId) -> Option<Self> {
@@ -73,11 +84,7 @@ pub(super) struct Writing {
 
 impl Writing {
     pub(super) fn new(materials: Materials, before: Option<Before>) -> Self {
-        let gap = match &before {
-            None => (GapCause::Start, None),
-            Some(last) if last.after_crash => (GapCause::Crash, Some(last.wall_end_us)),
-            Some(last) => (GapCause::Shutdown, Some(last.wall_end_us)),
-        };
+        let gap = Before::gap(before.as_ref());
         let last_end_us = before.as_ref().map(|last| last.wall_end_us);
         let sequence = before.map_or(0, |last| last.sequence + 1);
         Self {
@@ -111,6 +118,9 @@ impl Writing {
         };
         match segment.seal(fragment, &mut self.materials.random) {
             Ok(fate) => {
+                if fate == Fate::Queued {
+                    self.materials.progress.sealed(segment.sealed_bytes());
+                }
                 self.segment = Some(segment);
                 if let Fate::Refused(refused) = fate {
                     self.refused(refused, fragment, preamble);
@@ -138,6 +148,7 @@ impl Writing {
             .last_end_us
             .unwrap_or_else(|| self.materials.clock.wall_us());
         self.gap.get_or_insert((cause, Some(since)));
+        self.materials.progress.lost(cause, Some(since));
     }
 
     /// Ends the segment; nothing is lost by it as long as another one begins with the next fragment.
@@ -181,7 +192,7 @@ impl Writing {
         fragment: &Fragment,
         preamble: &mut dyn FnMut() -> Preamble,
     ) {
-        tracing::warn!(stream = %self.materials.stream, "{refused}: footage is lost until a key frame is taken again");
+        tracing::debug!(stream = %self.materials.stream, "{refused}: footage is lost until a key frame is taken again");
         self.finish();
         self.lost(cause_of(refused));
         if fragment.starts_with_key() {
@@ -216,6 +227,9 @@ impl Writing {
             Ok(file) => {
                 self.sequence += 1;
                 self.gap = None;
+                let segment = Arc::clone(file.segment());
+                let sealed_bytes = writer.head().len() as u64;
+                self.materials.progress.begun(segment, sealed_bytes);
                 Some(file)
             }
             Err(refused) => {

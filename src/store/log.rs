@@ -272,6 +272,14 @@ impl Log {
     pub fn troubles(&self) -> Vec<String> {
         let inner = self.lock();
         let Troubles { writing, found } = &inner.trouble;
+        let removed: usize = inner.removed.values().map(Vec::len).sum();
+        let removed = (removed > 0).then(|| {
+            format!(
+                "{removed} segments that the log has are gone from the disks, and this recorder did not delete them: somebody removed them \
+                 (`hearthkeep check` names them)"
+            )
+        });
+        let found = found.iter().chain(&removed);
         writing.iter().chain(found).cloned().collect()
     }
 

@@ -3,14 +3,17 @@
 //! Everything that crosses here is sealed already or metadata; no implementation can hand out a picture. The types are
 //! those of the API's JSON.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearthkeep_format::{EpochId, SegmentId, StreamId};
+use hearthkeep_format::{EpochId, LogId, SegmentId, StreamId};
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
+
+use crate::store::log::{LogFiles, Published};
 
 /// The recorder as the web sees it. `None` means that there is no such stream or segment.
 pub trait Footage: Send + Sync + 'static {
@@ -42,8 +45,17 @@ pub trait Footage: Send + Sync + 'static {
     /// Follows a stream live. May block: what is durable already is read back from the disk.
     fn subscribe(&self, stream: StreamId) -> Option<LiveFeed>;
 
+    /// The store's logs with their newest checkpoints, the oldest first.
+    fn logs(&self) -> Vec<Published>;
+
+    /// Opens a log that has at least so many entries, the newest where none is named. May block.
+    fn open_log(&self, log: Option<LogId>, size: u64) -> Option<LogFiles>;
+
     /// How the recorder is. Must not block for long.
     fn status(&self) -> RecorderStatus;
+
+    /// What monitors ask. May block like [`status`](Self::status).
+    fn measures(&self) -> Measures;
 
     /// Somebody has just claimed the box: there is now somebody to seal to.
     fn claimed(&self);
@@ -140,8 +152,21 @@ pub struct StreamStatus {
     pub first_us: Option<i64>,
     /// The newest footage, µs since 1970.
     pub last_us: Option<i64>,
+    /// The gap that is open, if nothing is kept now.
+    pub gap: Option<OpenGap>,
     /// What is wrong, if anything is.
     pub error: Option<Trouble>,
+}
+
+/// That nothing of a stream is kept now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct OpenGap {
+    /// To where there is footage, µs since 1970; nothing of a stream that was never recorded.
+    pub since_us: Option<i64>,
+    /// As `docs/format.md`, 5.6, names it.
+    pub cause: String,
+    /// The cause for people.
+    pub sentence: String,
 }
 
 /// What there is of a stream in a span of time.
@@ -187,10 +212,12 @@ pub struct TimelineGap {
     pub start_us: i64,
     /// µs since 1970.
     pub end_us: i64,
-    /// As `docs/format.md`, 5.6, names it.
+    /// As `docs/format.md`, 5.6, names it; `removed` where there was footage that somebody removed, and `unknown`.
     pub cause: String,
     /// The cause for people.
     pub sentence: String,
+    /// It lasts: `end_us` is now, and nothing is kept yet.
+    pub open: bool,
 }
 
 /// Where the chunks of a segment are.
@@ -233,6 +260,8 @@ pub struct RecorderStatus {
     pub clock_trusted: bool,
     /// Files on the disks that are no whole footage of this box, as far as they have been looked at since its start.
     pub strange_files: u64,
+    /// What is wrong with the signed log, and what it says was removed from the disks; a sentence each.
+    pub log_troubles: Vec<String>,
 }
 
 /// A disk.
@@ -246,6 +275,59 @@ pub struct DiskStatus {
     pub used_bytes: u64,
     /// What is wrong with it, if anything is.
     pub error: Option<String>,
+}
+
+/// What monitors ask.
+#[derive(Debug, Clone, Default)]
+pub struct Measures {
+    /// The streams.
+    pub streams: Vec<StreamMeasures>,
+    /// The disks of the configuration.
+    pub disks: Vec<DiskMeasures>,
+    /// As [`RecorderStatus`] has it.
+    pub clock_trusted: bool,
+    /// As [`RecorderStatus`] has it.
+    pub strange_files: u64,
+}
+
+/// A stream, measured.
+#[derive(Debug, Clone)]
+pub struct StreamMeasures {
+    /// How it is.
+    pub status: StreamStatus,
+    /// For how long nothing was kept since the recorder started, s, by cause.
+    pub gap_s: BTreeMap<String, f64>,
+    /// For how long nothing has been kept, s, while that lasts.
+    pub gap_open_s: Option<f64>,
+    /// Age of the newest durable picture, s.
+    pub durable_age_s: Option<f64>,
+    /// What is sealed and not yet durable, bytes.
+    pub queued_bytes: u64,
+    /// RTP packets that did not arrive.
+    pub packets_lost: u64,
+    /// Connections after the first one.
+    pub reconnects: u64,
+}
+
+/// A disk, measured.
+#[derive(Debug, Clone)]
+pub struct DiskMeasures {
+    /// Where it is mounted.
+    pub path: String,
+    /// Whether something is wrong with it.
+    pub failed: bool,
+    /// Whether it is full.
+    pub full: bool,
+    /// Of its file system; `None` when that does not answer.
+    pub size_bytes: Option<u64>,
+    /// What its file system has left.
+    pub free_bytes: Option<u64>,
+    /// What footage takes.
+    pub used_bytes: u64,
+    /// What waits to be written.
+    pub queued_bytes: u64,
+    /// How long fdatasync takes, 99 of 100 times, s; `None` before the first.
+    pub fsync_p99_s: Option<f64>,
 }
 
 fn as_text<S: Serializer>(id: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 use super::footage::Footage;
+use super::metrics::Token;
 use super::tls::Tls;
 use crate::clock::Clock;
 use crate::keys::StateFolder;
@@ -23,6 +24,8 @@ pub struct House {
     pub people: Arc<People>,
     pub tls: Arc<Tls>,
     pub footage: Arc<dyn Footage>,
+    /// What monitors show; `None` where it could not be made.
+    pub metrics_token: Option<Token>,
     /// Places for live viewers; closed when the box ends, which shows them out.
     pub live: Arc<Semaphore>,
     /// The claim code while there is no owner. Held during a claim: two at once make one owner.
@@ -48,12 +51,20 @@ impl House {
         } else {
             Some(ClaimCode::make(&folder, clock, &mut OsRandom)?)
         };
+        let metrics_token = Token::open(&folder, &mut OsRandom)
+            .map_err(|error| {
+                tracing::warn!(
+                    "only who is signed in can read the metrics, there is no token: {error}"
+                );
+            })
+            .ok();
         let (live, desk) = (Arc::new(Semaphore::new(LIVE_VIEWERS_MAX)), Mutex::new(code));
         let house = Self {
             keys,
             people,
             tls,
             footage,
+            metrics_token,
             live,
             desk,
         };

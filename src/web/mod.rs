@@ -10,6 +10,8 @@ pub mod footage;
 mod guard;
 mod house;
 mod live;
+mod log;
+pub mod metrics;
 mod openapi;
 mod page;
 mod range;

@@ -1,12 +1,14 @@
 //! The API's own description.
 
 use actix_web::{HttpResponse, Responder};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{OpenApi as Document, PathItem};
 use utoipa::{Modify, OpenApi};
 
 use super::routes::{Access, ROUTES};
-use super::{claim, live, page, segments, sign_in, streams};
+use super::{claim, live, log, metrics, page, segments, sign_in, streams};
 
 /// The document as it is served.
 #[derive(OpenApi)]
@@ -15,7 +17,7 @@ use super::{claim, live, page, segments, sign_in, streams};
     paths(
         page::index, claim::authority, claim::state, claim::claim, sign_in::parameters, sign_in::sign_in, sign_in::sign_out,
         sign_in::session, streams::keyring, streams::streams, streams::timeline, segments::segment, segments::index, live::live,
-        streams::status, document,
+        streams::status, log::checkpoint, log::entries, log::consistency, log::inclusion, metrics::metrics, document,
     ),
     modifiers(&Security)
 )]
@@ -30,12 +32,25 @@ impl Modify for Security {
             ApiKeyValue::with_description("__Host-hearthkeep", "The cookie of a login session");
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The token in metrics.token of the state folder"))
+            .build();
+        components.add_security_scheme("metrics", SecurityScheme::Http(bearer));
         let needs_session = || SecurityRequirement::new("session", [] as [&str; 0]);
         document.security = Some(vec![needs_session()]);
-        for entry in ROUTES.iter().filter(|entry| entry.access == Access::Public) {
+        for entry in ROUTES {
+            let needs = match entry.access {
+                Access::SignedIn => continue,
+                Access::Public => Vec::new(),
+                Access::Monitor => vec![
+                    needs_session(),
+                    SecurityRequirement::new("metrics", [] as [&str; 0]),
+                ],
+            };
             let item = document.paths.paths.get_mut(entry.path);
             for operation in item.into_iter().flat_map(operations) {
-                operation.security = Some(Vec::new());
+                operation.security = Some(needs.clone());
             }
         }
     }

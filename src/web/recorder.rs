@@ -5,17 +5,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use hearthkeep_format::segment::{GapCause, ReadAt as _};
-use hearthkeep_format::{SegmentId, StreamId};
+use hearthkeep_format::{LogId, SegmentId, StreamId};
 
 use super::footage::{
-    ChunkPlace, DiskStatus, Footage, FootageError, LiveFeed, OpenSegment, ReadAt, RecorderStatus,
-    SegmentIndex, StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
+    ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, LiveFeed, Measures, OpenGap,
+    OpenSegment, ReadAt, RecorderStatus, SegmentIndex, StreamMeasures, StreamState, StreamStatus,
+    Timeline, TimelineGap, TimelineSegment, Trouble,
 };
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::keys::StateFolder;
 use crate::play;
-use crate::record::{LiveHub, Phase, Stream, chunk_message, head_message};
+use crate::record::{
+    self, LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message, sentence,
+};
+use crate::store::log::{LogFiles, Published};
 use crate::store::{self, AbsentDisk, GapSpan, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
@@ -85,6 +89,13 @@ impl RecorderFootage {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn disks(&self) -> Vec<store::DiskStatus> {
+        match self.recording.get() {
+            Some(recording) => recording.store.disks(),
+            None => self.waiting_for().iter().map(AbsentDisk::status).collect(),
+        }
+    }
+
     fn live_stream(&self, id: StreamId) -> Option<(&Recording, &Stream)> {
         let recording = self.recording.get()?;
         let stream = recording.streams.iter().find(|stream| stream.id == id)?;
@@ -148,9 +159,13 @@ impl Footage for RecorderFootage {
             return Ok(Some(Timeline::default()));
         };
         let timeline = recording.store.timeline(&stream, from_us, to_us)?;
+        let open = self.live_stream(stream).and_then(|(_, stream)| {
+            let gap = open_gap_row(&stream.snapshot().gap?, self.clock.wall_us())?;
+            (gap.start_us < to_us && gap.end_us > from_us).then_some(gap)
+        });
         Ok(Some(Timeline {
             segments: timeline.segments.iter().map(segment_row).collect(),
-            gaps: timeline.gaps.iter().map(gap_row).collect(),
+            gaps: timeline.gaps.iter().map(gap_row).chain(open).collect(),
             // Of one that has just begun nothing can be read yet.
             next: timeline
                 .next
@@ -203,11 +218,17 @@ impl Footage for RecorderFootage {
         Some(join(&recording.store, stream, live.hub()))
     }
 
+    fn logs(&self) -> Vec<Published> {
+        let recording = self.recording.get();
+        recording.map_or_else(Vec::new, |recording| recording.store.log().published())
+    }
+
+    fn open_log(&self, log: Option<LogId>, size: u64) -> Option<LogFiles> {
+        self.recording.get()?.store.open_log(log, size)
+    }
+
     fn status(&self) -> RecorderStatus {
-        let disks = match self.recording.get() {
-            Some(recording) => recording.store.disks(),
-            None => self.waiting_for().iter().map(AbsentDisk::status).collect(),
-        };
+        let disks = self.disks();
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
         let row = |disk: &store::DiskStatus| DiskStatus {
             path: disk.path.display().to_string(),
@@ -223,6 +244,26 @@ impl Footage for RecorderFootage {
                 .recording
                 .get()
                 .map_or(0, |recording| recording.store.strange_files()),
+            log_troubles: self
+                .recording
+                .get()
+                .map_or_else(Vec::new, |recording| recording.store.log().troubles()),
+        }
+    }
+
+    fn measures(&self) -> Measures {
+        let measured = |status: StreamStatus| {
+            let snapshot = self
+                .live_stream(status.id)
+                .map(|(_, stream)| stream.snapshot());
+            measures_of(status, snapshot.as_ref(), self.clock.wall_us())
+        };
+        let status = self.status();
+        Measures {
+            streams: self.streams().into_iter().map(measured).collect(),
+            disks: self.disks().iter().map(disk_measures).collect(),
+            clock_trusted: status.clock_trusted,
+            strange_files: status.strange_files,
         }
     }
 
@@ -308,10 +349,54 @@ fn describe(live: Option<&Stream>) -> StreamStatus {
         bytes_stored: 0,
         first_us: None,
         last_us: None,
+        gap: snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.gap.as_ref())
+            .map(|gap| OpenGap {
+                since_us: gap.since_us,
+                cause: gap.cause.as_str().to_owned(),
+                sentence: gap.sentence().to_owned(),
+            }),
         error: trouble.map(|trouble| Trouble {
             message: trouble.message.clone(),
             advice: trouble.advice.clone(),
         }),
+    }
+}
+
+fn measures_of(
+    status: StreamStatus,
+    snapshot: Option<&StreamSnapshot>,
+    now_us: i64,
+) -> StreamMeasures {
+    let seconds = |us: i64| us.max(0) as f64 / 1e6;
+    let gaps = snapshot.map(|snapshot| snapshot.gap_lengths_us.clone());
+    let gaps = gaps.unwrap_or_default().into_iter();
+    let gap = snapshot.and_then(|snapshot| snapshot.gap);
+    let end_us = snapshot.and_then(|snapshot| snapshot.durable_end_us);
+    StreamMeasures {
+        gap_s: gaps
+            .map(|(cause, us)| (cause.as_str().to_owned(), us as f64 / 1e6))
+            .collect(),
+        gap_open_s: gap.map(|gap| gap.length_us as f64 / 1e6),
+        durable_age_s: end_us.map(|end_us| seconds(now_us.saturating_sub(end_us))),
+        queued_bytes: snapshot.map_or(0, |snapshot| snapshot.queued_bytes),
+        packets_lost: snapshot.map_or(0, |snapshot| snapshot.packets_lost),
+        reconnects: snapshot.map_or(0, |snapshot| snapshot.reconnects),
+        status,
+    }
+}
+
+fn disk_measures(disk: &store::DiskStatus) -> DiskMeasures {
+    DiskMeasures {
+        path: disk.path.display().to_string(),
+        failed: disk.error.is_some(),
+        full: disk.is_full,
+        size_bytes: disk.space.map(|space| space.total_bytes),
+        free_bytes: disk.space.map(|space| space.free_bytes),
+        used_bytes: disk.used_bytes,
+        queued_bytes: disk.queued_bytes,
+        fsync_p99_s: disk.fsync_p99.map(|duration| duration.as_secs_f64()),
     }
 }
 
@@ -329,28 +414,32 @@ fn segment_row(span: &Span) -> TimelineSegment {
 }
 
 fn gap_row(gap: &GapSpan) -> TimelineGap {
+    let (cause, sentence) = match gap.removed {
+        true => (
+            "removed",
+            "Footage was removed here: the box's log has it, and the box did not delete it.",
+        ),
+        false => (
+            gap.cause.map_or("unknown", GapCause::as_str),
+            sentence(gap.cause),
+        ),
+    };
     TimelineGap {
         start_us: gap.start_us,
         end_us: gap.end_us,
-        cause: gap.cause.map_or("unknown", GapCause::as_str).to_owned(),
-        sentence: sentence(gap.cause).to_owned(),
+        cause: cause.to_owned(),
+        sentence: sentence.to_owned(),
+        open: false,
     }
 }
 
-/// A gap's cause for people.
-fn sentence(cause: Option<GapCause>) -> &'static str {
-    match cause {
-        None => "Nothing says why there is no footage here; it may have been deleted.",
-        Some(GapCause::Start) => "Nothing was recorded before.",
-        Some(GapCause::Shutdown) => "The recorder was switched off.",
-        Some(GapCause::Crash) => "The recorder or its power failed.",
-        Some(GapCause::CameraLost) => "The camera could not be reached.",
-        Some(GapCause::CameraStalled) => "The camera was connected but sent no pictures.",
-        Some(GapCause::QueueFull) => "The disk was too slow.",
-        Some(GapCause::DiskError) => "The disk failed or was full.",
-        Some(GapCause::Parameters) => "The camera changed its video settings.",
-        Some(GapCause::NoKeyFrame) => "The camera sent no key frame to begin with.",
-        Some(GapCause::Timestamps) => "The camera's clock jumped.",
-        Some(GapCause::CameraData) => "The camera sent what cannot be recorded.",
-    }
+/// A gap that lasts until now; `None` of a stream that has never been recorded: nothing is missing before its first picture.
+fn open_gap_row(gap: &record::OpenGap, now_us: i64) -> Option<TimelineGap> {
+    Some(TimelineGap {
+        start_us: gap.since_us?,
+        end_us: now_us,
+        cause: gap.cause.as_str().to_owned(),
+        sentence: gap.sentence().to_owned(),
+        open: true,
+    })
 }

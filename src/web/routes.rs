@@ -6,9 +6,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use super::error::ApiError;
-use super::{claim, live, openapi, page, segments, sign_in, streams};
+use super::{claim, live, log, metrics, openapi, page, segments, sign_in, streams};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
-use Access::{Public, SignedIn};
+use Access::{Monitor, Public, SignedIn};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Access {
     Public,
     /// Who has a session.
     SignedIn,
+    /// Who has a session, or shows the token for metrics.
+    Monitor,
 }
 
 /// A row of the table.
@@ -47,8 +49,13 @@ pub const ROUTES: &[Entry] = &[
     get(SignedIn, "/api/v1/segments/{stream}/{segment}",       || web::get().to(segments::segment)),
     get(SignedIn, "/api/v1/segments/{stream}/{segment}/index", || web::get().to(segments::index)),
     get(SignedIn, "/api/v1/live/{stream}",                     || web::get().to(live::live)),
+    get(SignedIn, "/api/v1/log/checkpoint",                    || web::get().to(log::checkpoint)),
+    get(SignedIn, "/api/v1/log/entries",                       || web::get().to(log::entries)),
+    get(SignedIn, "/api/v1/log/consistency",                   || web::get().to(log::consistency)),
+    get(SignedIn, "/api/v1/log/inclusion",                     || web::get().to(log::inclusion)),
     get(SignedIn, "/api/v1/status",                            || web::get().to(streams::status)),
     get(SignedIn, "/api/v1/openapi.json",                      || web::get().to(openapi::document)),
+    get(Monitor,  "/metrics",                                  || web::get().to(metrics::metrics)),
 ];
 
 /// Gives actix-web the table, and answers of our shape to what its extractors refuse.
@@ -90,6 +97,13 @@ pub fn is_public(method: &Method, path: &str) -> bool {
     ROUTES
         .iter()
         .any(|entry| entry.access == Public && entry.method == *method && entry.path == path)
+}
+
+/// Whether the token for metrics is enough to read this.
+pub fn is_for_monitors(path: &str) -> bool {
+    ROUTES
+        .iter()
+        .any(|entry| entry.access == Monitor && entry.path == path)
 }
 
 async fn wrong_method() -> Result<&'static str, ApiError> {

@@ -12,3 +12,4 @@ mod scripted;
 mod slow_disk;
 #[path = "../store_support/mod.rs"]
 mod store_support;
+mod watchdog;

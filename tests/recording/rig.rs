@@ -1,8 +1,8 @@
 //! A recorder over a store in temporary folders.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use hearthkeep::clock::{Clock, SystemClock};
@@ -158,6 +158,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
+        self.clock.hang(false);
         // A test that failed meanwhile would wait for ever until its store is closed.
         if let Some(faults) = &self.faults {
             faults.stall(false);
@@ -202,6 +203,16 @@ pub fn live_gop(first: u32, pictures: u32) -> Vec<Step> {
 pub struct PanickyClock {
     real: SystemClock,
     pub armed: AtomicBool,
+    hangs: Mutex<bool>,
+    go_on: Condvar,
+}
+
+impl PanickyClock {
+    /// Makes the thread that reads cameras hang when it asks for the time, or lets it go on.
+    pub fn hang(&self, hangs: bool) {
+        *self.hangs.lock().unwrap() = hangs;
+        self.go_on.notify_all();
+    }
 }
 
 impl Clock for PanickyClock {
@@ -215,6 +226,10 @@ impl Clock for PanickyClock {
             !(on_ingest && self.armed.swap(false, Ordering::SeqCst)),
             "on purpose"
         );
+        if on_ingest {
+            let hangs = self.hangs.lock().unwrap();
+            drop(self.go_on.wait_while(hangs, |hangs| *hangs).unwrap());
+        }
         self.real.monotonic_us()
     }
 

@@ -60,11 +60,14 @@ fn a_full_queue_costs_footage_and_not_memory_and_ends_with_the_next_key_frame() 
         );
         shown(rig.hub(0)) != stored
     });
+    let gap = rig.snapshot(0).gap.unwrap();
+    assert_eq!(gap.cause, GapCause::QueueFull, "while it lasts");
     faults.stall(false);
     until("what was queued is durable", || !rig.segments(0)[0].open);
     go_on.send(()).unwrap();
     until("it is recorded again", || rig.segments(0).len() == 2);
     assert_eq!(shown(rig.hub(0)), Some(rig.segments(0)[1].segment));
+    assert_eq!(rig.snapshot(0).gap, None);
     rig.stop();
     assert_eq!(rig.causes(0), [START, Some(GapCause::QueueFull)]);
     let segments = rig.segments(0);

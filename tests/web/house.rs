@@ -12,10 +12,11 @@ use hearthkeep::clock::{Clock, SimClock, SystemClock};
 use hearthkeep::keys::{NewOwner, StateFolder};
 use hearthkeep::people::People;
 use hearthkeep::random::OsRandom;
+use hearthkeep::store::log::{LogFiles, Published};
 use hearthkeep::web::footage::*;
 use hearthkeep::web::tls::{Tls, TlsSettings};
 use hearthkeep::web::{Parts, Running, start};
-use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, LogId, SegmentId, StoreId, StreamId};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -59,6 +60,7 @@ impl Footage for FakeFootage {
             bytes_stored: self.segment.len() as u64,
             first_us: Some(1),
             last_us: Some(2),
+            gap: None,
             error: None,
         }]
     }
@@ -77,6 +79,7 @@ impl Footage for FakeFootage {
             end_us: to_us,
             cause: "start".to_owned(),
             sentence: String::new(),
+            open: false,
         };
         Ok((stream == STREAM).then(|| Timeline {
             segments: Vec::new(),
@@ -139,8 +142,50 @@ impl Footage for FakeFootage {
         })
     }
 
+    fn logs(&self) -> Vec<Published> {
+        Vec::new()
+    }
+
+    fn open_log(&self, _: Option<LogId>, _: u64) -> Option<LogFiles> {
+        None
+    }
+
     fn status(&self) -> RecorderStatus {
         RecorderStatus::default()
+    }
+
+    fn measures(&self) -> Measures {
+        let mut status = self.streams().remove(0);
+        status.gap = Some(OpenGap {
+            since_us: Some(1),
+            cause: "camera-lost".to_owned(),
+            sentence: String::new(),
+        });
+        let stream = StreamMeasures {
+            status,
+            gap_s: [("camera-lost".to_owned(), 12.5)].into(),
+            gap_open_s: Some(2.5),
+            durable_age_s: Some(3.25),
+            queued_bytes: 4_096,
+            packets_lost: 7,
+            reconnects: 1,
+        };
+        let disk = DiskMeasures {
+            path: "/srv/a \"disk\"".to_owned(),
+            failed: true,
+            full: false,
+            size_bytes: Some(1 << 40),
+            free_bytes: None,
+            used_bytes: 1_000_000,
+            queued_bytes: 0,
+            fsync_p99_s: Some(0.125),
+        };
+        Measures {
+            streams: vec![stream],
+            disks: vec![disk],
+            clock_trusted: true,
+            strange_files: 0,
+        }
     }
 
     fn claimed(&self) {

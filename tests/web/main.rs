@@ -7,4 +7,5 @@ mod client;
 mod footage;
 mod house;
 mod live;
+mod metrics;
 mod sign_in;

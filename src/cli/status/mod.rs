@@ -23,7 +23,7 @@ use crate::store::survey::{Surveyed, survey};
 use crate::store::{browse, layout, lock};
 use crate::web::tls::names::{Names, host_name, interface_addresses};
 use crate::web::tls::read_fingerprint;
-use report::{Report, StreamReport, Trouble};
+use report::{GapReport, Report, StreamReport, Trouble};
 
 /// Durable footage lies behind by a fragment and a batch; from here on it is said.
 const FRESH_US: i64 = 10_000_000;
@@ -67,11 +67,29 @@ struct CameraStatus {
     since: Option<String>,
     /// What is wrong, and what to do.
     trouble: Option<Trouble>,
+    /// The gap that is open, if nothing is kept now.
+    gap: Option<Gap>,
     /// Wall time of the end of the newest footage.
     newest: Option<String>,
     age_s: Option<f64>,
     segments: u64,
     bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Gap {
+    cause: String,
+    /// To where there is footage.
+    since: Option<String>,
+}
+
+impl From<&GapReport> for Gap {
+    fn from(gap: &GapReport) -> Self {
+        Self {
+            cause: gap.cause.clone(),
+            since: gap.since_us.map(rfc3339),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -194,6 +212,11 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
         1 => troubles.push(format!("a file on the disks {NO_FOOTAGE}")),
         n => troubles.push(format!("{n} files on the disks {NO_FOOTAGE}")),
     }
+    troubles.extend(
+        report
+            .into_iter()
+            .flat_map(|report| report.log_troubles.clone()),
+    );
     let disk = |disk: &DiskStatus| {
         let error = disk.error.as_ref()?;
         Some(format!("disk {}: {error}", disk.path.display()))
@@ -269,6 +292,7 @@ fn cameras(
             .find(|it| it.camera == row.camera && it.feed == row.feed);
         row.since = told.and_then(|told| told.since_us).map(rfc3339);
         row.trouble = told.and_then(|told| told.trouble.clone());
+        row.gap = told.and_then(|told| told.gap.as_ref()).map(Gap::from);
         row.state = match config.cameras.iter().any(|it| it.name == row.camera) {
             true => row.state_of(running, told, sure_us),
             false => "removed",
@@ -285,6 +309,7 @@ impl CameraStatus {
             state: "empty",
             since: None,
             trouble: None,
+            gap: None,
             newest: None,
             age_s: None,
             segments: 0,

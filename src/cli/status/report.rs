@@ -31,6 +31,9 @@ pub struct Report {
     /// Files on the disks that are no whole footage of this box.
     #[serde(default)]
     pub strange_files: u64,
+    /// What is wrong with the signed log, and what it says was removed.
+    #[serde(default)]
+    pub log_troubles: Vec<String>,
     pub streams: Vec<StreamReport>,
     pub disks: Vec<DiskReport>,
 }
@@ -44,6 +47,17 @@ pub struct StreamReport {
     /// Since when, in µs of wall time.
     pub since_us: Option<i64>,
     pub trouble: Option<Trouble>,
+    #[serde(default)]
+    pub gap: Option<GapReport>,
+}
+
+/// That nothing of a stream is kept now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GapReport {
+    /// As `docs/format.md`, 5.6, names it.
+    pub cause: String,
+    /// To where there is footage, in µs of wall time.
+    pub since_us: Option<i64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,6 +94,7 @@ impl Report {
             page_error,
             clock_trusted: status.clock_trusted,
             strange_files: status.strange_files,
+            log_troubles: status.log_troubles,
             streams: footage.streams().into_iter().map(stream).collect(),
             disks: status.disks.into_iter().map(disk).collect(),
         }
@@ -99,6 +114,10 @@ fn stream(status: StreamStatus) -> StreamReport {
         feed: status.feed,
         state: state.to_owned(),
         since_us: status.since_us,
+        gap: status.gap.map(|gap| GapReport {
+            cause: gap.cause,
+            since_us: gap.since_us,
+        }),
         trouble: status.error.map(|trouble| Trouble {
             message: trouble.message,
             advice: trouble.advice,
@@ -183,6 +202,7 @@ mod tests {
             page_error: None,
             clock_trusted: true,
             strange_files: 0,
+            log_troubles: Vec::new(),
             streams: Vec::new(),
             disks: Vec::new(),
         };

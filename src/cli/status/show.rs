@@ -42,8 +42,11 @@ fn show_camera(camera: &CameraStatus) -> Result<(), Failure> {
         (Some(since), "failed") => format!(", since {since}"),
         _ => String::new(),
     };
+    let gap = camera.gap.as_ref().map_or(String::new(), |gap| {
+        format!(", nothing is kept ({})", gap.cause)
+    });
     line(format_args!(
-        "camera       {:<16} {:<10} {:>10.1} MB  {newest}{since}",
+        "camera       {:<16} {:<10} {:>10.1} MB  {newest}{since}{gap}",
         camera.camera,
         camera.state,
         camera.bytes as f64 / 1e6,

@@ -51,6 +51,8 @@ export interface Stream {
   bytes_stored: number;
   first_us: number | null;
   last_us: number | null;
+  /** The gap that is open, if nothing is kept now. */
+  gap: { since_us: number | null; cause: string; sentence: string } | null;
   error: { message: string; advice: string } | null;
 }
 
@@ -70,6 +72,8 @@ export interface GapEntry {
   end_us: number;
   cause: string;
   sentence: string;
+  /** It lasts: `end_us` is when the box answered. */
+  open: boolean;
 }
 
 export interface TimelineAnswer {
@@ -113,4 +117,6 @@ export interface BoxStatus {
   clock_trusted: boolean;
   /** Files on the disks that are no whole footage of this box. */
   strange_files: number;
+  /** What is wrong with the signed log, and what it says was removed; a sentence each. */
+  log_troubles: string[];
 }

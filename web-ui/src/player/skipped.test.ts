@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LeftOut, skippedText } from "./skipped";
 
-const gap = { start_us: 0, end_us: 60e6, cause: "camera-lost", sentence: "The camera could not be reached." };
+const gap = { start_us: 0, end_us: 60e6, cause: "camera-lost", sentence: "The camera could not be reached.", open: false };
 const spanned = { fromUs: 0, toUs: 60e6, gap, damagedUs: 0 };
 
 describe("what was jumped over", () => {

@@ -3,8 +3,8 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Stream } from "../api/types";
 import type { DayTimeline } from "./store";
 import { Track } from "./Track";
-import { gapAt } from "./coverage";
-import { type Day, clock, durationText, nowUs } from "./day";
+import { gapAt, gapText } from "./coverage";
+import { type Day, clock, nowUs } from "./day";
 import { type Span, fractionOf, instantAt, lengthOf, pan, ticks, zoom } from "./scale";
 import { type Gesture, useGestures } from "./gestures";
 
@@ -122,11 +122,7 @@ function Bubble({ hover, span, rows, nowUs: now }: { hover: Hover; span: Span; r
   return (
     <div class={`bubble${edge(hover.fraction)}`} style={{ left: percent(hover.fraction) }}>
       <b>{clock(us)}</b>
-      {gap && (
-        <span>
-          {gap.sentence} {durationText(gap.end_us - gap.start_us)} without footage.
-        </span>
-      )}
+      {gap && <span>{gapText(gap, now)}</span>}
     </div>
   );
 }

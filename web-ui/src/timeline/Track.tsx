@@ -1,7 +1,7 @@
 import { useMemo } from "preact/hooks";
 import type { Stream } from "../api/types";
 import { percent } from "./Timeline";
-import { stretches } from "./coverage";
+import { endOfGap, stretches } from "./coverage";
 import { type Span, clamp, fractionOf } from "./scale";
 import type { DayTimeline } from "./store";
 
@@ -20,9 +20,10 @@ interface Props {
 export function Track({ stream, timeline, span, nowUs, selected }: Props) {
   const joined = useMemo(() => stretches(timeline.segments), [timeline.segments]);
   const bars = joined.map((stretch) => place(span, stretch.fromUs, stretch.toUs)).filter((bar) => bar !== null);
-  const gaps = timeline.gaps
-    .map((gap) => place(span, gap.start_us, Math.min(gap.end_us, nowUs)))
-    .filter((bar) => bar !== null);
+  const gaps = timeline.gaps.flatMap((gap) => {
+    const style = place(span, gap.start_us, endOfGap(gap, nowUs));
+    return style ? [{ style, open: gap.open }] : [];
+  });
   const future = place(span, nowUs, Math.max(span.toUs, nowUs));
   return (
     <div
@@ -31,8 +32,8 @@ export function Track({ stream, timeline, span, nowUs, selected }: Props) {
       data-stretches={joined.length}
       data-loaded={timeline.loaded}
     >
-      {gaps.map((style) => (
-        <span key={`g${style.left}`} class="track-gap" style={style} />
+      {gaps.map(({ style, open }) => (
+        <span key={`g${style.left}`} class={open ? "track-gap open" : "track-gap"} style={style} />
       ))}
       {bars.map((style) => (
         <span key={style.left} class="track-bar" style={style} />

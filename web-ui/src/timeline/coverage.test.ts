@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SegmentEntry } from "../api/types";
-import { gapAt, gapBetween, mergeSegments, segmentAfter, segmentFrom, stretches } from "./coverage";
+import { endOfGap, gapAt, gapBetween, gapText, mergeGaps, mergeSegments, segmentAfter, segmentFrom, stretches } from "./coverage";
 
 const segment = (id: string, start_us: number, duration_us: number): SegmentEntry => ({
   id, start_us, duration_us, bytes: 1, sequence: 1, recovered: false, open: false,
@@ -32,12 +32,28 @@ describe("coverage", () => {
 
   it("knows why there is nothing", () => {
     const gaps = [
-      { start_us: 120e6, end_us: 199e6, cause: "camera-lost", sentence: "The camera was lost." },
-      { start_us: 199e6, end_us: 200e6, cause: "no-key-frame", sentence: "No key frame." },
+      { start_us: 120e6, end_us: 199e6, cause: "camera-lost", sentence: "The camera was lost.", open: false },
+      { start_us: 199e6, end_us: 200e6, cause: "no-key-frame", sentence: "No key frame.", open: false },
     ];
     expect(gapAt(gaps, 130e6)?.cause).toBe("camera-lost");
     expect(gapAt(gaps, 200e6)).toBeNull();
     expect(gapBetween(gaps, 119e6, 201e6)?.cause).toBe("camera-lost");
     expect(gapBetween(gaps, 0, 10)).toBeNull();
+  });
+
+  it("lets a gap that lasts reach to now, and says so", () => {
+    const gap = { start_us: 120e6, end_us: 130e6, cause: "camera-lost", sentence: "The camera is off.", open: true };
+    expect(endOfGap(gap, 150e6)).toBe(150e6);
+    expect(endOfGap({ ...gap, open: false }, 150e6)).toBe(130e6);
+    expect(gapAt([gap], 149e6)).toBe(gap);
+    expect(gapAt([{ ...gap, open: false }], 149e6)).toBeNull();
+    expect(gapText(gap, 150e6)).toBe("Nothing is recorded for 30 s. The camera is off.");
+    expect(gapText({ ...gap, open: false }, 150e6)).toBe("10 s without footage. The camera is off.");
+  });
+
+  it("forgets a gap that lasted when footage came after it", () => {
+    const lasting = { start_us: 120e6, end_us: 130e6, cause: "camera-lost", sentence: "", open: true };
+    const over = { ...lasting, end_us: 199e6, open: false };
+    expect(mergeGaps([lasting], [over], 60e6)).toEqual([over]);
   });
 });

@@ -1,6 +1,6 @@
 /** What a stream has of a span of time: stretches of footage, and the gaps between with their causes. Pure. */
 import type { GapEntry, SegmentEntry } from "../api/types";
-import { SECOND_US } from "./day";
+import { SECOND_US, durationText } from "./day";
 
 export interface Stretch {
   readonly fromUs: number;
@@ -40,8 +40,17 @@ export function segmentAfter(segments: readonly SegmentEntry[], id: string): Seg
   return at < 0 ? null : (segments[at + 1] ?? null);
 }
 
+/** Where a gap ends: one that lasts goes on since the box told of it. */
+export const endOfGap = (gap: GapEntry, nowUs: number): number => (gap.open ? nowUs : Math.min(gap.end_us, nowUs));
+
 export const gapAt = (gaps: readonly GapEntry[], us: number): GapEntry | null =>
-  gaps.find((gap) => gap.start_us <= us && us < gap.end_us) ?? null;
+  gaps.find((gap) => gap.start_us <= us && (gap.open || us < gap.end_us)) ?? null;
+
+/** What is said of a gap: how long it was or has been, and why. */
+export function gapText(gap: GapEntry, nowUs: number): string {
+  const length = durationText(endOfGap(gap, nowUs) - gap.start_us);
+  return gap.open ? `Nothing is recorded for ${length}. ${gap.sentence}` : `${length} without footage. ${gap.sentence}`;
+}
 
 /** Two answers for neighbouring spans as one list, in order and without doubles; newer entries win. */
 export function mergeSegments(older: readonly SegmentEntry[], newer: readonly SegmentEntry[]): SegmentEntry[] {

@@ -50,12 +50,13 @@ const STEPS_S = [10, 30, 60, 300, 600, 900, 1800, 3600, 2 * 3600, 3 * 3600, 6 * 
 export function ticks(span: Span, day: Day, widthPx: number, gapPx = 64): Tick[] {
   const wanted = (lengthOf(span) / SECOND_US) * (gapPx / Math.max(widthPx, 1));
   const step = STEPS_S.find((candidate) => candidate >= wanted) ?? 6 * 3600;
-  const strideUs = Math.min(step * SECOND_US, HOUR_US);
+  // Clocks change by an hour, and on Lord Howe Island by half of one.
+  const strideUs = Math.min(step * SECOND_US, HOUR_US / 2);
   const found: Tick[] = [];
   const first = day.startUs + Math.ceil((span.fromUs - day.startUs) / strideUs) * strideUs;
   for (let us = first; us <= span.toUs; us += strideUs) {
     const at = dateOf(us);
-    if (step > 3600 && (at.getHours() * 3600 + at.getMinutes() * 60) % step !== 0) continue;
+    if (step > 1800 && (at.getHours() * 3600 + at.getMinutes() * 60) % step !== 0) continue;
     found.push({ us, label: label(at, step, us === day.endUs) });
   }
   return found;

@@ -37,7 +37,7 @@ describe("over a gap of days", () => {
   const longAgo = () => shiftDay(dayOf(nowUs()), -40).startUs + 1000e6;
   beforeEach(() => {
     recorded = [segment("old", longAgo()), segment("new", monday())];
-    gaps = [{ start_us: longAgo() + 60e6, end_us: monday(), cause: "shutdown", sentence: "Off." }];
+    gaps = [{ start_us: longAgo() + 60e6, end_us: monday(), cause: "shutdown", sentence: "Off.", open: false }];
   });
 
   it("the next segment is found by one question after the day's", async () => {
@@ -72,7 +72,7 @@ describe("today", () => {
   it("is asked for from its last known segment on", async () => {
     const today = dayOf(nowUs());
     recorded = Array.from({ length: 100 }, (_, at) => segment(`m${at}`, today.startUs + at * 60e6));
-    gaps = [{ start_us: today.startUs + 10e6, end_us: today.startUs + 11e6, cause: "crash", sentence: "" }];
+    gaps = [{ start_us: today.startUs + 10e6, end_us: today.startUs + 11e6, cause: "crash", sentence: "", open: false }];
     const store = new TimelineStore();
     await store.load("s", today);
     recorded.push(segment("m100", today.startUs + 100 * 60e6));

@@ -10,6 +10,7 @@ const well: BoxStatus = {
   fsync_p99_ms: 12,
   clock_trusted: true,
   strange_files: 0,
+  log_troubles: [],
 };
 const camera = (name: string, message: string | null, feed = "main") =>
   ({ id: name + feed, camera: name, feed, error: message === null ? null : { message, advice: "Do this." } }) as Stream;
@@ -29,6 +30,8 @@ describe("troubles", () => {
     expect(found[2]?.text).toContain("900 ms");
     expect(slowText(null)).toBeNull();
     expect(troubles({ ...well, strange_files: 2 }, [])[0]?.text).toContain("2 files on the disks cannot be read");
+    const log_troubles = ["the log was rolled back"];
+    expect(troubles({ ...well, log_troubles }, [])).toEqual([{ kind: "log", text: "The log was rolled back." }]);
   });
 
   it("put cameras with one trouble on one line, each once", () => {

@@ -8,12 +8,12 @@ const FSYNC_MS_MAX = 300;
 const CAMERA_LINES_MAX = 3;
 
 export interface Trouble {
-  readonly kind: "clock" | "disk" | "camera";
+  readonly kind: "clock" | "disk" | "camera" | "log";
   readonly text: string;
 }
 
 export function troubles(status: BoxStatus | null, streams: readonly Stream[] | null): Trouble[] {
-  return [...clock(status), ...disks(status), ...cameras(streams ?? [])];
+  return [...clock(status), ...disks(status), ...log(status), ...cameras(streams ?? [])];
 }
 
 export const CLOCK_WRONG =
@@ -21,6 +21,9 @@ export const CLOCK_WRONG =
 
 const clock = (status: BoxStatus | null): Trouble[] =>
   status && !status.clock_trusted ? [{ kind: "clock", text: CLOCK_WRONG }] : [];
+
+const log = (status: BoxStatus | null): Trouble[] =>
+  (status?.log_troubles ?? []).map((text) => ({ kind: "log", text: sentence(text) }));
 
 function disks(status: BoxStatus | null): Trouble[] {
   const found = (status?.disks ?? []).flatMap((disk): Trouble[] => (disk.error ? [{ kind: "disk", text: sentence(disk.error) }] : []));

@@ -55,7 +55,7 @@ pub struct End {
 macro_rules! gap_causes {
     ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal,)*) => {
         /// Why footage is missing.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum GapCause { $($(#[$doc])* $name = $number,)* }
 
@@ -104,6 +104,8 @@ gap_causes! {
     Timestamps = 10 "timestamps",
     /// The camera sent what cannot be recorded.
     CameraData = 11 "camera-data",
+    /// The recorder did not get on, and began anew.
+    Stuck = 13 "stuck",
 }
 
 impl std::fmt::Display for GapCause {

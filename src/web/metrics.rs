@@ -1,0 +1,326 @@
+//! `GET /metrics`: how the box is, in the text format that Prometheus and others read. For who is signed in, and for a program
+//! that has the token in the state folder, which opens nothing else.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpResponse, web};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use hearthkeep_format::Random;
+use subtle::ConstantTimeEq as _;
+
+use super::error::ApiError;
+use super::footage::{DiskMeasures, Measures, StreamMeasures, StreamState};
+use super::house::{House, blocking};
+use crate::limits::METRICS_TOKEN_BYTES;
+use crate::state_file;
+
+/// The token's file in the state folder.
+pub const TOKEN_FILE: &str = "metrics.token";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const STATES: [(StreamState, &str); 5] = [
+    (StreamState::Recording, "recording"),
+    (StreamState::Connecting, "connecting"),
+    (StreamState::Waiting, "waiting"),
+    (StreamState::Failed, "failed"),
+    (StreamState::Stopped, "stopped"),
+];
+
+/// What a monitor shows instead of a session.
+pub struct Token(String);
+
+impl Token {
+    /// Reads the token of a state folder, or makes one where there is none, or one that others than its owner could read.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open(folder: &Path, random: &mut dyn Random) -> io::Result<Self> {
+        let path = folder.join(TOKEN_FILE);
+        let is_private =
+            fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o077 == 0);
+        if is_private
+            && let Some(bytes) = state_file::read(&path, 4096)?
+            && let Ok(text) = std::str::from_utf8(&bytes)
+            && text.trim().len() >= METRICS_TOKEN_BYTES
+        {
+            return Ok(Self(text.trim().to_owned()));
+        }
+        let mut bytes = [0; METRICS_TOKEN_BYTES];
+        random.fill(&mut bytes);
+        let token = BASE64.encode(bytes);
+        state_file::replace(&path, format!("{token}\n").as_bytes())?;
+        Ok(Self(token))
+    }
+
+    /// Whether a request shows it (RFC 6750, 2.1).
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+        let shown = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        shown.is_some_and(|shown| shown.ct_eq(self.0.as_bytes()).into())
+    }
+}
+
+/// `GET /metrics`
+#[utoipa::path(get, path = "/metrics", tag = "box",
+    responses((status = 200, description = "Prometheus' text format", content_type = "text/plain")))]
+pub async fn metrics(house: web::Data<House>) -> Result<HttpResponse, ApiError> {
+    let text = blocking(move || Ok(text_of(&house.footage.measures()))).await?;
+    Ok(HttpResponse::Ok().content_type(TEXT).body(text))
+}
+
+/// All that is measured.
+fn text_of(measures: &Measures) -> String {
+    let mut text = Text::default();
+    streams(&mut text, &measures.streams);
+    gaps(&mut text, &measures.streams);
+    disks(&mut text, &measures.disks);
+    text.one(
+        "clock_trusted",
+        "Whether the box trusts its clock.",
+        f64::from(u8::from(measures.clock_trusted)),
+    );
+    text.one(
+        "strange_files",
+        "Files on the disks that are no whole footage of this box.",
+        measures.strange_files as f64,
+    );
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    text.family("hearthkeep_info", "gauge", "The program.");
+    text.sample("hearthkeep_info", &version, 1.0);
+    process(&mut text);
+    text.0
+}
+
+fn streams(text: &mut Text, streams: &[StreamMeasures]) {
+    text.family(
+        "hearthkeep_stream_state",
+        "gauge",
+        "What a stream does: 1 at its state.",
+    );
+    for stream in streams {
+        for (state, name) in STATES {
+            let labels = [stream.camera(), stream.feed(), ("state", name)];
+            let is_so = stream.status.state == state;
+            text.sample(
+                "hearthkeep_stream_state",
+                &labels,
+                f64::from(u8::from(is_so)),
+            );
+        }
+    }
+    type Measure = fn(&StreamMeasures) -> Option<f64>;
+    let rows: [(&str, &str, &str, Measure); 6] = [
+        ("gap_open", "gauge", "Whether nothing is kept now.", |s| {
+            Some(f64::from(u8::from(s.status.gap.is_some())))
+        }),
+        (
+            "durable_age_seconds",
+            "gauge",
+            "Age of the newest picture that would survive a power cut.",
+            |s| s.durable_age_s,
+        ),
+        (
+            "stored_bytes",
+            "gauge",
+            "Footage on all disks, segments that have ended.",
+            |s| Some(s.status.bytes_stored as f64),
+        ),
+        (
+            "queued_bytes",
+            "gauge",
+            "What is sealed and not yet durable.",
+            |s| Some(s.queued_bytes as f64),
+        ),
+        (
+            "packets_lost_total",
+            "counter",
+            "RTP packets that did not arrive.",
+            |s| Some(s.packets_lost as f64),
+        ),
+        (
+            "reconnects_total",
+            "counter",
+            "Connections after the first one.",
+            |s| Some(s.reconnects as f64),
+        ),
+    ];
+    for (name, kind, help, measure) in rows {
+        let name = format!("hearthkeep_stream_{name}");
+        text.family(&name, kind, help);
+        for stream in streams {
+            if let Some(value) = measure(stream) {
+                text.sample(&name, &[stream.camera(), stream.feed()], value);
+            }
+        }
+    }
+}
+
+fn gaps(text: &mut Text, streams: &[StreamMeasures]) {
+    let (total, open) = (
+        "hearthkeep_stream_gap_seconds_total",
+        "hearthkeep_stream_gap_open_seconds",
+    );
+    text.family(total, "counter", "For how long nothing was kept, by cause.");
+    for stream in streams {
+        for (cause, seconds) in &stream.gap_s {
+            text.sample(
+                total,
+                &[stream.camera(), stream.feed(), ("cause", cause)],
+                *seconds,
+            );
+        }
+    }
+    text.family(
+        open,
+        "gauge",
+        "For how long nothing has been kept, while that lasts.",
+    );
+    for stream in streams {
+        if let (Some(gap), Some(seconds)) = (&stream.status.gap, stream.gap_open_s) {
+            let labels = [
+                stream.camera(),
+                stream.feed(),
+                ("cause", gap.cause.as_str()),
+            ];
+            text.sample(open, &labels, seconds);
+        }
+    }
+}
+
+fn disks(text: &mut Text, disks: &[DiskMeasures]) {
+    type Measure = fn(&DiskMeasures) -> Option<f64>;
+    let rows: [(&str, &str, Measure); 7] = [
+        ("failed", "Whether something is wrong with a disk.", |d| {
+            Some(f64::from(u8::from(d.failed)))
+        }),
+        ("full", "Whether a disk is full.", |d| {
+            Some(f64::from(u8::from(d.full)))
+        }),
+        ("size_bytes", "Size of its file system.", |d| {
+            d.size_bytes.map(|bytes| bytes as f64)
+        }),
+        ("free_bytes", "What its file system has left.", |d| {
+            d.free_bytes.map(|bytes| bytes as f64)
+        }),
+        ("used_bytes", "Footage on it.", |d| {
+            Some(d.used_bytes as f64)
+        }),
+        ("queued_bytes", "What waits to be written to it.", |d| {
+            Some(d.queued_bytes as f64)
+        }),
+        (
+            "fsync_p99_seconds",
+            "How long fdatasync takes, 99 of 100 times.",
+            |d| d.fsync_p99_s,
+        ),
+    ];
+    for (name, help, measure) in rows {
+        let name = format!("hearthkeep_disk_{name}");
+        text.family(&name, "gauge", help);
+        for disk in disks {
+            if let Some(value) = measure(disk) {
+                text.sample(&name, &[("path", &disk.path)], value);
+            }
+        }
+    }
+}
+
+/// This process, by the names that all exporters use.
+fn process(text: &mut Text) {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = resident.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    if let Some(kib) = kib {
+        let name = "process_resident_memory_bytes";
+        text.family(name, "gauge", "Resident memory.");
+        text.sample(name, &[], (kib * 1024) as f64);
+    }
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let name = "process_cpu_seconds_total";
+    text.family(name, "counter", "Processor time.");
+    text.sample(name, &[], used.tv_sec as f64 + used.tv_nsec as f64 / 1e9);
+}
+
+impl StreamMeasures {
+    fn camera(&self) -> (&'static str, &str) {
+        ("camera", &self.status.camera)
+    }
+
+    fn feed(&self) -> (&'static str, &str) {
+        ("feed", &self.status.feed)
+    }
+}
+
+/// Prometheus' text exposition format, version 0.0.4.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.0
+            .push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn one(&mut self, name: &str, help: &str, value: f64) {
+        let name = format!("hearthkeep_{name}");
+        self.family(&name, "gauge", help);
+        self.sample(&name, &[], value);
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.0.push_str(name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            self.0.push(if at == 0 { '{' } else { ',' });
+            self.0.push_str(label);
+            self.0.push_str("=\"");
+            for c in text.chars() {
+                match c {
+                    '\\' => self.0.push_str("\\\\"),
+                    '"' => self.0.push_str("\\\""),
+                    '\n' => self.0.push_str("\\n"),
+                    c => self.0.push(c),
+                }
+            }
+            self.0.push('"');
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, " {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsRandom;
+
+    #[test]
+    fn a_name_cannot_leave_its_label() {
+        let mut text = Text::default();
+        text.sample("x", &[("camera", "a\"} 1\nb\\"), ("feed", "main")], 0.5);
+        assert_eq!(text.0, "x{camera=\"a\\\"} 1\\nb\\\\\",feed=\"main\"} 0.5\n");
+    }
+
+    #[test]
+    fn a_token_stays_and_one_that_others_could_read_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Token::open(folder.path(), &mut OsRandom).unwrap().0;
+        let first = open();
+        assert_eq!(first.len(), 43, "256 bits");
+        assert_eq!(open(), first);
+        let path = folder.path().join(TOKEN_FILE);
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_ne!(open(), first);
+        assert_eq!(mode(), 0o600);
+    }
+}
