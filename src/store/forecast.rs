@@ -1,8 +1,9 @@
 //! For how long footage will be kept at the rate at which it comes: a pure reckoning, from what the catalog has of the last week.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
-use hearthkeep_format::{DiskId, StreamId};
+use hearthkeep_format::StreamId;
 
 use super::Shared;
 use super::age::{DAY_US, Now};
@@ -15,10 +16,10 @@ pub(super) const RATE_US_MIN: i64 = 600_000_000;
 const HELD_LEAVES_PART: u64 = 5;
 
 /// What a disk has room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
-    /// The disk.
-    pub disk: DiskId,
+    /// The disk's folder.
+    pub path: PathBuf,
     /// Bytes that footage may take of it, in all.
     pub bytes: u64,
     /// Bytes that it takes now.
@@ -83,7 +84,7 @@ pub(super) fn tell(shared: &Shared, now: Option<Now>, held: &HashMap<(StreamId, 
         let free = state.free_bytes.saturating_sub(state.reserve_bytes);
         let most = state.used_bytes.saturating_add(free);
         Room {
-            disk: disk.id,
+            path: disk.path.clone(),
             bytes: state.max_bytes.map_or(most, |max| max.min(most)),
             used_bytes: state.used_bytes,
             held_bytes: on_it.map(|(_, bytes)| bytes).sum(),
@@ -148,6 +149,11 @@ impl Rates {
 }
 
 impl Forecast {
+    /// What will be of the disk at a path.
+    pub fn of_disk(&self, path: &Path) -> Option<&DiskForecast> {
+        self.disks.iter().find(|disk| disk.room.path == path)
+    }
+
     /// What will go wrong, in sentences.
     pub fn troubles(&self) -> impl Iterator<Item = &str> {
         let disks = self.disks.iter().map(|disk| &disk.trouble);
@@ -200,7 +206,7 @@ fn disk(room: &Room) -> DiskForecast {
             0 => Some(0.0),
             _ => room.bytes_per_day.map(days),
         },
-        room: *room,
+        room: room.clone(),
         trouble,
     }
 }
@@ -270,7 +276,7 @@ mod tests {
 
     fn room(bytes: u64, held_bytes: u64) -> Room {
         Room {
-            disk: DiskId::from_bytes([0; 16]),
+            path: PathBuf::from("/disk"),
             bytes,
             used_bytes: bytes / 2,
             held_bytes,

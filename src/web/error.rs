@@ -133,7 +133,7 @@ impl From<keys::Error> for ApiError {
 }
 
 /// An error of a room, as a sentence of its own.
-fn sentence(error: &dyn std::error::Error) -> String {
+pub(super) fn sentence(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     let mut chars = text.chars();
     let first = chars

@@ -8,6 +8,7 @@ mod cookies;
 mod error;
 pub mod footage;
 mod guard;
+mod holds;
 mod house;
 mod live;
 mod log;

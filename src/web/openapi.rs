@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem};
 use utoipa::{Modify, OpenApi};
 
 use super::routes::{Access, ROUTES};
-use super::{claim, live, log, metrics, page, segments, sign_in, streams};
+use super::{claim, holds, live, log, metrics, page, segments, sign_in, streams};
 
 /// The document as it is served.
 #[derive(OpenApi)]
@@ -17,7 +17,8 @@ use super::{claim, live, log, metrics, page, segments, sign_in, streams};
     paths(
         page::index, claim::authority, claim::state, claim::claim, sign_in::parameters, sign_in::sign_in, sign_in::sign_out,
         sign_in::session, streams::keyring, streams::streams, streams::timeline, segments::segment, segments::index, live::live,
-        streams::status, log::checkpoint, log::entries, log::consistency, log::inclusion, metrics::metrics, document,
+        streams::status, log::checkpoint, log::entries, log::consistency, log::inclusion, metrics::metrics,
+        holds::list, holds::add, holds::end, document,
     ),
     modifiers(&Security)
 )]

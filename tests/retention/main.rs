@@ -4,6 +4,7 @@
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
+mod holds;
 mod plan;
 mod shelf;
 

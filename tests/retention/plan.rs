@@ -315,8 +315,12 @@ proptest! {
     /// Wherever a crash falls between the deletions: what goes in the end is the same.
     #[test]
     fn a_crash_changes_nothing(shelf in shelves(), at in 0.0..1.0f64, batch in 1usize..9) {
-        // Where dates contradict each other, what is gone is no evidence any more of what may be held.
-        prop_assume!(shelf.entries().all(|entry| is_clear(&shelf, entry)));
+        // Where dates contradict each other, what is gone is no evidence any more of what was when.
+        let mut shelf = shelf;
+        for entry in shelf.streams.values_mut().flatten() {
+            entry.start_us = START_US + entry.sequence as i64 * MINUTE_US;
+            entry.clock_trusted = true;
+        }
         let whole = shelf.plan();
         let ids = |deletions: &[Deletion]| -> BTreeMap<SegmentId, Reason> {
             deletions.iter().map(|d| (d.entry.segment, d.reason)).collect()

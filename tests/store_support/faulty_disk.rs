@@ -26,6 +26,8 @@ pub struct Faults {
     pub appends: AtomicU64,
     /// Which folders were synced, in order.
     pub synced_folders: Mutex<Vec<PathBuf>>,
+    /// Is done when a segment was removed, once.
+    pub removed: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     stalled: Mutex<bool>,
     go_on: Condvar,
 }
@@ -108,7 +110,13 @@ impl Disk for FaultyDisk {
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.faults.full.store(false, Ordering::SeqCst);
-        self.real.remove_file(path)
+        self.real.remove_file(path)?;
+        if path.starts_with("footage")
+            && let Some(removed) = self.faults.removed.lock().unwrap().take()
+        {
+            removed();
+        }
+        Ok(())
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {

@@ -5,6 +5,7 @@ mod access;
 mod claim;
 mod client;
 mod footage;
+mod holds;
 mod house;
 mod live;
 mod metrics;
