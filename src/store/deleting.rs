@@ -42,10 +42,11 @@ pub(super) fn delete(
     for deletion in deletions {
         let disk = deletion.entry.disk;
         let refuses = outcome.refusing.contains(&disk);
-        match refuses
-            .then_some(Unlinked::Refused)
-            .unwrap_or_else(|| unlink(shared, &deletion.entry, held))
-        {
+        let unlinked = match refuses {
+            true => Unlinked::Refused,
+            false => unlink(shared, &deletion.entry, held),
+        };
+        match unlinked {
             Unlinked::Gone => outcome.gone.push(deletion),
             Unlinked::Held => stays.push(deletion.entry),
             Unlinked::Refused => {

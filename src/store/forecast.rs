@@ -261,7 +261,7 @@ fn keeps_less(load: &Load, days: f64) -> Option<String> {
         false => "add a disk, or lower keep_days",
     };
     Some(format!(
-        "{}: keep_days is {wanted}, and at the rate at which it records there is room for {days:.1} days: {remedy}",
+        "camera \"{}\": keep_days is {wanted}, and at the rate at which it records there is room for {days:.1} days: {remedy}",
         load.camera
     ))
 }

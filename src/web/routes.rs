@@ -88,8 +88,13 @@ pub fn configure(config: &mut ServiceConfig) {
     config.app_data(web::QueryConfig::default().error_handler(bad_query));
     let bad_path = |_, _: &_| ApiError::not_found("address").into();
     config.app_data(web::PathConfig::default().error_handler(bad_path));
-    for entry in ROUTES {
-        let resource = Resource::new(entry.path).route((entry.handler)());
+    let mut entries = ROUTES.iter().peekable();
+    while let Some(entry) = entries.next() {
+        let mut resource = Resource::new(entry.path).route((entry.handler)());
+        // Those of one path stand together.
+        while let Some(other) = entries.next_if(|other| other.path == entry.path) {
+            resource = resource.route((other.handler)());
+        }
         config.service(resource.default_service(web::to(wrong_method)));
     }
     config.default_service(web::to(page::other));

@@ -83,7 +83,7 @@ fn a_hold_outlives_budgets_and_is_known_by_a_disk_alone() {
     let (store, _) = home.open_with(options(&home, Some((stream.id, 0))));
     until("the others go", || store.usage(&stream.id).segments == 1);
     assert!(path(&home, 2).exists());
-    assert_eq!(store.holds().unwrap(), [hold.clone()]);
+    assert_eq!(store.holds().unwrap(), std::slice::from_ref(&hold));
     store.unhold(&hold.id, "it is settled", "owner").unwrap();
     until("it goes", || !path(&home, 2).exists());
     assert!(matches!(
@@ -255,5 +255,8 @@ fn it_is_told_for_how_long_footage_will_be_kept() {
     let full = forecast.disks[0].full_in_days.unwrap();
     assert!((3.9..4.1).contains(&full), "{full}");
     let trouble = camera.trouble.as_deref().unwrap();
-    assert!(trouble.starts_with("yard: keep_days is 30"), "{trouble}");
+    assert!(
+        trouble.starts_with("camera \"yard\": keep_days is 30"),
+        "{trouble}"
+    );
 }

@@ -99,10 +99,42 @@ export interface SegmentIndex {
   open: boolean;
 }
 
+export interface HoldBody {
+  /** None means all. */
+  streams: string[];
+  from_us: number;
+  to_us: number | null;
+  /** When the hold itself ends. */
+  until_us: number | null;
+  reason: string;
+}
+
+export interface Hold extends HoldBody {
+  id: string;
+  who: string;
+  /** Whether it would outlive a restart. */
+  written: boolean;
+}
+
+export interface Forecast {
+  camera: string;
+  bytes_per_day: number | null;
+  keep_days: number | null;
+  /** For how long its footage is kept at this rate; null where that is not known, or there is no end. */
+  days: number | null;
+  trouble: string | null;
+}
+
 export interface Disk {
   path: string;
   free_bytes: number;
   used_bytes: number;
+  /** What footage may take in all. */
+  room_bytes: number | null;
+  held_bytes: number;
+  full_in_days: number | null;
+  /** What will go wrong. */
+  trouble: string | null;
   error: string | null;
 }
 
@@ -119,4 +151,5 @@ export interface BoxStatus {
   strange_files: number;
   /** What is wrong with the signed log, and what it says was removed; a sentence each. */
   log_troubles: string[];
+  forecast: Forecast[];
 }

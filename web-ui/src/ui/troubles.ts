@@ -8,12 +8,12 @@ const FSYNC_MS_MAX = 300;
 const CAMERA_LINES_MAX = 3;
 
 export interface Trouble {
-  readonly kind: "clock" | "disk" | "camera" | "log";
+  readonly kind: "clock" | "disk" | "camera" | "log" | "room";
   readonly text: string;
 }
 
 export function troubles(status: BoxStatus | null, streams: readonly Stream[] | null): Trouble[] {
-  return [...clock(status), ...disks(status), ...log(status), ...cameras(streams ?? [])];
+  return [...clock(status), ...disks(status), ...log(status), ...room(status), ...cameras(streams ?? [])];
 }
 
 export const CLOCK_WRONG =
@@ -24,6 +24,12 @@ const clock = (status: BoxStatus | null): Trouble[] =>
 
 const log = (status: BoxStatus | null): Trouble[] =>
   (status?.log_troubles ?? []).map((text) => ({ kind: "log", text: sentence(text) }));
+
+/** For what there will not be room. */
+function room(status: BoxStatus | null): Trouble[] {
+  const told = [...(status?.disks ?? []).map(({ path, trouble }) => trouble && `${path}: ${trouble}`), ...(status?.forecast ?? []).map(({ trouble }) => trouble)];
+  return told.flatMap((text): Trouble[] => (text ? [{ kind: "room", text: sentence(text) }] : []));
+}
 
 function disks(status: BoxStatus | null): Trouble[] {
   const found = (status?.disks ?? []).flatMap((disk): Trouble[] => (disk.error ? [{ kind: "disk", text: sentence(disk.error) }] : []));
