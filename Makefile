@@ -5,12 +5,13 @@ CARGO ?= cargo
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-build setup-demo setup-tests web build install run test bench clean
+.PHONY: help setup setup-build setup-demo setup-tests web build install run test soak bench clean
 
 help:
 	@echo "make run      record: your cameras (hearthkeep.toml) or test cameras into a demo store"
 	@echo "              first time about 10 min, nearly all of it compiling; then 10 s"
 	@echo "make test     everything that must hold; first time about 25 min, then 15"
+	@echo "make soak     the simulator for long: 10,000 seeds, or HEARTHKEEP_SIM_SEEDS=N; about 10 min once it is built"
 	@echo "make build    the programs, into target/release; first time about 8 min"
 	@echo "make install  what make build made, below DESTDIR and PREFIX (/usr); packaging/README.md goes on from there"
 	@echo "make web      the page, into web-ui/dist; first time about 2 min"
@@ -37,6 +38,9 @@ run:
 
 test:
 	@sh packaging/test.sh
+
+soak: setup-build
+	@CARGO="$(CARGO)" sh packaging/soak.sh
 
 bench: setup-demo build
 	@CARGO="$(CARGO)" sh packaging/bench.sh

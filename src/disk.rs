@@ -70,6 +70,12 @@ pub trait DiskFile: Send + Sync {
     /// Makes content and length durable (fdatasync). After an error nothing is known about what was written, and
     /// another call that succeeds does not change that.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// Forgets what the machine remembers of it, as far as it can, so that what is read next is what is on the disk: after a sync
+    /// that failed, memory and disk may differ.
+    fn forget(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The first bytes of a file, as the format crate reads them. They do not change, even while the file grows.
@@ -361,6 +367,11 @@ impl DiskFile for RealFile {
 
     fn sync_data(&self) -> io::Result<()> {
         Ok(rustix::fs::fdatasync(&self.0)?)
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        let all = rustix::fs::Advice::DontNeed;
+        Ok(rustix::fs::fadvise(&self.0, 0, None, all)?)
     }
 }
 

@@ -12,7 +12,7 @@ use hearthkeep::store::recovery::Report;
 use hearthkeep::store::{Error, MountedDisk, Store, browse, layout, lock};
 use hearthkeep_format::segment::{File, SegmentOpener, scrub};
 use hearthkeep_format::{DiskId, MetadataKey, StoreId};
-use store_support::{Home, Sealed, Stream, until};
+use store_support::{FaultyDisk, Home, Sealed, Stream, until};
 
 /// What a reader with the generation's identity finds in a file: bodies of its fragments.
 fn open_fragments(home: &Home, bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -288,6 +288,27 @@ fn a_torn_segment_of_the_newest_epoch_is_found_on_any_disk_before_the_start() {
         (last.segment, last.end_us()),
         (torn.new.segment, stream.wall_us)
     );
+}
+
+#[test]
+fn a_torn_segment_that_the_disk_does_not_let_be_mended_is_gone_on_after() {
+    let home = Home::new(33);
+    let mut stream = home.stream(0);
+    let sealed = stream.seal(4, 200);
+    sealed.leave(&home, sealed.bytes().len() - sealed.end.len());
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    faults
+        .fail_sync
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    let (store, report) = home.open_with(home.options_on(disk));
+    assert_eq!((report.recovered, report.strange), (0, 1));
+    let last = store.last(&stream.id).unwrap().unwrap();
+    assert_eq!((last.sequence, last.open), (0, true));
+    assert_eq!(last.duration_us, sealed.duration_us);
+    drop(store);
+    let (store, _) = home.open();
+    let last = store.last(&stream.id).unwrap().unwrap();
+    assert_eq!((last.sequence, last.open), (0, false));
 }
 
 fn all_entries(home: &Home, streams: &[Stream]) -> Vec<Entry> {

@@ -19,6 +19,9 @@ use super::turns::{self, Bell, Driver, Next, Worker};
 use super::writer::{Event, Segment, State};
 use crate::limits::CATALOG_LAG_MS_MAX;
 
+/// What the catalog did not take is tried again after this.
+const INSERT_AGAIN_US: u64 = 10_000_000;
+
 /// What the keeper is told.
 enum Note {
     /// Something happened to a segment.
@@ -93,7 +96,7 @@ impl Keeper {
             inbox: inbox.notes,
             backlog,
             found: Report::default(),
-            ended: Vec::new(),
+            entries: Vec::new(),
             insert_at_us: None,
             passes: Passes::default(),
             log,
@@ -121,7 +124,8 @@ struct Work {
     inbox: mpsc::Receiver<Note>,
     backlog: Backlog,
     found: Report,
-    ended: Vec<Arc<Segment>>,
+    /// What the catalog is to know.
+    entries: Vec<Entry>,
     insert_at_us: Option<u64>,
     look_at_us: u64,
     passes: Passes,
@@ -172,7 +176,7 @@ impl Work {
     fn event(&mut self, event: Event) {
         match event {
             Event::Durable(_) => {}
-            Event::Closed(segment) => self.ended(segment),
+            Event::Closed(segment) => self.insert_soon(entry_of(&segment)),
             Event::Abandoned(segment) => self.mend(&segment),
             Event::Poisoned(segment, error) => {
                 let id = segment.new.segment;
@@ -182,7 +186,7 @@ impl Work {
                 }
                 // It takes room, and plays to where it is durable. Without any of that the next start looks at it.
                 if segment.durable_bytes() > 0 {
-                    self.ended(segment);
+                    self.insert_soon(entry_of(&segment));
                 } else {
                     self.shared.segments().remove(&id);
                 }
@@ -190,38 +194,34 @@ impl Work {
         }
     }
 
-    /// Remembers that a segment is to be put into the catalog.
-    fn ended(&mut self, segment: Arc<Segment>) {
-        self.ended.push(segment);
+    /// Remembers what is to be put into the catalog.
+    fn insert_soon(&mut self, entry: Entry) {
+        self.entries.push(entry);
         let by_us = self.now_us().saturating_add(CATALOG_LAG_MS_MAX * 1_000);
         self.insert_at_us.get_or_insert(by_us);
     }
 
-    /// Puts the segments that have ended into the catalog.
+    /// Puts what has ended into the catalog. Where that fails it stays in memory, and on the disk: it is tried again, and the next
+    /// start finds it.
     fn insert(&mut self) {
         self.insert_at_us = None;
-        let ended = std::mem::take(&mut self.ended);
-        if ended.is_empty() {
+        if self.entries.is_empty() {
             return;
         }
-        let entries: Vec<_> = ended.iter().map(|segment| entry_of(segment)).collect();
-        self.insert_entries(&entries);
-    }
-
-    fn insert_entries(&mut self, entries: &[Entry]) {
         let catalog = &self.shared.catalog;
-        match catalog.insert(entries).and_then(|()| catalog.flush()) {
-            Ok(()) => {
-                let mut segments = self.shared.segments();
-                entries
-                    .iter()
-                    .for_each(|entry| drop(segments.remove(&entry.segment)));
-                drop(segments);
-                self.log.iter_mut().for_each(|log| log.closed(entries));
-            }
-            // They stay in memory, and on the disk: the next start finds them.
-            Err(error) => tracing::error!("{}", super::Error::Catalog(error)),
+        let inserted = catalog.insert(&self.entries);
+        if let Err(error) = inserted.and_then(|()| catalog.flush()) {
+            tracing::error!("{}", super::Error::Catalog(error));
+            self.insert_at_us = Some(self.now_us().saturating_add(INSERT_AGAIN_US));
+            return;
         }
+        let entries = std::mem::take(&mut self.entries);
+        let mut segments = self.shared.segments();
+        for entry in &entries {
+            segments.remove(&entry.segment);
+        }
+        drop(segments);
+        self.log.iter_mut().for_each(|log| log.closed(&entries));
     }
 
     /// Gives an abandoned segment its tail.
@@ -238,7 +238,10 @@ impl Work {
         };
         let mut report = Report::default();
         match shared.recovery(disk).mend(&place, &mut report) {
-            Some(entry) => self.insert_entries(&[entry]),
+            Some(entry) => {
+                self.entries.push(entry);
+                self.insert();
+            }
             None => drop(shared.segments().remove(&new.segment)),
         }
     }

@@ -188,7 +188,10 @@ impl Store {
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
-        shared.catalog.flush()?;
+        if let Err(error) = shared.catalog.flush() {
+            // The next start finds out again; nothing is worth a night that is not recorded.
+            tracing::error!("{}", Error::Catalog(error));
+        }
         let shared = Arc::new(shared);
         // Where the first segments go follows from it.
         for disk in &shared.disks {

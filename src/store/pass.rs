@@ -19,12 +19,15 @@ use crate::limits::{
     BUDGET_SLACK_PART, FORECAST_PERIOD_MS, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS,
 };
 
-/// Room that a full disk must have before it is written to again.
+/// Room that a full disk must have before it is written to again, or this part of a small one.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
+const ROOM_PART: u64 = 64;
 /// A disk that ran full is looked at this often until it has room.
 const FULL_PERIOD_US: u64 = 1_000_000;
 /// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
 const REFUSING_US: u64 = 300_000_000;
+/// The same where it is full, and nothing is recorded on it until something was deleted.
+const REFUSING_FULL_US: u64 = 3_000_000;
 
 /// What passes remember of each other.
 #[derive(Default)]
@@ -97,13 +100,21 @@ impl Passes {
 
     /// Draws from what was deleted which disks have room again, and which are not to be asked for a while.
     fn mind(&mut self, shared: &Shared, outcome: &Outcome) {
-        let until_us = shared.clock.monotonic_us().saturating_add(REFUSING_US);
-        let refusing = outcome.refusing.iter().map(|disk| (*disk, until_us));
-        self.refusing.extend(refusing);
+        let now_us = shared.clock.monotonic_us();
+        for number in &outcome.refusing {
+            let is_full = shared.disk(*number).is_some_and(MountedDisk::is_full);
+            let wait_us = if is_full {
+                REFUSING_FULL_US
+            } else {
+                REFUSING_US
+            };
+            self.refusing
+                .insert(*number, now_us.saturating_add(wait_us));
+        }
         for disk in shared.disks.iter().filter(|disk| disk.is_full()) {
-            let has_room = disk
-                .space()
-                .is_none_or(|space| space.free_bytes >= ROOM_BYTES_MIN);
+            let has_room = disk.space().is_none_or(|space| {
+                space.free_bytes >= ROOM_BYTES_MIN.min(space.total_bytes / ROOM_PART)
+            });
             let is_of_it = |deletion: &Deletion| deletion.entry.disk == disk.number();
             let made_room = outcome.gone.iter().any(is_of_it);
             disk.set_full(!has_room && !made_room);

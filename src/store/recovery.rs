@@ -7,14 +7,14 @@
 //! With 100,000 segments the listing is all it costs. Only the newest epoch of each stream is compared before the store is
 //! ready, on every disk that has some of it, since the next sequence follows from it; the others follow in the background.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use hearthkeep_format::{EpochId, SegmentId, StoreId, StreamId};
 
 use super::catalog::{Catalog, Entry, Tally};
-use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, sequence};
+use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, sequence, walk_torn};
 use super::{CatalogError, layout};
 use crate::disk::{Disk, Front};
 use crate::random::SharedRandom;
@@ -23,6 +23,8 @@ use crate::random::SharedRandom;
 const NAMED_MAX: usize = 100;
 /// Segments that are put into the catalog at once.
 const INSERTED_AT_ONCE: usize = 4096;
+/// Files of an epoch that are synced before they are believed; more of them come only of a catalog that is made anew.
+const SETTLED_MAX: usize = 256;
 /// Threads that read files of an epoch at once.
 const READERS_MAX: usize = 4;
 
@@ -189,6 +191,9 @@ impl Recovery<'_> {
 
     fn take_in(&self, unknown: &[Place], report: &mut Report) -> Result<(), CatalogError> {
         let mut entries = Vec::new();
+        if unknown.len() <= SETTLED_MAX {
+            self.settle(unknown);
+        }
         for (place, inspected) in unknown.iter().zip(self.inspect_all(unknown)) {
             match inspected {
                 Inspected::Whole(facts) => {
@@ -210,6 +215,28 @@ impl Recovery<'_> {
         entries
             .chunks(INSERTED_AT_ONCE)
             .try_for_each(|some| self.catalog.insert(some))
+    }
+
+    /// Whoever wrote these files may have died before they were durable, or a sync may have failed: then memory has what the disk
+    /// does not. So they are synced, and read from the disk itself.
+    fn settle(&self, places: &[Place]) {
+        let mut folders = BTreeSet::new();
+        for place in places {
+            let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
+            let settled = self.disk.open_write(&path).and_then(|file| {
+                let synced = file.sync_data();
+                file.forget().and(synced)
+            });
+            if let Err(error) = settled {
+                tracing::warn!(path = %path.display(), "could not be made durable: {error}");
+            }
+            folders.extend(path.ancestors().skip(1).map(Path::to_owned));
+        }
+        for folder in folders {
+            if let Err(error) = self.disk.sync_folder(&folder) {
+                tracing::warn!(folder = %folder.display(), "could not be made durable: {error}");
+            }
+        }
     }
 
     /// Gives a torn segment its tail.
@@ -239,9 +266,25 @@ impl Recovery<'_> {
                     "a segment whose head was never written whole was removed: it held nothing"
                 );
             }
-            Err(why) => report.leave(path, why),
+            Err(why) => {
+                let entry = self.unmended(place, &path, &why);
+                report.leave(path, why);
+                return entry;
+            }
         }
         None
+    }
+
+    /// What there is to know of a torn segment that the disk did not let be mended. The next start tries again; until then its
+    /// stream goes on after it.
+    fn unmended(&self, place: &Place, path: &Path, why: &Strange) -> Option<Entry> {
+        let Strange::Io(_) = why else { return None };
+        let file = self.disk.open_read(path).and_then(Front::whole).ok()?;
+        let facts = walk_torn(&file, place, &self.store, self.keys).ok()?;
+        Some(Entry {
+            torn: true,
+            ..facts.entry(self.number)
+        })
     }
 
     /// Reads both ends of many files, on several threads where there are many.

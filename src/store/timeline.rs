@@ -104,11 +104,13 @@ pub(super) fn timeline(
 ) -> Timeline {
     segments.sort_by_key(|span| (span.start_us, span.sequence));
     let mut gaps = Vec::new();
-    let mut free_from: Option<i64> = None;
+    let mut last: Option<&Span> = None;
     for span in segments.iter().chain(&next) {
-        gaps.extend(gap_before(span, free_from));
+        gaps.extend(gap_before(span, last));
         // One that a clock had dated too late may lie within another.
-        free_from = free_from.max(Some(span.end_us()));
+        last = last
+            .filter(|last| last.end_us() > span.end_us())
+            .or(Some(span));
     }
     gaps.retain(|gap| gap.start_us < to_us && gap.end_us > from_us);
     // One of which nothing but the head was ever written tells of a gap only.
@@ -120,9 +122,10 @@ pub(super) fn timeline(
     }
 }
 
-/// The gap before a segment: as long as it says, and never over what is there.
-fn gap_before(span: &Span, free_from: Option<i64>) -> Option<GapSpan> {
+/// The gap before a segment: as long as it says, and never over what is there. `last` is what reaches furthest before it.
+fn gap_before(span: &Span, last: Option<&Span>) -> Option<GapSpan> {
     let end_us = span.start_us;
+    let free_from = last.map(Span::end_us);
     let (start_us, cause) = match span.gap {
         // Before the first segment there is nothing that could be missing.
         Some((GapCause::Start, _)) => return None,
@@ -133,7 +136,9 @@ fn gap_before(span: &Span, free_from: Option<i64>) -> Option<GapSpan> {
         Some((cause, None)) => (free_from?, Some(cause)),
         None => {
             let free_from = free_from.filter(|free| end_us.saturating_sub(*free) > TOLERANCE_US)?;
-            (free_from, None)
+            // The next one had begun when the end of this one could not be written: it knows of no gap.
+            let is_cut_short = last.is_some_and(|last| last.open || last.recovered);
+            (free_from, is_cut_short.then_some(GapCause::DiskError))
         }
     };
     (start_us < end_us).then_some(GapSpan {
@@ -234,6 +239,23 @@ mod tests {
         );
         assert!(found.segments.is_sorted_by_key(|span| span.start_us));
         assert_eq!(found.next, Some(next));
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_missing_for_that_reason() {
+        let poisoned = Span {
+            open: true,
+            ..span(0, 58_000_000, None)
+        };
+        let segments = vec![poisoned, span(60_000_000, 60_000_000, None)];
+        let found = timeline(segments, None, 0, 120_000_000);
+        let gap = GapSpan {
+            start_us: 58_000_000,
+            end_us: 60_000_000,
+            cause: Some(GapCause::DiskError),
+            removed: false,
+        };
+        assert_eq!(found.gaps, [gap]);
     }
 
     #[test]

@@ -90,7 +90,6 @@ impl Driver {
                 let mut jobs = lock(&hands.0);
                 let next = Next::At(clock.monotonic_us());
                 let job = Job {
-                    name,
                     state: State::Waits(Box::new(work), next),
                     bell,
                 };
@@ -143,7 +142,6 @@ impl Worker {
 pub struct Hands(Arc<Mutex<Vec<Job>>>);
 
 struct Job {
-    name: String,
     state: State,
     bell: Arc<Bell>,
 }
@@ -156,9 +154,9 @@ enum State {
 }
 
 impl Hands {
-    /// When each piece of work that waits wants its turn, by monotonic time in us, with its number and name. One that waits to be
-    /// told something is left out.
-    pub fn waiting(&self) -> Vec<(u64, usize, String)> {
+    /// When each piece of work that waits wants its turn, by monotonic time in us, with its number. One that waits to be told
+    /// something is left out.
+    pub fn waiting(&self) -> Vec<(u64, usize)> {
         let jobs = lock(&self.0);
         let waits = jobs.iter().enumerate().filter_map(|(index, job)| {
             let at_us = match job.state {
@@ -166,7 +164,7 @@ impl Hands {
                 State::Waits(_, Next::At(at_us)) => at_us,
                 _ => return None,
             };
-            Some((at_us, index, job.name.clone()))
+            Some((at_us, index))
         });
         waits.collect()
     }

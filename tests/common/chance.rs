@@ -5,7 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// SplitMix64.
 pub struct Chance(u64);
 
+#[allow(dead_code)]
 impl Chance {
+    pub const fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub fn new() -> Self {
         let of_now = || {
             SystemTime::now()

@@ -180,8 +180,8 @@ fn go_on(home: &Home, hands: &Hands, seconds: u32) {
         for _ in 0..10_000 {
             let now_us = home.clock.monotonic_us();
             let due = hands.waiting().into_iter().min();
-            match due.filter(|(at_us, ..)| *at_us <= now_us) {
-                Some((_, number, _)) => hands.turn(number),
+            match due.filter(|(at_us, _)| *at_us <= now_us) {
+                Some((_, number)) => hands.turn(number),
                 None => break,
             }
         }

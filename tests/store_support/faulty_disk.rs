@@ -171,6 +171,10 @@ impl DiskFile for FaultyFile {
         self.real.truncate(len)
     }
 
+    fn forget(&self) -> io::Result<()> {
+        self.real.forget()
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.faults.syncs.fetch_add(1, Ordering::SeqCst);
         self.faults.pass();

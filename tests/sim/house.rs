@@ -1,0 +1,214 @@
+//! The box: a store on simulated disks, and the recorder's own code on what the cameras send.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hearthkeep::keys::Sealing;
+use hearthkeep::random::SharedRandom;
+use hearthkeep::record::ByHand;
+use hearthkeep::store::layout::{self, DiskIdentity};
+use hearthkeep::store::retention::CameraBudget;
+use hearthkeep::store::writer::Budget;
+use hearthkeep::store::{AbsentDisk, MountedDisk, Options, SharedKeys, Store, lock};
+use hearthkeep_format::{DiskId, Identity, MetadataKey, Random, SeededRandom, StoreId};
+
+use crate::careless::Planted;
+use crate::database::SimShelf;
+use crate::world::World;
+
+const GENERATION: u32 = 1;
+const SECOND_US: u64 = 1_000_000;
+/// What ends of segments and heads may take beyond the queues' bound: they are never refused.
+const ENDS_BYTES_MAX: u64 = 64 << 10;
+
+/// A box, switched on or off.
+pub struct House {
+    pub world: Rc<World>,
+    pub identity: Identity,
+    pub m: [u8; 32],
+    store_id: StoreId,
+    sealing: Arc<Sealing>,
+    random: SharedRandom,
+    queues: Arc<Budget>,
+    state: tempfile::TempDir,
+    planted: Option<Planted>,
+}
+
+impl House {
+    pub fn new(seed: u64, planted: Option<Planted>) -> Self {
+        let world = World::begin(seed);
+        let mut random = SeededRandom::new(!seed);
+        let mut m = [0; 32];
+        random.fill(&mut m);
+        let identity = Identity::generate(&mut random);
+        let store_id = StoreId::random(&mut random);
+        let sealing = Sealing {
+            generation: GENERATION,
+            recipient: identity.recipient(),
+            metadata_key: MetadataKey::from_bytes(m),
+        };
+        let shm = Path::new("/dev/shm");
+        let state = match shm.is_dir() {
+            true => tempfile::tempdir_in(shm),
+            false => tempfile::tempdir(),
+        };
+        let house = Self {
+            identity,
+            m,
+            store_id,
+            sealing: Arc::new(sealing),
+            random: SharedRandom::new(random),
+            queues: Arc::new(Budget::new(world.fate.queue_bytes)),
+            state: state.unwrap(),
+            planted,
+            world,
+        };
+        for (number, disk) in house.world.disks.iter().enumerate() {
+            layout::mark(disk, Path::new("disk"), &house.disk_identity(number)).unwrap();
+        }
+        house
+    }
+
+    fn disk_identity(&self, number: usize) -> DiskIdentity {
+        DiskIdentity {
+            store: self.store_id,
+            disk: DiskId::from_bytes([number as u8 + 1; 16]),
+        }
+    }
+
+    /// What the store is opened with, those disks that are there.
+    pub fn options(&self, shelf: &SimShelf) -> Options {
+        let (mut disks, mut absent) = (Vec::new(), Vec::new());
+        for (number, disk) in self.world.disks.iter().enumerate() {
+            let path = Path::new("disk").join(number.to_string());
+            let id = self.disk_identity(number).disk;
+            let max_bytes = self.world.fate.disks[number].1;
+            let disk = Planted::in_front_of(self.planted, disk.clone());
+            match MountedDisk::with(disk, &path, self.store_id, id, max_bytes) {
+                Ok(disk) => disks.push(disk),
+                Err(error) => absent.push(AbsentDisk {
+                    path,
+                    error: error.to_string(),
+                }),
+            }
+        }
+        let m = self.m;
+        let keys: SharedKeys = Arc::new(move |_| Some(MetadataKey::from_bytes(m)));
+        let state = self.state.path().to_owned();
+        let clock = self.world.clock();
+        let mut options = Options::new(state, self.store_id, disks, keys, clock);
+        options.absent = absent;
+        options.reserve_bytes_min = 0;
+        options.queues = Arc::clone(&self.queues);
+        options.catalog = Some(Arc::new(shelf.clone()));
+        options.random = self.random.clone();
+        let cameras = self.world.fate.cameras.iter();
+        let cameras = cameras.zip(&self.world.fate.camera_max);
+        options.cameras = cameras
+            .map(|(model, max_bytes)| CameraBudget {
+                streams: vec![model.stream],
+                max_bytes: *max_bytes,
+                ..CameraBudget::default()
+            })
+            .collect();
+        options
+    }
+
+    /// Starts the recorder; `None` where it cannot be.
+    fn start(&self, with_cameras: bool) -> Option<Arc<Store>> {
+        self.world.off.set(false);
+        self.world.stop.set(false);
+        let lock = lock::acquire(self.state.path()).unwrap();
+        let options = self.options(&self.world.shelf);
+        self.world.ledger.borrow_mut().is_without |= !options.absent.is_empty();
+        let opened = Store::open_driven(options, lock);
+        let (store, hands, report) = opened
+            .inspect_err(|error| tracing::warn!("the recorder does not start: {error}"))
+            .ok()?;
+        tracing::info!(at_us = self.world.now_us(), ?report, "the recorder starts");
+        let store = Arc::new(store);
+        self.world.runs(hands, store.events());
+        if with_cameras && !self.world.off.get() {
+            for (number, camera) in self.world.cameras.borrow_mut().iter_mut().enumerate() {
+                self.world.excuse_next(number);
+                camera.connect(ByHand::new(
+                    camera.model.stream,
+                    self.store_id,
+                    Arc::clone(&self.sealing),
+                    Arc::clone(&store),
+                    self.world.clock(),
+                    self.random.clone(),
+                ));
+            }
+        }
+        Some(store)
+    }
+
+    /// Ends the recorder as it should, or what is left of it where it has died.
+    fn end(&self, store: &Store) {
+        if !self.world.off.get() {
+            let mut cameras = self.world.cameras.take();
+            cameras.iter_mut().for_each(|camera| camera.disconnect());
+            self.world.cameras.replace(cameras);
+            store.close();
+        }
+        let mut cameras = self.world.cameras.borrow_mut();
+        cameras.iter_mut().for_each(|camera| camera.lose_box());
+        drop(cameras);
+        self.world.runs_no_more();
+    }
+
+    /// Lives through all that happens, and a minute more in which nothing does.
+    pub fn live(&self) {
+        let world = &self.world;
+        let span_us = world.fate.span_us;
+        while world.now_us() < span_us {
+            self.record_until(span_us);
+            world.off.set(false);
+            world.stop.set(false);
+            let down_us = SECOND_US + world.chance.borrow_mut().below(10 * SECOND_US);
+            let begun_us = world.now_us();
+            world.run_until(begun_us + down_us);
+            let now_us = world.now_us();
+            world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+        }
+        world.heal();
+        self.record_until(world.now_us() + 60 * SECOND_US);
+        // What a start mends, and what retention does then; what could not be mended on a full disk is at the second.
+        let begun_us = world.now_us();
+        for _ in 0..2 {
+            if let Some(store) = self.start(false) {
+                world.run_until(world.now_us() + 5 * SECOND_US);
+                self.end(&store);
+            }
+        }
+        let now_us = world.now_us();
+        world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+    }
+
+    /// Records until then, or until the recorder ends.
+    fn record_until(&self, end_us: u64) {
+        let world = &self.world;
+        let begun_us = world.now_us();
+        let Some(store) = self.start(true) else {
+            let now_us = world.now_us();
+            world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+            return;
+        };
+        let now_us = world.now_us();
+        world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+        while world.now_us() < end_us && !world.off.get() && !world.stop.get() {
+            world.run_until(end_us.min(world.now_us() + SECOND_US));
+            let queued = self.queues.queued_bytes();
+            if queued > world.fate.queue_bytes + ENDS_BYTES_MAX {
+                let mut ledger = world.ledger.borrow_mut();
+                ledger.violated(format!("{queued} bytes are queued"));
+            }
+        }
+        let ended_us = world.now_us();
+        self.end(&store);
+        let now_us = world.now_us();
+        world.ledger.borrow_mut().excuse(ended_us, now_us, None);
+    }
+}

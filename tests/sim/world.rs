@@ -1,0 +1,328 @@
+//! Time, and who acts when: one thing after another, on one thread, in an order that follows from the seed.
+//!
+//! Whatever waits for a disk lets the world go on meanwhile ([`pass`]): cameras send, other disks write, the power fails. So a
+//! turn of one piece of work may lie within the turn of another.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hearthkeep::clock::{Clock, SimClock};
+use hearthkeep::store::turns::Hands;
+use hearthkeep::store::writer::Event;
+use tokio::sync::broadcast;
+
+use crate::cameras::Camera;
+use crate::chance::Chance;
+use crate::database::SimShelf;
+use crate::disk::SimDisk;
+use crate::happenings::{Fate, Happening};
+use crate::ledger::{Before, Ledger, place_of};
+
+/// True wall time at the beginning, us.
+pub const START_US: i64 = 1_790_000_000_000_000;
+
+thread_local! {
+    static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+}
+
+/// The world of one seed.
+pub struct World {
+    pub fate: Fate,
+    pub disks: Vec<SimDisk>,
+    pub shelf: SimShelf,
+    pub cameras: RefCell<Vec<Camera>>,
+    pub ledger: RefCell<Ledger>,
+    pub chance: RefCell<Chance>,
+    /// The process has ended, and nothing that it still does has an effect.
+    pub off: Cell<bool>,
+    /// Somebody wants the recorder to stop.
+    pub stop: Cell<bool>,
+    /// True time since the beginning, us.
+    now_us: Cell<u64>,
+    pub script: RefCell<VecDeque<(u64, Happening)>>,
+    pub clock: RefCell<Arc<SimClock>>,
+    hands: RefCell<Hands>,
+    events: RefCell<Option<broadcast::Receiver<Event>>>,
+    pub forgets_time: Cell<bool>,
+    pub power_cuts: Cell<u64>,
+    pub kills: Cell<u64>,
+    /// Who acted when, and what the disks held then, in one number.
+    pub story: Cell<u64>,
+}
+
+/// Who acts.
+enum Actor {
+    Work(usize),
+    Camera(usize),
+    Script,
+}
+
+/// Lets time pass, and what happens in it. Returns how long it took, which may be longer; us.
+pub fn pass(us: u64) -> u64 {
+    with(0, |world| world.pass(us))
+}
+
+/// Whether the process has ended.
+pub fn is_off() -> bool {
+    with(false, |world| world.off.get())
+}
+
+/// A disk gave trouble for so long, up to now.
+pub fn trouble(us: u64) {
+    with((), |world| {
+        let now_us = world.now_us();
+        let from_us = now_us.saturating_sub(us);
+        world.ledger.borrow_mut().trouble(from_us, now_us);
+    });
+}
+
+/// The catalog was not made durable, so that nothing is deleted now.
+pub fn catalog_failed() {
+    with((), World::plans_may_wait);
+}
+
+/// A disk did not let a file be removed.
+pub fn not_removed(path: &Path) {
+    with((), |world| {
+        let mut ledger = world.ledger.borrow_mut();
+        ledger.refused.insert(path.to_owned());
+        // What was planned with it waits as well, until the next start where it must.
+        ledger.plans_may_wait(u64::MAX / 2);
+    });
+}
+
+/// A file was removed from a disk that had so much room before.
+pub fn removed(disk: usize, path: &Path, content: Vec<u8>, free: u64) {
+    with((), |world| world.removed(disk, path, content, free));
+}
+
+fn with<T>(otherwise: T, act: impl FnOnce(&World) -> T) -> T {
+    let world = WORLD.with_borrow(Clone::clone);
+    world.map_or(otherwise, |world| act(&world))
+}
+
+impl World {
+    /// Begins the world of a seed, which is this thread's from now on.
+    pub fn begin(seed: u64) -> Rc<Self> {
+        let fate = Fate::of(seed);
+        let mut chance = Chance::of(!seed);
+        let disks = fate.disks.iter().enumerate();
+        let disks = disks
+            .map(|(number, (capacity, _))| {
+                SimDisk::new(number, *capacity, seed ^ (number as u64 + 1) << 40)
+            })
+            .collect();
+        let models = fate.cameras.iter().cloned();
+        let cameras = models
+            .map(|model| {
+                let offset_us = chance.below(model.period_us);
+                Camera::new(model, offset_us)
+            })
+            .collect();
+        let world = Rc::new(Self {
+            disks,
+            shelf: SimShelf::default(),
+            cameras: RefCell::new(cameras),
+            ledger: RefCell::default(),
+            chance: RefCell::new(chance),
+            off: Cell::new(false),
+            stop: Cell::new(false),
+            now_us: Cell::new(0),
+            script: RefCell::new(fate.script.clone().into()),
+            clock: RefCell::new(Arc::new(SimClock::new(START_US))),
+            hands: RefCell::default(),
+            events: RefCell::default(),
+            forgets_time: Cell::new(false),
+            power_cuts: Cell::default(),
+            kills: Cell::default(),
+            story: Cell::default(),
+            fate,
+        });
+        WORLD.set(Some(Rc::clone(&world)));
+        world
+    }
+
+    /// Nothing moves any more.
+    pub fn end() {
+        WORLD.set(None);
+    }
+
+    pub fn now_us(&self) -> u64 {
+        self.now_us.get()
+    }
+
+    pub fn clock(&self) -> Arc<SimClock> {
+        Arc::clone(&self.clock.borrow())
+    }
+
+    /// The box runs, with these.
+    pub fn runs(&self, hands: Hands, events: broadcast::Receiver<Event>) {
+        self.hands.replace(hands);
+        self.events.replace(Some(events));
+    }
+
+    /// The box runs no more. What it was at stays as it is.
+    pub fn runs_no_more(&self) {
+        self.hear();
+        self.hands.take().let_go();
+        self.events.take();
+        self.ledger.borrow_mut().all_are_closed();
+    }
+
+    /// Goes on until this time, or until the process ends or is to stop.
+    pub fn run_until(&self, end_us: u64) {
+        while !self.off.get() && !self.stop.get() && self.act(end_us) {}
+        if !self.off.get() && !self.stop.get() {
+            self.go_to(end_us);
+        }
+    }
+
+    fn pass(&self, us: u64) -> u64 {
+        let begun_us = self.now_us();
+        let end_us = begun_us + us;
+        while !self.off.get() && self.act(end_us) {}
+        if !self.off.get() {
+            self.go_to(end_us);
+        }
+        self.now_us() - begun_us
+    }
+
+    /// Lets the next one act, if it is due by then.
+    fn act(&self, end_us: u64) -> bool {
+        let Some((at_us, actor)) = self.next().filter(|(at_us, _)| *at_us <= end_us) else {
+            return false;
+        };
+        self.go_to(at_us);
+        self.tell(at_us, &actor);
+        match actor {
+            Actor::Work(number) => {
+                let hands = self.hands.borrow().clone();
+                hands.turn(number);
+                if !self.off.get() {
+                    self.hear();
+                }
+            }
+            Actor::Camera(number) => {
+                let clock = self.clock();
+                let sent = self.cameras.borrow_mut()[number].send(at_us, &*clock);
+                if let Err(what) = sent {
+                    self.ledger.borrow_mut().violated(what);
+                }
+            }
+            Actor::Script => {
+                let happening = self.script.borrow_mut().pop_front();
+                if let Some((_, happening)) = happening {
+                    self.happens(happening);
+                }
+            }
+        }
+        true
+    }
+
+    fn tell(&self, at_us: u64, actor: &Actor) {
+        let who = match actor {
+            Actor::Work(number) => *number as u64,
+            Actor::Camera(number) => 100 + *number as u64,
+            Actor::Script => 200,
+        };
+        let bytes: u64 = match actor {
+            Actor::Script => self.files().iter().map(|(.., bytes)| bytes).sum(),
+            _ => 0,
+        };
+        let told = self.story.get() ^ at_us ^ who << 48 ^ bytes;
+        self.story.set(Chance::of(told).below(u64::MAX));
+    }
+
+    /// Who is due first, and when; by chance where several are.
+    fn next(&self) -> Option<(u64, Actor)> {
+        let now_us = self.now_us();
+        let monotonic_us = self.clock.borrow().monotonic_us();
+        let work = self.hands.borrow().waiting().into_iter();
+        let work = work.map(|(at_us, number)| {
+            let at_us = now_us + at_us.saturating_sub(monotonic_us);
+            (at_us, Actor::Work(number))
+        });
+        let cameras = self.cameras.borrow();
+        let cameras = cameras.iter().enumerate();
+        let cameras =
+            cameras.map(|(number, camera)| (camera.next_us().max(now_us), Actor::Camera(number)));
+        let script = self.script.borrow();
+        let script = script.front().map(|(at_us, _)| *at_us);
+        let script = script.map(|at_us| (at_us.max(now_us), Actor::Script));
+        let all = work.chain(cameras).chain(script);
+        let mut first: Vec<(u64, Actor)> = Vec::new();
+        for (at_us, actor) in all {
+            if first.first().is_some_and(|(us, _)| at_us < *us) {
+                first.clear();
+            }
+            if first.first().is_none_or(|(us, _)| at_us == *us) {
+                first.push((at_us, actor));
+            }
+        }
+        let chosen = self.chance.borrow_mut().below(first.len() as u64) as usize;
+        Some(first.swap_remove(chosen))
+    }
+
+    fn go_to(&self, at_us: u64) {
+        let mut left_us = at_us.saturating_sub(self.now_us());
+        self.now_us.set(at_us.max(self.now_us()));
+        while left_us > 0 {
+            let step_us = u32::try_from(left_us).unwrap_or(u32::MAX);
+            self.clock.borrow().advance_us(step_us);
+            left_us -= u64::from(step_us);
+        }
+    }
+
+    /// Takes note of what the store says.
+    pub fn hear(&self) {
+        let mut events = self.events.borrow_mut();
+        while let Some(Ok(event)) = events.as_mut().map(broadcast::Receiver::try_recv) {
+            tracing::debug!(at_us = self.now_us(), "{event:?}");
+            self.ledger.borrow_mut().hears(&event);
+        }
+    }
+
+    fn removed(&self, disk: usize, path: &Path, content: Vec<u8>, free: u64) {
+        let mut files = self.files();
+        files.push((disk, path.to_owned(), content.len() as u64));
+        let stream = place_of(path).map(|(stream, ..)| stream);
+        let camera = self
+            .fate
+            .cameras
+            .iter()
+            .position(|model| Some(model.stream) == stream);
+        let before = Before {
+            files: &files,
+            camera_max: camera.and_then(|camera| self.fate.camera_max[camera]),
+            disk_max: self.fate.disks[disk].1,
+            free,
+            reserve: self.reserve(disk),
+            now_us: self.now_us(),
+        };
+        self.ledger
+            .borrow_mut()
+            .removes(disk, path, content, &before);
+    }
+
+    /// Bytes that are to be free on a disk.
+    pub fn reserve(&self, disk: usize) -> u64 {
+        self.disks[disk].state().capacity / 100 * hearthkeep::limits::RESERVE_PERCENT
+    }
+
+    /// All files of footage: their disks, paths and sizes.
+    pub fn files(&self) -> Vec<(usize, std::path::PathBuf, u64)> {
+        let mut found = Vec::new();
+        for (number, disk) in self.disks.iter().enumerate() {
+            let state = disk.state();
+            let files = state.image.all_files();
+            let of_footage = files.filter(|(path, _)| place_of(path).is_some());
+            found.extend(
+                of_footage.map(|(path, content)| (number, path.to_owned(), content.len() as u64)),
+            );
+        }
+        found
+    }
+}
