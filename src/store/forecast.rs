@@ -81,7 +81,11 @@ pub(super) fn tell(shared: &Shared, now: Option<Now>, held: &HashMap<(StreamId, 
     let room = |disk: &super::MountedDisk| {
         let state = shared.state(disk);
         let on_it = held.iter().filter(|((_, on), _)| *on == state.disk);
-        let free = state.free_bytes.saturating_sub(state.reserve_bytes);
+        // A file system that does not answer promises no room.
+        let free = match state.free_bytes {
+            u64::MAX => 0,
+            free_bytes => free_bytes.saturating_sub(state.reserve_bytes),
+        };
         let most = state.used_bytes.saturating_add(free);
         Room {
             path: disk.path.clone(),
