@@ -12,10 +12,12 @@ use hearthkeep_format::fmp4::{
 };
 use hearthkeep_format::fragmenter::{Fragmenter, Limits, Sample, TrackClock};
 use hearthkeep_format::generation::Statement;
+use hearthkeep_format::log::{Checkpoint, Entry, LogKey, Stamped};
+use hearthkeep_format::merkle::{verify_consistency, verify_inclusion};
 use hearthkeep_format::segment::{
     self, ChunkPrefix, File, Footer, Header, Preamble, SegmentOpener, locked, recover, scrub,
 };
-use hearthkeep_format::{Identity, Keyring, MetadataKey, Recipient, SeededRandom, age, kit};
+use hearthkeep_format::{Identity, Keyring, LogId, MetadataKey, Recipient, SeededRandom, age, kit};
 
 /// E and M of the segments in `tests/data/vectors`, from which the corpus is taken.
 const E: [u8; 32] = [0xE0; 32];
@@ -255,4 +257,59 @@ fn unlock(head: &[u8], m: Option<&MetadataKey>) -> hearthkeep_format::Result<Seg
     let header = Header::parse(head)?;
     let secret = EpochSecret::from_bytes(E, &header.stream, header.kind);
     SegmentOpener::open_with_epoch(head, &secret, m)
+}
+
+pub fn log_record(data: &[u8]) {
+    let Ok(stamped) = Stamped::decode(data) else {
+        return;
+    };
+    let mut again = Vec::new();
+    stamped.encode(&mut again).expect("it was read");
+    // Of a record of an unknown type, only the head is kept.
+    assert!(data.starts_with(&again));
+}
+
+pub fn log_entry(data: &[u8]) {
+    let (m, log) = (MetadataKey::from_bytes(M), LogId::from_bytes([0x10; 16]));
+    let mut rest = data;
+    for index in 0.. {
+        let Ok(entry) = Entry::parse(rest) else {
+            return;
+        };
+        rest = &rest[entry.bytes().len()..];
+        if let Ok(stamped) = entry.open(&log, index, &m) {
+            stamped.encode(&mut Vec::new()).expect("it was sealed once");
+        }
+    }
+}
+
+pub fn log_checkpoint(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (first, note) = text.split_once('\n').unwrap_or((text, text));
+    let _ = Checkpoint::read_unverified(note);
+    if let Ok(key) = LogKey::from_text(first) {
+        assert_eq!(key.to_text(), first);
+        if let Ok(checkpoint) = Checkpoint::verify(note, &key) {
+            assert_eq!((checkpoint.store, checkpoint.log), (key.store, key.log()));
+        }
+    }
+}
+
+pub fn log_proof(data: &[u8]) {
+    let (hashes, rest) = data.as_chunks::<32>();
+    let [root, leaf, proof @ ..] = hashes else {
+        return;
+    };
+    let number = |at: usize| {
+        let bytes = rest.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        u64::from_be_bytes(bytes.unwrap_or_default())
+    };
+    for (small, large) in [(number(0), number(8)), (number(0) % 300, number(8) % 300)] {
+        let included = verify_inclusion(leaf, small, large, proof, root).is_ok();
+        assert!(!included || small < large);
+        let consistent = verify_consistency(small, large, proof, leaf, root).is_ok();
+        assert!(!consistent || small <= large);
+    }
 }

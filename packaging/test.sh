@@ -18,6 +18,8 @@ step python3 tests/cameras/test_slices.py
 step cargo test --locked --workspace
 step python3 tests/interop/vectors.py
 step node tests/interop/vectors.mjs
+step python3 tests/interop/log.py
+step node tests/interop/log.mjs
 step node tests/interop/typage.mjs --check
 step npm --prefix web-ui run --silent check
 step npm --prefix web-ui --silent test

@@ -95,6 +95,8 @@ fn only(installation: &Installation, this: &str, that: &str) {
     let play = |passphrase: &str| {
         let mut command = Command::new(HEARTHKEEP);
         command
+            .env_remove("HOME")
+            .env_remove("XDG_STATE_HOME")
             .args(["play", "--camera", "door", "--box", address])
             .args([
                 "--fingerprint",

@@ -143,6 +143,8 @@ impl Box {
     fn run(&self, subcommand: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(HEARTHKEEP);
         command
+            .env_remove("HOME")
+            .env_remove("XDG_STATE_HOME")
             .arg(subcommand)
             .args(["--box", &self.url, "--fingerprint", &self.fingerprint]);
         command

@@ -1,5 +1,7 @@
 //! `hearthkeep check`
 
+mod told;
+
 use std::io::ErrorKind;
 
 use hearthkeep_format::segment::{File, Header, Report, SegmentOpener, State, scrub};
@@ -38,6 +40,12 @@ struct Findings {
     opened: bool,
     damaged: Vec<Finding>,
     strange: Vec<Finding>,
+    /// Segments that the signed log has, that were not deleted, and that are not on the disk that they should be on.
+    removed: Vec<Finding>,
+    /// What is wrong with the signed log itself.
+    log: Vec<Finding>,
+    /// Entries of the log that were read.
+    log_entries: u64,
 }
 
 #[derive(Serialize)]
@@ -52,6 +60,9 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
         true => Some(local.keyring(&arguments.opening, &arguments.name)?),
         false => None,
     };
+    let logs = local.logs();
+    let witnessed = local.witness(&logs);
+    let before = told::Told::read(&local, &logs);
     let listing = local.listing(None)?;
     let mut findings = Findings {
         opened: keyring.is_some(),
@@ -68,12 +79,19 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
             what: oddity.why.to_string(),
         });
     }
+    findings.log = before.flaws;
+    findings.log_entries = before.entries;
+    findings.removed = told::removed(&local, before.live, &listing);
     show(&findings, arguments.json)?;
-    let sound = findings.damaged.is_empty() && findings.strange.is_empty();
-    Ok(if sound {
-        ExitStatus::Done
-    } else {
-        ExitStatus::Damaged
+    let of_all = [
+        &findings.damaged,
+        &findings.strange,
+        &findings.removed,
+        &findings.log,
+    ];
+    Ok(match of_all.iter().all(|findings| findings.is_empty()) {
+        true => witnessed,
+        false => ExitStatus::Damaged,
     })
 }
 
@@ -143,17 +161,23 @@ fn show(findings: &Findings, json: bool) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(findings).or_fail(ExitStatus::Failed)?;
         return line(text);
     }
-    for finding in findings.damaged.iter().chain(&findings.strange) {
+    let files = findings.damaged.iter().chain(&findings.strange);
+    for finding in files.chain(&findings.removed).chain(&findings.log) {
         line(format_args!("{}: {}", finding.path, finding.what))?;
     }
     line(format_args!(
-        "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files",
+        "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files, {} removed",
         findings.segments,
         findings.whole,
         findings.recovered,
         findings.open,
         findings.damaged.len(),
-        findings.strange.len()
+        findings.strange.len(),
+        findings.removed.len()
+    ))?;
+    line(format_args!(
+        "{} entries of the signed log were read",
+        findings.log_entries
     ))?;
     match findings.opened {
         true => line("everything was opened"),

@@ -21,13 +21,14 @@ pub struct ExportArguments {
 }
 
 pub(super) fn main(arguments: ExportArguments) -> Result<ExitStatus, Failure> {
-    let exported = arguments
-        .footage
-        .with(|export| match arguments.out.as_os_str() == "-" {
-            true => to_stdout(export),
-            false => to_file(export, &arguments.out),
-        });
-    report(exported?)
+    let (exported, log) =
+        arguments
+            .footage
+            .with(|export| match arguments.out.as_os_str() == "-" {
+                true => to_stdout(export),
+                false => to_file(export, &arguments.out),
+            })?;
+    Ok(report(exported)?.or(log))
 }
 
 fn to_stdout(export: &Export<'_>) -> Result<Exported, archive::Error> {

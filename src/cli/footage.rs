@@ -33,11 +33,12 @@ pub struct FootageArguments {
 }
 
 impl FootageArguments {
-    /// Finds the segments that may lie in the span, and hands them over with what opens them.
+    /// Finds the segments that may lie in the span, and hands them over with what opens them. Returns also what the signed log
+    /// comes to.
     pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Export<'_>) -> Result<T, archive::Error>,
-    ) -> Result<T, Failure> {
+    ) -> Result<(T, ExitStatus), Failure> {
         let span = self.span.micros();
         let signed_in = self
             .remote
@@ -45,11 +46,15 @@ impl FootageArguments {
         if let Some(remote) = signed_in {
             let stream = remote.stream(&self.camera)?;
             let keyring = Arc::new(remote.keyring()?);
-            return hand_over(&remote.segments(stream, &span)?, &[], &keyring, span, work);
+            let log = remote.witness()?;
+            let segments = remote.segments(stream, &span)?;
+            let done = hand_over(&segments, &[], &keyring, span, work)?;
+            return Ok((done, log));
         }
         let local = Local::open(&self.place, &self.opening)?;
         let stream = local.stream(&self.camera)?;
         let keyring = local.keyring(&self.opening, &self.name)?;
+        let log = local.witness(&local.logs());
         let listing = local.listing(Some(&stream.id))?;
         let inside = listing
             .segments
@@ -65,7 +70,8 @@ impl FootageArguments {
         segments.dedup_by_key(|segment| segment.id());
         let lost = listing.oddities.iter().filter(|oddity| oddity.is_loss());
         let unusable: Vec<_> = lost.map(unusable).collect();
-        hand_over(&segments, &unusable, &keyring, span, work)
+        let done = hand_over(&segments, &unusable, &keyring, span, work)?;
+        Ok((done, log))
     }
 }
 

@@ -69,7 +69,8 @@ struct GapRow {
 pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     let passphrase = || passphrase_of(arguments.passphrase_file.as_deref());
     if let Some(remote) = arguments.remote.sign_in(&arguments.name, passphrase)? {
-        return list_remote(&remote, &arguments);
+        let log = remote.witness()?;
+        return Ok(list_remote(&remote, &arguments)?.or(log));
     }
     let local = Local::open(&arguments.place, &OpeningArguments::by_kit(arguments.kit))?;
     let stream = arguments
@@ -80,6 +81,7 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     let streams = local.streams().iter();
     let names: HashMap<_, _> = streams.map(|known| (known.id, &known.name)).collect();
     let span = arguments.span.micros();
+    let log = local.witness(&local.logs());
     let listing = local.listing(stream.as_ref().map(|known| &known.id))?;
     let inside = |listed: &&Listed| is_in(listed, &span);
     let mut rows = Vec::new();
@@ -95,7 +97,7 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     for oddity in &listing.oddities {
         eprintln!("hearthkeep: {}: {}", oddity.path.display(), oddity.why);
     }
-    show(&rows, arguments.json)
+    Ok(show(&rows, arguments.json)?.or(log))
 }
 
 /// What a box says of its footage.

@@ -7,18 +7,23 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hearthkeep_format::log::{Ask, Head};
 use hearthkeep_format::segment::ReadAt;
-use hearthkeep_format::{Keyring, MetadataKey, OpenKeyring, SegmentId, StoreId, StreamId};
+use hearthkeep_format::{
+    DiskId, Keyring, LogId, MetadataKey, OpenKeyring, SegmentId, StoreId, StreamId,
+};
 
 use super::ConfigArgument;
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail};
+use super::witness;
 use crate::archive::Segment;
 use crate::config::Config;
 use crate::disk::{Disk, Front, RealDisk};
 use crate::keys::{self, KnownStream, StateFolder, decode_streams};
 use crate::store::browse::{self, Listed, Listing};
-use crate::store::{self, layout};
+use crate::store::log::{self, Chain, FoundLog};
+use crate::store::{self, SharedKeys, layout};
 
 /// Where footage is to be read from.
 #[derive(Debug, Clone, clap::Args)]
@@ -160,9 +165,52 @@ impl Local {
 
     /// All footage, or that of one stream.
     pub fn listing(&self, stream: Option<&StreamId>) -> Result<Listing, Failure> {
+        let keys = self.shared_keys();
+        browse::list(&self.disks, &self.store, &*keys, stream).or_fail(ExitStatus::Failed)
+    }
+
+    /// The ids of the disks that are here.
+    pub fn disk_ids(&self) -> Vec<DiskId> {
+        let id = |disk: &Arc<dyn Disk>| layout::identify(&**disk, Path::new("")).ok()?;
+        self.disks.iter().filter_map(id).map(|id| id.disk).collect()
+    }
+
+    /// The signed logs on the disks.
+    pub fn logs(&self) -> Chain {
+        log::find(&self.disks, &self.store, &*self.shared_keys())
+    }
+
+    /// The metadata keys, for whoever reads the logs.
+    pub fn shared_keys(&self) -> SharedKeys {
         let metadata_keys = Arc::clone(&self.metadata_keys);
-        let keys = move |generation| metadata_keys.get(&generation).map(copy);
-        browse::list(&self.disks, &self.store, &keys, stream).or_fail(ExitStatus::Failed)
+        Arc::new(move |generation| metadata_keys.get(&generation).map(copy))
+    }
+
+    /// Compares the signed log with what this user has seen of it before, and says what is wrong.
+    pub fn witness(&self, logs: &Chain) -> ExitStatus {
+        let head = |log: &FoundLog| Head {
+            key: log.files.key.to_text(),
+            note: log.files.note.clone(),
+        };
+        let heads: Vec<_> = logs.logs.iter().map(head).collect();
+        let of = |id: &LogId| {
+            let found = logs.logs.iter().find(|log| log.files.checkpoint.log == *id);
+            found.ok_or_else(|| Failure::new(ExitStatus::Damaged, "it is not there"))
+        };
+        let keys = self.shared_keys();
+        witness::examine(&self.store, &heads, &*keys, |ask| match ask {
+            Ask::Consistency { log, from, to } => {
+                let hashes = of(log)?.files.consistency(*from, *to);
+                Ok((Vec::new(), hashes.or_fail(ExitStatus::Damaged)?))
+            }
+            Ask::First { log, size } => {
+                let files = &of(log)?.files;
+                let first = files.piece(0, 1).or_fail(ExitStatus::Damaged)?;
+                let hashes = files.inclusion(0, *size).or_fail(ExitStatus::Damaged)?;
+                Ok((first, hashes))
+            }
+            Ask::Done(_) => Ok((Vec::new(), Vec::new())),
+        })
     }
 
     /// The metadata key of a generation.

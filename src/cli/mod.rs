@@ -19,6 +19,7 @@ mod run;
 mod span;
 mod status;
 mod store;
+mod witness;
 
 use std::path::PathBuf;
 

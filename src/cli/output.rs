@@ -47,6 +47,14 @@ impl ExitStatus {
         Self::Configuration,
     ];
 
+    /// This one, or where all was done the other.
+    pub fn or(self, other: Self) -> Self {
+        match self {
+            Self::Done => other,
+            status => status,
+        }
+    }
+
     /// What it says, as `docs/cli.md` has it.
     pub const fn meaning(self) -> &'static str {
         match self {

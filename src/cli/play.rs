@@ -50,8 +50,8 @@ pub(super) fn main(arguments: PlayArguments) -> Result<ExitStatus, Failure> {
         return Err(Failure::new(ExitStatus::Failed, sentence));
     }
     let Some(task) = arguments.format.task() else {
-        let played = play(&arguments.footage, &mut io::stdout().lock());
-        return Ok(tell_skipped(&played?.skipped));
+        let (played, log) = play(&arguments.footage, &mut io::stdout().lock())?;
+        return Ok(tell_skipped(&played.skipped).or(log));
     };
     let mut child = None;
     let played = arguments.footage.with(|export| {
@@ -63,12 +63,16 @@ pub(super) fn main(arguments: PlayArguments) -> Result<ExitStatus, Failure> {
         until_closed(started, |output| archive::stream(export, output)).map(Ok)
     });
     let finished = child.map_or(Ok(()), Media::finish);
-    let played = played??;
+    let (played, log) = played?;
+    let played = played?;
     finished?;
-    Ok(tell_skipped(&played.skipped))
+    Ok(tell_skipped(&played.skipped).or(log))
 }
 
-fn play(footage: &FootageArguments, output: &mut dyn Write) -> Result<Streamed, Failure> {
+fn play(
+    footage: &FootageArguments,
+    output: &mut dyn Write,
+) -> Result<(Streamed, ExitStatus), Failure> {
     footage.with(|export| until_closed(output, |output| archive::stream(export, output)))
 }
 

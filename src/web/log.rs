@@ -25,8 +25,8 @@ pub struct LogHead {
 /// The logs of the box.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LogHeads {
-    /// The log that is being written; none before there is one.
-    newest: Option<LogHead>,
+    /// The log that is being written.
+    newest: LogHead,
     /// Those before it, the oldest first.
     before: Vec<LogHead>,
 }
@@ -62,11 +62,13 @@ pub struct Proof {
 }
 
 /// `GET /api/v1/log/checkpoint`
-#[utoipa::path(get, path = "/api/v1/log/checkpoint", tag = "log", responses((status = 200, body = LogHeads)))]
+#[utoipa::path(get, path = "/api/v1/log/checkpoint", tag = "log",
+    responses((status = 200, body = LogHeads), (status = 503, body = ErrorBody, description = "The log is not open yet")))]
 pub async fn checkpoint(house: web::Data<House>) -> Result<HttpResponse, ApiError> {
     let published = blocking(move || Ok(house.footage.logs())).await?;
     let mut before: Vec<_> = published.into_iter().map(LogHead::from).collect();
     let newest = before.pop();
+    let newest = newest.ok_or_else(|| ApiError::busy("The box's signed log is not open yet."))?;
     Ok(HttpResponse::Ok().json(LogHeads { newest, before }))
 }
 

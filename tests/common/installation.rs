@@ -192,6 +192,7 @@ impl Installation {
     pub fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(HEARTHKEEP);
         command.arg(subcommand).arg("--config").arg(self.config());
+        command.env("XDG_STATE_HOME", self.folder().join("seen"));
         command
     }
 }

@@ -1,8 +1,13 @@
 //! The signed log: what stands in it, and what is said where somebody changes it or the footage that it tells of.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/installation.rs"]
+mod installation;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
 mod keeping;
 mod rig;
+mod seen;

@@ -197,6 +197,7 @@ fn a_disk_and_the_kit_are_enough(run: &AfterARun, exports: &[PathBuf]) {
 fn on_disk(subcommand: &str, disk: &Path, kit: Option<&Path>, more: &[&str]) -> Output {
     let mut command = Command::new(HEARTHKEEP);
     command.arg(subcommand).arg("--disk").arg(disk).args(more);
+    command.env_remove("HOME").env_remove("XDG_STATE_HOME");
     if let Some(kit) = kit {
         command.arg("--kit").arg(kit);
     }

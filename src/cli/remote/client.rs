@@ -82,6 +82,11 @@ impl Client {
         self.asked(Method::GET, path, None, None)?.json()
     }
 
+    /// An answer that is bytes.
+    pub fn bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        Ok(self.asked(Method::GET, path, None, None)?.body.to_vec())
+    }
+
     /// Sends JSON.
     pub fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
         self.asked(Method::POST, path, Some(body), None)

@@ -6,11 +6,14 @@ mod segment;
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use hearthkeep_format::log::{Ask, Head};
+use hearthkeep_format::merkle::Hash;
 use hearthkeep_format::{
-    Error as FormatError, Identity, Keyring, OpenKeyring, VerifyingKey, passphrase,
+    Error as FormatError, Identity, Keyring, MetadataKey, OpenKeyring, VerifyingKey, passphrase,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -18,6 +21,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::output::{ExitStatus, Failure, OrFail};
+use super::witness;
 use crate::clock::{Clock, SystemClock};
 use crate::limits::TIMELINE_DAYS_MAX;
 use client::Client;
@@ -26,6 +30,10 @@ pub use segment::RemoteSegment;
 
 /// What a box tells of at once.
 const WINDOW_US: i64 = TIMELINE_DAYS_MAX * 86_400_000_000;
+/// How often a box that has just started is asked for its log once more.
+const LOG_ASKED_MAX: u32 = 20;
+/// And after which time.
+const LOG_ASKED_EVERY: Duration = Duration::from_millis(500);
 /// How far the box's clock may be ahead of ours.
 const AHEAD_US: i64 = 3_600_000_000;
 
@@ -99,6 +107,23 @@ struct Parameters {
 struct SignedIn {
     name: String,
     sealed_identity: String,
+}
+
+#[derive(Deserialize)]
+struct LogHead {
+    key: String,
+    checkpoint: String,
+}
+
+#[derive(Deserialize)]
+struct LogHeads {
+    newest: LogHead,
+    before: Vec<LogHead>,
+}
+
+#[derive(Deserialize)]
+struct Proof {
+    hashes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -189,6 +214,61 @@ impl Remote {
                 ExitStatus::Damaged,
                 "the box's keyring is signed by another owner than the box says: somebody may have changed it",
             )),
+        }
+    }
+
+    /// Compares the box's signed log with what this user has seen of it before, and says what is wrong.
+    pub fn witness(&self) -> Result<ExitStatus, Failure> {
+        let keyring = self.keyring()?;
+        let store = keyring.store();
+        let shown = match self.logs() {
+            Ok(shown) => shown,
+            Err(failure) => return Ok(witness::not_shown(&store, &failure)),
+        };
+        let head = |head: LogHead| Head {
+            key: head.key,
+            note: head.checkpoint,
+        };
+        let shown = shown.before.into_iter().chain([shown.newest]);
+        let shown: Vec<_> = shown.map(head).collect();
+        let copy = |m: &MetadataKey| MetadataKey::from_bytes(*m.as_bytes());
+        let keys = |generation| keyring.generation(generation).map(|(_, m)| copy(m));
+        Ok(witness::examine(&store, &shown, &keys, |ask| {
+            self.proof(ask)
+        }))
+    }
+
+    /// The logs that the box shows. One that has just started opens them first.
+    fn logs(&self) -> Result<LogHeads, Failure> {
+        let mut asked = 0;
+        loop {
+            match self.client.get("/api/v1/log/checkpoint") {
+                Err(_) if asked < LOG_ASKED_MAX => asked += 1,
+                answer => return answer,
+            }
+            std::thread::sleep(LOG_ASKED_EVERY);
+        }
+    }
+
+    fn proof(&self, ask: &Ask) -> witness::Answer {
+        const LOG: &str = "/api/v1/log";
+        let hashes = |path: String| -> Result<Vec<Hash>, Failure> {
+            let proof: Proof = self.client.get(&path)?;
+            let hash = |text: &String| base64(text)?.try_into().map_err(|_| nonsense());
+            proof.hashes.iter().map(hash).collect()
+        };
+        match ask {
+            Ask::Consistency { log, from, to } => {
+                let path = format!("{LOG}/consistency?log={log}&from={from}&to={to}");
+                Ok((Vec::new(), hashes(path)?))
+            }
+            Ask::First { log, size } => {
+                let path = format!("{LOG}/entries?log={log}&from=0&to=1");
+                let first = self.client.bytes(&path)?;
+                let path = format!("{LOG}/inclusion?log={log}&index=0&size={size}");
+                Ok((first, hashes(path)?))
+            }
+            Ask::Done(_) => Ok((Vec::new(), Vec::new())),
         }
     }
 

@@ -206,6 +206,11 @@ pub struct OpenKeyring {
 }
 
 impl OpenKeyring {
+    /// The store.
+    pub fn store(&self) -> StoreId {
+        self.keyring.store
+    }
+
     /// Identity and metadata key of a generation; `None` for one that was not opened.
     pub fn generation(&self, number: u32) -> Option<(&Identity, &MetadataKey)> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod entry;
+mod examination;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod verdict;
 
 pub use checkpoint::{Checkpoint, LogKey, NOTE_LEN_MAX};
 pub use entry::{ENTRY_HEADER_LEN, ENTRY_LEN_MAX, Entry};
+pub use examination::{Ask, Complaint, Examination, Head, Outcome};
 pub use record::{
     AnchorCause, AuditKind, BeginCause, Deleted, DeletedSegment, DeletionCause, HOLD_STREAMS_MAX,
     Hold, OPEN_END_US, Record, SegmentClosed, Stamped, TEXT_LEN_MAX,

@@ -14,11 +14,19 @@ mod targets;
 use std::path::{Path, PathBuf};
 
 use forge::Forge;
-use hearthkeep_format::{Identity, Keyring, SeededRandom, StoreId, generation, kit};
+use hearthkeep_format::log::{
+    AuditKind, BeginCause, Checkpoint, Deleted, DeletedSegment, DeletionCause, Entry, Hold, LogKey,
+    OPEN_END_US, Record, Stamped,
+};
+use hearthkeep_format::segment::GapCause;
+use hearthkeep_format::{
+    HoldId, Identity, Keyring, LogId, MetadataKey, SeededRandom, SegmentId, StoreId, StreamId,
+    generation, kit, merkle,
+};
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 16] = [
     ("header", targets::header),
     ("walk", targets::walk),
     ("footer", targets::footer),
@@ -31,6 +39,10 @@ const TARGETS: [Target; 12] = [
     ("fragment", targets::fragment),
     ("fragmenter", targets::fragmenter),
     ("texts", targets::texts),
+    ("log_record", targets::log_record),
+    ("log_entry", targets::log_entry),
+    ("log_checkpoint", targets::log_checkpoint),
+    ("log_proof", targets::log_proof),
 ];
 
 fn folder(target: &str) -> PathBuf {
@@ -79,6 +91,104 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ];
     seeds.extend(footage_seeds());
     seeds.extend(text_seeds(&kit, &store, &owner));
+    seeds.extend(log_seeds(store, &owner));
+    seeds
+}
+
+/// A log of a few entries, its checkpoint and proofs about it.
+fn log_seeds(store: StoreId, owner: &Identity) -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let key = LogKey {
+        store,
+        key: owner.signing_key().verifying_key(),
+    };
+    let stream = StreamId::from_bytes([2; 16]);
+    let records = [
+        Record::Begun {
+            store,
+            key: key.key,
+            cause: BeginCause::First,
+            previous: String::new(),
+        },
+        Record::Gap {
+            stream,
+            cause: GapCause::CameraLost,
+            from_us: 1,
+            to_us: OPEN_END_US,
+        },
+        Record::Deleted(Deleted {
+            stream,
+            cause: DeletionCause::Age,
+            segments: vec![
+                DeletedSegment {
+                    segment: SegmentId::from_bytes([3; 16]),
+                    sequence: 4,
+                };
+                3
+            ],
+        }),
+        Record::Hold(Hold {
+            id: HoldId::from_bytes([5; 16]),
+            streams: vec![stream; 2],
+            from_us: 1,
+            to_us: 2,
+            reason: "the fence".to_owned(),
+            who: "owner".to_owned(),
+        }),
+        Record::Audit {
+            kind: AuditKind::Claimed,
+            who: "owner".to_owned(),
+            detail: String::new(),
+        },
+    ];
+    let (m, log) = (
+        MetadataKey::from_bytes(forge::M),
+        LogId::from_bytes([0x10; 16]),
+    );
+    let (mut seeds, mut entries, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+    let names = ["begun", "gap", "deleted", "hold", "audit"];
+    for ((index, record), name) in (0..).zip(records).zip(names) {
+        let stamped = Stamped {
+            wall_us: 6,
+            clock_trusted: true,
+            record,
+        };
+        let mut bytes = Vec::new();
+        stamped.encode(&mut bytes).unwrap();
+        seeds.push(("log_record", name, bytes));
+        let sealed = Entry::seal(
+            &stamped,
+            &log,
+            index,
+            (1, &m),
+            &mut SeededRandom::new(index),
+        );
+        entries.extend(sealed.unwrap());
+        leaves.push([index as u8; 32]);
+    }
+    seeds.push(("log_entry", "five", entries));
+    let root = merkle::root(&leaves);
+    let checkpoint = Checkpoint {
+        store,
+        log: key.log(),
+        size: 5,
+        root,
+    };
+    let note = checkpoint.sign(&owner.signing_key()).unwrap();
+    let text = format!("{}\n{note}", key.to_text());
+    seeds.push(("log_checkpoint", "key-and-note", text.into_bytes()));
+    let node = |level: u32, index: u64| {
+        let from = (index << level) as usize;
+        hearthkeep_format::Result::<_>::Ok(merkle::root(&leaves[from..from + (1 << level)]))
+    };
+    let proof = |first: [u8; 32], hashes: Vec<[u8; 32]>, small: u64| {
+        let numbers = [small.to_be_bytes(), 5u64.to_be_bytes()].concat();
+        [root.as_slice(), &first, &hashes.concat(), &numbers].concat()
+    };
+    let inclusion = merkle::inclusion(2, 5, node).unwrap();
+    seeds.push(("log_proof", "inclusion", proof(leaves[2], inclusion, 2)));
+    let consistency = merkle::consistency(3, 5, node).unwrap();
+    let first = merkle::root(&leaves[..3]);
+    seeds.push(("log_proof", "consistency", proof(first, consistency, 3)));
     seeds
 }
 

@@ -28,6 +28,15 @@ export const segmentIndex = (stream: string, segment: string, signal?: AbortSign
 export const segmentBytes = (stream: string, segment: string, from: number, to: number, signal?: AbortSignal) =>
   requestBytes(segmentPath(stream, segment), { range: [from, to - 1], signal });
 
+export const logs = () => requestJson<t.LogHeads>(`${V1}log/checkpoint`);
+export const logConsistency = (log: string, from: number, to: number) =>
+  requestJson<t.LogProof>(`${V1}log/consistency?log=${log}&from=${from}&to=${to}`);
+export const logInclusion = (log: string, index: number, size: number) =>
+  requestJson<t.LogProof>(`${V1}log/inclusion?log=${log}&index=${index}&size=${size}`);
+/** Sealed entries `from` to before `to` of a log, as far as they fit one answer. */
+export const logEntries = (log: string, from: number, to: number) =>
+  requestBytes(`${V1}log/entries?log=${log}&from=${from}&to=${to}`);
+
 export function liveUrl(stream: string): string {
   const url = new URL(`${V1}live/${stream}`);
   url.protocol = url.protocol === "http:" ? "ws:" : "wss:";

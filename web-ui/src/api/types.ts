@@ -153,3 +153,19 @@ export interface BoxStatus {
   log_troubles: string[];
   forecast: Forecast[];
 }
+
+/** A signed log's key and newest checkpoint (docs/format.md, 9.4). */
+export interface LogHead {
+  key: string;
+  checkpoint: string;
+}
+
+export interface LogHeads {
+  newest: LogHead;
+  /** The logs before it, the oldest first. */
+  before: LogHead[];
+}
+
+export interface LogProof {
+  hashes: string[];
+}

@@ -22,9 +22,13 @@ export const status = signal<BoxStatus | null>(null);
 export const holds = signal<readonly Hold[]>([]);
 /** This browser could not keep the identity: after a reload the passphrase is asked for again. */
 export const isNotKept = signal(false);
+/** What this browser, which has seen the box's signed log before, has to say of it now. */
+export const logComplaint = signal<string | null>(null);
 export const timelines = new TimelineStore();
 
 const REFRESH_EVERY_MS = 5000;
+/** As often as the box signs it while there is something new. */
+const LOOK_AT_LOG_EVERY_MS = 60_000;
 const ELSEWHERE = "You signed out in another tab.";
 const ENDED = "You were signed out. Sign in to go on.";
 const UNTOLD =
@@ -82,6 +86,7 @@ export function enter(state: BoxState, { name, kept }: Entered): void {
   isNotKept.value = !kept;
   door.value = { kind: "open", box: { ...state, claimed: true }, name };
   void refresh();
+  void lookAtLog();
 }
 
 /** To the sign-in, with what there is to say. */
@@ -112,6 +117,7 @@ async function leave(note: string | null): Promise<void> {
   streams.value = null;
   status.value = null;
   holds.value = [];
+  logComplaint.value = null;
   timelines.clear();
   door.value = { kind: "signed-out", box: at.box, note, name: at.name };
   const fault = await erase();
@@ -148,6 +154,14 @@ export async function loadHolds(): Promise<void> {
   if (JSON.stringify(told.value) !== JSON.stringify(holds.value)) holds.value = told.value;
 }
 
+/** A look that fails says nothing: the box is told to be away elsewhere. */
+async function lookAtLog(): Promise<void> {
+  const at = door.value;
+  if (at.kind !== "open") return;
+  const looked = await vault.attempt(null, "lookAtLog", at.box.store);
+  if (looked.kind === "success" && door.value.kind === "open") logComplaint.value = looked.value.complaint;
+}
+
 async function owed(at: Door & { kind: "signed-out" }): Promise<void> {
   if ((await tellSignOut()) && door.value === at && at.note === UNTOLD) door.value = { ...at, note: null };
 }
@@ -155,3 +169,7 @@ async function owed(at: Door & { kind: "signed-out" }): Promise<void> {
 setInterval(() => {
   if (document.visibilityState === "visible") void refresh();
 }, REFRESH_EVERY_MS);
+
+setInterval(() => {
+  if (document.visibilityState === "visible") void lookAtLog();
+}, LOOK_AT_LOG_EVERY_MS);

@@ -12,8 +12,14 @@ export interface Trouble {
   readonly text: string;
 }
 
-export function troubles(status: BoxStatus | null, streams: readonly Stream[] | null): Trouble[] {
-  return [...clock(status), ...disks(status), ...log(status), ...room(status), ...cameras(streams ?? [])];
+/** `complaint` is what this browser has to say of the box's signed log. */
+export function troubles(
+  status: BoxStatus | null,
+  streams: readonly Stream[] | null,
+  complaint: string | null = null,
+): Trouble[] {
+  const seen: Trouble[] = complaint === null ? [] : [{ kind: "log", text: sentence(complaint) }];
+  return [...seen, ...clock(status), ...disks(status), ...log(status), ...room(status), ...cameras(streams ?? [])];
 }
 
 export const CLOCK_WRONG =

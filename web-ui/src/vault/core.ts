@@ -25,6 +25,8 @@ const OPERATION = {
   closeSegment: 10,
   openChunk: 11,
   forget: 12,
+  logBegin: 13,
+  logTell: 14,
 } as const;
 
 /** Bytes that could not be opened, with the core's own words. */
@@ -77,6 +79,21 @@ export interface OpenedChunk {
   /** Presentation times of its pictures in seconds of the run, ascending. */
   times: Float64Array<ArrayBuffer>;
 }
+
+/** A signed log's key and newest checkpoint. */
+export interface LogHead {
+  readonly key: string;
+  readonly note: string;
+}
+
+/** What an examination of the log has to know next, or comes to. */
+export type LogStep =
+  | { readonly kind: "consistency"; readonly log: string; readonly from: number; readonly to: number }
+  | { readonly kind: "first"; readonly log: string; readonly size: number }
+  /** To be kept; `causes` says why new logs have begun since, and is empty where none has. */
+  | { readonly kind: "keep"; readonly head: LogHead; readonly causes: string }
+  | { readonly kind: "complain"; readonly sentence: string }
+  | { readonly kind: "none" };
 
 export class Core {
   private constructor(private readonly exports: Exports) {}
@@ -185,6 +202,17 @@ export class Core {
     return { k, type, startUs, durationUs, key: key !== 0, body: body.slice(), times };
   }
 
+  /** Begins to compare the logs that the box shows, oldest first, with what was seen before. */
+  logBegin(seen: LogHead | null, shown: readonly LogHead[]): LogStep {
+    const heads = shown.flatMap(({ key, note }) => [key, note]);
+    return logStep(this.#call(OPERATION.logBegin, [seen?.key ?? "", seen?.note ?? "", shown.length, ...heads]));
+  }
+
+  /** Goes on with what was asked for. */
+  logTell(first: Uint8Array, hashes: Uint8Array): LogStep {
+    return logStep(this.#call(OPERATION.logTell, [first, hashes]));
+  }
+
   /** Drops every secret. */
   forget(): void {
     this.#call(OPERATION.forget, []);
@@ -202,5 +230,21 @@ export class Core {
     const copy = answer.slice();
     if (operation === OPERATION.identitySeed) answer.fill(0);
     return new FieldReader(copy);
+  }
+}
+
+function logStep(r: FieldReader): LogStep {
+  const kind = r.text();
+  switch (kind) {
+    case "consistency":
+      return { kind, log: r.text(), from: r.number(), to: r.number() };
+    case "first":
+      return { kind, log: r.text(), size: r.number() };
+    case "keep":
+      return { kind, head: { key: r.text(), note: r.text() }, causes: r.text() };
+    case "complain":
+      return { kind, sentence: r.text() };
+    default:
+      return { kind: "none" };
   }
 }

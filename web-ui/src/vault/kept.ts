@@ -2,9 +2,10 @@
  * The identity kept over a reload and for a second tab: sealed by a WebCrypto key that this browser made, that cannot be
  * extracted, and that lies beside it in IndexedDB. Erased at sign-out. Runs in the worker.
  *
- * What stays after sign-out is the root key of each store this browser has opened: a box that shows another root
- * later is not the box it was.
+ * What stays after sign-out is the root key of each store this browser has opened, and the newest checkpoint of its signed
+ * log: a box that shows another root or an older log later is not the box it was.
  */
+import type { LogHead } from "./core";
 
 interface Kept {
   name: string;
@@ -57,12 +58,16 @@ export async function erase(): Promise<void> {
 export const pinnedRoot = (store: string) => get<string>("roots", store);
 export const pinRoot = (store: string, root: string) => put("roots", store, root);
 
+/** The newest checkpoint of a store's signed log that this browser has seen. */
+export const seenLog = (store: string) => get<LogHead>("logs", store);
+export const keepLog = (store: string, head: LogHead) => put("logs", store, head);
+
 function open(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open("hearthkeep", 1);
+    const request = indexedDB.open("hearthkeep", 2);
     request.onupgradeneeded = () => {
-      request.result.createObjectStore("kept");
-      request.result.createObjectStore("roots");
+      const there = request.result.objectStoreNames;
+      for (const name of ["kept", "roots", "logs"]) if (!there.contains(name)) request.result.createObjectStore(name);
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error ?? new Error("IndexedDB did not open"));

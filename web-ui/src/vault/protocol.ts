@@ -56,6 +56,14 @@ export interface ChunksOpened {
   damaged: number[];
 }
 
+/** What a look at the box's signed log came to. */
+export interface LogLook {
+  /** What is wrong with it, in a sentence; null where nothing is. */
+  complaint: string | null;
+  /** Whether new logs have begun since the last look, which go on from what was seen then. */
+  renewed: boolean;
+}
+
 /** Requests of the page, each with what comes back. */
 export interface Calls {
   strength(passphrase: string): Promise<string>;
@@ -69,6 +77,8 @@ export interface Calls {
   openSegment(stream: string, segment: string): Promise<Result<SegmentOpened>>;
   /** Index of a segment that is still being written, read again. */
   refreshIndex(stream: string, segment: string): Promise<Result<{ chunks: ChunkEntry[]; open: boolean }>>;
+  /** Compares the box's signed log with what this browser has seen of it. */
+  lookAtLog(store: string): Promise<Result<LogLook>>;
   readChunks(stream: string, segment: string, chunks: ChunkEntry[]): Promise<Result<ChunksOpened>>;
 }
 

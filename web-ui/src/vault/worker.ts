@@ -4,6 +4,7 @@ import { sentence } from "../api/sentence";
 import { Core, CoreError } from "./core";
 import * as kept from "./kept";
 import { LiveWatch } from "./live";
+import { look } from "./log";
 import { People, type Who } from "./people";
 import type { CallName, Calls, FromWorker, LiveEvent, ToWorker } from "./protocol";
 import { Segments } from "./segments";
@@ -65,6 +66,7 @@ const handlers: Handlers = {
     return remember(people, await people.reopen(...given));
   },
   close,
+  lookAtLog: async (given) => look((await inside()).core, ...given),
   openSegment: async (given, signal) => (await inside()).segments.open(...given, signal),
   refreshIndex: async (given, signal) => (await inside()).segments.refreshIndex(...given, signal),
   readChunks: async (given, signal) => (await inside()).segments.read(...given, signal),

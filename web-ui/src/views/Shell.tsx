@@ -1,6 +1,6 @@
 /** The page for somebody who is in: navigation, the sealed state, and the view. */
 import { useEffect, useState } from "preact/hooks";
-import { isNotKept, signOut, status, streams, streamsFailure } from "../ui/app-state";
+import { isNotKept, logComplaint, signOut, status, streams, streamsFailure } from "../ui/app-state";
 import { Icon, type IconName, Mark } from "../ui/icons";
 import { Button, Dialog, Notice } from "../ui/parts";
 import { type RouteName, hrefTo, route } from "../ui/route";
@@ -82,7 +82,7 @@ export function Shell({ name }: { name: string }) {
 
 /** Wherever one is: what is wrong must not wait until somebody opens the box's own view. */
 function Troubles() {
-  const found = troubles(status.value, streams.value);
+  const found = troubles(status.value, streams.value, logComplaint.value);
   return found.length === 0 ? null : (
     <div class="troubles" role="status">
       <Icon name="warning" />

@@ -10,6 +10,7 @@
 
 mod fields;
 mod host;
+mod log;
 mod media;
 mod people;
 
@@ -17,6 +18,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use fields::{Answer, Fields};
+use hearthkeep_format::log::Examination;
 use hearthkeep_format::{Identity, OpenKeyring};
 use zeroize::Zeroize;
 
@@ -28,6 +30,8 @@ struct Vault {
     derived: Option<hearthkeep_format::passphrase::Derived>,
     identity: Option<Identity>,
     keyring: Option<OpenKeyring>,
+    /// Of the signed log, while it goes on.
+    examination: Option<Examination>,
     segments: BTreeMap<u32, media::Opened>,
     next_segment: u32,
 }
@@ -104,6 +108,8 @@ const OPEN_SEGMENT: u32 = 9;
 const CLOSE_SEGMENT: u32 = 10;
 const OPEN_CHUNK: u32 = 11;
 const FORGET: u32 = 12;
+const LOG_BEGIN: u32 = 13;
+const LOG_TELL: u32 = 14;
 
 impl Vault {
     fn run(
@@ -127,6 +133,8 @@ impl Vault {
             OPEN_KEYRING => self.open_keyring(&mut fields, answer),
             OPEN_SEGMENT => self.open_segment(&mut fields, answer),
             CLOSE_SEGMENT => self.close_segment(&mut fields),
+            LOG_BEGIN => self.log_begin(&mut fields, answer),
+            LOG_TELL => self.log_tell(&mut fields, answer),
             FORGET => {
                 // Handles are never given out twice, so that a late call cannot meet another's segment.
                 let next_segment = self.next_segment;

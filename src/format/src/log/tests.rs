@@ -321,3 +321,194 @@ fn a_viewer_says_what_has_become_of_a_log() {
     };
     assert_eq!(judge(&at(5), &other, &[]), Verdict::OtherLog);
 }
+
+/// Logs one after another, as a box would show them.
+struct Shown {
+    keys: Vec<SigningKey>,
+    entries: Vec<Vec<Vec<u8>>>,
+}
+
+impl Shown {
+    fn new() -> Self {
+        let (keys, entries) = (Vec::new(), Vec::new());
+        let mut shown = Self { keys, entries };
+        shown.begin(String::new());
+        shown
+    }
+
+    fn m() -> MetadataKey {
+        MetadataKey::from_bytes([0x30; 32])
+    }
+
+    fn key(&self, n: usize) -> LogKey {
+        LogKey {
+            store: STORE,
+            key: self.keys[n].verifying_key(),
+        }
+    }
+
+    fn begin(&mut self, previous: String) {
+        let seed = 40 + self.keys.len() as u8;
+        self.keys
+            .push(Identity::from_seed([seed; 32]).signing_key());
+        self.entries.push(Vec::new());
+        let key = self.keys.last().unwrap().verifying_key();
+        self.push(Record::Begun {
+            store: STORE,
+            key,
+            cause: BeginCause::StateRestored,
+            previous,
+        });
+    }
+
+    fn push(&mut self, record: Record) {
+        let n = self.keys.len() - 1;
+        let (log, index) = (self.key(n).log(), self.entries[n].len() as u64);
+        let random = &mut SeededRandom::new(index + 100 * n as u64);
+        let sealed = Entry::seal(&stamped(record), &log, index, (1, &Self::m()), random);
+        self.entries[n].push(sealed.unwrap());
+    }
+
+    fn grow(&mut self, by: usize) {
+        (0..by).for_each(|_| self.push(records().swap_remove(8)));
+    }
+
+    fn leaves(&self, n: usize) -> Vec<merkle::Hash> {
+        let entry = |entry: &Vec<u8>| merkle::leaf(&[entry]);
+        self.entries[n].iter().map(entry).collect()
+    }
+
+    fn head(&self, n: usize) -> Head {
+        let leaves = self.leaves(n);
+        let checkpoint = Checkpoint {
+            store: STORE,
+            log: self.key(n).log(),
+            size: leaves.len() as u64,
+            root: merkle::root(&leaves),
+        };
+        Head {
+            key: self.key(n).to_text(),
+            note: checkpoint.sign(&self.keys[n]).unwrap(),
+        }
+    }
+
+    fn heads(&self) -> Vec<Head> {
+        (0..self.keys.len()).map(|n| self.head(n)).collect()
+    }
+
+    fn examine(&self, kept: Option<&Head>) -> Outcome {
+        let (mut examination, mut ask) = Examination::begin(kept, &self.heads());
+        loop {
+            let leaves = |log: LogId| {
+                let n = (0..self.keys.len())
+                    .find(|n| self.key(*n).log() == log)
+                    .unwrap();
+                (n, self.leaves(n))
+            };
+            let keys = |generation| (generation == 1).then(Self::m);
+            ask = match ask {
+                Ask::Done(outcome) => return outcome,
+                Ask::Consistency { log, from, to } => {
+                    let (_, leaves) = leaves(log);
+                    let node = |level, index| node_of(&leaves, level, index);
+                    let hashes = merkle::consistency(from, to, node).unwrap();
+                    examination.tell(&[], &hashes, &keys)
+                }
+                Ask::First { log, size } => {
+                    let (n, leaves) = leaves(log);
+                    let node = |level, index| node_of(&leaves, level, index);
+                    let hashes = merkle::inclusion(0, size, node).unwrap();
+                    examination.tell(&self.entries[n][0], &hashes, &keys)
+                }
+            };
+        }
+    }
+}
+
+fn node_of(leaves: &[merkle::Hash], level: u32, index: u64) -> crate::Result<merkle::Hash> {
+    let from = (index << level) as usize;
+    Ok(merkle::root(&leaves[from..from + (1 << level)]))
+}
+
+#[test]
+fn a_viewer_keeps_what_goes_on_from_what_it_saw() {
+    let mut shown = Shown::new();
+    let first = shown.head(0);
+    assert_eq!(shown.examine(None), Outcome::Keep(first.clone(), vec![]));
+    assert_eq!(
+        shown.examine(Some(&first)),
+        Outcome::Keep(first.clone(), vec![])
+    );
+    shown.grow(6);
+    let seen = shown.head(0);
+    assert_eq!(
+        shown.examine(Some(&first)),
+        Outcome::Keep(seen.clone(), vec![])
+    );
+    shown.grow(3);
+    // Two new logs, each of which names the one before.
+    for n in 0..2 {
+        shown.begin(shown.head(n).note);
+        shown.grow(n + 1);
+    }
+    let causes = vec![BeginCause::StateRestored; 2];
+    for kept in [&first, &seen, &shown.head(0)] {
+        assert_eq!(
+            shown.examine(Some(kept)),
+            Outcome::Keep(shown.head(2), causes.clone())
+        );
+    }
+    let (mut none, empty) = (shown, Examination::begin(None, &[]).1);
+    assert_eq!(empty, Ask::Done(Outcome::None));
+    none.keys.clear();
+    let gone = none.examine(Some(&seen));
+    assert_eq!(gone, Outcome::Complain(Complaint::Gone { seen: 7 }));
+}
+
+#[test]
+fn a_viewer_complains_of_what_does_not() {
+    let mut shown = Shown::new();
+    shown.grow(4);
+    let early = shown.head(0);
+    shown.grow(4);
+    let seen = shown.head(0);
+    let complaint = |shown: &Shown| match shown.examine(Some(&seen)) {
+        Outcome::Complain(complaint) => complaint,
+        other => panic!("{other:?}"),
+    };
+    shown.entries[0].truncate(5);
+    assert_eq!(complaint(&shown), Complaint::RolledBack { seen: 9, now: 5 });
+    (0..9).for_each(|_| shown.push(records().swap_remove(9)));
+    assert_eq!(
+        complaint(&shown),
+        Complaint::Forked,
+        "it has grown over what was seen"
+    );
+    shown.entries[0].truncate(9);
+    assert_eq!(
+        complaint(&shown),
+        Complaint::Forked,
+        "as long, and another one"
+    );
+    // A new log that names a checkpoint from before what was seen.
+    shown.entries[0].truncate(5);
+    shown.begin(early.note);
+    assert_eq!(complaint(&shown), Complaint::RolledBack { seen: 9, now: 5 });
+    // One that names nothing, and one that is shown without the one that was seen.
+    shown.keys.pop();
+    shown.entries.pop();
+    shown.begin(String::new());
+    assert_eq!(complaint(&shown), Complaint::Replaced);
+    let heads = shown.heads();
+    let (_, ask) = Examination::begin(Some(&seen), &heads[1..]);
+    assert_eq!(ask, Ask::Done(Outcome::Complain(Complaint::Replaced)));
+    let unsigned = Head {
+        note: heads[0].note.replace("\n5\n", "\n6\n"),
+        ..heads[0].clone()
+    };
+    let (_, ask) = Examination::begin(Some(&seen), &[unsigned]);
+    assert!(matches!(
+        ask,
+        Ask::Done(Outcome::Complain(Complaint::Unsigned(_)))
+    ));
+}

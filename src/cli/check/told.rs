@@ -1,0 +1,115 @@
+//! What the signed log tells of the footage that there should be.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use hearthkeep_format::SegmentId;
+use hearthkeep_format::log::{Record, SegmentClosed};
+
+use super::Finding;
+use crate::cli::local::Local;
+use crate::cli::span::rfc3339;
+use crate::store::browse::Listing;
+use crate::store::layout;
+use crate::store::log::{Chain, FoundLog, Reader};
+
+/// All that the logs say.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Segments that were closed and not deleted.
+    pub live: HashMap<SegmentId, SegmentClosed>,
+    /// What is wrong with the logs.
+    pub flaws: Vec<Finding>,
+    /// Entries that were read.
+    pub entries: u64,
+}
+
+impl Told {
+    /// Reads all logs from their beginning, and checks them against what was signed.
+    pub fn read(local: &Local, logs: &Chain) -> Self {
+        let mut told = Self::default();
+        for (_, path, flaw) in &logs.flaws {
+            told.flaw(path, flaw);
+        }
+        logs.logs.iter().for_each(|log| told.take(local, log));
+        told
+    }
+
+    fn take(&mut self, local: &Local, log: &FoundLog) {
+        let path = Path::new("log").join(log.files.checkpoint.log.to_string());
+        let mut reader = Reader::new(local.shared_keys());
+        loop {
+            let read = match reader.next(&log.files) {
+                Ok(read) if read.is_empty() => return,
+                Ok(read) => read,
+                Err(flaw) => return self.flaw(&path, &flaw),
+            };
+            for (index, stamped) in read {
+                self.entries += 1;
+                match stamped {
+                    Ok(stamped) => self.apply(stamped.record),
+                    Err(error) => self.flaw(&path, &format_args!("entry {index}: {error}")),
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, record: Record) {
+        match record {
+            Record::SegmentClosed(closed) => {
+                self.live.insert(closed.segment, closed);
+            }
+            Record::Deleted(deleted) => {
+                for deleted in deleted.segments {
+                    self.live.remove(&deleted.segment);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn flaw(&mut self, path: &Path, what: &dyn std::fmt::Display) {
+        self.flaws.push(Finding {
+            path: path.display().to_string(),
+            what: what.to_string(),
+        });
+    }
+}
+
+/// Of the segments that there should be, those that are on no disk although the one is here that they should be on. `listing` was
+/// made after the log was read.
+pub(super) fn removed(
+    local: &Local,
+    mut live: HashMap<SegmentId, SegmentClosed>,
+    listing: &Listing,
+) -> Vec<Finding> {
+    for listed in &listing.segments {
+        live.remove(&listed.facts.header.segment_id());
+    }
+    for oddity in &listing.oddities {
+        live.remove(&oddity.segment);
+    }
+    let here: HashSet<_> = local.disk_ids().into_iter().collect();
+    live.retain(|_, closed| here.contains(&closed.disk));
+    if !live.is_empty() {
+        // The recorder may have deleted some meanwhile: it tells the log first.
+        let now = Told::read(local, &local.logs()).live;
+        live.retain(|segment, _| now.contains_key(segment));
+    }
+    let mut gone: Vec<_> = live.into_values().collect();
+    gone.sort_by_key(|closed| (closed.stream, closed.sequence));
+    gone.iter().map(finding).collect()
+}
+
+fn finding(closed: &SegmentClosed) -> Finding {
+    let end_us = closed.start_us.saturating_add_unsigned(closed.duration_us);
+    let path = layout::segment_path(&closed.stream, &closed.epoch, &closed.segment);
+    Finding {
+        path: path.display().to_string(),
+        what: format!(
+            "was removed: the signed log has it, with footage from {} to {}, and says nothing of its deletion",
+            rfc3339(closed.start_us),
+            rfc3339(end_us)
+        ),
+    }
+}
