@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use hearthkeep::disk::{self, Disk, RealDisk};
+use hearthkeep::store::anchors::Anchors;
 use hearthkeep::store::check::{Known, Slice, Subject, check};
 use hearthkeep::store::survey::survey;
 use sha2::{Digest as _, Sha256};
@@ -136,6 +137,8 @@ fn scrub(home: &Home, readers: usize) {
         keys: &*keys,
         streams: None::<HashSet<_>>,
         keyring: None,
+        anchors: &Anchors::default(),
+        at_work: false,
         open: None,
     };
     let findings = check(&[subject], &known, Slice::ALL, &|_| {});

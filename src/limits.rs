@@ -44,8 +44,18 @@ pub const MOVE_UNSYNCED_BYTES_MAX: u64 = 8 << 20;
 /// How many sequence numbers a stream passes over when it begins while a disk is away, which may hold segments that nobody here
 /// knows of: more than a stream records in thirty years.
 pub const SEQUENCES_PASSED_OVER: u64 = 1 << 24;
-/// Between two looks at budgets and free space.
+/// Between two looks at budgets and free space, at most.
 pub const RETENTION_PERIOD_MS: u64 = 30_000;
+/// From a forecast to the next.
+pub const FORECAST_PERIOD_MS: u64 = 60_000;
+/// Holds that stand at a time.
+pub const HOLDS_MAX: usize = 1_000;
+/// Why footage is held, in a person's words.
+pub const HOLD_REASON_CHARS_MAX: usize = 500;
+/// How long whoever sets or ends a hold waits for it to be in the log.
+pub const HOLD_WRITTEN_MS_MAX: u64 = 5_000;
+/// Percent of what all disks may have of footage that holds may take when one more is set.
+pub const HELD_PERCENT_MAX: u64 = 80;
 /// Segments deleted between two flushes of the catalog.
 pub const RETENTION_BATCH_SEGMENTS: usize = 256;
 /// Free space that is kept on a disk: this part of it, or this much, whichever is more.

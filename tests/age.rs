@@ -7,7 +7,10 @@ use std::collections::HashSet;
 
 use hearthkeep::store::age::{DAY_US, History, Now, Old, Piece, known_since_us, tail_us};
 use hearthkeep::store::catalog::Entry;
-use hearthkeep::store::retention::{CameraBudget, Reason, StreamState, plan};
+use hearthkeep::store::held::Held;
+use hearthkeep::store::retention::{
+    Bucket, Buckets, CameraBudget, DiskState, Reason, Situation, StreamState, plan,
+};
 use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
 use proptest::prelude::*;
 use store_support::{Home, START_US, Sealed, Stream, until};
@@ -88,10 +91,28 @@ impl Footage {
         let state = StreamState {
             stream: self.entries[0].stream,
             used: vec![(0, 100 * self.entries.len() as u64)],
+            growing_bytes: 0,
+            held_bytes: 0,
             old: Old::find(self, keep_days * DAY_US, tail_us, now),
-            oldest_first: self.entries.iter().copied(),
+            last_day: u64::MAX,
         };
-        let deletions = plan(vec![state], &[], &[], &HashSet::new(), usize::MAX);
+        let disk = DiskState {
+            disk: 0,
+            used_bytes: 0,
+            max_bytes: None,
+            free_bytes: 1,
+            reserve_bytes: 1,
+        };
+        let situation = Situation {
+            streams: vec![state],
+            cameras: &[],
+            disks: &[disk],
+            spared: &HashSet::new(),
+            held: &Held::default(),
+            now_us: Some(now.wall_us),
+            deletions_max: usize::MAX,
+        };
+        let deletions = plan(self, situation);
         assert!(deletions.iter().all(|d| d.reason == Reason::Age));
         deletions
             .into_iter()
@@ -112,6 +133,17 @@ impl Footage {
         let mut kept = keep.iter();
         self.ended_us.retain(|_| *kept.next().unwrap());
         gone.len()
+    }
+
+    fn bucket(&self, number: u64) -> Option<Bucket> {
+        let entries = Buckets::segments(self, &self.entries[0].stream, number);
+        Some(Bucket {
+            number,
+            from_us: entries.iter().map(|e| e.start_us).min()?,
+            to_us: entries.iter().map(Entry::end_us).max()?,
+            segments: entries.len(),
+            bytes: vec![(0, 100 * entries.len() as u64)],
+        })
     }
 
     /// How many are really older than this.
@@ -155,6 +187,23 @@ impl History for Footage {
     fn segments(&self, number: u64) -> Option<Vec<Piece>> {
         let of_it = self.entries.iter().filter(|e| e.sequence / 64 == number);
         Some(of_it.rev().map(Piece::of).collect())
+    }
+}
+
+impl Buckets for Footage {
+    fn from(&self, _: &StreamId, number: u64) -> Option<Bucket> {
+        let first = self.entries.iter().find(|e| e.sequence / 64 >= number)?;
+        self.bucket(first.sequence / 64)
+    }
+
+    fn before(&self, _: &StreamId, number: u64) -> Option<Bucket> {
+        let last = self.entries.iter().rfind(|e| e.sequence / 64 < number)?;
+        self.bucket(last.sequence / 64)
+    }
+
+    fn segments(&self, _: &StreamId, number: u64) -> Vec<Entry> {
+        let of_it = self.entries.iter().filter(|e| e.sequence / 64 == number);
+        of_it.copied().collect()
     }
 }
 
@@ -339,6 +388,7 @@ fn run(home: &Home, stream: StreamId, sealed: &[Sealed]) {
     sign.leave_whole(home);
     let mut options = home.options();
     let budget = |stream, keep_days, max_bytes| CameraBudget {
+        name: String::new(),
         streams: vec![stream],
         keep_days,
         max_bytes,

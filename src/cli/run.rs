@@ -335,6 +335,7 @@ fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Fail
 
 fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
     let budget = |source: &Source| CameraBudget {
+        name: source.camera.name.clone(),
         streams: vec![source.id],
         keep_days: source.camera.keep_days,
         max_bytes: source.camera.max_bytes,

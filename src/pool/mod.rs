@@ -17,6 +17,7 @@ pub use error::{Error, Result};
 use crate::config::{self, Edited};
 use crate::keys::{Standing, StateFolder};
 use crate::random::OsRandom;
+use crate::store::forecast::Forecast;
 use crate::store::{self, DiskStatus, DiskUse, Drain, OnDisk, Store, layout};
 
 /// The pool of a store's disks.
@@ -198,6 +199,12 @@ impl Pool {
     /// [`Error::NotOpen`].
     pub fn list(&self) -> Result<Vec<DiskStatus>> {
         Ok(self.store.get().ok_or(Error::NotOpen)?.disks())
+    }
+
+    /// What will be of the disks, as it was last reckoned.
+    pub fn forecast(&self) -> Forecast {
+        let store = self.store.get();
+        store.map_or_else(Forecast::default, |store| store.forecast())
     }
 
     fn one_at_a_time(&self) -> MutexGuard<'_, ()> {

@@ -136,6 +136,26 @@ pub enum Error {
     /// No such segment.
     #[error("there is no such segment: it may have been deleted to make room")]
     NoSegment,
+    /// What a hold asks for makes no sense.
+    #[error("{0}")]
+    Hold(&'static str),
+    /// There is no room for another hold.
+    #[error(
+        "all holds together would take {held} of the {room} GB that the disks have for footage, and leave too little to new \
+         footage: end holds that are not needed any more, hold less, or add a disk", held = held_bytes / 1_000_000_000, room = room_bytes / 1_000_000_000
+    )]
+    HoldsTooMuch {
+        /// What would be held.
+        held_bytes: u64,
+        /// What there is room for.
+        room_bytes: u64,
+    },
+    /// No such hold.
+    #[error("there is no such hold: it may have been ended by somebody else")]
+    NoSuchHold,
+    /// The log cannot take it.
+    #[error("{0}")]
+    Log(&'static str),
     /// The catalog cannot be used.
     #[error(
         "{0}. It is rebuilt from the footage at the next start; \

@@ -316,11 +316,7 @@ impl Work {
 
     /// Makes a pass of retention, and says when the next one is due.
     fn look(&mut self) {
-        let log = &mut self.log;
-        let mut tell = |deletions: &[Deletion]| {
-            log.iter_mut().for_each(|log| log.deleting(deletions));
-        };
-        let wait_us = self.passes.next(&self.shared, &mut tell);
+        let wait_us = self.passes.next(&self.shared, self.log.as_mut());
         self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 
@@ -331,6 +327,7 @@ impl Work {
             self.backlog.extend(backlog);
             // What the catalog knows of a disk that was away may not follow the newest anchor yet.
             self.reanchoring = Reanchoring::begin(&self.shared);
+            self.passes.taken_in();
         }
     }
 
@@ -369,6 +366,7 @@ impl Work {
         }
         if self.backlog.is_empty() {
             let found = std::mem::take(&mut self.found);
+            self.passes.taken_in();
             if let Err(error) = self.shared.catalog.flush() {
                 tracing::error!("{}", super::Error::Catalog(error));
             }

@@ -16,7 +16,8 @@ mod start;
 mod walk;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use hearthkeep_format::log::{Hold, Record, SegmentClosed, Stamped};
 use hearthkeep_format::segment::{Gap, GapCause};
@@ -29,6 +30,7 @@ use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
 
+use super::held::Held;
 use super::turns::Bell;
 use super::writer::NewSegment;
 use crate::clock::Clock;
@@ -48,6 +50,13 @@ pub struct LogSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
+impl Ticket {
+    /// Whether there was no room for the record: it is lost.
+    pub(super) fn is_lost(self) -> bool {
+        self.0 == u64::MAX
+    }
+}
+
 /// A log's key and newest checkpoint, as viewers get them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
@@ -63,6 +72,8 @@ pub struct Log {
     /// The keeper's.
     bell: OnceLock<Arc<Bell>>,
     inner: Mutex<Inner>,
+    /// Rung when records are published.
+    news: Condvar,
 }
 
 #[derive(Default)]
@@ -78,6 +89,8 @@ struct Inner {
     published_records: u64,
     replayed: Replayed,
     is_replayed: bool,
+    /// Another one after each change of the holds.
+    holds_version: u64,
     /// Segments that should be on a mounted disk and are not.
     removed: HashMap<StreamId, Vec<SegmentClosed>>,
     /// The oldest first; the last one is written to.
@@ -106,6 +119,7 @@ impl Log {
             clock,
             bell: OnceLock::new(),
             inner: Mutex::new(inner),
+            news: Condvar::new(),
         }
     }
 
@@ -135,6 +149,9 @@ impl Log {
         // Before the replay, what is on the disk comes first.
         if inner.is_replayed {
             inner.replayed.apply(&stamped.record);
+        }
+        if matches!(stamped.record, Record::Hold(_) | Record::Unhold { .. }) {
+            inner.holds_version += 1;
         }
         inner.queue.push(stamped);
         inner.taken += 1;
@@ -181,6 +198,16 @@ impl Log {
         self.lock().published_records >= ticket.0
     }
 
+    /// Waits until a record is in a published checkpoint; whether it came to that in this time.
+    pub fn wait_for(&self, ticket: Ticket, longest: Duration) -> bool {
+        let is_waiting = |inner: &mut Inner| inner.published_records < ticket.0;
+        let waited = self
+            .news
+            .wait_timeout_while(self.lock(), longest, is_waiting);
+        let (inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        inner.published_records >= ticket.0
+    }
+
     /// Whether all that stood in the log at the start is known. Until then holds may be missing.
     pub fn is_replayed(&self) -> bool {
         self.lock().is_replayed
@@ -189,6 +216,22 @@ impl Log {
     /// The holds that stand.
     pub fn holds(&self) -> Vec<Hold> {
         self.lock().replayed.holds.values().cloned().collect()
+    }
+
+    /// What these cover, and a number that another one follows when they change.
+    pub(super) fn held(&self) -> (Held, u64) {
+        let inner = self.lock();
+        (Held::by(inner.replayed.holds.values()), inner.holds_version)
+    }
+
+    /// See [`Log::held`].
+    pub(super) fn holds_version(&self) -> u64 {
+        self.lock().holds_version
+    }
+
+    /// Whether there is a log at all.
+    pub(super) fn is_kept(&self) -> bool {
+        self.lock().is_kept
     }
 
     /// What the wall clock said when it was trusted, the newest last.

@@ -10,9 +10,13 @@ pub mod browse;
 pub mod catalog;
 pub mod check;
 mod copies;
+mod deleting;
 mod disks;
 mod error;
+pub mod forecast;
 mod growth;
+pub mod held;
+mod holds;
 pub mod inspect;
 mod keeper;
 pub mod layout;
@@ -57,6 +61,8 @@ pub use catalog::CatalogError;
 use catalog::{Catalog, Shelf, Usage};
 pub use disks::OnDisk;
 pub use error::{Error, Result};
+use forecast::Forecast;
+pub use holds::NewHold;
 use keeper::{Backlog, Keeper, Notes};
 use lock::Lock;
 pub use log::LogSettings;
@@ -161,6 +167,9 @@ struct Shared {
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
     cameras: Vec<CameraBudget>,
+    /// The last forecast.
+    forecast: Mutex<Forecast>,
+    gate: Mutex<()>,
     /// Files that are no whole footage of this store, as far as it has been compared.
     strange: AtomicU64,
     /// The catalog could not be written when something was to be deleted: sled takes nothing more once it has failed.
@@ -394,6 +403,11 @@ impl Store {
         found.find(|files| files.checkpoint.size >= size)
     }
 
+    /// For how long footage will be kept, as it was last reckoned.
+    pub fn forecast(&self) -> Forecast {
+        self.shared.forecast().clone()
+    }
+
     /// Files on the disks that are no whole footage of this store, as far as they have been looked at since the start.
     pub fn strange_files(&self) -> u64 {
         self.shared.strange.load(Ordering::Relaxed)
@@ -453,6 +467,10 @@ impl Shared {
 
     fn span_of(&self, segment: &Arc<Segment>) -> Span {
         Span::of_segment(segment, &self.anchors.corrected(&segment.new.start))
+    }
+
+    fn forecast(&self) -> MutexGuard<'_, Forecast> {
+        self.forecast.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes of footage on a disk, those of segments that the catalog does not have yet included.
@@ -582,6 +600,8 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
         catalog: opened.catalog,
         segments: Mutex::default(),
         cameras: options.cameras,
+        forecast: Mutex::default(),
+        gate: Mutex::default(),
         strange: AtomicU64::new(0),
         catalog_failed: AtomicBool::new(false),
         events: broadcast::channel(EVENTS_KEPT).0,

@@ -121,7 +121,7 @@ impl Moves {
         let all = CameraBudget {
             streams: shared.catalog.streams(),
             keep_days: Some(days),
-            max_bytes: None,
+            ..CameraBudget::default()
         };
         let mut found = Vec::new();
         for (stream, old) in what_is_old(&shared.catalog, &[all], now) {

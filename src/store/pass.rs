@@ -1,30 +1,32 @@
 //! One pass of retention: what there is to know is gathered, the plan is made, and carried out.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use hearthkeep_format::StreamId;
+use hearthkeep_format::log::Record;
 
+use super::Shared;
 use super::age::{self, DAY_US, Now, Old, Steady};
 use super::catalog::{Catalog, Entry};
-use super::growth::Growth;
-use super::retention::{CameraBudget, Deletion, DiskState, Reason, StreamState, plan};
-use super::{MountedDisk, Shared, layout};
-use crate::limits::{RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS};
+use super::deleting::{self, Outcome};
+use super::forecast;
+use super::growth::{Growths, Of};
+use super::held::Held;
+use super::log::Keeping;
+use super::mount::MountedDisk;
+use super::retention::{CameraBudget, Deletion, DiskState, Situation, StreamState, last_day, plan};
+use crate::limits::{FORECAST_PERIOD_MS, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS};
 
 /// Room that a full disk must have before it is written to again, or this part of a small one.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
 const ROOM_PART: u64 = 64;
-
+/// A disk that ran full is looked at this often until it has room.
+const FULL_PERIOD_US: u64 = 1_000_000;
 /// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
 const REFUSING_US: u64 = 300_000_000;
 /// The same where it is full, and nothing is recorded on it until something was deleted.
 const REFUSING_FULL_US: u64 = 3_000_000;
-
-/// A disk that ran full is looked at this often until it has room.
-const FULL_PERIOD_US: u64 = 1_000_000;
 
 /// What passes remember of each other.
 #[derive(Default)]
@@ -32,98 +34,247 @@ pub(super) struct Passes {
     steady: Steady,
     /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
     refusing: HashMap<u16, u64>,
-    growth: HashMap<u16, Growth>,
+    growths: Growths,
+    /// What is old, and until when that is believed, by monotonic time, us.
+    old: Option<(u64, HashMap<StreamId, Old>)>,
+    held: Holdings,
     /// The time as the last pass believed it.
     now: Option<Now>,
 }
 
+/// What is held, as far as it is not counted anew each time.
+#[derive(Default)]
+struct Holdings {
+    /// By which holds; none before the first look.
+    version: Option<u64>,
+    held: Held,
+    bytes: HashMap<(StreamId, u16), u64>,
+    /// When it is counted again, by monotonic time, us.
+    again_at_us: u64,
+}
+
 impl Passes {
-    /// Makes one; returns in how many us the next one should be made. `tell` is told before anything is deleted.
-    pub(super) fn next(&mut self, shared: &Shared, tell: &mut dyn FnMut(&[Deletion])) -> u64 {
+    /// Makes one; how long the next can wait, us.
+    pub(super) fn next(&mut self, shared: &Shared, log: Option<&mut Keeping>) -> u64 {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
         self.now = now;
         self.refusing.retain(|_, until_us| *until_us > monotonic_us);
-        let (mut states, wait_us) = self.look_ahead(shared);
-        states.retain(|state| !self.refusing.contains_key(&state.disk));
-        let deletions = plan_now(shared, now, &states);
-        let (gone, refusing) = delete(shared, deletions, tell);
-        let now_us = clock.monotonic_us();
-        for number in refusing {
-            let is_full = shared.slots.disk(number).is_some_and(|disk| disk.is_full());
-            let wait_us = if is_full {
-                REFUSING_FULL_US
-            } else {
-                REFUSING_US
-            };
-            let until_us = now_us.saturating_add(wait_us);
-            self.refusing.insert(number, until_us);
+        self.look_at_age(shared, now, monotonic_us);
+        if self.held.look(shared, monotonic_us) {
+            forecast::tell(shared, now, &self.held.bytes);
         }
-        let disks = shared.slots.mounted();
-        for disk in disks.iter().filter(|disk| disk.is_full()) {
-            let has_room = disk.space().is_none_or(|space| {
-                space.free_bytes >= ROOM_BYTES_MIN.min(space.total_bytes / ROOM_PART)
-            });
-            let made_room = gone.iter().any(|d| d.entry.disk == disk.number());
-            disk.set_full(!has_room && !made_room);
-        }
-        for Deletion { entry, .. } in &gone {
-            if let Some(growth) = self.growth.get_mut(&entry.disk) {
-                growth.deleted(u64::from(entry.bytes));
-            }
-        }
-        if gone.len() >= RETENTION_BATCH_SEGMENTS {
+        let mounted = shared.slots.mounted();
+        let states = mounted.iter().map(|disk| shared.state(disk)).collect();
+        let (mut disks, cameras, wait_us) = self.look_ahead(shared, states);
+        disks.retain(|state| !self.refusing.contains_key(&state.disk));
+        let streams = self.streams(shared, &disks);
+        let spared: HashSet<_> = shared.segments().keys().copied().collect();
+        let deletions = plan(
+            &shared.catalog,
+            Situation {
+                streams,
+                cameras: &cameras,
+                disks: &disks,
+                spared: &spared,
+                held: &self.held.held,
+                now_us: now.map(|now| now.wall_us),
+                deletions_max: RETENTION_BATCH_SEGMENTS,
+            },
+        );
+        let outcome =
+            deleting::delete(shared, deletions, (&self.held.held, self.held.version), log);
+        self.mind(shared, &mounted, &outcome);
+        if outcome.gone.len() >= RETENTION_BATCH_SEGMENTS {
             0
-        } else if disks.iter().any(|disk| disk.is_full()) {
+        } else if mounted.iter().any(|disk| disk.is_full()) {
             FULL_PERIOD_US
         } else {
             wait_us
         }
     }
 
-    /// How the disks will be at the next pass, and in how many us that should be made.
-    fn look_ahead(&mut self, shared: &Shared) -> (Vec<DiskState>, u64) {
-        let now_us = shared.clock.monotonic_us();
-        let mut wait_us = RETENTION_PERIOD_MS * 1_000;
-        let ahead = |disk: &Arc<MountedDisk>| {
-            let state = shared.state(disk);
-            let growth = self.growth.entry(state.disk).or_default();
-            let (then, period_us) = growth.look(now_us, state);
-            wait_us = wait_us.min(period_us);
-            then
-        };
-        (shared.slots.mounted().iter().map(ahead).collect(), wait_us)
-    }
-
     /// The time as the last pass believed it; `None` where it did not.
     pub(super) fn now(&self) -> Option<Now> {
         self.now
     }
+
+    /// To be told when the catalog has taken in footage that was there before: it says nothing of how fast anything fills.
+    pub(super) fn taken_in(&mut self) {
+        self.growths = Growths::default();
+    }
+
+    /// How the disks will be at the next pass, what the cameras may keep until then, and in how many us that should be made.
+    fn look_ahead(
+        &mut self,
+        shared: &Shared,
+        disks: Vec<DiskState>,
+    ) -> (Vec<DiskState>, Vec<CameraBudget>, u64) {
+        let mut look = self.growths.look(shared.clock.monotonic_us());
+        let disks = disks.into_iter().map(|state| look.disk(state)).collect();
+        let growing = growing_bytes(shared);
+        let bytes_of = |stream: &StreamId| {
+            let catalogued = shared.catalog.stream_bytes(stream);
+            let catalogued: u64 = catalogued.iter().map(|(_, bytes)| bytes).sum();
+            catalogued + growing.get(stream).copied().unwrap_or(0)
+        };
+        let cameras = shared.cameras.iter().enumerate();
+        let cameras = cameras.map(|(index, camera)| match camera.max_bytes {
+            Some(max_bytes) => {
+                let used = camera.streams.iter().map(bytes_of).sum();
+                let coming = look.camera(index, used, max_bytes);
+                CameraBudget {
+                    max_bytes: Some(max_bytes.saturating_sub(coming)),
+                    ..camera.clone()
+                }
+            }
+            None => camera.clone(),
+        });
+        let cameras = cameras.collect();
+        (disks, cameras, look.wait_us)
+    }
+
+    /// Draws from what was deleted which disks have room again, and which are not to be asked for a while.
+    fn mind(&mut self, shared: &Shared, mounted: &[Arc<MountedDisk>], outcome: &Outcome) {
+        let now_us = shared.clock.monotonic_us();
+        for number in &outcome.refusing {
+            let is_full = shared
+                .slots
+                .disk(*number)
+                .is_some_and(|disk| disk.is_full());
+            let wait_us = if is_full {
+                REFUSING_FULL_US
+            } else {
+                REFUSING_US
+            };
+            self.refusing
+                .insert(*number, now_us.saturating_add(wait_us));
+        }
+        for disk in mounted.iter().filter(|disk| disk.is_full()) {
+            let has_room = disk.space().is_none_or(|space| {
+                space.free_bytes >= ROOM_BYTES_MIN.min(space.total_bytes / ROOM_PART)
+            });
+            let is_of_it = |deletion: &Deletion| deletion.entry.disk == disk.number();
+            let made_room = outcome.gone.iter().any(is_of_it);
+            disk.set_full(!has_room && !made_room);
+        }
+        for Deletion { entry, .. } in &outcome.gone {
+            let bytes = u64::from(entry.bytes);
+            self.growths.deleted(Of::Disk(entry.disk), bytes);
+            let of_it = |camera: &CameraBudget| camera.streams.contains(&entry.stream);
+            if let Some(camera) = shared.cameras.iter().position(of_it) {
+                self.growths.deleted(Of::Camera(camera), bytes);
+            }
+        }
+    }
+
+    /// Days pass slowly: what is old is not found out at each pass.
+    fn look_at_age(&mut self, shared: &Shared, now: Option<Now>, monotonic_us: u64) {
+        let Some(now) = now else {
+            self.old = None;
+            return;
+        };
+        let is_fresh = |until_us: u64| monotonic_us < until_us && now.steady_us > 0;
+        if !self
+            .old
+            .as_ref()
+            .is_some_and(|(until_us, _)| is_fresh(*until_us))
+        {
+            end_holds(shared, now);
+            let until_us = monotonic_us.saturating_add(RETENTION_PERIOD_MS * 1_000);
+            let old = what_is_old(&shared.catalog, &shared.cameras, now);
+            self.old = Some((until_us, old));
+        }
+    }
+
+    fn streams(&self, shared: &Shared, disks: &[DiskState]) -> Vec<StreamState> {
+        let catalog = &shared.catalog;
+        let is_mounted = |disk: u16| disks.iter().any(|state| state.disk == disk);
+        let cameras = shared.cameras.iter();
+        let known: HashSet<_> = cameras.flat_map(|camera| &camera.streams).collect();
+        let growing = growing_bytes(shared);
+        let state = |stream: StreamId| {
+            let mut used = catalog.stream_bytes(&stream);
+            used.retain(|(disk, _)| is_mounted(*disk));
+            let held = |disk: u16| self.held.bytes.get(&(stream, disk)).copied().unwrap_or(0);
+            StreamState {
+                growing_bytes: growing.get(&stream).copied().unwrap_or(0),
+                held_bytes: used
+                    .iter()
+                    .map(|(disk, bytes)| held(*disk).min(*bytes))
+                    .sum(),
+                old: self
+                    .old
+                    .as_ref()
+                    .and_then(|(_, old)| old.get(&stream).copied()),
+                last_day: match known.contains(&stream) {
+                    true => last_day(catalog, &stream),
+                    false => u64::MAX,
+                },
+                stream,
+                used,
+            }
+        };
+        catalog.streams().into_iter().map(state).collect()
+    }
 }
 
-fn plan_now(shared: &Shared, now: Option<Now>, disks: &[DiskState]) -> Vec<Deletion> {
+impl Holdings {
+    /// Counts again what is held, where that is due; whether it was.
+    fn look(&mut self, shared: &Shared, monotonic_us: u64) -> bool {
+        let is_due =
+            self.version != Some(shared.log.holds_version()) || monotonic_us >= self.again_at_us;
+        if is_due {
+            let (held, version) = shared.log.held();
+            self.bytes = shared.catalog.held_bytes(&held);
+            (self.held, self.version) = (held, Some(version));
+            self.again_at_us = monotonic_us.saturating_add(FORECAST_PERIOD_MS * 1_000);
+        }
+        is_due
+    }
+}
+
+/// Ends the holds whose own end has come: by the wall clock, and by the time that is known to have passed.
+fn end_holds(shared: &Shared, now: Now) {
+    let holds = shared.log.holds();
+    let over: Vec<_> = holds
+        .iter()
+        .filter(|hold| hold.until_us <= now.wall_us)
+        .collect();
+    if over.is_empty() {
+        return;
+    }
     let catalog = &shared.catalog;
-    let mounted: HashSet<u16> = disks.iter().map(|state| state.disk).collect();
-    let cameras = &shared.cameras;
-    let on_mounted = |mut used: Vec<(u16, u64)>| {
-        used.retain(|(disk, _)| mounted.contains(disk));
-        used
+    let has_passed = |until_us: i64| {
+        let since_us = now.wall_us.saturating_sub(until_us);
+        let old = |stream: StreamId| {
+            let last = catalog.last(&stream).ok()??;
+            let tail_us = age::tail_us(last.end_us(), now, || 0);
+            Old::find(&catalog.history(stream), since_us, tail_us, now)
+        };
+        catalog
+            .streams()
+            .into_iter()
+            .any(|stream| old(stream).is_some())
     };
-    let mut old = now.map_or_else(HashMap::new, |now| what_is_old(catalog, cameras, now));
-    let streams = catalog.streams().into_iter().map(|stream| StreamState {
-        stream,
-        used: on_mounted(catalog.stream_bytes(&stream)),
-        old: old.remove(&stream),
-        // An entry that cannot be read ends the stream's turn; the catalog is rebuilt at the next start.
-        oldest_first: catalog
-            .oldest_first(&stream)
-            .map_while(Result::ok)
-            .filter(|entry| mounted.contains(&entry.disk)),
-    });
-    let streams = streams.collect();
-    let spared = shared.segments().keys().copied().collect();
-    plan(streams, cameras, disks, &spared, RETENTION_BATCH_SEGMENTS)
+    for hold in over.iter().filter(|hold| has_passed(hold.until_us)) {
+        tracing::info!(id = %hold.id, reason = hold.reason, "a hold has ended: its time is over");
+        shared.log.append(Record::Unhold {
+            id: hold.id,
+            reason: "its time is over".to_owned(),
+            who: "the recorder".to_owned(),
+        });
+    }
+}
+
+/// Bytes of segments that the catalog does not have yet, by stream.
+fn growing_bytes(shared: &Shared) -> HashMap<StreamId, u64> {
+    let mut growing = HashMap::new();
+    for segment in shared.segments().values() {
+        *growing.entry(segment.new.stream).or_default() += segment.durable_bytes();
+    }
+    growing
 }
 
 /// What of each stream is older than its camera keeps.
@@ -167,90 +318,4 @@ pub(super) fn what_is_old(
         }
     }
     found
-}
-
-/// Tombstone, flush, unlink, forget: wherever a crash falls, the next start goes on. Returns what is gone, and the disks that
-/// did not let go of something.
-fn delete(
-    shared: &Shared,
-    deletions: Vec<Deletion>,
-    tell: &mut dyn FnMut(&[Deletion]),
-) -> (Vec<Deletion>, HashSet<u16>) {
-    let (mut gone, mut refusing) = (Vec::new(), HashSet::new());
-    if deletions.is_empty() {
-        return (gone, refusing);
-    }
-    let marked: Vec<_> = deletions
-        .iter()
-        .map(|deletion| Entry {
-            tombstone: true,
-            ..deletion.entry
-        })
-        .collect();
-    let marking = shared
-        .catalog
-        .insert(&marked)
-        .and_then(|()| shared.catalog.flush());
-    if let Err(error) = marking {
-        tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
-        shared.catalog_failed.store(true, Ordering::Relaxed);
-        return (gone, refusing);
-    }
-    tell(&deletions);
-    for deletion in deletions {
-        let disk = deletion.entry.disk;
-        if !refusing.contains(&disk) && unlink(shared, &deletion.entry) {
-            gone.push(deletion);
-        } else {
-            refusing.insert(disk);
-        }
-    }
-    let forgotten: Vec<_> = gone.iter().map(|deletion| deletion.entry).collect();
-    if let Err(error) = shared
-        .catalog
-        .forget(&forgotten)
-        .and_then(|()| shared.catalog.flush())
-    {
-        tracing::error!("{}", super::Error::Catalog(error));
-    }
-    let mut by_reason: HashMap<Reason, (u64, u64)> = HashMap::new();
-    for Deletion { entry, reason } in &gone {
-        let sum = by_reason.entry(*reason).or_default();
-        *sum = (sum.0 + 1, sum.1 + u64::from(entry.bytes));
-    }
-    for (reason, (segments, bytes)) in by_reason {
-        tracing::info!(
-            reason = reason.as_str(),
-            segments,
-            bytes,
-            "footage was deleted"
-        );
-    }
-    (gone, refusing)
-}
-
-/// Whether the file is gone.
-fn unlink(shared: &Shared, entry: &Entry) -> bool {
-    let Some(disk) = shared.slots.disk(entry.disk) else {
-        return false;
-    };
-    let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-    match disk.disk.remove_file(&path) {
-        Ok(()) => {
-            // Fails while the epoch has other segments, which is nearly always.
-            let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
-            let tally = shared
-                .catalog
-                .epoch_tally(&entry.stream, &entry.epoch, entry.disk);
-            if tally.count <= RETENTION_BATCH_SEGMENTS as u32 {
-                let _ = disk.disk.remove_folder(&folder);
-            }
-            true
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => {
-            tracing::error!(path = %disk.path.join(path).display(), "could not delete: {error}");
-            false
-        }
-    }
 }

@@ -65,8 +65,13 @@ pub struct RetiredDisk {
 #[utoipa::path(get, path = "/api/v1/disks", tag = "disks", responses((status = 200, body = [DiskStatus]),
     (status = 409, body = ErrorBody, description = "The store is not open yet")))]
 pub async fn list(house: web::Data<House>) -> Result<HttpResponse, ApiError> {
-    let disks = blocking(move || Ok(desk(&house)?.pool().list()?)).await?;
-    let rows: Vec<_> = disks.iter().map(DiskStatus::of).collect();
+    let list = move || {
+        let desk = desk(&house)?;
+        Ok((desk.pool().list()?, desk.pool().forecast()))
+    };
+    let (disks, forecast) = blocking(list).await?;
+    let row = |disk| DiskStatus::of(disk).foreseen(forecast.of_disk(&disk.path));
+    let rows: Vec<_> = disks.iter().map(row).collect();
     Ok(HttpResponse::Ok().json(rows))
 }
 

@@ -8,13 +8,14 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearthkeep_format::{EpochId, LogId, SegmentId, StreamId};
+use hearthkeep_format::{EpochId, HoldId, LogId, SegmentId, StreamId};
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
-use crate::store;
+use crate::store::forecast;
 use crate::store::log::{LogFiles, Published};
+use crate::store::{self, NewHold};
 
 /// The recorder as the web sees it. `None` means that there is no such stream or segment.
 pub trait Footage: Send + Sync + 'static {
@@ -51,6 +52,24 @@ pub trait Footage: Send + Sync + 'static {
 
     /// Opens a log that has at least so many entries, the newest where none is named. May block.
     fn open_log(&self, log: Option<LogId>, size: u64) -> Option<LogFiles>;
+
+    /// The holds that stand.
+    ///
+    /// # Errors
+    /// While they are not known.
+    fn holds(&self) -> store::Result<Vec<Hold>>;
+
+    /// Holds footage, from now on. Waits until that is written.
+    ///
+    /// # Errors
+    /// Why it is not held.
+    fn hold(&self, new: NewHold) -> store::Result<Hold>;
+
+    /// Ends a hold. Waits until that is written.
+    ///
+    /// # Errors
+    /// Why it stands.
+    fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<()>;
 
     /// How the recorder is. Must not block for long.
     fn status(&self) -> RecorderStatus;
@@ -263,6 +282,44 @@ pub struct RecorderStatus {
     pub strange_files: u64,
     /// What is wrong with the signed log, and what it says was removed from the disks; a sentence each.
     pub log_troubles: Vec<String>,
+    /// For how long footage is kept, by camera.
+    pub forecast: Vec<CameraForecast>,
+}
+
+/// Footage that is not deleted, whatever its age and however full the disks are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hold {
+    /// 32 hex digits.
+    pub id: String,
+    /// 32 hex digits each; none means all cameras.
+    pub streams: Vec<String>,
+    /// From when on, µs since 1970.
+    pub from_us: i64,
+    /// Until when, µs since 1970; all that will be recorded too where it is missing.
+    pub to_us: Option<i64>,
+    /// When the hold itself ends, µs since 1970; when somebody ends it, where that is missing.
+    pub until_us: Option<i64>,
+    /// Why.
+    pub reason: String,
+    /// Who wanted it.
+    pub who: String,
+    /// Whether it is in the log: one that is not is forgotten when the recorder ends before it could be written.
+    pub written: bool,
+}
+
+/// For how long a camera's footage is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct CameraForecast {
+    /// The camera's name.
+    pub camera: String,
+    /// What it records in a day, on average of the last week; `None` before that is known.
+    pub bytes_per_day: Option<u64>,
+    /// Days that its footage is to be kept for.
+    pub keep_days: Option<u32>,
+    /// Days that it will be kept for at this rate; `None` where that is not known, or there is no end.
+    pub days: Option<f64>,
+    /// What will go wrong, and what to do, if anything.
+    pub trouble: Option<String>,
 }
 
 /// A disk.
@@ -286,6 +343,15 @@ pub struct DiskStatus {
     pub oldest_us: Option<i64>,
     /// How far it is emptied, where it is to be.
     pub drain: Option<DrainStatus>,
+    /// What footage may take in all; `None` before that is known.
+    pub room_bytes: Option<u64>,
+    /// What of the footage is held.
+    pub held_bytes: u64,
+    /// Days until it is full and its oldest footage begins to go, at the rate of the last week; 0 where it does already. `None` where
+    /// that is not known.
+    pub full_in_days: Option<f64>,
+    /// What will go wrong with it, and what to do, if anything.
+    pub trouble: Option<String>,
     /// What is wrong with it, if anything is.
     pub error: Option<String>,
 }
@@ -319,7 +385,23 @@ impl DiskStatus {
             used_bytes: disk.used_bytes,
             oldest_us: disk.oldest_us,
             drain,
+            room_bytes: None,
+            held_bytes: 0,
+            full_in_days: None,
+            trouble: None,
             error: disk.error.clone(),
+        }
+    }
+
+    /// The same with what will be of it.
+    #[must_use]
+    pub fn foreseen(self, will_be: Option<&forecast::DiskForecast>) -> Self {
+        Self {
+            room_bytes: will_be.map(|disk| disk.room.bytes),
+            held_bytes: will_be.map_or(0, |disk| disk.room.held_bytes),
+            full_in_days: will_be.and_then(|disk| disk.full_in_days),
+            trouble: will_be.and_then(|disk| disk.trouble.clone()),
+            ..self
         }
     }
 }
@@ -329,6 +411,8 @@ impl DiskStatus {
 pub struct Measures {
     /// The streams.
     pub streams: Vec<StreamMeasures>,
+    /// For how long footage is kept, by camera.
+    pub forecast: Vec<CameraForecast>,
     /// The disks of the configuration.
     pub disks: Vec<DiskMeasures>,
     /// As [`RecorderStatus`] has it.
@@ -375,6 +459,10 @@ pub struct DiskMeasures {
     pub queued_bytes: u64,
     /// How long fdatasync takes, 99 of 100 times, s; `None` before the first.
     pub fsync_p99_s: Option<f64>,
+    /// What of the footage is held.
+    pub held_bytes: u64,
+    /// As in [`DiskStatus`].
+    pub full_in_days: Option<f64>,
 }
 
 fn as_text<S: Serializer>(id: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

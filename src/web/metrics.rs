@@ -15,7 +15,7 @@ use hearthkeep_format::Random;
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
-use super::footage::{DiskMeasures, Measures, StreamMeasures, StreamState};
+use super::footage::{CameraForecast, DiskMeasures, Measures, StreamMeasures, StreamState};
 use super::house::{House, blocking};
 use crate::limits::METRICS_TOKEN_BYTES;
 use crate::state_file;
@@ -80,6 +80,7 @@ fn text_of(measures: &Measures) -> String {
     streams(&mut text, &measures.streams);
     gaps(&mut text, &measures.streams);
     disks(&mut text, &measures.disks);
+    forecast(&mut text, &measures.forecast);
     text.one(
         "clock_trusted",
         "Whether the box trusts its clock.",
@@ -195,7 +196,7 @@ fn gaps(text: &mut Text, streams: &[StreamMeasures]) {
 
 fn disks(text: &mut Text, disks: &[DiskMeasures]) {
     type Measure = fn(&DiskMeasures) -> Option<f64>;
-    let rows: [(&str, &str, Measure); 7] = [
+    let rows: [(&str, &str, Measure); 9] = [
         ("failed", "Whether something is wrong with a disk.", |d| {
             Some(f64::from(u8::from(d.failed)))
         }),
@@ -219,6 +220,14 @@ fn disks(text: &mut Text, disks: &[DiskMeasures]) {
             "How long fdatasync takes, 99 of 100 times.",
             |d| d.fsync_p99_s,
         ),
+        ("held_bytes", "Footage on it that is held.", |d| {
+            Some(d.held_bytes as f64)
+        }),
+        (
+            "full_in_days",
+            "Days until its oldest footage begins to go.",
+            |d| d.full_in_days,
+        ),
     ];
     for (name, help, measure) in rows {
         let name = format!("hearthkeep_disk_{name}");
@@ -226,6 +235,34 @@ fn disks(text: &mut Text, disks: &[DiskMeasures]) {
         for disk in disks {
             if let Some(value) = measure(disk) {
                 text.sample(&name, &[("path", &disk.path)], value);
+            }
+        }
+    }
+}
+
+fn forecast(text: &mut Text, cameras: &[CameraForecast]) {
+    type Measure = fn(&CameraForecast) -> Option<f64>;
+    let rows: [(&str, &str, Measure); 3] = [
+        (
+            "kept_days",
+            "For how long its footage is kept at this rate.",
+            |c| c.days,
+        ),
+        ("keep_days", "For how long it is to be kept.", |c| {
+            c.keep_days.map(f64::from)
+        }),
+        (
+            "bytes_per_day",
+            "What it records, on average of a week.",
+            |c| c.bytes_per_day.map(|bytes| bytes as f64),
+        ),
+    ];
+    for (name, help, measure) in rows {
+        let name = format!("hearthkeep_camera_{name}");
+        text.family(&name, "gauge", help);
+        for camera in cameras {
+            if let Some(value) = measure(camera) {
+                text.sample(&name, &[("camera", &camera.camera)], value);
             }
         }
     }

@@ -9,6 +9,7 @@ mod disks;
 mod error;
 pub mod footage;
 mod guard;
+mod holds;
 mod house;
 mod live;
 mod log;

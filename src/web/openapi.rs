@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem};
 use utoipa::{Modify, OpenApi};
 
 use super::routes::{Access, ROUTES};
-use super::{claim, disks, live, log, metrics, page, segments, sign_in, streams};
+use super::{claim, disks, holds, live, log, metrics, page, segments, sign_in, streams};
 
 /// The document as it is served.
 #[derive(OpenApi)]
@@ -18,7 +18,7 @@ use super::{claim, disks, live, log, metrics, page, segments, sign_in, streams};
         page::index, claim::authority, claim::state, claim::claim, sign_in::parameters, sign_in::sign_in, sign_in::sign_out,
         sign_in::session, streams::keyring, streams::streams, streams::timeline, segments::segment, segments::index, live::live,
         streams::status, disks::list, disks::add, disks::drain, disks::keep, disks::retire, log::checkpoint, log::entries,
-        log::consistency, log::inclusion, metrics::metrics, document,
+        log::consistency, log::inclusion, metrics::metrics, holds::list, holds::add, holds::end, document,
     ),
     modifiers(&Security)
 )]

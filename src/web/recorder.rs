@@ -2,25 +2,29 @@
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use hearthkeep_format::log;
 use hearthkeep_format::segment::{GapCause, ReadAt as _};
-use hearthkeep_format::{LogId, SegmentId, StreamId};
+use hearthkeep_format::{HoldId, LogId, SegmentId, StreamId};
 
 use super::footage::{
-    ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, LiveFeed, Measures, OpenGap,
-    OpenSegment, ReadAt, RecorderStatus, SegmentIndex, StreamMeasures, StreamState, StreamStatus,
-    Timeline, TimelineGap, TimelineSegment, Trouble,
+    CameraForecast, ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, Hold, LiveFeed,
+    Measures, OpenGap, OpenSegment, ReadAt, RecorderStatus, SegmentIndex, StreamMeasures,
+    StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
 };
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::keys::StateFolder;
+use crate::limits::HOLD_WRITTEN_MS_MAX;
 use crate::play;
 use crate::record::{
     self, LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message, sentence,
 };
+use crate::store::forecast::{self, DiskForecast, Forecast};
 use crate::store::log::{LogFiles, Published};
-use crate::store::{self, AbsentDisk, GapSpan, SharedKeys, Span, Store};
+use crate::store::{self, AbsentDisk, GapSpan, NewHold, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
 pub struct Recording {
@@ -94,6 +98,19 @@ impl RecorderFootage {
             Some(recording) => recording.store.disks(),
             None => self.waiting_for().iter().map(AbsentDisk::status).collect(),
         }
+    }
+
+    fn store(&self) -> store::Result<&Store> {
+        let recording = self.recording.get();
+        let recording = recording.ok_or(store::Error::Log(
+            "nothing can be held before the recorder records: try again when it does",
+        ))?;
+        Ok(&recording.store)
+    }
+
+    fn forecast(&self) -> Forecast {
+        let recording = self.recording.get();
+        recording.map_or_else(Forecast::default, |recording| recording.store.forecast())
     }
 
     fn live_stream(&self, id: StreamId) -> Option<(&Recording, &Stream)> {
@@ -227,11 +244,36 @@ impl Footage for RecorderFootage {
         self.recording.get()?.store.open_log(log, size)
     }
 
+    fn holds(&self) -> store::Result<Vec<Hold>> {
+        let holds = self.store()?.holds()?;
+        Ok(holds.iter().map(|hold| hold_row(hold, true)).collect())
+    }
+
+    fn hold(&self, new: NewHold) -> store::Result<Hold> {
+        let store = self.store()?;
+        let (hold, ticket) = store.hold(new)?;
+        let longest = Duration::from_millis(HOLD_WRITTEN_MS_MAX);
+        Ok(hold_row(&hold, store.log().wait_for(ticket, longest)))
+    }
+
+    fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<()> {
+        let store = self.store()?;
+        let ticket = store.unhold(hold, "it is not needed any more", who)?;
+        store
+            .log()
+            .wait_for(ticket, Duration::from_millis(HOLD_WRITTEN_MS_MAX));
+        Ok(())
+    }
+
     fn status(&self) -> RecorderStatus {
         let disks = self.disks();
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
+        let forecast = self.forecast();
+        let row =
+            |disk: &store::DiskStatus| DiskStatus::of(disk).foreseen(forecast.of_disk(&disk.path));
         RecorderStatus {
-            disks: disks.iter().map(DiskStatus::of).collect(),
+            forecast: forecast.cameras.iter().map(forecast_row).collect(),
+            disks: disks.iter().map(row).collect(),
             fsync_p99_ms: slowest.map(|duration| duration.as_secs_f64() * 1e3),
             clock_trusted: self.clock.trusted(),
             strange_files: self
@@ -255,7 +297,12 @@ impl Footage for RecorderFootage {
         let status = self.status();
         Measures {
             streams: self.streams().into_iter().map(measured).collect(),
-            disks: self.disks().iter().map(disk_measures).collect(),
+            disks: self
+                .disks()
+                .iter()
+                .map(|disk| disk_measures(disk, self.forecast().of_disk(&disk.path)))
+                .collect(),
+            forecast: status.forecast,
             clock_trusted: status.clock_trusted,
             strange_files: status.strange_files,
         }
@@ -263,6 +310,30 @@ impl Footage for RecorderFootage {
 
     fn claimed(&self) {
         self.wake();
+    }
+}
+
+fn hold_row(hold: &log::Hold, written: bool) -> Hold {
+    let known = |us: i64| (us != log::OPEN_END_US).then_some(us);
+    Hold {
+        id: hold.id.to_string(),
+        streams: hold.streams.iter().map(StreamId::to_string).collect(),
+        from_us: hold.from_us,
+        to_us: known(hold.to_us),
+        until_us: known(hold.until_us),
+        reason: hold.reason.clone(),
+        who: hold.who.clone(),
+        written,
+    }
+}
+
+fn forecast_row(camera: &forecast::CameraForecast) -> CameraForecast {
+    CameraForecast {
+        camera: camera.load.camera.clone(),
+        bytes_per_day: camera.load.bytes_per_day,
+        keep_days: camera.load.keep_days,
+        days: camera.days,
+        trouble: camera.trouble.clone(),
     }
 }
 
@@ -381,7 +452,7 @@ fn measures_of(
     }
 }
 
-fn disk_measures(disk: &store::DiskStatus) -> DiskMeasures {
+fn disk_measures(disk: &store::DiskStatus, will_be: Option<&DiskForecast>) -> DiskMeasures {
     DiskMeasures {
         path: disk.path.display().to_string(),
         failed: disk.error.is_some(),
@@ -391,6 +462,8 @@ fn disk_measures(disk: &store::DiskStatus) -> DiskMeasures {
         used_bytes: disk.used_bytes,
         queued_bytes: disk.queued_bytes,
         fsync_p99_s: disk.fsync_p99.map(|duration| duration.as_secs_f64()),
+        held_bytes: will_be.map_or(0, |disk| disk.room.held_bytes),
+        full_in_days: will_be.and_then(|disk| disk.full_in_days),
     }
 }
 

@@ -6,7 +6,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use super::error::ApiError;
-use super::{claim, disks, live, log, metrics, openapi, page, segments, sign_in, streams};
+use super::{claim, disks, holds, live, log, metrics, openapi, page, segments, sign_in, streams};
 use crate::limits::REQUEST_BODY_BYTES_MAX;
 use Access::{Monitor, Public, SignedIn};
 
@@ -53,6 +53,9 @@ pub const ROUTES: &[Entry] = &[
     get(SignedIn, "/api/v1/log/entries",                       || web::get().to(log::entries)),
     get(SignedIn, "/api/v1/log/consistency",                   || web::get().to(log::consistency)),
     get(SignedIn, "/api/v1/log/inclusion",                     || web::get().to(log::inclusion)),
+    get(SignedIn, "/api/v1/holds",                             || web::get().to(holds::list)),
+    post(SignedIn, "/api/v1/holds",                            || web::post().to(holds::add)),
+    post(SignedIn, "/api/v1/holds/{hold}/end",                 || web::post().to(holds::end)),
     get(SignedIn, "/api/v1/status",                            || web::get().to(streams::status)),
     get(SignedIn, "/api/v1/disks",                             || web::get().to(disks::list)),
     post(SignedIn, "/api/v1/disks",                            || web::post().to(disks::add)),

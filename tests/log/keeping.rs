@@ -140,6 +140,7 @@ fn holds_anchors_and_gaps_are_known_again_after_a_start() {
         streams: vec![stream],
         from_us: START_US,
         to_us: OPEN_END_US,
+        until_us: OPEN_END_US,
         reason: "the fence".to_owned(),
         who: "owner".to_owned(),
     };
@@ -375,8 +376,8 @@ fn a_segment_that_was_removed_is_told_and_one_that_was_deleted_is_not() {
     // The oldest is deleted by the rules meanwhile.
     options.cameras = vec![hearthkeep::store::retention::CameraBudget {
         streams: vec![stream.id],
-        keep_days: None,
         max_bytes: Some(2 * sealed[0].bytes().len() as u64 - 1),
+        ..Default::default()
     }];
     let (store, _) = home.open_with(options);
     until("it is told", || store.log().removed_count() == 2);

@@ -121,8 +121,8 @@ impl House {
         options.cameras = cameras
             .map(|(model, max_bytes)| CameraBudget {
                 streams: vec![model.stream],
-                keep_days: None,
                 max_bytes: *max_bytes,
+                ..CameraBudget::default()
             })
             .collect();
         options

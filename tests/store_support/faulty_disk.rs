@@ -31,6 +31,8 @@ pub struct Faults {
     pub appends: AtomicU64,
     /// Which folders were synced, in order.
     pub synced_folders: Mutex<Vec<PathBuf>>,
+    /// Is done when a segment was removed, once.
+    pub removed: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     stalled: Mutex<bool>,
     go_on: Condvar,
 }
@@ -120,7 +122,13 @@ impl Disk for FaultyDisk {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         self.faults.full.store(false, Ordering::SeqCst);
-        self.real.remove_file(path)
+        self.real.remove_file(path)?;
+        if path.starts_with("footage")
+            && let Some(removed) = self.faults.removed.lock().unwrap().take()
+        {
+            removed();
+        }
+        Ok(())
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {

@@ -13,11 +13,12 @@ use hearthkeep::keys::{NewOwner, StateFolder};
 use hearthkeep::people::People;
 use hearthkeep::pool::{Desk, Pool};
 use hearthkeep::random::OsRandom;
+use hearthkeep::store::NewHold;
 use hearthkeep::store::log::{LogFiles, Published};
 use hearthkeep::web::footage::*;
 use hearthkeep::web::tls::{Tls, TlsSettings};
 use hearthkeep::web::{Parts, Running, start};
-use hearthkeep_format::{EpochId, LogId, SegmentId, StoreId, StreamId};
+use hearthkeep_format::{EpochId, HoldId, LogId, SegmentId, StoreId, StreamId};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -33,6 +34,7 @@ pub struct FakeFootage {
     pub live: broadcast::Sender<Bytes>,
     pub open: Mutex<bool>,
     pub claimed: AtomicUsize,
+    pub holds: Mutex<Vec<Hold>>,
 }
 
 struct InMemory(Vec<u8>);
@@ -151,6 +153,36 @@ impl Footage for FakeFootage {
         None
     }
 
+    fn holds(&self) -> hearthkeep::store::Result<Vec<Hold>> {
+        Ok(self.holds.lock().unwrap().clone())
+    }
+
+    fn hold(&self, new: NewHold) -> hearthkeep::store::Result<Hold> {
+        let mut holds = self.holds.lock().unwrap();
+        if new.reason.is_empty() {
+            return Err(hearthkeep::store::Error::Hold("a hold needs a reason"));
+        }
+        let hold = Hold {
+            id: HoldId::from_bytes([holds.len() as u8 + 1; 16]).to_string(),
+            streams: new.streams.iter().map(StreamId::to_string).collect(),
+            from_us: new.from_us,
+            to_us: new.to_us,
+            until_us: new.until_us,
+            reason: new.reason,
+            who: new.who,
+            written: true,
+        };
+        holds.push(hold.clone());
+        Ok(hold)
+    }
+
+    fn end_hold(&self, hold: &HoldId, _: &str) -> hearthkeep::store::Result<()> {
+        let mut holds = self.holds.lock().unwrap();
+        let at = holds.iter().position(|known| known.id == hold.to_string());
+        holds.remove(at.ok_or(hearthkeep::store::Error::NoSuchHold)?);
+        Ok(())
+    }
+
     fn status(&self) -> RecorderStatus {
         RecorderStatus::default()
     }
@@ -180,10 +212,19 @@ impl Footage for FakeFootage {
             used_bytes: 1_000_000,
             queued_bytes: 0,
             fsync_p99_s: Some(0.125),
+            held_bytes: 5_000,
+            full_in_days: Some(1.5),
         };
         Measures {
             streams: vec![stream],
             disks: vec![disk],
+            forecast: vec![CameraForecast {
+                camera: "yard".to_owned(),
+                bytes_per_day: Some(1_000),
+                keep_days: Some(10),
+                days: Some(2.5),
+                trouble: None,
+            }],
             clock_trusted: true,
             strange_files: 0,
         }
@@ -214,6 +255,7 @@ impl House {
             live: broadcast::channel(16).0,
             open: Mutex::new(false),
             claimed: AtomicUsize::new(0),
+            holds: Mutex::default(),
         });
         let (running, tls, pool) = run(folder.path(), clock.clone(), footage.clone());
         let client = Client::new(running.address(), tls.authority().unwrap());

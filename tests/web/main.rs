@@ -6,6 +6,7 @@ mod claim;
 mod client;
 mod disks;
 mod footage;
+mod holds;
 mod house;
 mod live;
 mod metrics;

@@ -91,6 +91,18 @@ fn every_line_is_of_the_format() {
             r#"hearthkeep_disk_fsync_p99_seconds{path="/srv/a \"disk\""}"#.to_owned(),
             0.125,
         ),
+        (
+            r#"hearthkeep_disk_full_in_days{path="/srv/a \"disk\""}"#.to_owned(),
+            1.5,
+        ),
+        (
+            r#"hearthkeep_camera_kept_days{camera="yard"}"#.to_owned(),
+            2.5,
+        ),
+        (
+            r#"hearthkeep_camera_keep_days{camera="yard"}"#.to_owned(),
+            10.0,
+        ),
         ("hearthkeep_clock_trusted".to_owned(), 1.0),
     ] {
         assert_eq!(value(&name), Some(expected), "{name} in {text}");

@@ -216,7 +216,7 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
     troubles.extend(
         report
             .into_iter()
-            .flat_map(|report| report.log_troubles.clone()),
+            .flat_map(|report| [&report.log_troubles[..], &report.forecast_troubles].concat()),
     );
     let disk = |disk: &DiskStatus| {
         let error = disk.error.as_ref()?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::socket::{self, Request};
 use crate::web::RecorderFootage;
-use crate::web::footage::{Footage as _, StreamState, StreamStatus};
+use crate::web::footage::{CameraForecast, DiskStatus, Footage as _, StreamState, StreamStatus};
 use crate::web::tls::Tls;
 
 /// What a running recorder says of itself. No secrets, and nothing of the footage.
@@ -26,6 +26,9 @@ pub struct Report {
     /// What is wrong with the signed log, and what it says was removed.
     #[serde(default)]
     pub log_troubles: Vec<String>,
+    /// For what there will not be room.
+    #[serde(default)]
+    pub forecast_troubles: Vec<String>,
     pub streams: Vec<StreamReport>,
     pub disks: Vec<DiskReport>,
 }
@@ -77,7 +80,7 @@ impl Report {
             None => {}
         }
         let status = footage.status();
-        let disk = |disk: crate::web::footage::DiskStatus| DiskReport {
+        let disk = |disk: DiskStatus| DiskReport {
             path: disk.path.into(),
             error: disk.error,
         };
@@ -87,10 +90,17 @@ impl Report {
             clock_trusted: status.clock_trusted,
             strange_files: status.strange_files,
             log_troubles: status.log_troubles,
+            forecast_troubles: forecast_troubles(&status.forecast, &status.disks),
             streams: footage.streams().into_iter().map(stream).collect(),
             disks: status.disks.into_iter().map(disk).collect(),
         }
     }
+}
+
+fn forecast_troubles(cameras: &[CameraForecast], disks: &[DiskStatus]) -> Vec<String> {
+    let cameras = cameras.iter().filter_map(|camera| camera.trouble.clone());
+    let disk = |disk: &DiskStatus| Some(format!("disk {}: {}", disk.path, disk.trouble.as_ref()?));
+    cameras.chain(disks.iter().filter_map(disk)).collect()
 }
 
 fn stream(status: StreamStatus) -> StreamReport {

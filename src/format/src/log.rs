@@ -15,8 +15,8 @@ pub use checkpoint::{Checkpoint, LogKey, NOTE_LEN_MAX};
 pub use entry::{ENTRY_HEADER_LEN, ENTRY_LEN_MAX, Entry};
 pub use examination::{Ask, Complaint, Examination, Head, Outcome};
 pub use record::{
-    AnchorCause, AuditKind, BeginCause, Deleted, DeletedSegment, DeletionCause, Hold, OPEN_END_US,
-    Record, SegmentClosed, Stamped, TEXT_LEN_MAX,
+    AnchorCause, AuditKind, BeginCause, Deleted, DeletedSegment, DeletionCause, HOLD_STREAMS_MAX,
+    Hold, OPEN_END_US, Record, SegmentClosed, Stamped, TEXT_LEN_MAX,
 };
 pub use verdict::{Verdict, judge};
 

@@ -145,11 +145,42 @@ impl Tally {
 /// Where a tally stands: an epoch's folder on one disk.
 pub(crate) type EpochFolder = (StreamId, EpochId, u16);
 
+/// What all summaries of a stream come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) segments: u64,
+    /// Bytes of its segments on each disk that has any.
+    pub(crate) bytes: BTreeMap<u16, u64>,
+}
+
+impl Sum {
+    fn enter(&mut self, summary: &Summary) {
+        self.segments += summary.fingerprints.len() as u64;
+        for (disk, bytes) in &summary.bytes {
+            *self.bytes.entry(*disk).or_default() += bytes;
+        }
+    }
+
+    fn leave(&mut self, summary: &Summary) {
+        self.segments -= summary.fingerprints.len() as u64;
+        for (disk, bytes) in &summary.bytes {
+            if let Some(sum) = self.bytes.get_mut(disk) {
+                *sum -= bytes;
+                if *sum == 0 {
+                    self.bytes.remove(disk);
+                }
+            }
+        }
+    }
+}
+
 /// All summaries and tallies.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Directory {
     pub(crate) streams: BTreeMap<StreamId, BTreeMap<u64, Summary>>,
     pub(crate) epochs: HashMap<EpochFolder, Tally>,
+    /// What the summaries of each stream come to, so that nobody has to go through all of them.
+    pub(crate) sums: BTreeMap<StreamId, Sum>,
     /// The disk of each number.
     pub(crate) disks: Vec<DiskId>,
 }
@@ -209,21 +240,17 @@ impl Directory {
 
     /// Replaces a bucket's summary, or forgets it.
     pub(crate) fn set(&mut self, stream: StreamId, bucket: u64, summary: Option<Summary>) {
-        match summary {
-            Some(summary) => {
-                self.streams
-                    .entry(stream)
-                    .or_default()
-                    .insert(bucket, summary);
-            }
-            None => {
-                if let Some(buckets) = self.streams.get_mut(&stream) {
-                    buckets.remove(&bucket);
-                    if buckets.is_empty() {
-                        self.streams.remove(&stream);
-                    }
-                }
-            }
+        let buckets = self.streams.entry(stream).or_default();
+        let sum = self.sums.entry(stream).or_default();
+        summary.iter().for_each(|summary| sum.enter(summary));
+        let before = match summary {
+            Some(summary) => buckets.insert(bucket, summary),
+            None => buckets.remove(&bucket),
+        };
+        before.iter().for_each(|summary| sum.leave(summary));
+        if buckets.is_empty() {
+            self.streams.remove(&stream);
+            self.sums.remove(&stream);
         }
     }
 

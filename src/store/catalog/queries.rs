@@ -1,11 +1,13 @@
 //! What the catalog is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hearthkeep_format::{DiskId, EpochId, SegmentId, StreamId};
 
 use super::{BUCKET_SEGMENTS, Catalog, CatalogError, Entry, Summary, Tally};
 use crate::store::age::{History, Piece};
+use crate::store::held::Held;
+use crate::store::retention::{Bucket, Buckets};
 
 /// How much a stream has, from when to when.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -165,25 +167,61 @@ impl Catalog {
     /// Bytes of a stream's segments on each disk that has any.
     pub fn stream_bytes(&self, stream: &StreamId) -> Vec<(u16, u64)> {
         let directory = self.directory();
-        let mut sums = BTreeMap::new();
-        let summaries = directory
-            .streams
-            .get(stream)
+        let bytes = directory.sums.get(stream).map(|sum| &sum.bytes);
+        bytes
             .into_iter()
-            .flat_map(BTreeMap::values);
-        for (disk, bytes) in summaries.flat_map(|summary| summary.bytes.iter()) {
-            *sums.entry(*disk).or_insert(0) += bytes;
+            .flatten()
+            .map(|(disk, bytes)| (*disk, *bytes))
+            .collect()
+    }
+
+    /// Bytes of a stream's segments on each disk since a wall time, us, and from when on they are. Where only some of a bucket
+    /// is so young, its part in time is taken.
+    pub(in crate::store) fn recorded_since(
+        &self,
+        stream: &StreamId,
+        since_us: i64,
+    ) -> Option<(i64, BTreeMap<u16, u64>)> {
+        let directory = self.directory();
+        let (mut first_us, mut sums) = (i64::MAX, BTreeMap::new());
+        for summary in directory.streams.get(stream)?.values().rev() {
+            if summary.to_us <= since_us {
+                break;
+            }
+            first_us = first_us.min(summary.from_us);
+            let young_us = summary.to_us.saturating_sub(summary.from_us.max(since_us));
+            let spans_us = summary.to_us.saturating_sub(summary.from_us).max(1);
+            let part = young_us as f64 / spans_us as f64;
+            for (disk, bytes) in &summary.bytes {
+                *sums.entry(*disk).or_insert(0) += (*bytes as f64 * part) as u64;
+            }
         }
-        sums.into_iter().collect()
+        Some((first_us.max(since_us), sums))
+    }
+
+    /// Bytes of each stream's segments on each disk that are held. Where only some of a bucket is, its part in time is taken.
+    pub(in crate::store) fn held_bytes(&self, held: &Held) -> HashMap<(StreamId, u16), u64> {
+        let mut sums = HashMap::new();
+        if held.is_empty() {
+            return sums;
+        }
+        let directory = self.directory();
+        for (stream, buckets) in &directory.streams {
+            for summary in buckets.values() {
+                let part = held.share(stream, summary.from_us, summary.to_us);
+                for (disk, bytes) in summary.bytes.iter().filter(|_| part > 0.0) {
+                    *sums.entry((*stream, *disk)).or_insert(0) += (*bytes as f64 * part) as u64;
+                }
+            }
+        }
+        sums
     }
 
     /// Bytes of all segments on a disk.
     pub fn disk_bytes(&self, disk: u16) -> u64 {
         let directory = self.directory();
-        let sums = directory.buckets().flat_map(|summary| summary.bytes.iter());
-        sums.filter(|(number, _)| *number == disk)
-            .map(|(_, bytes)| bytes)
-            .sum()
+        let sums = directory.sums.values();
+        sums.filter_map(|sum| sum.bytes.get(&disk)).sum()
     }
 
     /// Segments on a disk.
@@ -227,10 +265,7 @@ impl Catalog {
 
     /// Number of segments.
     pub fn len(&self) -> u64 {
-        self.directory()
-            .buckets()
-            .map(|s| s.fingerprints.len() as u64)
-            .sum()
+        self.directory().sums.values().map(|sum| sum.segments).sum()
     }
 
     /// Whether it has none.
@@ -299,6 +334,35 @@ impl Iterator for OldestFirst<'_> {
                 Err(error) => return Some(Err(error)),
             }
         }
+    }
+}
+
+impl Buckets for Catalog {
+    fn from(&self, stream: &StreamId, number: u64) -> Option<Bucket> {
+        let directory = self.directory();
+        let buckets = directory.streams.get(stream)?;
+        buckets.range(number..).next().map(bucket_of)
+    }
+
+    fn before(&self, stream: &StreamId, number: u64) -> Option<Bucket> {
+        let directory = self.directory();
+        let buckets = directory.streams.get(stream)?;
+        buckets.range(..number).next_back().map(bucket_of)
+    }
+
+    fn segments(&self, stream: &StreamId, number: u64) -> Vec<Entry> {
+        // What cannot be read makes the next start rebuild the catalog.
+        self.bucket(stream, number).unwrap_or_default()
+    }
+}
+
+fn bucket_of((number, summary): (&u64, &Summary)) -> Bucket {
+    Bucket {
+        number: *number,
+        from_us: summary.from_us,
+        to_us: summary.to_us,
+        segments: summary.fingerprints.len(),
+        bytes: summary.bytes.to_vec(),
     }
 }
 

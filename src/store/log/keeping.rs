@@ -154,13 +154,9 @@ impl Keeping {
         }
     }
 
-    /// Whether deletions are to wait: until the log is open, a hold in it may not be known.
+    /// Whether deletions are to wait: until the log is read, a hold in it may not be known.
     pub fn is_starting(&self) -> bool {
-        match self.stage {
-            Stage::Unopened => self.retry_at_us == 0,
-            Stage::Replaying(_) => true,
-            _ => false,
-        }
+        !self.shared.log.is_replayed()
     }
 
     fn now_us(&self) -> u64 {

@@ -16,6 +16,9 @@ export const signIn = (name: string, auth: string) =>
 export const signOut = () => requestNothing(`${V1}sign-out`, { method: "POST", body: {} });
 export const keyring = () => requestJson<t.KeyringAnswer>(`${V1}keyring`);
 export const streams = (signal?: AbortSignal) => requestJson<t.Stream[]>(`${V1}streams`, { signal });
+export const holds = (signal?: AbortSignal) => requestJson<t.Hold[]>(`${V1}holds`, { signal });
+export const hold = (body: t.HoldBody) => requestJson<t.Hold>(`${V1}holds`, { method: "POST", body });
+export const endHold = (id: string) => requestNothing(`${V1}holds/${id}/end`, { method: "POST", body: {} });
 export const status = (signal?: AbortSignal) => requestJson<t.BoxStatus>(`${V1}status`, { signal });
 export const timeline = (stream: string, fromUs: number, toUs: number, signal?: AbortSignal) =>
   requestJson<t.TimelineAnswer>(`${V1}streams/${stream}/timeline?from=${fromUs}&to=${toUs}`, { signal });

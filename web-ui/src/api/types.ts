@@ -99,6 +99,32 @@ export interface SegmentIndex {
   open: boolean;
 }
 
+export interface HoldBody {
+  /** None means all. */
+  streams: string[];
+  from_us: number;
+  to_us: number | null;
+  /** When the hold itself ends. */
+  until_us: number | null;
+  reason: string;
+}
+
+export interface Hold extends HoldBody {
+  id: string;
+  who: string;
+  /** Whether it would outlive a restart. */
+  written: boolean;
+}
+
+export interface Forecast {
+  camera: string;
+  bytes_per_day: number | null;
+  keep_days: number | null;
+  /** For how long its footage is kept at this rate; null where that is not known, or there is no end. */
+  days: number | null;
+  trouble: string | null;
+}
+
 export interface Disk {
   path: string;
   state: "in use" | "absent" | "draining" | "drained";
@@ -107,6 +133,12 @@ export interface Disk {
   used_bytes: number;
   /** How far it is emptied, where it is to be. */
   drain: { moved_bytes: number; left_bytes: number } | null;
+  /** What footage may take in all. */
+  room_bytes: number | null;
+  held_bytes: number;
+  full_in_days: number | null;
+  /** What will go wrong. */
+  trouble: string | null;
   error: string | null;
 }
 
@@ -123,6 +155,7 @@ export interface BoxStatus {
   strange_files: number;
   /** What is wrong with the signed log, and what it says was removed; a sentence each. */
   log_troubles: string[];
+  forecast: Forecast[];
 }
 
 /** A signed log's key and newest checkpoint (docs/format.md, 9.4). */

@@ -1,8 +1,9 @@
 /** A day of several cameras: a ruler, a track each, gaps with their causes, and a cursor. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Stream } from "../api/types";
+import type { Hold, Stream } from "../api/types";
 import type { DayTimeline } from "./store";
 import { Track } from "./Track";
+import { heldSpans } from "./holds";
 import { gapAt, gapText } from "./coverage";
 import { type Day, clock, nowUs } from "./day";
 import { type Span, fractionOf, instantAt, lengthOf, pan, ticks, zoom } from "./scale";
@@ -17,6 +18,7 @@ interface Props {
   day: Day;
   span: Span;
   rows: readonly Row[];
+  holds: readonly Hold[];
   selected: string | null;
   cursorUs: number;
   onSpan: (span: Span) => void;
@@ -33,7 +35,7 @@ interface Hover {
 }
 
 export function Timeline(props: Props) {
-  const { day, span, rows, selected, cursorUs, onSpan, onSelect, onSeek } = props;
+  const { day, span, rows, holds, selected, cursorUs, onSpan, onSelect, onSeek } = props;
   const tracks = useRef<HTMLDivElement>(null);
   const widthPx = useWidth(tracks);
   const [hover, setHover] = useState<Hover | null>(null);
@@ -100,6 +102,7 @@ export function Timeline(props: Props) {
             span={span}
             nowUs={now}
             selected={stream.id === selected}
+            held={heldSpans(holds, stream.id)}
           />
         ))}
         {cursor >= 0 && cursor <= 1 && (

@@ -14,16 +14,19 @@ interface Props {
   span: Span;
   nowUs: number;
   selected: boolean;
+  /** What of it is held. */
+  held: readonly Span[];
 }
 
 /** What one camera has of the span in view. */
-export function Track({ stream, timeline, span, nowUs, selected }: Props) {
+export function Track({ stream, timeline, span, nowUs, selected, held }: Props) {
   const joined = useMemo(() => stretches(timeline.segments), [timeline.segments]);
   const bars = joined.map((stretch) => place(span, stretch.fromUs, stretch.toUs)).filter((bar) => bar !== null);
   const gaps = timeline.gaps.flatMap((gap) => {
     const style = place(span, gap.start_us, endOfGap(gap, nowUs));
     return style ? [{ style, open: gap.open }] : [];
   });
+  const kept = held.map((each) => place(span, each.fromUs, each.toUs)).filter((style) => style !== null);
   const future = place(span, nowUs, Math.max(span.toUs, nowUs));
   return (
     <div
@@ -37,6 +40,9 @@ export function Track({ stream, timeline, span, nowUs, selected }: Props) {
       ))}
       {bars.map((style) => (
         <span key={style.left} class="track-bar" style={style} />
+      ))}
+      {kept.map((style) => (
+        <span key={`h${style.left}`} class="track-held" style={style} title="Kept: it is not deleted" />
       ))}
       {future && <span class="track-future" style={future} />}
       {timeline.failure && <span class="track-failure">{timeline.failure.message}</span>}

@@ -13,6 +13,7 @@ vi.mock("../api/box", () => ({
   },
   streams: async () => success([]),
   status: async () => failure("unreachable", "gone"),
+  holds: async () => failure("unreachable", "gone"),
 }));
 vi.mock("../vault/vault", () => ({
   vault: {

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import * as box from "../api/box";
 import type { Failure } from "../api/result";
-import type { BoxState, BoxStatus, Stream } from "../api/types";
+import type { BoxState, BoxStatus, Hold, Stream } from "../api/types";
 import { TimelineStore } from "../timeline/store";
 import type { Entered } from "../vault/protocol";
 import { vault } from "../vault/vault";
@@ -19,6 +19,7 @@ export const door = signal<Door>({ kind: "opening" });
 export const streams = signal<readonly Stream[] | null>(null);
 export const streamsFailure = signal<Failure | null>(null);
 export const status = signal<BoxStatus | null>(null);
+export const holds = signal<readonly Hold[]>([]);
 /** This browser could not keep the identity: after a reload the passphrase is asked for again. */
 export const isNotKept = signal(false);
 /** What this browser, which has seen the box's signed log before, has to say of it now. */
@@ -115,6 +116,7 @@ async function leave(note: string | null): Promise<void> {
   if (at.kind !== "open") return;
   streams.value = null;
   status.value = null;
+  holds.value = [];
   logComplaint.value = null;
   timelines.clear();
   door.value = { kind: "signed-out", box: at.box, note, name: at.name };
@@ -132,7 +134,7 @@ const erase = (): Promise<string | null> =>
 async function refresh(): Promise<void> {
   if (door.value.kind === "signed-out") return owed(door.value);
   if (door.value.kind !== "open") return;
-  const [listed, told] = await Promise.all([box.streams(), box.status()]);
+  const [listed, told] = await Promise.all([box.streams(), box.status(), loadHolds()]);
   if (door.value.kind !== "open") return;
   if (told.kind === "success") status.value = told.value;
   if (listed.kind === "success") {
@@ -143,6 +145,13 @@ async function refresh(): Promise<void> {
     if (listed.status === 401) await leave(ENDED);
     else streamsFailure.value = listed;
   }
+}
+
+/** What is kept; while the box cannot tell, what it told last. */
+export async function loadHolds(): Promise<void> {
+  const told = await box.holds();
+  if (told.kind !== "success" || door.value.kind !== "open") return;
+  if (JSON.stringify(told.value) !== JSON.stringify(holds.value)) holds.value = told.value;
 }
 
 /** A look that fails says nothing: the box is told to be away elsewhere. */

@@ -5,12 +5,13 @@ import { slowText, troubles } from "./troubles";
 const well: BoxStatus = {
   state: "locked",
   version: "1",
-  disks: [{ path: "/srv/footage", state: "in use", tier: "hot", free_bytes: 1, used_bytes: 1, drain: null, error: null }],
+  disks: [{ path: "/srv/footage", state: "in use", tier: "hot", free_bytes: 1, used_bytes: 1, drain: null, room_bytes: 2, held_bytes: 0, full_in_days: 3, trouble: null, error: null }],
   fingerprint: "AB",
   fsync_p99_ms: 12,
   clock_trusted: true,
   strange_files: 0,
   log_troubles: [],
+  forecast: [],
 };
 const camera = (name: string, message: string | null, feed = "main") =>
   ({ id: name + feed, camera: name, feed, error: message === null ? null : { message, advice: "Do this." } }) as Stream;
@@ -22,7 +23,8 @@ describe("troubles", () => {
   });
 
   it("tell of the clock and of each disk", () => {
-    const disks = [...well.disks, { path: "/srv/b", state: "absent", tier: "hot", free_bytes: 0, used_bytes: 0, drain: null, error: "/srv/b is not mounted" } as const];
+    const b = { path: "/srv/b", state: "absent", tier: "hot", free_bytes: 0, used_bytes: 0, drain: null, room_bytes: null, held_bytes: 0, full_in_days: null, trouble: null } as const;
+    const disks = [...well.disks, { ...b, error: "/srv/b is not mounted" }];
     const found = troubles({ ...well, disks, clock_trusted: false, fsync_p99_ms: 900 }, []);
     expect(found.map(({ kind }) => kind)).toEqual(["clock", "disk", "disk"]);
     expect(found[0]?.text).toContain("does not know what time it is");
@@ -30,6 +32,12 @@ describe("troubles", () => {
     expect(found[2]?.text).toContain("900 ms");
     expect(slowText(null)).toBeNull();
     expect(troubles({ ...well, strange_files: 2 }, [])[0]?.text).toContain("2 files on the disks cannot be read");
+    const forecast = [{ camera: "yard", bytes_per_day: 1, keep_days: 9, days: 2, trouble: 'camera "yard": 2 days' }];
+    const late = well.disks.map((disk) => ({ ...disk, trouble: "held footage takes all" }));
+    expect(troubles({ ...well, forecast, disks: late }, []).map(({ kind, text }) => [kind, text])).toEqual([
+      ["room", "/srv/footage: held footage takes all."],
+      ["room", 'Camera "yard": 2 days.'],
+    ]);
     const log_troubles = ["the log was rolled back"];
     expect(troubles({ ...well, log_troubles }, [])).toEqual([{ kind: "log", text: "The log was rolled back." }]);
   });

@@ -8,7 +8,7 @@ const FSYNC_MS_MAX = 300;
 const CAMERA_LINES_MAX = 3;
 
 export interface Trouble {
-  readonly kind: "clock" | "disk" | "camera" | "log";
+  readonly kind: "clock" | "disk" | "camera" | "log" | "room";
   readonly text: string;
 }
 
@@ -19,7 +19,7 @@ export function troubles(
   complaint: string | null = null,
 ): Trouble[] {
   const seen: Trouble[] = complaint === null ? [] : [{ kind: "log", text: sentence(complaint) }];
-  return [...seen, ...clock(status), ...disks(status), ...log(status), ...cameras(streams ?? [])];
+  return [...seen, ...clock(status), ...disks(status), ...log(status), ...room(status), ...cameras(streams ?? [])];
 }
 
 export const CLOCK_WRONG =
@@ -30,6 +30,12 @@ const clock = (status: BoxStatus | null): Trouble[] =>
 
 const log = (status: BoxStatus | null): Trouble[] =>
   (status?.log_troubles ?? []).map((text) => ({ kind: "log", text: sentence(text) }));
+
+/** For what there will not be room. */
+function room(status: BoxStatus | null): Trouble[] {
+  const told = [...(status?.disks ?? []).map(({ path, trouble }) => trouble && `${path}: ${trouble}`), ...(status?.forecast ?? []).map(({ trouble }) => trouble)];
+  return told.flatMap((text): Trouble[] => (text ? [{ kind: "room", text: sentence(text) }] : []));
+}
 
 function disks(status: BoxStatus | null): Trouble[] {
   const found = (status?.disks ?? []).flatMap((disk): Trouble[] => (disk.error ? [{ kind: "disk", text: sentence(disk.error) }] : []));

@@ -1,10 +1,11 @@
 /** What the box says of itself: cameras, disks, clock, and how to know it. */
 import { sentence } from "../api/sentence";
-import type { BoxStatus, Disk, Stream } from "../api/types";
+import type { BoxStatus, Disk, Forecast, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
 import { status, streams } from "../ui/app-state";
 import { Spinner, bytesText } from "../ui/parts";
 import { CLOCK_WRONG, slowText } from "../ui/troubles";
+import { Holds } from "./Holds";
 import { YourBox } from "./YourBox";
 
 export function Box() {
@@ -13,7 +14,11 @@ export function Box() {
     <div class="pages">
       <section>
         <h2>Cameras</h2>
-        {streams.value ? <Cameras all={streams.value} /> : <Spinner label="Asking" />}
+        {streams.value ? <Cameras all={streams.value} forecast={told?.forecast ?? []} /> : <Spinner label="Asking" />}
+      </section>
+      <section>
+        <h2>Kept footage</h2>
+        <Holds streams={streams.value ?? []} />
       </section>
       {told ? <Told status={told} /> : <Spinner label="Asking" />}
     </div>
@@ -64,7 +69,7 @@ const STATES: Record<Stream["state"], string> = {
   stopped: "Stopped",
 };
 
-function Cameras({ all }: { all: readonly Stream[] }) {
+function Cameras({ all, forecast }: { all: readonly Stream[]; forecast: readonly Forecast[] }) {
   return (
     <ul class="rows">
       {all.map((stream) => (
@@ -80,6 +85,7 @@ function Cameras({ all }: { all: readonly Stream[] }) {
             {stream.bytes_stored === 0 ? "nothing recorded" : bytesText(stream.bytes_stored)}
             {stream.first_us !== null && ` · since ${dateText(stream.first_us)}, ${clock(stream.first_us)}`}
           </div>
+          <Kept forecast={forecast.find((each) => each.camera === stream.camera)} />
           {stream.error && (
             <p class="row-error">
               {stream.error.message} {stream.error.advice}
@@ -103,6 +109,19 @@ function diskText({ state, tier, drain }: Disk): string | null {
   return tier === "cold" ? "For old footage" : null;
 }
 
+/** For how long a camera's footage is kept. */
+function Kept({ forecast }: { forecast: Forecast | undefined }) {
+  if (!forecast || forecast.bytes_per_day === null) return null;
+  return (
+    <div class={forecast.trouble ? "row-error" : "row-side"}>
+      {bytesText(forecast.bytes_per_day)} a day · {forecast.days === null ? "kept without end" : `kept for ${daysText(forecast.days)}`}
+      {forecast.keep_days !== null && `, of the ${forecast.keep_days} that are wanted`}
+    </div>
+  );
+}
+
+const daysText = (days: number): string => (days < 10 ? `${days.toFixed(1)} days` : `${Math.floor(days)} days`);
+
 function Disks({ status: told }: { status: BoxStatus }) {
   return (
     <ul class="rows">
@@ -118,6 +137,12 @@ function Disks({ status: told }: { status: BoxStatus }) {
             <div class="row-side">
               {bytesText(disk.used_bytes)} of footage · {bytesText(disk.free_bytes)} free
             </div>
+            <div class="row-side">
+              {disk.full_in_days !== null &&
+                (disk.full_in_days === 0 ? "The oldest goes for the newest" : `Room for ${daysText(disk.full_in_days)} more`)}
+              {disk.held_bytes > 0 && ` · ${bytesText(disk.held_bytes)} kept by hand`}
+            </div>
+            {disk.trouble && <p class="row-error">{sentence(disk.trouble)}</p>}
             {disk.error && <p class="row-error">{sentence(disk.error)}</p>}
           </li>
         );

@@ -6,12 +6,13 @@ import { saveSnapshot } from "../player/snapshot";
 import { Timeline } from "../timeline/Timeline";
 import { type Day, dayOf, dayOfKey, nowUs, sameTime, shiftDay } from "../timeline/day";
 import { type Span, follow, lengthOf, whole, zoom } from "../timeline/scale";
-import { streams, timelines } from "../ui/app-state";
+import { holds, streams, timelines } from "../ui/app-state";
 import { toggleFullScreen } from "../ui/full-screen";
 import { Button, Spinner } from "../ui/parts";
 import { hrefTo, replaceRoute, route } from "../ui/route";
 import { Controls } from "./Controls";
 import { Gaps } from "./Gaps";
+import { Keep } from "./Holds";
 import { Stage } from "./Stage";
 import { usePlaybackKeys } from "./playback-keys";
 
@@ -132,12 +133,14 @@ function Player({ all }: { all: readonly Stream[] }) {
           <span class="spring" />
           <Button icon="minus" label="Show more of the day" iconOnly kind="quiet" onClick={() => zoomBy(0.5)} />
           <Button icon="plus" label="Show less of the day" iconOnly kind="quiet" onClick={() => zoomBy(2)} />
+          {stream && <Keep stream={stream} span={span} />}
           <a class="button plain" href={hrefTo("live", selected)}>
             Live
           </a>
         </div>
         <Timeline
           {...{ day, span, rows, cursorUs }}
+          holds={holds.value}
           selected={stream?.id ?? null}
           onSpan={setSpan}
           onSelect={setSelected}

@@ -14,7 +14,7 @@ pub const OPEN_END_US: i64 = i64::MAX;
 /// Segments that a record of deletion names at most.
 pub(super) const DELETED_MAX: usize = 1024;
 /// Streams that a hold names at most.
-pub(super) const HOLD_STREAMS_MAX: usize = 2048;
+pub const HOLD_STREAMS_MAX: usize = 2048;
 
 /// A record, and when it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,6 +177,8 @@ pub struct Hold {
     pub from_us: i64,
     /// Until when; [`OPEN_END_US`] where it has no end.
     pub to_us: i64,
+    /// Wall time at which the hold itself ends; [`OPEN_END_US`] where somebody has to end it.
+    pub until_us: i64,
     /// Why, in a person's words.
     pub reason: String,
     /// Who wants it.

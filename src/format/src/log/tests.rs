@@ -88,6 +88,7 @@ fn records() -> Vec<Record> {
             streams: vec![stream; 3],
             from_us: 15,
             to_us: 16,
+            until_us: OPEN_END_US,
             reason: text("the fence"),
             who: text("owner"),
         }),

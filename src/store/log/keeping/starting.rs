@@ -28,7 +28,8 @@ impl Keeping {
     /// Goes on with what a start has to do; false when there is nothing of it to do now.
     pub(super) fn go_on_starting(&mut self, is_settled: bool) -> bool {
         match std::mem::replace(&mut self.stage, Stage::Unopened) {
-            Stage::Unopened => return self.now_us() >= self.retry_at_us && self.open(),
+            Stage::Unopened if self.now_us() < self.retry_at_us => return false,
+            Stage::Unopened => self.open(),
             Stage::Replaying(replay) => self.stage = self.replay(replay),
             Stage::Walking(walk) => match is_settled {
                 true => self.stage = self.walk(walk),
@@ -50,8 +51,8 @@ impl Keeping {
         true
     }
 
-    /// Finds out which log to go on with, or begins one. False when it has to be tried again later.
-    fn open(&mut self) -> bool {
+    /// Finds out which log to go on with, or begins one.
+    fn open(&mut self) {
         let disks = self.shared.log_disks();
         let Found {
             chain,
@@ -82,23 +83,20 @@ impl Keeping {
         }
         self.seats = Seats::default();
         self.seats.renew(disks, &self.older);
-        let is_open = match course {
+        match course {
             Course::GoOn { own, end, leader } => {
                 self.seats.lead(leader);
                 self.ours = Some(Ours { own, end });
                 self.publish();
-                true
             }
             Course::Begin { cause, previous } => self.begin(cause, previous),
-        };
-        if is_open {
-            self.stage = Stage::Replaying(Box::new(Replay::new(chain.logs)));
         }
-        is_open
+        // Also where none could be begun: what is held must be known before anything is deleted.
+        self.stage = Stage::Replaying(Box::new(Replay::new(chain.logs)));
     }
 
-    /// Begins a log; false when that failed.
-    fn begin(&mut self, cause: BeginCause, previous: String) -> bool {
+    /// Begins a log, or leaves that for later.
+    fn begin(&mut self, cause: BeginCause, previous: String) {
         let store = self.shared.store;
         let own = self
             .fresh
@@ -115,14 +113,10 @@ impl Keeping {
         let end = End::default();
         self.ours = Some(Ours { own, end });
         match self.write(&[self.stamped(record)]) {
-            Ok(()) => {
-                tracing::info!(cause = cause.as_str(), "a new log begins");
-                true
-            }
+            Ok(()) => tracing::info!(cause = cause.as_str(), "a new log begins"),
             Err(what) => {
                 self.fresh = self.ours.take().map(|ours| ours.own);
                 self.failed(&what);
-                false
             }
         }
     }
@@ -157,8 +151,12 @@ impl Keeping {
             .iter()
             .for_each(|record| inner.replayed.apply(record));
         inner.is_replayed = true;
+        inner.holds_version += 1;
         drop(inner);
-        Stage::Walking(self.new_walk())
+        match self.ours {
+            Some(_) => Stage::Walking(self.new_walk()),
+            None => Stage::Unopened,
+        }
     }
 
     fn new_walk(&self) -> Walk {

@@ -42,6 +42,8 @@ impl Keeping {
             inner.replayed.apply(&record.record);
         }
         inner.trouble.writing = None;
+        drop(inner);
+        self.shared.log.news.notify_all();
         true
     }
 

@@ -136,6 +136,7 @@ fn put_deleted(deleted: &Deleted, out: &mut Out<'_>) -> Result<u8> {
 fn put_hold(hold: &Hold, out: &mut Out<'_>) -> Result<u8> {
     out.put(hold.id.as_bytes()).put(&hold.from_us.to_be_bytes());
     out.put(&hold.to_us.to_be_bytes());
+    out.put(&hold.until_us.to_be_bytes());
     out.count(hold.streams.len(), HOLD_STREAMS_MAX)?;
     for stream in &hold.streams {
         out.put(stream.as_bytes());
@@ -286,6 +287,7 @@ fn take_deleted(rest: &mut Fields<'_>) -> Result<Deleted> {
 fn take_hold(rest: &mut Fields<'_>) -> Result<Hold> {
     let id = HoldId::from_bytes(rest.array()?);
     let (from_us, to_us) = rest.span()?;
+    let until_us = rest.i64()?;
     let count = rest.count(HOLD_STREAMS_MAX)?;
     let streams = (0..count).map(|_| rest.array().map(StreamId::from_bytes));
     let streams = streams.collect::<Result<_>>()?;
@@ -294,6 +296,7 @@ fn take_hold(rest: &mut Fields<'_>) -> Result<Hold> {
         streams,
         from_us,
         to_us,
+        until_us,
         reason: rest.text(TEXT_LEN_MAX)?,
         who: rest.text(TEXT_LEN_MAX)?,
     })

@@ -1,153 +1,21 @@
 //! What retention deletes, what it never deletes, and that a crash between its steps costs nothing.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../store_support/mod.rs"]
 mod store_support;
 
-use std::collections::HashSet;
+mod holds;
+mod plan;
+mod shelf;
+
 use std::sync::atomic::Ordering;
 
 use hearthkeep::store::Store;
 use hearthkeep::store::catalog::{Catalog, Entry};
-use hearthkeep::store::retention::{CameraBudget, DiskState, Reason, StreamState, plan};
+use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::writer::{Refused, State};
 use hearthkeep_format::segment::ReadAt as _;
-use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
-use proptest::prelude::*;
-use store_support::{FRAGMENT_US, FaultyDisk, Home, START_US, until};
-
-const MINUTE_US: i64 = 60_000_000;
-
-fn entry(stream: u8, sequence: u64, disk: u16) -> Entry {
-    let mut id = [stream; 16];
-    id[..8].copy_from_slice(&sequence.to_be_bytes());
-    Entry {
-        stream: StreamId::from_bytes([stream; 16]),
-        kind: Kind::Media,
-        epoch: EpochId::from_bytes([0; 16]),
-        segment: SegmentId::from_bytes(id),
-        disk,
-        start_us: START_US + sequence as i64 * MINUTE_US,
-        duration_us: MINUTE_US as u64,
-        bytes: 100,
-        sequence,
-        clock_trusted: true,
-        recovered: false,
-        tombstone: false,
-        torn: false,
-        gap: None,
-    }
-}
-
-fn state(entries: &[Entry]) -> StreamState<impl Iterator<Item = Entry>> {
-    let mut used: Vec<(u16, u64)> = Vec::new();
-    for entry in entries {
-        match used.iter_mut().find(|(disk, _)| *disk == entry.disk) {
-            Some((_, bytes)) => *bytes += u64::from(entry.bytes),
-            None => used.push((entry.disk, u64::from(entry.bytes))),
-        }
-    }
-    StreamState {
-        stream: entries[0].stream,
-        used,
-        old: None,
-        oldest_first: entries.iter().copied(),
-    }
-}
-
-fn roomy(disk: u16) -> DiskState {
-    DiskState {
-        disk,
-        used_bytes: 0,
-        max_bytes: None,
-        free_bytes: 1 << 40,
-        reserve_bytes: 1,
-    }
-}
-
-fn camera(streams: &[u8], max_bytes: Option<u64>) -> CameraBudget {
-    let streams = streams
-        .iter()
-        .map(|n| StreamId::from_bytes([*n; 16]))
-        .collect();
-    CameraBudget {
-        streams,
-        keep_days: None,
-        max_bytes,
-    }
-}
-
-#[test]
-fn two_streams_of_a_camera_share_its_bytes() {
-    let (main, sub): (Vec<_>, Vec<_>) = (0..10).map(|n| (entry(1, n, 0), entry(2, n, 0))).unzip();
-    let cameras = [camera(&[1, 2], Some(1550))];
-    let streams = vec![state(&main), state(&sub)];
-    let deletions = plan(streams, &cameras, &[roomy(0)], &HashSet::new(), 99);
-    let sequences: Vec<_> = deletions.iter().map(|d| d.entry.sequence).collect();
-    assert_eq!(sequences, [0, 0, 1, 1, 2]);
-    assert!(deletions.iter().all(|d| d.reason == Reason::CameraBytes));
-}
-
-#[test]
-fn each_disk_loses_its_own_oldest() {
-    let entries: Vec<_> = (0..20).map(|n| entry(1, n, (n % 2) as u16)).collect();
-    let disks = [
-        DiskState {
-            used_bytes: 1000,
-            max_bytes: Some(800),
-            ..roomy(0)
-        },
-        DiskState {
-            free_bytes: 50,
-            reserve_bytes: 200,
-            ..roomy(1)
-        },
-    ];
-    let streams = vec![state(&entries)];
-    let deletions = plan(streams, &[], &disks, &HashSet::new(), 99);
-    let found: Vec<_> = deletions
-        .iter()
-        .map(|d| (d.entry.sequence, d.reason))
-        .collect();
-    let (bytes, space) = (Reason::DiskBytes, Reason::FreeSpace);
-    assert_eq!(found, [(0, bytes), (2, bytes), (1, space), (3, space)]);
-}
-
-#[test]
-fn a_deletion_that_was_begun_is_finished_first() {
-    let mut entries: Vec<_> = (0..4).map(|n| entry(1, n, 0)).collect();
-    entries[0].tombstone = true;
-    let streams = vec![state(&entries)];
-    let deletions = plan(streams, &[], &[roomy(0)], &HashSet::new(), 99);
-    assert_eq!(deletions.len(), 1);
-    assert_eq!(deletions[0].reason, Reason::Begun);
-}
-
-proptest! {
-    /// However full it is: budgets hold afterwards, the oldest go first, nothing spared and nothing without need goes.
-    #[test]
-    fn plans_are_the_least_that_satisfies(
-        lengths in prop::collection::vec(1u64..40, 1..5),
-        max_bytes in 0u64..4000,
-        spared_one in any::<bool>(),
-    ) {
-        let streams: Vec<Vec<Entry>> = lengths
-            .iter()
-            .enumerate()
-            .map(|(s, length)| (0..*length).map(|n| entry(s as u8 + 1, n, 0)).collect())
-            .collect();
-        let used: u64 = lengths.iter().sum::<u64>() * 100;
-        let newest = streams[0].last().unwrap().segment;
-        let spared: HashSet<_> = spared_one.then_some(newest).into_iter().collect();
-        let disk = DiskState { used_bytes: used, max_bytes: Some(max_bytes), ..roomy(0) };
-        let states = streams.iter().map(|entries| state(entries)).collect();
-        let deletions = plan(states, &[], &[disk], &spared, usize::MAX);
-        let left = used - deletions.len() as u64 * 100;
-        prop_assert!(left <= max_bytes.max(100 * spared.len() as u64));
-        prop_assert!(deletions.is_empty() || left + 100 > max_bytes);
-        prop_assert!(deletions.iter().all(|d| !spared.contains(&d.entry.segment)));
-        prop_assert!(deletions.is_sorted_by_key(|d| d.entry.start_us));
-    }
-}
+use store_support::{FRAGMENT_US, FaultyDisk, Home, until};
 
 #[test]
 fn a_full_disk_is_an_event_and_recording_goes_on() {
@@ -304,8 +172,8 @@ fn the_store_keeps_to_a_cameras_bytes_and_spares_what_is_open() {
     let bytes = sealed[0].bytes().len() as u64;
     let budget = CameraBudget {
         streams: vec![stream.id],
-        keep_days: None,
         max_bytes: Some(3 * bytes + 10),
+        ..CameraBudget::default()
     };
     {
         let (store, _) = home.open();
@@ -369,8 +237,8 @@ fn what_lies_on_a_disk_that_is_away_does_not_cost_what_is_there() {
     options.cameras = [(stream.id, 3 * bytes as u64), (sign.new.stream, 0)]
         .map(|(stream, max_bytes)| CameraBudget {
             streams: vec![stream],
-            keep_days: None,
             max_bytes: Some(max_bytes),
+            ..CameraBudget::default()
         })
         .into();
     let (store, _) = home.open_with(options);

@@ -1,0 +1,153 @@
+//! A plan is carried out: tombstone, log, unlink, forget. Wherever a crash falls, the next start goes on.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::catalog::Entry;
+use super::held::Held;
+use super::log::Keeping;
+use super::retention::{Deletion, Reason};
+use super::{Shared, layout};
+use crate::limits::RETENTION_BATCH_SEGMENTS;
+
+/// What came of a plan.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// What is gone.
+    pub gone: Vec<Deletion>,
+    /// Disks that did not let go of something.
+    pub refusing: HashSet<u16>,
+}
+
+/// Deletes, and tells the log before. What is held meanwhile stays: `held` is what was known when the plan was made, with its
+/// version.
+pub(super) fn delete(
+    shared: &Shared,
+    deletions: Vec<Deletion>,
+    held: (&Held, Option<u64>),
+    mut log: Option<&mut Keeping>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    if deletions.is_empty() {
+        return outcome;
+    }
+    if let Err(error) = mark(shared, deletions.iter().map(|d| &d.entry), true) {
+        tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
+        shared.catalog_failed.store(true, Ordering::Relaxed);
+        return outcome;
+    }
+    if let Some(log) = log.as_deref_mut() {
+        log.deleting(&deletions);
+    }
+    let mut stays = Vec::new();
+    for deletion in deletions {
+        let disk = deletion.entry.disk;
+        let refuses = outcome.refusing.contains(&disk);
+        let unlinked = match refuses {
+            true => Unlinked::Refused,
+            false => unlink(shared, &deletion.entry, held),
+        };
+        match unlinked {
+            Unlinked::Gone => outcome.gone.push(deletion),
+            Unlinked::Held => stays.push(deletion.entry),
+            Unlinked::Refused => {
+                stays.push(deletion.entry);
+                outcome.refusing.insert(disk);
+            }
+        }
+    }
+    let forgotten: Vec<_> = outcome.gone.iter().map(|d| d.entry).collect();
+    let forgetting = shared.catalog.forget(&forgotten);
+    let marking = forgetting.and_then(|()| match stays.is_empty() {
+        true => shared.catalog.flush(),
+        false => mark(shared, stays.iter(), false),
+    });
+    if let Err(error) = marking {
+        tracing::error!("{}", super::Error::Catalog(error));
+    }
+    if let Some(log) = log {
+        // The log says that they are gone.
+        log.closed(&stays);
+    }
+    tell(&outcome.gone);
+    outcome
+}
+
+/// Sets or takes away the mark of what is about to be deleted, durably.
+fn mark<'a>(
+    shared: &Shared,
+    entries: impl Iterator<Item = &'a Entry>,
+    tombstone: bool,
+) -> Result<(), super::CatalogError> {
+    let marked: Vec<_> = entries
+        .map(|entry| Entry {
+            tombstone,
+            ..*entry
+        })
+        .collect();
+    shared.catalog.insert(&marked)?;
+    shared.catalog.flush()
+}
+
+enum Unlinked {
+    Gone,
+    /// It was held after the plan was made.
+    Held,
+    /// The disk does not let go of it.
+    Refused,
+}
+
+fn unlink(shared: &Shared, entry: &Entry, (held, version): (&Held, Option<u64>)) -> Unlinked {
+    // Whoever sets a hold does it before or after this: what is there when he is told that it is held stays.
+    let _gate = shared.gate();
+    let (newer, newest) = match version == Some(shared.log.holds_version()) {
+        true => (None, version),
+        false => {
+            let (held, version) = shared.log.held();
+            (Some(held), Some(version))
+        }
+    };
+    let held = newer.as_ref().unwrap_or(held);
+    if newest != version && held.touches(&entry.stream, entry.start_us, entry.end_us()) {
+        return Unlinked::Held;
+    }
+    let Some(disk) = shared.slots.disk(entry.disk) else {
+        return Unlinked::Refused;
+    };
+    let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
+    match disk.disk.remove_file(&path) {
+        Ok(()) => {
+            // Fails while the epoch has other segments, which is nearly always.
+            let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
+            let tally = shared
+                .catalog
+                .epoch_tally(&entry.stream, &entry.epoch, entry.disk);
+            if tally.count <= RETENTION_BATCH_SEGMENTS as u32 {
+                let _ = disk.disk.remove_folder(&folder);
+            }
+            Unlinked::Gone
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Unlinked::Gone,
+        Err(error) => {
+            tracing::error!(path = %disk.path.join(path).display(), "could not delete: {error}");
+            Unlinked::Refused
+        }
+    }
+}
+
+fn tell(gone: &[Deletion]) {
+    let mut by_reason: HashMap<Reason, (u64, u64)> = HashMap::new();
+    for Deletion { entry, reason } in gone {
+        let sum = by_reason.entry(*reason).or_default();
+        *sum = (sum.0 + 1, sum.1 + u64::from(entry.bytes));
+    }
+    for (reason, (segments, bytes)) in by_reason {
+        tracing::info!(
+            reason = reason.as_str(),
+            segments,
+            bytes,
+            "footage was deleted"
+        );
+    }
+}

@@ -1,0 +1,133 @@
+/** What is kept whatever its age: the list of it, and the means to keep a span or to end that. */
+import { useState } from "preact/hooks";
+import * as box from "../api/box";
+import type { Hold, Stream } from "../api/types";
+import { clock, dateText } from "../timeline/day";
+import { fieldOf, instantOf } from "../timeline/holds";
+import type { Span } from "../timeline/scale";
+import { holds, loadHolds } from "../ui/app-state";
+import { Button, Dialog, Field, Notice } from "../ui/parts";
+
+const NOT_WRITTEN = "It is kept, but the box cannot write that down now: after a restart it would be forgotten. See what is wrong with its disks.";
+
+interface KeepProps {
+  stream: Stream;
+  span: Span;
+}
+
+/** Asks why, and keeps a span. */
+export function Keep({ stream, span }: KeepProps) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <Button icon="lock" label="Keep this" onClick={() => setOpen(true)} />
+      {open && <KeepDialog stream={stream} span={span} onClose={() => setOpen(false)} />}
+    </>
+  );
+}
+
+function KeepDialog({ stream, span, onClose }: KeepProps & { onClose: () => void }) {
+  const [from, setFrom] = useState(() => fieldOf(span.fromUs));
+  const [to, setTo] = useState(() => fieldOf(span.toUs));
+  const [until, setUntil] = useState("");
+  const [isAll, setAll] = useState(false);
+  const [reason, setReason] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const [fromUs, toUs] = [instantOf(from), instantOf(to)];
+  const keep = async () => {
+    if (fromUs === null || toUs === null || fromUs >= toUs) return setError("Say from when to when: the end is after the beginning.");
+    setBusy(true);
+    const body = { streams: isAll ? [] : [stream.id], from_us: fromUs, to_us: toUs, until_us: instantOf(until), reason };
+    const answer = await box.hold(body);
+    setBusy(false);
+    if (answer.kind === "error") return setError(answer.message);
+    await loadHolds();
+    if (answer.kind === "success" && !answer.value.written) return setError(NOT_WRITTEN);
+    onClose();
+  };
+  return (
+    <Dialog title="Keep this footage" onClose={onClose}>
+      <form
+        class="keep"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void keep();
+        }}
+      >
+        <p>It is not deleted, however old it grows and however full the disks are, until somebody ends that.</p>
+        <Instant label="From" value={from} onInput={setFrom} />
+        <Instant label="To" value={to} onInput={setTo} />
+        <label class="check">
+          <input type="checkbox" checked={isAll} onChange={(event) => setAll(event.currentTarget.checked)} /> Of all cameras, not of{" "}
+          {stream.camera} alone
+        </label>
+        <Field label="Why" value={reason} onInput={setReason} input={{ required: true, maxLength: 500 }} />
+        <Instant label="No longer than until (may be left empty)" value={until} onInput={setUntil} />
+        {error && <Notice kind="error">{error}</Notice>}
+        <Button label="Keep" kind="primary" submit disabled={busy} />
+      </form>
+    </Dialog>
+  );
+}
+
+function Instant({ label, value, onInput }: { label: string; value: string; onInput: (value: string) => void }) {
+  return (
+    <label class="field">
+      {label}
+      <input type="datetime-local" step="1" value={value} onInput={(event) => onInput(event.currentTarget.value)} />
+    </label>
+  );
+}
+
+/** All that is kept, to be ended. */
+export function Holds({ streams }: { streams: readonly Stream[] }) {
+  const all = holds.value;
+  if (all.length === 0) return <p class="quiet-text">None. “Keep this” below a day’s timeline keeps what is in view.</p>;
+  return (
+    <ul class="rows">
+      {all.map((hold) => (
+        <Row key={hold.id} hold={hold} streams={streams} />
+      ))}
+    </ul>
+  );
+}
+
+function Row({ hold, streams }: { hold: Hold; streams: readonly Stream[] }) {
+  const [asked, setAsked] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const end = async () => {
+    const answer = await box.endHold(hold.id);
+    if (answer.kind === "error") setError(answer.message);
+    await loadHolds();
+  };
+  return (
+    <li data-hold={hold.id}>
+      <div class="row-main">
+        <b>{hold.reason}</b>
+        <span class="spring" />
+        {asked ? (
+          <>
+            <Button label="Let it be deleted" kind="primary" onClick={() => void end()} />
+            <Button label="Keep it" kind="quiet" onClick={() => setAsked(false)} />
+          </>
+        ) : (
+          <Button label="End" kind="quiet" onClick={() => setAsked(true)} />
+        )}
+      </div>
+      <div class="row-side">
+        {camerasOf(hold, streams)} · {when(hold.from_us)} to {hold.to_us === null ? "whatever comes" : when(hold.to_us)} · set by {hold.who}
+        {hold.until_us !== null && ` · until ${when(hold.until_us)}`}
+      </div>
+      {error && <p class="row-error">{error}</p>}
+    </li>
+  );
+}
+
+const when = (us: number): string => `${dateText(us)}, ${clock(us)}`;
+
+function camerasOf(hold: Hold, streams: readonly Stream[]): string {
+  if (hold.streams.length === 0) return "All cameras";
+  const names = hold.streams.map((id) => streams.find((stream) => stream.id === id)?.camera ?? "a camera that is gone");
+  return [...new Set(names)].join(", ");
+}
