@@ -52,6 +52,8 @@ pub const FORECAST_PERIOD_MS: u64 = 60_000;
 pub const HOLDS_MAX: usize = 1_000;
 /// Why footage is held, in a person's words.
 pub const HOLD_REASON_CHARS_MAX: usize = 500;
+/// How long a disk that is taken out is waited with until another one has the log.
+pub const LOG_COPIED_MS_MAX: u64 = 4_000;
 /// How long whoever sets or ends a hold waits for it to be in the log.
 pub const HOLD_WRITTEN_MS_MAX: u64 = 5_000;
 /// Percent of what all disks may have of footage that holds may take when one more is set.

@@ -7,6 +7,7 @@ mod error;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use hearthkeep_format::DiskId;
 
@@ -16,9 +17,13 @@ pub use error::{Error, Result};
 
 use crate::config::{self, Edited};
 use crate::keys::{Standing, StateFolder};
+use crate::limits::LOG_COPIED_MS_MAX;
 use crate::random::OsRandom;
 use crate::store::forecast::Forecast;
 use crate::store::{self, DiskStatus, DiskUse, Drain, OnDisk, Store, layout};
+
+/// How often it is looked whether another disk has the log.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The pool of a store's disks.
 pub struct Pool {
@@ -163,7 +168,7 @@ impl Pool {
                 return Err(Error::LeftBehind { files });
             }
         }
-        store.retire_disk(id, forget)?;
+        retire_after_the_log(store, id, forget)?;
         self.state()
             .set_standing(id, Standing::Retired, &mut OsRandom)?;
         let unmarked = match status.state {
@@ -230,6 +235,19 @@ impl store::Doorkeeper for Pool {
         let disks = others.iter().map(|other| &**other).filter(|_| has_news);
         door::spread_keyring(disks.chain([&disk]), &state).map_err(|error| error.to_string())?;
         Ok(disk)
+    }
+}
+
+/// What the other disks lack of the log they get in the background: that is waited for.
+fn retire_after_the_log(store: &Store, id: DiskId, forget: bool) -> store::Result<()> {
+    let until = Instant::now() + Duration::from_millis(LOG_COPIED_MS_MAX);
+    loop {
+        match store.retire_disk(id, forget) {
+            Err(store::Error::LastLog) if Instant::now() < until => {
+                std::thread::park_timeout(LOOK);
+            }
+            done => return done,
+        }
     }
 }
 

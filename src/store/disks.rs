@@ -5,7 +5,7 @@ use hearthkeep_format::DiskId;
 use super::lock::Lock;
 use super::mount::{AbsentDisk, DiskStatus, DiskUse};
 use super::slots::{Drain, Place, Slot};
-use super::{Error, Options, Result, Shared, Store, prepare};
+use super::{Error, Options, Result, Shared, Store, log, prepare};
 use crate::config;
 
 /// The footage on a disk, as far as the catalog knows it.
@@ -91,7 +91,7 @@ impl Store {
     /// Uses a disk no more. One that still has footage only with `forget`: the footage is given up then, and forgotten.
     ///
     /// # Errors
-    /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NotEmpty`].
+    /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NotEmpty`], [`Error::LastLog`] until another disk has all of the log.
     pub fn retire_disk(&self, id: DiskId, forget: bool) -> Result<()> {
         let slots = &self.shared.slots;
         if !slots.read().iter().any(|slot| slot.id == Some(id)) {
@@ -112,6 +112,9 @@ impl Store {
                 bytes,
                 oldest_us,
             });
+        }
+        if self.shared.is_last_with_log(id) {
+            return Err(Error::LastLog);
         }
         let Some(slot) = slots.remove(id) else {
             return Err(Error::NoSuchDisk);
@@ -145,6 +148,15 @@ impl Shared {
             bytes: self.catalog.disk_bytes(number),
             oldest_us: self.catalog.disk_oldest_us(number)?,
         })
+    }
+
+    /// Whether something of the log is on this disk only, of those that are there.
+    fn is_last_with_log(&self, id: DiskId) -> bool {
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.log_disks().into_iter().partition(|disk| disk.id == id);
+        let others: Vec<_> = others.into_iter().map(|other| other.disk).collect();
+        own.iter()
+            .any(|own| log::has_left_behind(&*own.disk, &others, &self.store))
     }
 
     /// Whether a segment grows on a disk, or waits for the catalog.

@@ -136,6 +136,12 @@ pub enum Error {
     /// No such segment.
     #[error("there is no such segment: it may have been deleted to make room")]
     NoSegment,
+    /// The log would go with a disk.
+    #[error(
+        "the other disks do not have all of the signed log yet, and it would go with this one: try again in a moment; where that does \
+         not help, `hearthkeep status` says what is wrong with them"
+    )]
+    LastLog,
     /// What a hold asks for makes no sense.
     #[error("{0}")]
     Hold(&'static str),

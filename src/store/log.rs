@@ -29,6 +29,7 @@ pub(super) use keeping::Keeping;
 use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
+pub use seats::{give, has_left_behind};
 
 use super::held::Held;
 use super::turns::Bell;

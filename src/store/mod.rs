@@ -26,6 +26,7 @@ mod mark;
 mod mount;
 mod mover;
 mod moves;
+mod options;
 mod pass;
 mod placement;
 mod reading;
@@ -43,7 +44,6 @@ mod watch;
 pub mod writer;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -54,11 +54,11 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Front};
-use crate::limits::{RESERVE_BYTES_MIN, SEQUENCES_PASSED_OVER};
+use crate::limits::SEQUENCES_PASSED_OVER;
 use crate::random::SharedRandom;
 use anchors::Anchors;
 pub use catalog::CatalogError;
-use catalog::{Catalog, Shelf, Usage};
+use catalog::{Catalog, Usage};
 pub use disks::OnDisk;
 pub use error::{Error, Result};
 use forecast::Forecast;
@@ -69,6 +69,7 @@ pub use log::LogSettings;
 use log::{Keeping, Log, LogDisk, LogFiles};
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
+pub use options::Options;
 use recovery::{Elsewhere, Recovery, Report};
 use retention::{CameraBudget, DiskState};
 use slots::Slots;
@@ -76,76 +77,13 @@ pub use slots::{Drain, Spread};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
 pub use watch::Doorkeeper;
-use writer::{Budget, Event, Means, NewSegment, Pace, Refused, Segment, SegmentHandle};
+use writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle};
 
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
 
 /// Metadata keys by generation, for as long as the store is open.
 pub type SharedKeys = Arc<dyn Fn(u32) -> Option<MetadataKey> + Send + Sync>;
-
-/// What a store is opened with.
-pub struct Options {
-    /// The state folder: the catalog is its folder `catalog`.
-    pub state_dir: PathBuf,
-    /// The store.
-    pub store: StoreId,
-    /// Its disks, in the order of the configuration. See [`MountedDisk::open`].
-    pub disks: Vec<MountedDisk>,
-    /// Those of the configuration that are not there; what the catalog has of them stays in it.
-    pub absent: Vec<AbsentDisk>,
-    /// How footage is spread over them.
-    pub spread: Spread,
-    /// Who lets in disks that were away, or come anew; without one they stay away.
-    pub doorkeeper: Option<Arc<dyn Doorkeeper>>,
-    /// What cameras may keep.
-    pub cameras: Vec<CameraBudget>,
-    /// Metadata keys by generation.
-    pub keys: SharedKeys,
-    /// The time, for ages.
-    pub clock: Arc<dyn Clock>,
-    /// Free bytes to keep on each disk at least; 5 % of it where that is more, but never over a quarter of it.
-    pub reserve_bytes_min: u64,
-    /// How the writers work.
-    pub pace: Pace,
-    /// What the signed log is kept with; without it there is none.
-    pub log: Option<LogSettings>,
-    /// The memory of the writers' queues.
-    pub queues: Arc<Budget>,
-    /// Where the catalog's database is kept; where it is `None`, in the state folder.
-    pub catalog: Option<Arc<dyn Shelf>>,
-    /// For the tails of torn segments.
-    pub random: SharedRandom,
-}
-
-impl Options {
-    /// Options with the house's limits.
-    pub fn new(
-        state_dir: PathBuf,
-        store: StoreId,
-        disks: Vec<MountedDisk>,
-        keys: SharedKeys,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self {
-            state_dir,
-            store,
-            disks,
-            absent: Vec::new(),
-            spread: Spread::default(),
-            doorkeeper: None,
-            cameras: Vec::new(),
-            keys,
-            clock,
-            reserve_bytes_min: RESERVE_BYTES_MIN,
-            pace: Pace::default(),
-            log: None,
-            queues: Arc::default(),
-            catalog: None,
-            random: SharedRandom::default(),
-        }
-    }
-}
 
 /// A store that this process writes to. Closing it, or dropping it, makes durable what is queued.
 pub struct Store {

@@ -294,7 +294,7 @@ proptest! {
                     let disk = shelf.disks.iter().find(|d| d.disk == entry.disk).unwrap();
                     prop_assert!(need(disk, of(&|e| e.disk == disk.disk)));
                 }
-                Reason::Begun | Reason::Age => prop_assert!(false, "nothing is begun or old here"),
+                Reason::Begun | Reason::Age | Reason::ByHand => prop_assert!(false, "nothing is begun, old or given up here"),
             }
         }
     }

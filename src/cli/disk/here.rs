@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hearthkeep_format::StoreId;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::local::state_failure;
@@ -11,9 +12,11 @@ use super::super::store::{self, pool_failure};
 use super::{DiskStatus, Retired};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
+use crate::disk::{Disk, RealDisk};
 use crate::keys::StateFolder;
 use crate::pool::{self, Pool};
 use crate::store::lock::Lock;
+use crate::store::log;
 use crate::store::{DiskUse, Options, Store};
 
 /// How often it is looked how far a disk is emptied.
@@ -44,9 +47,14 @@ impl Here {
     /// Takes a folder in. The store need not be opened for it.
     pub(super) fn add(config: &Config, wanted: &config::Disk) -> Result<String, Failure> {
         let _lock = store::lock(config)?;
-        let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+        let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+        let disks = pool::mount(config, &mut state);
+        let id_of_store = state.store();
         let pool = Pool::new(Arc::new(Mutex::new(state)));
         let id = pool.add(wanted).map_err(pool_failure)?;
+        let others = disks.mounted.iter().filter(|disk| disk.id != id);
+        let others: Vec<_> = others.map(|disk| Arc::clone(&disk.disk)).collect();
+        give_log(&others, wanted, &id_of_store)?;
         Ok(id.to_string())
     }
 
@@ -93,6 +101,22 @@ impl Here {
         self.store.close();
         Ok(Retired::of(retired))
     }
+}
+
+/// A new disk has the signed log before it is in use: the others may be lost before a recorder runs.
+fn give_log(
+    others: &[Arc<dyn Disk>],
+    wanted: &config::Disk,
+    store: &StoreId,
+) -> Result<(), Failure> {
+    let given = RealDisk::open(&wanted.path).and_then(|disk| log::give(others, &disk, store));
+    given.map_err(|error| {
+        let path = wanted.path.display();
+        let sentence = format_args!(
+            "the signed log could not be copied to {path}: {error}. The configuration is as it was; try again"
+        );
+        Failure::new(ExitStatus::Failed, sentence)
+    })
 }
 
 fn prepare(config: &Config) -> Result<(Arc<Pool>, Options, Lock), Failure> {

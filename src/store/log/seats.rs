@@ -1,5 +1,6 @@
 //! The disks that carry the log: which of them have all of it, and how the others get what they lack.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -303,6 +304,52 @@ impl Seats {
         }
         Step::More
     }
+}
+
+/// Gives a disk all that others have of the logs, at once and durably: what nobody else may do at the same time. What forks is left
+/// as it is.
+///
+/// # Errors
+/// When a copy cannot be read, or the disk does not take it.
+pub fn give(others: &[Arc<dyn Disk>], to: &dyn Disk, store: &StoreId) -> io::Result<()> {
+    let known = others
+        .iter()
+        .filter_map(|disk| files::logs_on(&**disk).ok());
+    let logs: BTreeSet<LogId> = known.flatten().collect();
+    for log in logs {
+        let sound = |disk| {
+            let opened = LogFiles::open(disk, store, &log).ok();
+            opened.filter(|files| files.holds(&files.checkpoint))
+        };
+        let found = others
+            .iter()
+            .filter_map(|disk| Some((disk, sound(&**disk)?)));
+        let Some((from, lead)) = found.max_by_key(|(_, files)| files.checkpoint.size) else {
+            continue;
+        };
+        if let Looked::Behind = look(to, store, &lead.key, &lead)? {
+            let end = lead.end(lead.checkpoint.size)?;
+            while !files::copy_piece(&**from, to, &log, &end)? {}
+            files::put_checkpoint(to, &log, &lead.note)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether something of the logs on a disk is on none of the others.
+pub fn has_left_behind(disk: &dyn Disk, others: &[Arc<dyn Disk>], store: &StoreId) -> bool {
+    let has_it = |other: &dyn Disk, own: &LogFiles| {
+        let theirs = LogFiles::open(other, store, &own.key.log());
+        // One that forks will never have it.
+        theirs.is_ok_and(|theirs| {
+            theirs.checkpoint.size >= own.checkpoint.size || !own.begins_with(&theirs.checkpoint)
+        })
+    };
+    let logs = files::logs_on(disk).unwrap_or_default();
+    let mut opened = logs
+        .iter()
+        .filter_map(|log| LogFiles::open(disk, store, log).ok());
+    opened.any(|own| !others.iter().any(|other| has_it(&**other, &own)))
 }
 
 impl Seat {

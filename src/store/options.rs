@@ -1,0 +1,81 @@
+//! What a store is opened with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hearthkeep_format::StoreId;
+
+use super::SharedKeys;
+use super::catalog::Shelf;
+use super::log::LogSettings;
+use super::mount::{AbsentDisk, MountedDisk};
+use super::retention::CameraBudget;
+use super::slots::Spread;
+use super::watch::Doorkeeper;
+use super::writer::{Budget, Pace};
+use crate::clock::Clock;
+use crate::limits::RESERVE_BYTES_MIN;
+use crate::random::SharedRandom;
+
+/// What a store is opened with.
+pub struct Options {
+    /// The state folder: the catalog is its folder `catalog`.
+    pub state_dir: PathBuf,
+    /// The store.
+    pub store: StoreId,
+    /// Its disks, in the order of the configuration. See [`MountedDisk::open`].
+    pub disks: Vec<MountedDisk>,
+    /// Those of the configuration that are not there; what the catalog has of them stays in it.
+    pub absent: Vec<AbsentDisk>,
+    /// How footage is spread over them.
+    pub spread: Spread,
+    /// Who lets in disks that were away, or come anew; without one they stay away.
+    pub doorkeeper: Option<Arc<dyn Doorkeeper>>,
+    /// What cameras may keep.
+    pub cameras: Vec<CameraBudget>,
+    /// Metadata keys by generation.
+    pub keys: SharedKeys,
+    /// The time, for ages.
+    pub clock: Arc<dyn Clock>,
+    /// Free bytes to keep on each disk at least; 5 % of it where that is more, but never over a quarter of it.
+    pub reserve_bytes_min: u64,
+    /// How the writers work.
+    pub pace: Pace,
+    /// What the signed log is kept with; without it there is none.
+    pub log: Option<LogSettings>,
+    /// The memory of the writers' queues.
+    pub queues: Arc<Budget>,
+    /// Where the catalog's database is kept; where it is `None`, in the state folder.
+    pub catalog: Option<Arc<dyn Shelf>>,
+    /// For the tails of torn segments.
+    pub random: SharedRandom,
+}
+
+impl Options {
+    /// Options with the house's limits.
+    pub fn new(
+        state_dir: PathBuf,
+        store: StoreId,
+        disks: Vec<MountedDisk>,
+        keys: SharedKeys,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            state_dir,
+            store,
+            disks,
+            absent: Vec::new(),
+            spread: Spread::default(),
+            doorkeeper: None,
+            cameras: Vec::new(),
+            keys,
+            clock,
+            reserve_bytes_min: RESERVE_BYTES_MIN,
+            pace: Pace::default(),
+            log: None,
+            queues: Arc::default(),
+            catalog: None,
+            random: SharedRandom::default(),
+        }
+    }
+}
