@@ -77,7 +77,9 @@ fn what_stands_twice_is_repaired_and_what_is_foreign_only_moved_when_asked() {
     let report: Value = serde_json::from_slice(&check.stdout).unwrap();
     assert_eq!(report["removed"].as_array().unwrap().len(), 1, "{report:#}");
 
-    let recorder = installation.start();
+    let mut recorder = installation.start();
+    // By then it has the store.
+    recorder.address();
     failed(&installation.run("repair", &[]), 75, "");
     recorder.terminate();
 }
