@@ -123,7 +123,14 @@ fn a_state_folder_from_a_backup_keeps_the_names_of_its_streams() {
     copied(&installation.state(), &backup);
     let two = [camera("later", &url), camera("good", &url)];
     installation.write_config(&two);
-    record(&installation, 2_000_000);
+    let mut recorder = installation.start();
+    recorder.until("the other one is recorded too", LONG, |list| {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["camera"] == "later")
+    });
+    recorder.terminate();
     let before = installation.list(&[]);
 
     copied(&backup, &installation.state());

@@ -41,6 +41,8 @@ pub struct Before<'a> {
     pub disk_max: Option<u64>,
     pub free: u64,
     pub reserve: u64,
+    /// What may be written until the next look, for which room is made before.
+    pub ahead: u64,
     pub now_us: u64,
 }
 
@@ -153,8 +155,10 @@ impl Ledger {
         let of_camera = bytes(&|_, of| of == stream);
         let of_disk = bytes(&|on, _| on == disk);
         let has_reason = before.camera_max.is_some_and(|max| of_camera > max)
-            || before.disk_max.is_some_and(|max| of_disk > max)
-            || before.free < before.reserve
+            || before
+                .disk_max
+                .is_some_and(|max| of_disk + before.ahead > max)
+            || before.free < before.reserve + before.ahead
             || before.now_us < self.plans_until_us;
         if !has_reason {
             let sequence = known.sequence;

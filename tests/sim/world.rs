@@ -24,6 +24,12 @@ use crate::ledger::{Before, Ledger, place_of};
 /// True wall time at the beginning, us.
 pub const START_US: i64 = 1_790_000_000_000_000;
 
+const SECOND_US: u64 = 1_000_000;
+/// What a chunk has beside its pictures.
+const CHUNK_BYTES: u64 = 300;
+/// See [`World::ahead`].
+const AHEAD_S: u64 = 8;
+
 thread_local! {
     static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
 }
@@ -300,11 +306,22 @@ impl World {
             disk_max: self.fate.disks[disk].1,
             free,
             reserve: self.reserve(disk),
+            ahead: self.ahead(disk),
             now_us: self.now_us(),
         };
         self.ledger
             .borrow_mut()
             .removes(disk, path, content, &before);
+    }
+
+    /// What the cameras may send in some seconds, and a hundredth of what the disk may hold.
+    fn ahead(&self, disk: usize) -> u64 {
+        let per_s = |model: &crate::cameras::Model| {
+            (model.bytes + CHUNK_BYTES) * SECOND_US / model.period_us
+        };
+        let per_s: u64 = self.fate.cameras.iter().map(per_s).sum();
+        let (capacity, max) = self.fate.disks[disk];
+        per_s * AHEAD_S + max.unwrap_or(capacity).min(capacity) / 100
     }
 
     /// Bytes that are to be free on a disk.
