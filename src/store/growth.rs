@@ -54,6 +54,13 @@ impl Growths {
             growth.deleted(bytes);
         }
     }
+
+    /// Takes note of what came that was not recorded: no more of it is to be expected.
+    pub fn came(&mut self, of: Of, bytes: u64) {
+        if let Some(growth) = self.0.get_mut(&of) {
+            growth.came(bytes);
+        }
+    }
 }
 
 impl Look<'_> {
@@ -105,6 +112,12 @@ impl Growth {
         let bytes_per_s = self.bytes_per_s.unwrap_or(0);
         let coming = over(bytes_per_s, period_us + BATCH_US, 1_000_000);
         (coming.min(budget / AHEAD_PART), period_us)
+    }
+
+    fn came(&mut self, bytes: u64) {
+        if let Some((_, used)) = &mut self.since {
+            *used = used.saturating_add(bytes);
+        }
     }
 
     fn deleted(&mut self, bytes: u64) {
@@ -180,6 +193,15 @@ mod tests {
         growths.deleted(Of::Disk(0), 20_000_000);
         let (then, _) = look(&mut growths, 10 * SECOND_US, disk(20_000_000, 20_000_000));
         assert_eq!(then, 20_000_000 + 2_500_000);
+    }
+
+    #[test]
+    fn nothing_is_deleted_ahead_of_what_is_moved() {
+        let mut growths = Growths::default();
+        look(&mut growths, 0, disk(10_000_000, 40_000_000));
+        growths.came(Of::Disk(0), 25_000_000);
+        let (then, _) = look(&mut growths, 10 * SECOND_US, disk(36_000_000, 40_000_000));
+        assert_eq!(then, 36_000_000 + 100_000 * 11_500 / 1_000);
     }
 
     #[test]

@@ -212,6 +212,7 @@ impl turns::Work for Work {
         if let Some(reanchoring) = &mut self.reanchoring {
             if !reanchoring.turn(&self.shared) {
                 self.reanchoring = None;
+                self.passes.taken_in();
             }
             return Next::At(self.now_us());
         }
@@ -220,7 +221,8 @@ impl turns::Work for Work {
             self.look();
         }
         if self.now_us() >= self.mover.due_us() {
-            self.mover.turn(&self.shared, self.passes.now());
+            let moved = self.mover.turn(&self.shared, self.passes.now());
+            self.passes.moved(&moved);
         }
         let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
         let background_us = self.watch.due_us().min(self.mover.due_us()).min(log_at_us);

@@ -37,8 +37,20 @@ pub(super) struct Mover {
     at_us: u64,
     moves: Moves,
     copying: Option<Copying>,
+    /// What has changed its place since it was last asked.
+    moved: Vec<Moved>,
     /// Folders whose names this process has made durable, by disk.
     durable: HashSet<(u16, PathBuf)>,
+}
+
+/// A segment that has changed its place.
+pub(super) struct Moved {
+    /// The number of the disk on which it was.
+    pub from: u16,
+    /// The number of the disk on which it is.
+    pub to: u16,
+    /// Its bytes.
+    pub bytes: u64,
 }
 
 /// A segment on its way.
@@ -69,6 +81,7 @@ impl Mover {
             at_us: now_us,
             moves: Moves::default(),
             copying: None,
+            moved: Vec::new(),
             durable: HashSet::new(),
         }
     }
@@ -83,8 +96,8 @@ impl Mover {
         self.at_us = 0;
     }
 
-    /// Takes a piece of a segment further. `now` is the time as retention believes it.
-    pub(super) fn turn(&mut self, shared: &Shared, now: Option<Now>) {
+    /// Takes a piece of a segment further. `now` is the time as retention believes it. Returns what is elsewhere now.
+    pub(super) fn turn(&mut self, shared: &Shared, now: Option<Now>) -> Vec<Moved> {
         let begun_us = shared.clock.monotonic_us();
         let rest_us = if shared
             .slots
@@ -99,6 +112,7 @@ impl Mover {
         let took_us = shared.clock.monotonic_us().saturating_sub(begun_us);
         let rest_us = rest_us.max(took_us.saturating_mul(MOVE_REST));
         self.at_us = begun_us.saturating_add(took_us + rest_us);
+        std::mem::take(&mut self.moved)
     }
 
     /// Returns for how long to rest at least, in us.
@@ -180,6 +194,11 @@ impl Mover {
             self.moves.pass_over(entry);
             return;
         }
+        self.moved.push(Moved {
+            from: from.number(),
+            to: to.number(),
+            bytes: u64::from(entry.bytes),
+        });
         let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
         match from.disk.remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

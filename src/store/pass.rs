@@ -15,6 +15,7 @@ use super::growth::{Growths, Of};
 use super::held::Held;
 use super::log::Keeping;
 use super::mount::MountedDisk;
+use super::mover::Moved;
 use super::retention::{CameraBudget, Deletion, DiskState, Situation, StreamState, last_day, plan};
 use crate::limits::{FORECAST_PERIOD_MS, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS};
 
@@ -100,9 +101,20 @@ impl Passes {
         self.now
     }
 
-    /// To be told when the catalog has taken in footage that was there before: it says nothing of how fast anything fills.
+    /// To be told when the catalog has taken in footage that was there before, or knows its times better: that says nothing of how
+    /// fast anything fills, and what was drawn from the catalog is drawn anew.
     pub(super) fn taken_in(&mut self) {
         self.growths = Growths::default();
+        self.old = None;
+        self.held.again_at_us = 0;
+    }
+
+    /// To be told what has moved from a disk to another: nothing is to be deleted ahead of that.
+    pub(super) fn moved(&mut self, moved: &[Moved]) {
+        for Moved { from, to, bytes } in moved {
+            self.growths.came(Of::Disk(*to), *bytes);
+            self.growths.deleted(Of::Disk(*from), *bytes);
+        }
     }
 
     /// How the disks will be at the next pass, what the cameras may keep until then, and in how many us that should be made.

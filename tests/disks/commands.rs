@@ -179,6 +179,8 @@ fn without_a_recorder_the_command_does_it_itself() {
     // A lost disk: what goes with it is said before.
     let spare = folder(&installation, "spare");
     done(&installation, &["add", path(&spare)]);
+    let log_on = |disk: &Path| Installation::files(&disk.join("log")).len();
+    assert_eq!(log_on(&spare), log_on(&new), "the log is on it at once");
     std::fs::rename(&new, installation.folder().join("broken")).unwrap();
     std::fs::create_dir(&new).unwrap();
     assert_eq!(listed(&installation, &new)["state"], "absent");

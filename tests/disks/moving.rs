@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use hearthkeep::config::Tier;
-use hearthkeep::store::{DiskUse, Error, MountedDisk};
+use hearthkeep::state_file::StateKey;
+use hearthkeep::store::{DiskUse, Error, LogSettings, MountedDisk};
+use zeroize::Zeroizing;
 
 use super::chance::Chance;
 use super::rig::{Rig, SECOND_US, options, second_disk, segments_on, still_home};
-use super::store_support::{Home, Sealed};
+use super::store_support::{GENERATION, Home, Sealed};
 
 /// Records these segments of two streams to the second disk.
 fn fill(rig: &Rig<'_>, usb: &Path, count: usize) -> Vec<Sealed> {
@@ -96,6 +98,35 @@ fn a_disk_with_footage_is_retired_only_with_it() {
         filled.len(),
         "and nothing was deleted"
     );
+}
+
+#[test]
+fn a_disk_does_not_go_with_the_last_of_the_log() {
+    let (home, folder) = still_home(58);
+    let mut only = options(&home, Vec::new());
+    only.log = Some(LogSettings {
+        state_key: StateKey::new(Zeroizing::new([5; 32])),
+        generation: GENERATION,
+    });
+    let rig = Rig::open(&home, only);
+    rig.pass(5 * SECOND_US);
+    let first = rig.store.disks()[0].id.unwrap();
+    let usb = folder.path().join("usb");
+    let second = second_disk(&home, &usb, 9);
+    let wanted = hearthkeep::config::Disk {
+        path: usb.clone(),
+        max_bytes: None,
+        tier: Tier::Hot,
+    };
+    rig.store.add_disk(&wanted, second.id);
+    let refused = rig.store.retire_disk(first, true).unwrap_err();
+    assert!(matches!(refused, Error::LastLog), "{refused}");
+    assert_eq!(rig.is(home.disk.path()), DiskUse::InUse, "it is as it was");
+    rig.pass(10 * SECOND_US);
+    rig.store.retire_disk(first, true).unwrap();
+    rig.pass(5 * SECOND_US);
+    assert_eq!(rig.store.log().troubles(), Vec::<String>::new());
+    assert_eq!(rig.store.log().published().len(), 1, "it goes on");
 }
 
 #[test]

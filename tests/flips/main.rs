@@ -456,3 +456,39 @@ fn what_does_not_belong_on_a_disk_is_named_and_moved_when_asked() {
     is.sort();
     assert!(was == is, "nothing is deleted");
 }
+
+#[test]
+fn a_retired_disk_is_whole_and_stays_retired_whatever_is_flipped() {
+    let whole = Whole::new(5);
+    let id_file = whole.shelf.id_file(true);
+    let path = Path::new(layout::ID_FILE);
+    let disk = whole.shelf.disk.twin();
+    disk.put(path, Arc::new(id_file.clone()));
+    let found = whole.shelf.check(&disk).found;
+    assert!(found.is_empty(), "{found:?}");
+    for n in 0..id_file.len() {
+        let mut flipped = id_file.clone();
+        flipped[n] ^= 1 << (n % 8);
+        disk.put(path, Arc::new(flipped));
+        let findings = whole.shelf.check(&disk);
+        let kinds: Vec<_> = findings.found.iter().map(|found| found.kind).collect();
+        assert_eq!(kinds, [Kind::IdFile], "byte {n}");
+        let refused = whole.shelf.repair(&disk, &findings, false);
+        assert!(refused.is_empty(), "byte {n}: {refused:?}");
+        assert_eq!(*disk.bytes(path), id_file, "byte {n}");
+    }
+}
+
+#[test]
+fn a_copy_that_is_being_made_is_known_and_one_that_was_left_is_named() {
+    let whole = Whole::new(6);
+    let disk = whole.shelf.disk.twin();
+    let sealed = &whole.shelf.segments[0];
+    let name = format!("{}.hks.moving", "ab".repeat(16));
+    let path = sealed.place.path().with_file_name(name);
+    disk.put(&path, Arc::new(sealed.bytes[..700].to_vec()));
+    assert!(whole.shelf.check_beside(&disk).found.is_empty());
+    let found = whole.shelf.check(&disk).found;
+    let named: Vec<_> = found.iter().map(|f| (f.kind, f.path.clone())).collect();
+    assert_eq!(named, [(Kind::Leftover, path)]);
+}

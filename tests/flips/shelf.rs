@@ -99,14 +99,16 @@ impl Shelf {
             let path = Path::new(layout::KEYRING).join(copy);
             put(&path, self.keyring_bytes.clone());
         }
+        put(Path::new(layout::ID_FILE), self.id_file(false));
+    }
+
+    /// The disk's id file, of one that is in use or of one that was retired.
+    pub fn id_file(&self, retired: bool) -> Vec<u8> {
         let identity = DiskIdentity {
             store: self.store,
             disk: self.id,
         };
-        put(
-            Path::new(layout::ID_FILE),
-            layout::id_file(&identity, false),
-        );
+        layout::id_file(&identity, retired)
     }
 
     pub fn keys(&self) -> Box<Keys> {
@@ -140,6 +142,16 @@ impl Shelf {
     pub fn check(&self, disk: &Memory) -> Findings {
         let keys = self.keys();
         let known = self.known(&*keys, false);
+        check::check(&self.subjects(disk), &known, Slice::ALL, &|_| {})
+    }
+
+    /// The same beside a recorder that is at work.
+    pub fn check_beside(&self, disk: &Memory) -> Findings {
+        let keys = self.keys();
+        let known = Known {
+            at_work: true,
+            ..self.known(&*keys, false)
+        };
         check::check(&self.subjects(disk), &known, Slice::ALL, &|_| {})
     }
 
