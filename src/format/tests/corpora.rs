@@ -131,6 +131,7 @@ fn log_seeds(store: StoreId, owner: &Identity) -> Vec<(&'static str, &'static st
             streams: vec![stream; 2],
             from_us: 1,
             to_us: 2,
+            until_us: 3,
             reason: "the fence".to_owned(),
             who: "owner".to_owned(),
         }),
