@@ -8,7 +8,7 @@ step() {
     "$@"
 }
 
-echo "This takes about 25 minutes the first time on two cores, and 15 later."
+echo "This takes about 35 minutes the first time on two cores, and 25 later."
 sh packaging/setup.sh
 sh web-ui/build.sh
 step cargo fmt --all --check

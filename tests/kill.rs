@@ -54,8 +54,9 @@ fn on_two_disks_too() {
     std::fs::create_dir(&other).unwrap();
     installation.init();
     killed_again_and_again(&street, &installation, kills(4));
+    // All that one life begins with goes to one disk, and what the next does to the other.
     for disk in [installation.footage(), other] {
-        assert!(Installation::files(&disk.join("footage")).len() > CAMERAS);
+        assert!(Installation::files(&disk.join("footage")).len() >= CAMERAS);
     }
 }
 
