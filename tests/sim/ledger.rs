@@ -43,6 +43,8 @@ pub struct Before<'a> {
     pub reserve: u64,
     /// What may be written until the next look, for which room is made before.
     pub ahead: u64,
+    /// The same of its camera.
+    pub camera_ahead: u64,
     pub now_us: u64,
 }
 
@@ -154,7 +156,9 @@ impl Ledger {
         };
         let of_camera = bytes(&|_, of| of == stream);
         let of_disk = bytes(&|on, _| on == disk);
-        let has_reason = before.camera_max.is_some_and(|max| of_camera > max)
+        let has_reason = before
+            .camera_max
+            .is_some_and(|max| of_camera + before.camera_ahead > max)
             || before
                 .disk_max
                 .is_some_and(|max| of_disk + before.ahead > max)

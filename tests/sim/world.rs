@@ -307,6 +307,7 @@ impl World {
             free,
             reserve: self.reserve(disk),
             ahead: self.ahead(disk),
+            camera_ahead: camera.map_or(0, |camera| self.camera_ahead(camera)),
             now_us: self.now_us(),
         };
         self.ledger
@@ -316,12 +317,15 @@ impl World {
 
     /// What the cameras may send in some seconds, and a hundredth of what the disk may hold.
     fn ahead(&self, disk: usize) -> u64 {
-        let per_s = |model: &crate::cameras::Model| {
-            (model.bytes + CHUNK_BYTES) * SECOND_US / model.period_us
-        };
-        let per_s: u64 = self.fate.cameras.iter().map(per_s).sum();
+        let per_s: u64 = self.fate.cameras.iter().map(bytes_per_s).sum();
         let (capacity, max) = self.fate.disks[disk];
         per_s * AHEAD_S + max.unwrap_or(capacity).min(capacity) / 100
+    }
+
+    /// The same of one camera and what it may have.
+    fn camera_ahead(&self, camera: usize) -> u64 {
+        let max = self.fate.camera_max[camera].unwrap_or(0);
+        bytes_per_s(&self.fate.cameras[camera]) * AHEAD_S + max / 100
     }
 
     /// Bytes that are to be free on a disk.
@@ -342,4 +346,8 @@ impl World {
         }
         found
     }
+}
+
+fn bytes_per_s(model: &crate::cameras::Model) -> u64 {
+    (model.bytes + CHUNK_BYTES) * SECOND_US / model.period_us
 }
