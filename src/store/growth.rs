@@ -201,7 +201,7 @@ mod tests {
         look(&mut growths, 0, disk(10_000_000, 40_000_000));
         growths.came(Of::Disk(0), 25_000_000);
         let (then, _) = look(&mut growths, 10 * SECOND_US, disk(36_000_000, 40_000_000));
-        assert_eq!(then, 36_000_000 + 100_000 * 11_500 / 1_000);
+        assert_eq!(then, 36_000_000 + 100_000 * 31_500 / 1_000);
     }
 
     #[test]
