@@ -23,6 +23,8 @@ pub const KEYRING: &str = "keyring";
 pub const KEYRING_COPIES: [&str; 2] = ["a", "b"];
 /// Where `hearthkeep repair` puts what it was told to put out of the way.
 pub const LOST: &str = "lost";
+/// The folder of the signed logs.
+pub const LOG: &str = "log";
 
 const ID_FILE_BYTES_MAX: u64 = 4096;
 const ID_FILE_FORMAT: u32 = 1;

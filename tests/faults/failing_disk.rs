@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use fuser::Errno;
 use serde_json::Value;
 
+use super::durable::{are_durable, durable_us, ids, until_durable};
 use super::fuse_disk::{Asked, FuseDisk};
 use super::installation::{Installation, await_condition};
-use super::rows::{cause, now_us, of_stream, start_us, text};
-use super::slow_disk::{durable_us, gaps, on_fuse};
+use super::rows::{cause, now_us, of_stream, start_us};
+use super::slow_disk::{gaps, on_fuse};
 use super::street::Street;
 use super::viewer::Viewer;
 
@@ -25,8 +26,7 @@ pub fn errors() {
     let mut recorder = installation.start();
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
-    let streams = visit.until_all_record(LONG);
-    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
+    let ids = ids(&visit);
     let mut failed_us = Vec::new();
     for (asked, error) in [
         (Asked::Write, Errno::EIO),
@@ -36,9 +36,7 @@ pub fn errors() {
         (Asked::Write, Errno::EROFS),
     ] {
         let from_us = now_us();
-        await_condition("all are durable", LONG, || {
-            ids.iter().all(|id| durable_us(&visit, id) > from_us)
-        });
+        until_durable(&visit, &ids, from_us);
         let poisoned = count(&installation, "a segment is poisoned");
         disk.faults.fail(asked, CAMERAS as u64, error);
         await_condition("each segment is poisoned", LONG, || {
@@ -53,7 +51,7 @@ pub fn errors() {
     }
     let from_us = now_us();
     await_condition("all are durable again", LONG, || {
-        ids.iter().all(|id| durable_us(&visit, id) > from_us)
+        are_durable(&visit, &ids, from_us)
     });
     recorder.terminate();
 
@@ -113,10 +111,9 @@ pub fn a_sync_that_hangs() {
     let mut recorder = installation.start();
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
-    let streams = visit.until_all_record(LONG);
-    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
+    let ids = ids(&visit);
     await_condition("both disks are written to", LONG, || {
-        ids.iter().all(|id| durable_us(&visit, id) > 0)
+        are_durable(&visit, &ids, 0)
             && [&behind, &other]
                 .iter()
                 .all(|disk| !segments(disk).is_empty())
@@ -145,7 +142,7 @@ pub fn a_sync_that_hangs() {
     drop(trouble);
     let healed_us = now_us();
     await_condition("what was queued is durable", LONG, || {
-        ids.iter().all(|id| durable_us(&visit, id) > healed_us)
+        are_durable(&visit, &ids, healed_us)
     });
     recorder.terminate();
 

@@ -5,10 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::durable::{are_durable, ids};
 use super::installation::{Installation, Running, await_condition};
 use super::loop_disk::{Kind, LoopDisk, move_onto};
-use super::rows::{cause, end_us, now_us, of_stream, start_us, text};
-use super::slow_disk::durable_us;
+use super::rows::{cause, end_us, now_us, of_stream, start_us};
 use super::street::Street;
 use super::viewer::{Viewer, Visit};
 
@@ -231,11 +231,6 @@ fn on_loop_disk(street: &Street, bytes: u64, which: &str) -> (Installation, Loop
     (installation, disk)
 }
 
-fn ids(visit: &Visit) -> Vec<String> {
-    let streams = visit.until_all_record(LONG);
-    streams.iter().map(|stream| text(stream, "id")).collect()
-}
-
 fn until_durable(
     installation: &Installation,
     recorder: &mut Running<'_>,
@@ -245,7 +240,7 @@ fn until_durable(
 ) {
     await_condition("all are durable", LONG, || {
         assert!(!recorder.has_ended(), "{}", installation.log());
-        ids.iter().all(|id| durable_us(visit, id) > wall_us)
+        are_durable(visit, ids, wall_us)
     });
 }
 

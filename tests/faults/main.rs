@@ -22,6 +22,7 @@ mod street;
 #[path = "../common/viewer.rs"]
 mod viewer;
 
+mod durable;
 mod failing_disk;
 mod full_disk;
 mod fuse_disk;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::durable::{are_durable, ids, until_durable};
 use super::installation::{Installation, await_condition};
-use super::rows::{cause, end_us, now_us, of_stream, start_us, text};
-use super::slow_disk::durable_us;
+use super::rows::{cause, end_us, now_us, of_stream, start_us};
 use super::street::Street;
 use super::viewer::Viewer;
 
@@ -67,11 +67,8 @@ pub fn that_runs_out() {
     let mut recorder = installation.start();
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
-    let streams = visit.until_all_record(LONG);
-    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
-    await_condition("all are durable", LONG, || {
-        ids.iter().all(|id| durable_us(&visit, id) > 0)
-    });
+    let ids = ids(&visit);
+    until_durable(&visit, &ids, 0);
 
     let group = Group::make(LIMIT_BYTES).unwrap();
     group.take(recorder.pid());
@@ -88,8 +85,7 @@ pub fn that_runs_out() {
     let mut recorder = installation.start();
     let visit = viewer.visit(&mut recorder);
     await_condition("all are recorded again", LONG, || {
-        ids.iter()
-            .all(|id| durable_us(&visit, id) > killed_us + 1_000_000)
+        are_durable(&visit, &ids, killed_us + 1_000_000)
     });
     recorder.terminate();
     let list = installation.list(&[]);

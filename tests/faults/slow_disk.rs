@@ -8,6 +8,7 @@ use hearthkeep::limits::QUEUE_BYTES_MAX;
 use serde_json::Value;
 
 use super::client::{frame, try_read_frame};
+use super::durable::{are_durable, ids, until_durable};
 use super::fuse_disk::{Asked, FuseDisk};
 use super::installation::{Installation, await_condition};
 use super::memory::resident_bytes;
@@ -49,8 +50,7 @@ pub fn a_tenth_of_the_speed() {
     let mut recorder = installation.start();
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
-    let streams = visit.until_all_record(LONG);
-    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
+    let ids = ids(&visit);
     let watched = Watched::start(&visit, &ids[0]);
 
     let written = disk.faults.written_bytes();
@@ -76,8 +76,7 @@ pub fn a_tenth_of_the_speed() {
     drop(trouble);
     let healed_us = now_us();
     await_condition("all are recorded whole again", LONG, || {
-        let is_back = |id: &String| durable_us(&visit, id) > healed_us + 2_000_000;
-        ids.iter().all(is_back)
+        are_durable(&visit, &ids, healed_us + 2_000_000)
     });
     recorder.terminate();
 
@@ -103,12 +102,9 @@ pub fn reads_that_hang() {
     let mut recorder = installation.start();
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
-    let streams = visit.until_all_record(LONG);
-    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
+    let ids = ids(&visit);
     let watched = Watched::start(&visit, &ids[0]);
-    await_condition("something is durable", LONG, || {
-        durable_us(&visit, &ids[0]) > 0
-    });
+    until_durable(&visit, &ids[..1], 0);
     let segment = text(&visit.timeline(&ids[0])["segments"][0], "id");
     let address = format!("/api/v1/segments/{}/{segment}", ids[0]);
 
@@ -116,10 +112,7 @@ pub fn reads_that_hang() {
     let hung_us = now_us();
     let client = visit.client().clone();
     let reading = std::thread::spawn(move || client.get(&address).status);
-    watched.until(|| {
-        ids.iter()
-            .all(|id| durable_us(&visit, id) > hung_us + 3_000_000)
-    });
+    watched.until(|| are_durable(&visit, &ids, hung_us + 3_000_000));
     assert!(!reading.is_finished(), "it had to wait for the disk");
     drop(trouble);
     assert_eq!(reading.join().unwrap(), 200);
@@ -134,13 +127,6 @@ pub fn reads_that_hang() {
         );
     }
     street.is_what_was_recorded(&installation);
-}
-
-/// Wall time to which a stream is durable.
-pub fn durable_us(visit: &Visit, stream: &str) -> i64 {
-    let timeline = visit.timeline(stream);
-    let segments = timeline["segments"].as_array().unwrap();
-    segments.iter().map(end_us).max().unwrap_or(0)
 }
 
 /// Every hole of a stream's footage says why, and is of the time when there was a reason. Returns how long each was.

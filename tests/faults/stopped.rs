@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::durable::{are_durable, ids, until_durable};
 use super::installation::{Installation, await_condition, signal};
-use super::rows::{cause, end_us, now_us, of_stream, start_us, text};
-use super::slow_disk::durable_us;
+use super::rows::{cause, end_us, now_us, of_stream, start_us};
 use super::street::Street;
 use super::viewer::Viewer;
 
@@ -23,11 +23,8 @@ pub fn for_a_while() {
     let mut recorder = installation.start();
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
-    let streams = visit.until_all_record(LONG);
-    let ids: Vec<_> = streams.iter().map(|stream| text(stream, "id")).collect();
-    await_condition("all are durable", LONG, || {
-        ids.iter().all(|id| durable_us(&visit, id) > 0)
-    });
+    let ids = ids(&visit);
+    until_durable(&visit, &ids, 0);
 
     signal(recorder.pid(), "STOP");
     let stopped_us = now_us();
@@ -36,8 +33,7 @@ pub fn for_a_while() {
     signal(recorder.pid(), "CONT");
     let continued_us = now_us();
     await_condition("all are recorded again", LONG, || {
-        ids.iter()
-            .all(|id| durable_us(&visit, id) > continued_us + 3_000_000)
+        are_durable(&visit, &ids, continued_us + 3_000_000)
     });
     recorder.terminate();
 

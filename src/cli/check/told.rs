@@ -36,7 +36,7 @@ impl Told {
     }
 
     fn take(&mut self, local: &Local, log: &FoundLog) {
-        let path = Path::new("log").join(log.files.checkpoint.log.to_string());
+        let path = Path::new(layout::LOG).join(log.files.checkpoint.log.to_string());
         let mut reader = Reader::new(local.keys());
         loop {
             let read = match reader.next(&log.files) {

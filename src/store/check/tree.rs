@@ -11,7 +11,7 @@ use crate::store::inspect::Place;
 use crate::store::layout;
 
 /// Folders of a disk that are nobody's business here.
-const OTHERS: [&str; 3] = ["lost+found", layout::LOST, "log"];
+const OTHERS: [&str; 3] = ["lost+found", layout::LOST, layout::LOG];
 
 /// Lists the segments of a disk. What else there is, is found.
 pub(super) fn look(

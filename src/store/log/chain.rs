@@ -11,6 +11,7 @@ use hearthkeep_format::{LogId, StoreId};
 use super::files::{Flaw, LogFiles, folder, logs_on, mend_tree};
 use crate::disk::Disk;
 use crate::store::inspect::Keys;
+use crate::store::layout;
 
 /// A log, as the disk has it that has most of it.
 pub struct FoundLog {
@@ -57,7 +58,7 @@ fn find_in(
         let logs = logs_on(&**disk).unwrap_or_else(|error| {
             chain
                 .flaws
-                .push((index, PathBuf::from("log"), error.into()));
+                .push((index, PathBuf::from(layout::LOG), error.into()));
             Vec::new()
         });
         for log in logs {

@@ -12,7 +12,6 @@ use super::super::recovery::ids;
 use crate::disk::{Disk, DiskFile, read_file};
 use crate::limits::LOG_PIECE_BYTES;
 
-const LOGS: &str = "log";
 const KEY: &str = "key";
 const ENTRIES: &str = "entries";
 const TREE: &str = "tree";
@@ -65,12 +64,12 @@ pub struct LogFiles {
 
 /// The folder of a log, below a disk's.
 pub(super) fn folder(log: &LogId) -> PathBuf {
-    Path::new(LOGS).join(log.to_string())
+    Path::new(layout::LOG).join(log.to_string())
 }
 
 /// The logs of a disk that were published once.
 pub(super) fn logs_on(disk: &dyn Disk) -> io::Result<Vec<LogId>> {
-    let mut logs = ids(disk, Path::new(LOGS), LogId::from_hex)?;
+    let mut logs = ids(disk, Path::new(layout::LOG), LogId::from_hex)?;
     logs.sort_unstable();
     // One without a checkpoint was begun and never published.
     logs.retain(|log| match disk.open_read(&folder(log).join(CHECKPOINT)) {
@@ -246,7 +245,7 @@ fn whole_entries(bytes: &[u8]) -> usize {
 pub(super) fn begin(disk: &dyn Disk, key: &LogKey) -> io::Result<()> {
     let folder = folder(&key.log());
     layout::create_folders(disk, &folder)?;
-    disk.sync_folder(Path::new(LOGS))?;
+    disk.sync_folder(Path::new(layout::LOG))?;
     disk.sync_folder(Path::new(""))?;
     let text = format!("{}\n", key.to_text());
     layout::replace(disk, &folder.join(KEY), text.as_bytes())?;

@@ -25,10 +25,8 @@ fn equals_the_definition() {
     }
 }
 
-/// The tree of certificate-transparency's reference test: eight leaves, whose root is
-/// published.
-#[test]
-fn equals_the_published_root() {
+/// The leaves of certificate-transparency's reference tests.
+fn published_leaves() -> Vec<[u8; 32]> {
     let data: [&[u8]; 8] = [
         &[],
         &[0x00],
@@ -42,7 +40,14 @@ fn equals_the_published_root() {
             0x6e, 0x6f,
         ],
     ];
-    let leaves: Vec<_> = data.iter().map(|d| leaf(&[d])).collect();
+    data.iter().map(|d| leaf(&[d])).collect()
+}
+
+/// The tree of certificate-transparency's reference test: eight leaves, whose root is
+/// published.
+#[test]
+fn equals_the_published_root() {
+    let leaves = published_leaves();
     let hex: String = root(&leaves).iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(
         hex,
@@ -162,20 +167,7 @@ fn a_tree_goes_on_from_its_subtrees() {
 /// The proofs that certificate-transparency's reference tests publish for that tree.
 #[test]
 fn proofs_equal_the_published_ones() {
-    let data: [&[u8]; 8] = [
-        &[],
-        &[0x00],
-        &[0x10],
-        &[0x20, 0x21],
-        &[0x30, 0x31],
-        &[0x40, 0x41, 0x42, 0x43],
-        &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57],
-        &[
-            0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d,
-            0x6e, 0x6f,
-        ],
-    ];
-    let leaves: Vec<_> = data.iter().map(|d| leaf(&[d])).collect();
+    let leaves = published_leaves();
     let kept = kept(&leaves);
     let mut nodes = |level, index| Result::<_>::Ok(kept[position(level, index) as usize]);
     let hex = |hashes: Vec<Hash>| {
