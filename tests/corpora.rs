@@ -38,6 +38,27 @@ fn a_segment_is_indexed_without_surprise() {
 }
 
 #[test]
+fn a_torn_file_is_mended_without_surprise() {
+    for seed in seeds("fuzz/corpus/torn") {
+        with_changes(&seed, targets::torn);
+    }
+}
+
+#[test]
+fn an_id_file_is_read_without_surprise() {
+    for seed in seeds("fuzz/corpus/id_file") {
+        with_changes(&seed, targets::id_file);
+    }
+}
+
+#[test]
+fn a_log_s_files_are_read_without_surprise() {
+    for seed in seeds("fuzz/corpus/log_files") {
+        with_changes(&seed, targets::log_files);
+    }
+}
+
+#[test]
 fn a_configuration_is_read_without_surprise() {
     // Mistakes that people make, with what is to be said of them behind: that is no configuration either.
     let mistakes = seeds("tests/data/config");

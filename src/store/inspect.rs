@@ -259,7 +259,10 @@ pub fn mend(
     }
     let layout = find_layout(&front)?;
     let m = check_header(&layout.head().header, place, store, keys)?;
-    if segment::Layout::find(&front, Some(&m))?.first.is_err() {
+    let layout = segment::Layout::find(&front, Some(&m))?;
+    // The head that opens may be the copy, which has not been compared yet.
+    check_header(&layout.head().header, place, store, keys)?;
+    if layout.first.is_err() {
         rewrite::restore(disk, path, &m, random)?;
     } else if let Some(recovery) = segment::recover(&front, &m, random)? {
         let file = front.file();
