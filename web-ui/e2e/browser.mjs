@@ -35,8 +35,7 @@ export async function openBrowser({ url, viewport = { width: 1280, height: 800 }
   const errors = [];
   page.on("pageerror", (error) => errors.push(`page: ${error.message}`));
   page.on("console", (message) => {
-    // A 401 before signing in is an answer, which the browser logs all the same.
-    if (message.type() === "error" && !/status of 401/.test(message.text())) errors.push(`console: ${message.text()}`);
+    if (message.type() === "error" && !isAnswer(message)) errors.push(`console: ${message.text()}`);
   });
   await page.goto(url);
   return {
@@ -48,4 +47,10 @@ export async function openBrowser({ url, viewport = { width: 1280, height: 800 }
       await rm(profile, { recursive: true, force: true });
     },
   };
+}
+
+/** Whether it is an answer that the browser logs all the same: a 401 before signing in, or a log that is not read yet. */
+function isAnswer(message) {
+  const notYet = /\/api\/v1\/(log\/checkpoint|holds)$/.test(message.location().url);
+  return /status of 401/.test(message.text()) || (notYet && /status of 503/.test(message.text()));
 }
