@@ -7,6 +7,7 @@ use hearthkeep_format::fmp4::Fragment;
 use hearthkeep_format::segment::{Begin, Gap, GapCause, Preamble, SegmentWriter, Start};
 use hearthkeep_format::{Kind, StoreId, StreamId};
 
+use super::anchor::STEP_US_MIN;
 use super::live::LiveHub;
 use super::progress::Progress;
 use super::sealing::Epochs;
@@ -78,12 +79,16 @@ struct Moment {
 }
 
 impl Moment {
-    /// Its wall time, as a clock says it that is off monotonic time by so much.
+    /// Its wall time, as a clock says it that is off monotonic time by so much. Less than a step is no setting: the two are never
+    /// read at once, and segments are not moved by it either.
     fn wall_us(self, offset_us: i64) -> i64 {
         let moved_us = self
             .offset_us
             .map_or(0, |then| offset_us.saturating_sub(then));
-        self.wall_us.saturating_add(moved_us)
+        match moved_us.abs() < STEP_US_MIN {
+            true => self.wall_us,
+            false => self.wall_us.saturating_add(moved_us),
+        }
     }
 }
 

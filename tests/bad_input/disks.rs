@@ -94,7 +94,8 @@ fn a_disk_that_moved_is_not_made_anew_where_it_was_last() {
     let moved = installation.folder().join("moved");
     std::fs::rename(installation.footage(), &moved).unwrap();
     installation.write_config_with_disks(&cameras, &["moved"]);
-    record(&installation, 2_000_000);
+    let so_far = recorded_us(&installation.list(&[]));
+    record(&installation, so_far + 1_000_000);
 
     let away = installation.folder().join("away");
     std::fs::rename(&moved, &away).unwrap();

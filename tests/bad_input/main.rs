@@ -21,7 +21,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use common::{Cameras, clip};
-use hearthkeep_format::Identity;
+use hearthkeep_format::{Identity, kit};
 use installation::{CameraEntry, Installation, PASSPHRASE, await_condition, path, read};
 use scripted::{Offer, Script, Scripted};
 use serde_json::Value;
@@ -282,7 +282,7 @@ fn secrets_that_are_wrong_and_commands_that_do_not_fit() {
     let with_canary = url.replace("rtsp://", &format!("rtsp://viewer:{CANARY}@"));
     let cameras = [camera("good", &with_canary)];
     let installation = Installation::unmade(&cameras);
-    let kit = installation.kit_file();
+    let kit_file = installation.kit_file();
     let file = |name: &str, text: &str| {
         let file = installation.folder().join(name);
         std::fs::write(&file, text).unwrap();
@@ -293,7 +293,7 @@ fn secrets_that_are_wrong_and_commands_that_do_not_fit() {
             "--passphrase-file",
             path(passphrase),
             "--recovery-kit-out",
-            path(&kit),
+            path(&kit_file),
         ];
         installation.run("init", &given)
     };
@@ -320,8 +320,8 @@ fn secrets_that_are_wrong_and_commands_that_do_not_fit() {
         1,
         "recovery-kit.txt",
     );
-    assert_eq!(read(&kit), b"an older kit");
-    std::fs::remove_file(&kit).unwrap();
+    assert_eq!(read(&kit_file), b"an older kit");
+    std::fs::remove_file(&kit_file).unwrap();
     installation.init();
     failed(
         &init(&installation.passphrase_file()),
@@ -357,10 +357,11 @@ fn secrets_that_are_wrong_and_commands_that_do_not_fit() {
     };
     let wrong = file("wrong", "a lamp in the hall mirror\n");
     let other_kit = file("other kit", Identity::from_seed([7; 32]).to_text().as_str());
-    let typed = String::from_utf8(read(&kit))
-        .unwrap()
-        .replace('Q', "P")
-        .replace('q', "p");
+    let owner = kit::parse(&String::from_utf8(read(&kit_file)).unwrap()).unwrap();
+    let groups = kit::groups(&owner);
+    let mut typed: String = groups.iter().map(|group| group.as_str()).collect();
+    let other = if typed.starts_with('Q') { "P" } else { "Q" };
+    typed.replace_range(..1, other);
     let mistyped = file("mistyped kit", &typed);
     outputs.extend([
         export(&["--passphrase-file", path(&wrong)]),
