@@ -211,7 +211,10 @@ pub(super) fn check(
         open,
     };
     let bar = bar(disks, slice);
-    let pace = |bytes| bar.inc(bytes);
+    let pace = |bytes| {
+        bar.inc(bytes);
+        Ok(())
+    };
     let mut findings = check::check(disks, &known, slice, &pace);
     bar.finish_and_clear();
     let Some(state) = local.state() else {

@@ -325,6 +325,13 @@ fn kind_of_damage(damage: &Damage) -> Kind {
 }
 
 impl Looked {
+    /// What is wrong with a segment that is known to have been finished.
+    pub(in crate::store) fn of_a_closed_one(self, number: usize, place: &Place) -> Option<Finding> {
+        let is_torn = self.state == Some(State::Torn);
+        self.finding
+            .or_else(|| is_torn.then(|| Finding::cut(number, place)))
+    }
+
     fn only(finding: Finding) -> Self {
         Self {
             finding: Some(finding),
