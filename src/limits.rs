@@ -58,6 +58,8 @@ pub const LOG_COPIED_MS_MAX: u64 = 4_000;
 pub const HOLD_WRITTEN_MS_MAX: u64 = 5_000;
 /// Percent of what all disks may have of footage that holds may take when one more is set.
 pub const HELD_PERCENT_MAX: u64 = 80;
+/// Buckets of the catalog, of 64 segments each, that a running recorder tells at a time.
+pub const CATALOG_PAGE_BUCKETS: usize = 64;
 /// The days within which all footage is read again in the background, where the configuration does not say.
 pub const SCRUB_DAYS: u32 = 30;
 /// The most that it may say; zero is never.

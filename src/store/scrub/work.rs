@@ -245,7 +245,7 @@ impl Work {
     ) -> u64 {
         let (verdict, due_us) = self.look(disk, entry);
         let suspect = seat.suspect.take().filter(|seen| *seen == entry.segment);
-        let place = place_of(entry);
+        let place = Place::of(entry);
         match (verdict, suspect) {
             (Verdict::Nothing, suspect) => {
                 seat.suspect = suspect;
@@ -273,7 +273,7 @@ impl Work {
 
     /// Reads a segment. Says also when the next may be.
     fn look(&mut self, disk: &Arc<MountedDisk>, entry: &Entry) -> (Verdict, u64) {
-        let place = place_of(entry);
+        let place = Place::of(entry);
         let shared = Arc::clone(&self.shared);
         let footage_bytes = shared.catalog.disk_bytes(disk.number());
         let (begun_us, rate) = (self.now_us(), rate(footage_bytes, self.settings.days));
@@ -398,13 +398,5 @@ impl Work {
                 "after a start, footage is read again from where that was last noted: {error}"
             );
         }
-    }
-}
-
-fn place_of(entry: &Entry) -> Place {
-    Place {
-        stream: entry.stream,
-        epoch: entry.epoch,
-        segment: entry.segment,
     }
 }
