@@ -21,7 +21,7 @@ fn leave(home: &Home, disk: &Path, key: &SigningKey, boots: &[u64]) -> std::path
     };
     let begun = Record::Begun {
         store: home.store,
-        key: log_key.key.clone(),
+        key: log_key.key,
         cause: BeginCause::First,
         previous: String::new(),
     };
