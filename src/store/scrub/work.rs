@@ -27,7 +27,8 @@ const IDLE_US: u64 = 60_000_000;
 const PAUSE_US: u64 = 10_000_000;
 /// What is not as it should be is looked at again after this: a disk that has gone is known to be by then.
 const AGAIN_US: u64 = 5 * WATCH_PERIOD_MS * 1_000;
-/// The longest pause within a segment before it is looked whether to end.
+/// The longest pause within a segment before it is looked whether to end; and the shortest, since a pause is a wake-up: what may be
+/// read in so long is read at once.
 const BREATH: Duration = Duration::from_secs(1);
 
 pub(super) struct Work {
@@ -323,20 +324,20 @@ impl Work {
     /// Waits until more may be read; false where nothing more is to be.
     fn pause(&self, disk: &Arc<MountedDisk>, due_us: u64) -> bool {
         let is_to_go_on = || !self.shared.scrub.is_over() && self.is_mounted(disk);
-        loop {
-            let left_us = due_us.saturating_sub(self.now_us());
-            if left_us == 0 && !disk.is_needed() {
-                return is_to_go_on();
-            }
-            let breath = match left_us {
-                0 => BREATH,
-                left_us => BREATH.min(Duration::from_micros(left_us)),
+        let left = || Duration::from_micros(due_us.saturating_sub(self.now_us()));
+        if left() < BREATH && !disk.is_needed() {
+            return is_to_go_on();
+        }
+        while !left().is_zero() || disk.is_needed() {
+            let breath = match left() {
+                Duration::ZERO => BREATH,
+                left => left.min(BREATH),
             };
-            let has_paused = self.rest.pause(breath);
-            if !has_paused || !is_to_go_on() {
-                return is_to_go_on();
+            if !self.rest.pause(breath) || !is_to_go_on() {
+                break;
             }
         }
+        is_to_go_on()
     }
 
     fn is_mounted(&self, disk: &Arc<MountedDisk>) -> bool {
