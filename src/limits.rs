@@ -58,6 +58,28 @@ pub const LOG_COPIED_MS_MAX: u64 = 4_000;
 pub const HOLD_WRITTEN_MS_MAX: u64 = 5_000;
 /// Percent of what all disks may have of footage that holds may take when one more is set.
 pub const HELD_PERCENT_MAX: u64 = 80;
+/// Buckets of the catalog, of 64 segments each, that a running recorder tells at a time.
+pub const CATALOG_PAGE_BUCKETS: usize = 64;
+/// The days within which all footage is read again in the background, where the configuration does not say.
+pub const SCRUB_DAYS: u32 = 30;
+/// The most that it may say; zero is never.
+pub const SCRUB_DAYS_MAX: u32 = 365;
+/// How fast a disk is read for that at least: 22 GB a day, which costs nothing and brings a small store to an end.
+pub const SCRUB_BYTES_PER_S_MIN: u64 = 256 << 10;
+/// And at most, whatever the days ask for.
+pub const SCRUB_BYTES_PER_S_MAX: u64 = 16 << 20;
+/// A disk whose syncs take longer than this, 99 of 100, or on which one has taken as long by now, is left to recording.
+pub const SCRUB_YIELDS_MS: u64 = 300;
+/// Damaged segments that are told one by one, of each disk.
+pub const SCRUB_FINDINGS_MAX: usize = 64;
+/// What is said of one.
+pub const SCRUB_WORDS_CHARS_MAX: usize = 300;
+/// Where the scrub stands is written this often, while it gets on.
+pub const SCRUB_SAVED_EVERY_US: u64 = 1_800_000_000;
+/// The file that says so.
+pub const SCRUB_FILE_BYTES_MAX: u64 = 8 << 20;
+/// How long the end of the recorder waits for it.
+pub const SCRUB_GOODBYE_MS_MAX: u64 = 2_000;
 /// Segments deleted between two flushes of the catalog.
 pub const RETENTION_BATCH_SEGMENTS: usize = 256;
 /// Free space that is kept on a disk: this part of it, or this much, whichever is more.
@@ -244,6 +266,12 @@ pub const STATUS_REQUEST_BYTES_MAX: u64 = 64 << 10;
 pub const STATUS_ANSWER_MS_MAX: u64 = 5_000;
 /// After an answer that failed.
 pub const STATUS_PAUSE_MS: u64 = 100;
+
+const _: () = {
+    // A path and the rest take fewer than 300 bytes, and a character up to four.
+    let finding_bytes = 300 + 4 * SCRUB_WORDS_CHARS_MAX as u64;
+    assert!(DISKS_MAX as u64 * SCRUB_FINDINGS_MAX as u64 * finding_bytes < SCRUB_FILE_BYTES_MAX);
+};
 
 // ---- web
 

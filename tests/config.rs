@@ -15,6 +15,7 @@ announce = false
 [storage]
 placement = "round-robin"
 cold_after_days = 30
+scrub_days = 90
 [[disk]]
 path = "/srv/footage"
 max_bytes = "500GB"
@@ -56,6 +57,7 @@ fn a_whole_configuration_is_read() {
     );
     assert_eq!(config.storage.placement, Placement::RoundRobin);
     assert_eq!(config.storage.cold_after_days, Some(30));
+    assert_eq!(config.storage.scrub_days, Some(90));
     assert_eq!(config.cameras[0].disk, None);
     assert_eq!(config.cameras[1].disk.as_ref(), Some(&config.disks[1].path));
     let front = &config.cameras[0];

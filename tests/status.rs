@@ -123,6 +123,55 @@ fn a_page_that_cannot_be_served_is_a_trouble() {
     recorder.terminate();
 }
 
+#[test]
+fn what_the_background_scrub_found_is_a_trouble_also_after_a_restart() {
+    let installation = Installation::new(&[]);
+    let mut recorder = installation.start();
+    recorder.address();
+    await_condition("all is well", LONG, || ask(&installation).0 == 0);
+    recorder.terminate();
+    let disk = installation.footage();
+    let id_file = std::fs::read(disk.join("hearthkeep-disk.json")).unwrap();
+    let id_file: Value = serde_json::from_slice(&id_file).unwrap();
+    let id = id_file["disk"].as_str().unwrap();
+    let path = format!("footage/{0}/{0}/{0}.hks", "ab".repeat(16));
+    let found = serde_json::json!({ "path": path, "what": "tampered at chunk 3", "span_us": null });
+    let round = serde_json::json!({
+        "begun_us": 1_790_000_000_000_000_i64, "finished_us": null, "is_over": false, "read_bytes": 5, "at": null,
+        "found": [found], "more": 1,
+    });
+    let kept = serde_json::json!({ "version": 1, "disks": { id: round } });
+    std::fs::write(installation.state().join("scrub.json"), kept.to_string()).unwrap();
+    let recorder = installation.start();
+    let mut told = Value::Null;
+    await_condition("it is told", LONG, || {
+        let (code, status) = ask(&installation);
+        told = status;
+        code == 4 && told["disks"][0]["scrub"].is_object()
+    });
+    let trouble = told["troubles"][0].as_str().unwrap();
+    for words in [
+        "2 of its segments are damaged",
+        &path,
+        "tampered at chunk 3",
+        "`hearthkeep check`",
+    ] {
+        assert!(trouble.contains(words), "{told:#}");
+    }
+    let scrub = &told["disks"][0]["scrub"];
+    assert_eq!(
+        (&scrub["state"], &scrub["damaged"]),
+        (&"reading".into(), &2.into())
+    );
+    let text = installation.run("status", &[]);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(
+        text.contains("of the footage read again since 2026-"),
+        "{text}"
+    );
+    recorder.terminate();
+}
+
 fn ask(installation: &Installation) -> (i32, Value) {
     let output = installation.run("status", &["--json"]);
     let status = serde_json::from_slice(&output.stdout);

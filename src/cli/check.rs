@@ -1,5 +1,6 @@
 //! `hearthkeep check`
 
+mod running;
 mod told;
 
 use std::io::IsTerminal as _;
@@ -16,11 +17,12 @@ use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::span::rfc3339;
 use crate::disk::{self, RealDisk};
-use crate::keys::KnownStream;
+use crate::keys::{KnownStream, StateFolder};
 use crate::random::OsRandom;
 use crate::store::check::{self, Compared, Findings, Known, STATE, Slice, Subject};
 use crate::store::lock::{self, Lock};
-use crate::store::{layout, survey};
+use crate::store::{self, layout, survey};
+use told::Told;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArguments {
@@ -60,16 +62,18 @@ struct Report<'a> {
     strange: Vec<Row<'a>>,
     absent: Vec<Absent>,
     /// Segments that the signed log has, that were not deleted, and that are not on the disk that they should be on.
-    removed: Vec<Finding>,
+    removed: Vec<LogFinding>,
     /// What is wrong with the signed log itself.
-    log: Vec<Finding>,
+    log: Vec<LogFinding>,
     /// Entries of the log that were read.
     log_entries: u64,
 }
 
 /// What the signed log tells.
 #[derive(Serialize)]
-struct Finding {
+struct LogFinding {
+    /// On which disk, where it is about a copy of the log.
+    disk: Option<PathBuf>,
     path: String,
     what: String,
 }
@@ -78,7 +82,7 @@ struct Finding {
 pub(super) struct CatalogRow {
     compared: bool,
     /// Why not.
-    why: Option<&'static str>,
+    why: Option<String>,
     segments: u64,
     /// Segments on the disks that it does not have yet.
     pub unknown: u64,
@@ -114,26 +118,22 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     };
     let logs = local.logs();
     let witnessed = local.witness(&logs);
-    let before = told::Told::read(&local, &logs);
+    let mut told = Told::read(&local, &logs);
+    told.compare_copies(&local, &logs);
     let (disks, absent) = subjects(&local);
-    let lock = local.state().map(|state| lock::acquire(state.folder()));
-    let lock = lock.and_then(Result::ok);
-    let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, lock.as_ref())?;
-    let report = Report::new(
-        &local,
-        &disks,
-        &findings,
-        (slice, keyring.is_some()),
-        catalog,
-    );
-    let report = Report {
-        absent,
-        removed: told::removed(&local, before.live, &local.listing(None)?),
-        log: before.flaws,
-        log_entries: before.entries,
-        ..report
+    let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
+    let checked = Checked {
+        local: &local,
+        disks: &disks,
+        findings: &findings,
+        slice,
+        opened: keyring.is_some(),
     };
-    let is_sound = findings.found.is_empty() && report.removed.is_empty() && report.log.is_empty();
+    let report = Report::new(&checked, catalog, absent, told);
+    let is_sound = findings.found.is_empty()
+        && report.removed.is_empty()
+        && report.log.is_empty()
+        && witnessed == ExitStatus::Done;
     match arguments.json {
         true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
         false => report.show()?,
@@ -141,7 +141,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     Ok(match (is_sound, report.absent.is_empty()) {
         (false, _) => ExitStatus::Damaged,
         (true, false) => ExitStatus::Failed,
-        (true, true) => witnessed,
+        (true, true) => ExitStatus::Done,
     })
 }
 
@@ -191,13 +191,14 @@ fn known_id(local: &Local, path: &Path) -> Result<Option<DiskId>, String> {
     }
 }
 
-/// Checks the disks, and the catalog where nobody else makes use of it.
+/// Checks the disks and the catalog, that of a running recorder too. `held` is the store's lock, for who has it already: it is taken
+/// only for as long as the catalog is compared, since no recorder can start meanwhile.
 pub(super) fn check(
     local: &Local,
     disks: &[Subject],
     open: Option<&OpenKeyring>,
     slice: Slice,
-    lock: Option<&Lock>,
+    held: Option<&Lock>,
 ) -> Result<(Findings, CatalogRow), Failure> {
     let keyring = local.state().map(|state| state.keyring_bytes());
     let keys = local.keys();
@@ -207,29 +208,57 @@ pub(super) fn check(
         streams: Some(local.streams().iter().map(|known| known.id).collect()),
         keyring: keyring.transpose().map_err(state_failure)?,
         anchors: local.anchors(),
-        at_work: lock.is_none() && local.state().is_some(),
+        at_work: held.is_none() && local.state().is_some_and(is_at_work),
         open,
     };
     let bar = bar(disks, slice);
-    let pace = |bytes| bar.inc(bytes);
+    let pace = |bytes| {
+        bar.inc(bytes);
+        Ok(())
+    };
     let mut findings = check::check(disks, &known, slice, &pace);
     bar.finish_and_clear();
     let Some(state) = local.state() else {
-        let row = CatalogRow::not("a disk by itself has none");
+        let row = CatalogRow::not("a disk by itself has none".to_owned());
         return Ok((findings, row));
     };
     if let Ok(folder) = RealDisk::open(state.folder()) {
         let copies = check::look_at_keyrings(STATE, &folder, &known);
         findings.found.extend(copies);
     }
-    let Some(lock) = lock else {
-        let row = CatalogRow::not("the recorder is at work and compares it by itself");
-        return Ok((findings, row));
+    let compared = compare(&mut findings, state.folder(), &known, disks, held)?;
+    Ok((findings, compared))
+}
+
+/// Whether a recorder, or a command that changes something, has the store. Where that cannot be told it may.
+fn is_at_work(state: &StateFolder) -> bool {
+    lock::holder(state.folder()).map_or(true, |holder| holder.is_some())
+}
+
+fn compare(
+    findings: &mut Findings,
+    state_dir: &Path,
+    known: &Known<'_>,
+    disks: &[Subject],
+    held: Option<&Lock>,
+) -> Result<CatalogRow, Failure> {
+    let at_rest = |findings: &mut Findings, lock: &Lock| {
+        let compared = findings.compare(state_dir, known, disks, lock);
+        compared.map(CatalogRow::of).or_fail(ExitStatus::Failed)
     };
-    let compared = findings
-        .compare(state.folder(), &known, disks, lock)
-        .or_fail(ExitStatus::Failed)?;
-    Ok((findings, CatalogRow::of(compared)))
+    if let Some(lock) = held {
+        return at_rest(findings, lock);
+    }
+    match lock::acquire(state_dir) {
+        Ok(lock) => at_rest(findings, &lock),
+        Err(store::Error::Locked { .. }) => {
+            let told = running::segments(state_dir);
+            let still_has = |segment: &_| running::still_has(state_dir, segment);
+            let compared = findings.compare_told(told, still_has, known, disks);
+            Ok(compared.map_or_else(CatalogRow::not, CatalogRow::of))
+        }
+        Err(error) => Ok(CatalogRow::not(error.to_string())),
+    }
 }
 
 /// Shown on a terminal only, where somebody looks at it.
@@ -245,7 +274,7 @@ fn bar(disks: &[Subject], slice: Slice) -> ProgressBar {
 }
 
 impl CatalogRow {
-    fn not(why: &'static str) -> Self {
+    fn not(why: String) -> Self {
         Self {
             compared: false,
             why: Some(why),
@@ -264,14 +293,23 @@ impl CatalogRow {
     }
 }
 
+/// What was looked at, and what was found.
+struct Checked<'a> {
+    local: &'a Local,
+    disks: &'a [Subject],
+    findings: &'a Findings,
+    slice: Slice,
+    opened: bool,
+}
+
 impl<'a> Report<'a> {
-    fn new(
-        local: &'a Local,
-        disks: &'a [Subject],
-        findings: &'a Findings,
-        (slice, opened): (Slice, bool),
-        catalog: CatalogRow,
-    ) -> Self {
+    fn new(checked: &Checked<'a>, catalog: CatalogRow, absent: Vec<Absent>, told: Told) -> Self {
+        let Checked {
+            local,
+            disks,
+            findings,
+            ..
+        } = *checked;
         let row = |finding: &'a check::Finding| Row::new(local, disks, finding);
         let (damaged, strange) = findings.found.iter().partition(|one| one.kind.is_damage());
         let rows = |found: Vec<&'a check::Finding>| found.into_iter().map(row).collect();
@@ -283,15 +321,15 @@ impl<'a> Report<'a> {
             open: segments.open,
             read: segments.read,
             read_bytes: segments.read_bytes,
-            part: slice.to_string(),
-            opened,
+            part: checked.slice.to_string(),
+            opened: checked.opened,
             catalog,
             damaged: rows(damaged),
             strange: rows(strange),
-            absent: Vec::new(),
-            removed: Vec::new(),
-            log: Vec::new(),
-            log_entries: 0,
+            absent,
+            removed: told::removed(local, told.live, &findings.there()),
+            log: told.flaws,
+            log_entries: told.entries,
         }
     }
 
@@ -300,7 +338,9 @@ impl<'a> Report<'a> {
             line(row)?;
         }
         for finding in self.removed.iter().chain(&self.log) {
-            line(format_args!("{}: {}", finding.path, finding.what))?;
+            let folder = finding.disk.clone().unwrap_or_default();
+            let path = folder.join(&finding.path);
+            line(format_args!("{}: {}", path.display(), finding.what))?;
         }
         for absent in &self.absent {
             line(format_args!("{}: {}", absent.disk.display(), absent.what))?;
@@ -319,7 +359,7 @@ impl<'a> Report<'a> {
             "{} entries of the signed log were read",
             self.log_entries
         ))?;
-        match self.catalog.why {
+        match &self.catalog.why {
             None => line(format_args!(
                 "the catalog was compared: {} segments, {} on the disks that it does not know yet",
                 self.catalog.segments, self.catalog.unknown

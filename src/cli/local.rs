@@ -74,7 +74,7 @@ impl Local {
     /// Finds out what is there; of disks by themselves, with the kit.
     pub fn open(place: &PlaceArguments, opening: &OpeningArguments) -> Result<Self, Failure> {
         let mut local = Self::open_what_is_there(place, opening)?;
-        match local.absent.pop() {
+        match std::mem::take(&mut local.absent).into_iter().next() {
             None => Ok(local),
             Some((_, failure)) => Err(failure),
         }

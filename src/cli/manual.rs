@@ -34,7 +34,7 @@ const CONFIGURATION: &[Row<'_>] = &[
     ),
     (
         "[storage]",
-        "How footage is spread over several disks; all of it is optional.",
+        "How footage is spread over several disks, and looked after; all of it is optional.",
     ),
     (
         "placement = \"most-room\"",
@@ -44,6 +44,10 @@ const CONFIGURATION: &[Row<'_>] = &[
     (
         "cold_after_days = 7",
         "Footage older than this moves to the disks whose tier is cold.",
+    ),
+    (
+        "scrub_days = 30",
+        "All footage is read again in the background, to find damage, once in so many days; 0: never.",
     ),
     (
         "[[disk]]",

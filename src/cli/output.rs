@@ -64,7 +64,7 @@ impl ExitStatus {
             }
             Self::NotRunning => "status: the recorder does not run",
             Self::Troubled => {
-                "status: it runs, and something is wrong: a camera, a disk, the clock, the page; each has its line of trouble"
+                "status: it runs, and something is wrong: a camera, a disk, damaged footage, the clock, the page; each has its line of trouble"
             }
             Self::Damaged => "damaged, changed or foreign data was found",
             Self::Nothing => "nothing there: not initialised, or no footage in the span",

@@ -16,7 +16,7 @@ use crate::keys::{self, StateFolder};
 use crate::pool;
 use crate::store::check::{Finding, Kind, STATE, Slice, Subject};
 use crate::store::lock::Lock;
-use crate::store::repair::{Repair, Step, plan};
+use crate::store::repair::{Action, Repair, Step, plan};
 use crate::store::{Options, Store};
 
 #[derive(Debug, clap::Args)]
@@ -122,7 +122,9 @@ fn is_done(finding: &Finding, steps: &[Step], rows: &[StepRow<'_>]) -> bool {
         Kind::Catalog => of_state(),
         Kind::Keyring if finding.disk == STATE => of_state(),
         // What closes a torn segment brings no chunk back.
-        Kind::Chunks | Kind::Envelope => false,
+        Kind::Chunks => false,
+        Kind::Envelope => of_disks
+            .any(|(step, row)| matches!(step.action, Action::Envelope(_)) && row.error.is_none()),
         _ => of_disks.any(|(_, row)| row.error.is_none()),
     }
 }
@@ -191,6 +193,11 @@ impl Report<'_> {
                 (None, false) => line(format_args!("{file}: {words}"))?,
             }
         }
+        if self.has_failed() {
+            line(
+                "what was not done is as it was; where a disk fails, copy it while it can still be read, and repair the copy",
+            )?;
+        }
         for row in &self.left {
             line(format_args!("left as it is: {row}"))?;
         }
@@ -204,9 +211,15 @@ impl Report<'_> {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        self.steps.iter().any(|step| step.error.is_some())
+    }
+
     fn status(&self) -> ExitStatus {
-        let has_failed = self.steps.iter().any(|step| step.error.is_some());
-        match (self.left.is_empty(), has_failed || !self.absent.is_empty()) {
+        match (
+            self.left.is_empty(),
+            self.has_failed() || !self.absent.is_empty(),
+        ) {
             (false, _) => ExitStatus::Damaged,
             (true, true) => ExitStatus::Failed,
             (true, false) => ExitStatus::Done,

@@ -16,6 +16,7 @@ use crate::limits::{
     STATUS_ANSWER_BYTES_MAX, STATUS_ANSWER_MS_MAX, STATUS_PAUSE_MS, STATUS_REQUEST_BYTES_MAX,
 };
 use crate::state_file;
+use crate::store::check::PageFrom;
 
 const SOCKET: &str = "status.socket";
 
@@ -27,6 +28,11 @@ pub enum Request {
     Status,
     /// How the disks are.
     Disks,
+    /// What its catalog has, a page at a time.
+    Catalog {
+        /// Where the page begins; the first where nothing is said.
+        from: Option<PageFrom>,
+    },
     /// To take a folder in as a disk.
     AddDisk {
         /// The folder.

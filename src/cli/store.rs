@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::keys::StateFolder;
 use crate::pool::{self, Disks, Pool};
 use crate::store::lock::{self, Lock};
-use crate::store::{self, LogSettings, Options, SharedKeys, Spread};
+use crate::store::{self, LogSettings, Options, ScrubSettings, SharedKeys, Spread};
 
 /// Takes the lock of the configured store.
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
@@ -78,6 +78,7 @@ pub(super) fn options(
         generation: state.sealing().map_err(state_failure)?.generation,
     });
     options.spread = spread;
+    options.scrub = config.storage.scrub_days.map(ScrubSettings::new);
     options.doorkeeper = Some(Arc::clone(pool) as Arc<dyn store::Doorkeeper>);
     Ok(options)
 }

@@ -15,7 +15,8 @@ use super::{
     Storage, Tier, size,
 };
 use crate::limits::{
-    BUDGET_BYTES_MIN, CAMERA_NAME_CHARS_MAX, CAMERAS_MAX, DISKS_MAX, KEEP_DAYS_MAX,
+    BUDGET_BYTES_MIN, CAMERA_NAME_CHARS_MAX, CAMERAS_MAX, DISKS_MAX, KEEP_DAYS_MAX, SCRUB_DAYS,
+    SCRUB_DAYS_MAX,
 };
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
@@ -150,6 +151,7 @@ impl Check<'_> {
         let rules = &Placement::ALL;
         let placement = self.one_of(storage.placement, "placement", rules, Placement::as_str);
         let place = storage.cold_after_days.as_ref().map(At::span);
+        let scrub_days = self.scrub_days(storage.scrub_days);
         let example = "for example cold_after_days = 7; without it, footage stays on its disk";
         let cold_after_days = self.days(storage.cold_after_days, "cold_after_days", example)?;
         let has_cold = |disks: &[Disk]| disks.iter().any(|disk| disk.tier == Tier::Cold);
@@ -164,6 +166,7 @@ impl Check<'_> {
         Some(Storage {
             placement: placement?,
             cold_after_days,
+            scrub_days: scrub_days?,
         })
     }
 
@@ -291,6 +294,26 @@ impl Check<'_> {
         };
         self.problem(name.span(), wrong, "for example name = \"front door\"");
         None
+    }
+
+    /// The outer `None` is a mistake.
+    #[allow(clippy::option_option)]
+    fn scrub_days(&mut self, days: Option<At<i64>>) -> Option<Option<u32>> {
+        let Some(days) = days else {
+            return Some(Some(SCRUB_DAYS));
+        };
+        match u32::try_from(*days.get_ref()) {
+            Ok(0) => Some(None),
+            Ok(number @ 1..=SCRUB_DAYS_MAX) => Some(Some(number)),
+            _ => {
+                self.problem(
+                    days.span(),
+                    format!("\"scrub_days\" must be from 0 to {SCRUB_DAYS_MAX}"),
+                    "for example scrub_days = 30: all footage is read again once in so many days; 0 is never",
+                );
+                None
+            }
+        }
     }
 
     /// The outer `None` is a mistake.

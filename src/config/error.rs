@@ -18,6 +18,7 @@ const HARMLESS: &[&str] = &[
     "key",
     "placement",
     "cold_after_days",
+    "scrub_days",
     "path",
     "tier",
     "max_bytes",

@@ -8,6 +8,7 @@
 //! [storage]
 //! placement = "most-room"            # optional: or "round-robin", "spill-over"
 //! cold_after_days = 7                # optional: then footage moves to the cold disks
+//! scrub_days = 30                    # optional: all footage is read again once in so many days; 0 = never
 //! [[disk]]
 //! path = "/srv/footage"
 //! max_bytes = "500GB"                # optional
@@ -80,6 +81,8 @@ pub struct Storage {
     pub placement: Placement,
     /// Days after which footage moves to the cold disks; `None` leaves it where it is.
     pub cold_after_days: Option<u32>,
+    /// All footage is read again in the background once in so many days; `None` is never.
+    pub scrub_days: Option<u32>,
 }
 
 /// Which disk a new segment goes to, of those that work and have room. A camera's own disk comes first, whatever the rule.

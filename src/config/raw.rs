@@ -39,6 +39,7 @@ pub(super) struct Server {
 pub(super) struct Storage {
     pub placement: Option<At<String>>,
     pub cold_after_days: Option<At<i64>>,
+    pub scrub_days: Option<At<i64>>,
 }
 
 /// `[[disk]]`
@@ -109,6 +110,7 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> File {
         file.storage = Storage {
             placement: section.text("placement", "\"most-room\""),
             cold_after_days: section.integer("cold_after_days", "7"),
+            scrub_days: section.integer("scrub_days", "30"),
         };
         section.finish();
     }

@@ -33,8 +33,8 @@ pub fn readers(folder: &Path, cores: usize) -> usize {
     }
 }
 
-/// What is called with the number of bytes that are about to be read, and may wait.
-pub type Pace<'a> = dyn Fn(u64) + Sync + 'a;
+/// What is called with the number of bytes that are about to be read, and may wait. With an error, reading ends.
+pub type Pace<'a> = dyn Fn(u64) -> io::Result<()> + Sync + 'a;
 
 /// Reads nothing but what it is asked for, but tells the disk what comes next, and at its end that nobody needs it any more: what
 /// others read and write stays in the kernel's memory.
@@ -78,8 +78,8 @@ impl ReadAt for Sequential<'_> {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let length = buffer.len() as u64;
+        (self.pace)(length)?;
         self.look_ahead(offset, offset.saturating_add(length));
-        (self.pace)(length);
         self.front.read_at(offset, buffer)
     }
 }

@@ -19,6 +19,7 @@ use crate::config::{self, Edited};
 use crate::keys::{Standing, StateFolder};
 use crate::limits::LOG_COPIED_MS_MAX;
 use crate::random::OsRandom;
+use crate::store::check::{Page, PageFrom};
 use crate::store::forecast::Forecast;
 use crate::store::{self, DiskStatus, DiskUse, Drain, OnDisk, Store, layout};
 
@@ -204,6 +205,14 @@ impl Pool {
     /// [`Error::NotOpen`].
     pub fn list(&self) -> Result<Vec<DiskStatus>> {
         Ok(self.store.get().ok_or(Error::NotOpen)?.disks())
+    }
+
+    /// A page of what the store's catalog has, from there on or from its beginning.
+    ///
+    /// # Errors
+    /// [`Error::NotOpen`], or when it cannot be read.
+    pub fn catalogued(&self, from: Option<&PageFrom>) -> Result<Page> {
+        Ok(self.store.get().ok_or(Error::NotOpen)?.catalogued(from)?)
     }
 
     /// What will be of the disks, as it was last reckoned.

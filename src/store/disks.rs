@@ -4,6 +4,7 @@ use hearthkeep_format::DiskId;
 
 use super::lock::Lock;
 use super::mount::{AbsentDisk, DiskStatus, DiskUse};
+use super::scrub::{Scrub, ScrubPhase};
 use super::slots::{Drain, Place, Slot};
 use super::{Error, Options, Result, Shared, Store, log, prepare};
 use crate::config;
@@ -22,7 +23,12 @@ pub struct OnDisk {
 impl Store {
     /// How the disks are, in the order of the configuration.
     pub fn disks(&self) -> Vec<DiskStatus> {
-        self.shared.statuses()
+        let mut statuses = self.shared.statuses();
+        if self.scrub().as_ref().is_some_and(Scrub::has_ended) {
+            let told = statuses.iter_mut().filter_map(|disk| disk.scrub.as_mut());
+            told.for_each(|scrub| scrub.phase = ScrubPhase::Failed);
+        }
+        statuses
     }
 
     /// How the disks of a store are that nobody works with now.
@@ -191,6 +197,7 @@ impl Shared {
         status.segments = there.segments;
         status.used_bytes = there.bytes;
         status.oldest_us = there.oldest_us;
+        status.scrub = self.scrub.status(id);
         status.drain = self.slots.drains().get(&id).cloned();
         if let Some(drain) = &status.drain {
             status.error = status.error.or_else(|| drain.trouble.clone());

@@ -17,7 +17,7 @@ use crate::disk::{Disk, Front};
 pub type Keys = dyn Fn(u32) -> Option<MetadataKey> + Send + Sync;
 
 /// Where a file lies: its path says which segment it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The stream's folder.
     pub stream: StreamId,
@@ -28,6 +28,15 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where the file of a catalogued segment lies.
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            stream: entry.stream,
+            epoch: entry.epoch,
+            segment: entry.segment,
+        }
+    }
+
     /// The path of its file.
     pub fn path(&self) -> PathBuf {
         layout::segment_path(&self.stream, &self.epoch, &self.segment)

@@ -36,6 +36,7 @@ pub mod repair;
 mod reserve;
 pub mod retention;
 mod rewrite;
+mod scrub;
 mod slots;
 pub mod survey;
 mod timeline;
@@ -72,6 +73,8 @@ pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
 pub use options::Options;
 use recovery::{Elsewhere, Recovery, Report};
 use retention::{CameraBudget, DiskState};
+use scrub::{Board, Scrub};
+pub use scrub::{ScrubFinding, ScrubPhase, ScrubSettings, ScrubStatus};
 use slots::Slots;
 pub use slots::{Drain, Spread};
 pub use timeline::{GapSpan, Span, Timeline};
@@ -89,6 +92,7 @@ pub type SharedKeys = Arc<dyn Fn(u32) -> Option<MetadataKey> + Send + Sync>;
 pub struct Store {
     shared: Arc<Shared>,
     keeper: Mutex<Option<Keeper>>,
+    scrub: Mutex<Option<Scrub>>,
     mark: Mark,
     _lock: Lock,
 }
@@ -108,6 +112,7 @@ struct Shared {
     /// The last forecast.
     forecast: Mutex<Forecast>,
     gate: Mutex<()>,
+    scrub: Board,
     /// Files that are no whole footage of this store, as far as it has been compared.
     strange: AtomicU64,
     /// The catalog could not be written when something was to be deleted: sled takes nothing more once it has failed.
@@ -151,7 +156,7 @@ impl Store {
 
     fn open_with(options: Options, lock: Lock, driver: &Driver) -> Result<(Self, Report)> {
         let state_dir = options.state_dir.clone();
-        let log = options.log.clone();
+        let (log, scrub) = (options.log.clone(), options.scrub);
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
@@ -186,10 +191,20 @@ impl Store {
         let keeper = Keeper::start(Arc::clone(&shared), means, notes, inbox, backlog, log)
             .map_err(|error| Error::io("start a thread for", &state_dir, error))?;
         let keeper = Mutex::new(Some(keeper));
+        // Nothing is recorded less without it.
+        let scrub = scrub.and_then(|settings| {
+            let begun = Scrub::start(&shared, settings, &state_dir, driver);
+            begun
+                .map_err(|error| {
+                    tracing::error!("no footage is read again in the background: {error}")
+                })
+                .ok()
+        });
         Ok((
             Self {
                 shared,
                 keeper,
+                scrub: Mutex::new(scrub),
                 mark,
                 _lock: lock,
             },
@@ -369,6 +384,8 @@ impl Store {
     /// Writes, syncs, acknowledges and catalogues all that is queued. Handles that are still about refuse from then on.
     pub fn close(&self) {
         let is_well = self.casualty().is_none();
+        let scrub = self.scrub().take();
+        scrub.iter().for_each(Scrub::end);
         let keeper = self.keeper().take();
         let disks = self.shared.slots.mounted();
         disks.iter().for_each(|disk| disk.close_writer());
@@ -376,10 +393,15 @@ impl Store {
         if keeper.is_some_and(Keeper::stop) && is_well {
             self.mark.remove();
         }
+        scrub.into_iter().for_each(Scrub::join);
     }
 
     fn keeper(&self) -> MutexGuard<'_, Option<Keeper>> {
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn scrub(&self) -> MutexGuard<'_, Option<Scrub>> {
+        self.scrub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn in_memory(&self, stream: &StreamId) -> Vec<Span> {
@@ -540,6 +562,7 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
         cameras: options.cameras,
         forecast: Mutex::default(),
         gate: Mutex::default(),
+        scrub: Board::default(),
         strange: AtomicU64::new(0),
         catalog_failed: AtomicBool::new(false),
         events: broadcast::channel(EVENTS_KEPT).0,

@@ -12,12 +12,13 @@ use tokio::sync::broadcast;
 use super::keeper::Notes;
 use super::layout::{self, DiskIdentity};
 use super::retention::DiskState;
+use super::scrub::ScrubStatus;
 use super::slots::Drain;
 use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
 use crate::config::{self, Tier};
 use crate::disk::{Disk, RealDisk, Space};
-use crate::limits::{LOG_PATIENCE_MS_MAX, RESERVE_PERCENT};
+use crate::limits::{LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS, WRITE_EARLY_BYTES};
 
 /// For how long a disk that failed is the last to be asked.
 const AVOIDED_US_MIN: u64 = 10_000_000;
@@ -108,6 +109,8 @@ pub struct DiskStatus {
     pub is_full: bool,
     /// The last failure, in a sentence, if there was one since the start.
     pub error: Option<String>,
+    /// How far its footage was read again in the background.
+    pub scrub: Option<ScrubStatus>,
 }
 
 #[derive(Default)]
@@ -266,6 +269,17 @@ impl MountedDisk {
         waited_us > LOG_PATIENCE_MS_MAX * 1_000
     }
 
+    /// Whether recording needs all of it, so that who is in no hurry leaves it alone.
+    pub(super) fn is_needed(&self) -> bool {
+        let Some(writer) = self.writer.get() else {
+            return false;
+        };
+        let longest = Duration::from_millis(SCRUB_YIELDS_MS);
+        Duration::from_micros(writer.waited_us()) > longest
+            || writer.queued_bytes() > WRITE_EARLY_BYTES
+            || writer.latency().p99().is_some_and(|p99| p99 > longest)
+    }
+
     pub(super) fn close_writer(&self) {
         if let Some(writer) = self.writer.get() {
             writer.close();
@@ -328,6 +342,7 @@ impl MountedDisk {
                 .failure()
                 .as_ref()
                 .map(|fault| fault.sentence.clone()),
+            scrub: None,
         }
     }
 }
@@ -349,6 +364,7 @@ impl AbsentDisk {
             fsync_p99: None,
             is_full: false,
             error: Some(self.error.clone()),
+            scrub: None,
         }
     }
 }

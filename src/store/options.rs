@@ -10,6 +10,7 @@ use super::catalog::Shelf;
 use super::log::LogSettings;
 use super::mount::{AbsentDisk, MountedDisk};
 use super::retention::CameraBudget;
+use super::scrub::ScrubSettings;
 use super::slots::Spread;
 use super::watch::Doorkeeper;
 use super::writer::{Budget, Pace};
@@ -43,6 +44,8 @@ pub struct Options {
     pub pace: Pace,
     /// What the signed log is kept with; without it there is none.
     pub log: Option<LogSettings>,
+    /// How footage is read again in the background; without it, never.
+    pub scrub: Option<ScrubSettings>,
     /// The memory of the writers' queues.
     pub queues: Arc<Budget>,
     /// Where the catalog's database is kept; where it is `None`, in the state folder.
@@ -73,6 +76,7 @@ impl Options {
             reserve_bytes_min: RESERVE_BYTES_MIN,
             pace: Pace::default(),
             log: None,
+            scrub: None,
             queues: Arc::default(),
             catalog: None,
             random: SharedRandom::default(),

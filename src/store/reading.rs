@@ -3,6 +3,7 @@
 use hearthkeep_format::{SegmentId, StreamId};
 
 use super::catalog::Entry;
+use super::check::{Page, PageFrom};
 use super::{Error, OpenSegment, Result, Span, Store, Timeline, layout, timeline};
 use crate::disk::Front;
 
@@ -27,6 +28,14 @@ impl Store {
         let removed = self.log().removed(stream, from_us, to_us);
         timeline::tell_removed(&mut timeline.gaps, &removed);
         Ok(timeline)
+    }
+
+    /// A page of what the catalog has, from there on or from its beginning.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn catalogued(&self, from: Option<&PageFrom>) -> Result<Page> {
+        Ok(Page::of(&self.shared.catalog, from)?)
     }
 
     /// Opens a segment for reading, as far as it is durable.

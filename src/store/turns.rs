@@ -5,7 +5,7 @@
 //! the same code.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,8 +24,13 @@ pub enum Next {
 
 /// Work that is done in turns.
 pub(super) trait Work: Send + 'static {
-    /// Does what is due. Never waits for a time to come.
+    /// Does what is due. Never waits for a time to come, but where it has a [`Rest`].
     fn turn(&mut self) -> Next;
+
+    /// Whether nobody waits for it: a thread of its own then has the lowest priority.
+    fn is_in_no_hurry(&self) -> bool {
+        false
+    }
 }
 
 /// Wakes who sleeps until the next turn. It is not lost where it is rung before he sleeps.
@@ -69,6 +74,14 @@ pub enum Driver {
 }
 
 impl Driver {
+    /// How work that is started with this bell may pause.
+    pub(super) fn rest(&self, bell: &Arc<Bell>) -> Rest {
+        match self {
+            Self::Threads => Rest::Bell(Arc::clone(bell)),
+            Self::Hands(_) => Rest::Never,
+        }
+    }
+
     /// Has work done from now on. `bell` is the one that is rung for it.
     ///
     /// # Errors
@@ -82,9 +95,14 @@ impl Driver {
     ) -> io::Result<Worker> {
         match self {
             Self::Threads => {
-                let run = move || go_on(&mut work, &bell, &*clock);
+                let (ending, ended) = mpsc::channel();
+                let run = move || {
+                    // Hangs up when the thread ends, by a panic too.
+                    let _ending: mpsc::Sender<()> = ending;
+                    go_on(&mut work, &bell, &*clock);
+                };
                 let thread = std::thread::Builder::new().name(name).spawn(run)?;
-                Ok(Worker::Thread(thread))
+                Ok(Worker::Thread(thread, ended))
             }
             Self::Hands(hands) => {
                 let mut jobs = lock(&hands.0);
@@ -101,6 +119,9 @@ impl Driver {
 }
 
 fn go_on(work: &mut impl Work, bell: &Bell, clock: &dyn Clock) {
+    if work.is_in_no_hurry() {
+        step_back();
+    }
     loop {
         match work.turn() {
             Next::Never => return,
@@ -113,9 +134,37 @@ fn go_on(work: &mut impl Work, bell: &Bell, clock: &dyn Clock) {
     }
 }
 
+/// Gives this thread the lowest priority there is for an ordinary user; the kernel derives that at the disk from it.
+fn step_back() {
+    const LOWEST: i32 = 19;
+    let this = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(this), LOWEST) {
+        tracing::debug!(%error, "work in the background keeps its priority");
+    }
+}
+
+/// How work pauses within a turn that is long. Only where it has a thread of its own, and not beyond its bell.
+pub(super) enum Rest {
+    Bell(Arc<Bell>),
+    Never,
+}
+
+impl Rest {
+    /// Pauses; false where it never does.
+    pub(super) fn pause(&self, longest: Duration) -> bool {
+        match self {
+            Self::Bell(bell) => {
+                bell.wait(Some(longest));
+                true
+            }
+            Self::Never => false,
+        }
+    }
+}
+
 /// Work that was started.
 pub(super) enum Worker {
-    Thread(JoinHandle<()>),
+    Thread(JoinHandle<()>, mpsc::Receiver<()>),
     Job(Hands, usize),
 }
 
@@ -123,7 +172,7 @@ impl Worker {
     /// Whether it has ended, by itself or by a panic.
     pub(super) fn has_ended(&self) -> bool {
         match self {
-            Self::Thread(thread) => thread.is_finished(),
+            Self::Thread(thread, _) => thread.is_finished(),
             Self::Job(hands, index) => matches!(lock(&hands.0)[*index].state, State::Ended),
         }
     }
@@ -131,9 +180,19 @@ impl Worker {
     /// Waits for the end of work that was told to end; false where it died before.
     pub(super) fn join(self) -> bool {
         match self {
-            Self::Thread(thread) => thread.join().is_ok(),
+            Self::Thread(thread, _) => thread.join().is_ok(),
             Self::Job(hands, index) => hands.finish(index),
         }
+    }
+
+    /// The same, but waits no longer than this; false where it has not ended by then.
+    pub(super) fn join_within(self, longest: Duration) -> bool {
+        if let Self::Thread(_, ended) = &self
+            && ended.recv_timeout(longest) == Err(mpsc::RecvTimeoutError::Timeout)
+        {
+            return false;
+        }
+        self.join()
     }
 }
 

@@ -164,7 +164,8 @@ fn recording_into(shared: &Shared) -> HashSet<(StreamId, EpochId)> {
     places.collect()
 }
 
-fn is_still_there(shared: &Shared, disk: &MountedDisk) -> Result<()> {
+/// Whether a disk is still where it was found.
+pub(super) fn is_still_there(shared: &Shared, disk: &MountedDisk) -> Result<()> {
     let in_place = disk.disk.is_in_place();
     if !in_place.map_err(|error| Error::io("look at", &disk.path, error))? {
         return Err(Error::Gone {

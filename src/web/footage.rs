@@ -354,6 +354,87 @@ pub struct DiskStatus {
     pub trouble: Option<String>,
     /// What is wrong with it, if anything is.
     pub error: Option<String>,
+    /// How far its footage was read again in the background; `None` where it is not, and before that begins.
+    #[serde(default)]
+    pub scrub: Option<ScrubStatus>,
+}
+
+/// How far a disk's footage was read again in the background, and what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScrubStatus {
+    /// "reading", "waiting" (recording needs the disk), "resting" (all was read, and the next round is not due) or "failed".
+    pub state: String,
+    /// How much of the footage was read in this round, percent.
+    pub percent: u64,
+    /// When this round began, µs since 1970.
+    pub begun_us: i64,
+    /// When the last whole round ended, µs since 1970.
+    pub finished_us: Option<i64>,
+    /// How many segments are damaged or missing.
+    pub damaged: u64,
+    /// The first of them.
+    pub findings: Vec<ScrubFinding>,
+    /// What is wrong, and what to do, if anything is.
+    pub trouble: Option<String>,
+}
+
+/// A segment that is damaged or missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScrubFinding {
+    /// Its file, below the disk's folder.
+    pub path: String,
+    /// Whose footage it is, 32 hex digits.
+    pub stream: Option<String>,
+    /// What is wrong with it.
+    pub what: String,
+    /// The footage that is lost, or where nothing is known to be lost all of the segment's: from when, µs since 1970.
+    pub from_us: Option<i64>,
+    /// Until when.
+    pub to_us: Option<i64>,
+}
+
+impl ScrubStatus {
+    /// What the store says of a disk with so much footage.
+    fn of(scrub: &store::ScrubStatus, footage_bytes: u64) -> Self {
+        let finding = |finding: &store::ScrubFinding| ScrubFinding {
+            path: finding.path.clone(),
+            stream: finding.stream.map(|stream| stream.to_string()),
+            what: finding.what.clone(),
+            from_us: finding.span_us.map(|(from_us, _)| from_us),
+            to_us: finding.span_us.map(|(_, to_us)| to_us),
+        };
+        let percent = match scrub.phase {
+            store::ScrubPhase::Resting => 100,
+            _ => (scrub.read_bytes / (footage_bytes / 100).max(1)).min(99),
+        };
+        Self {
+            state: scrub.phase.as_str().to_owned(),
+            percent,
+            begun_us: scrub.begun_us,
+            finished_us: scrub.finished_us,
+            damaged: scrub.damaged,
+            findings: scrub.findings.iter().map(finding).collect(),
+            trouble: Self::trouble(scrub),
+        }
+    }
+
+    fn trouble(scrub: &store::ScrubStatus) -> Option<String> {
+        const ADVICE: &str = "`hearthkeep check` on the box says what is lost, `hearthkeep repair --dry-run` what can be made whole";
+        let first = scrub.findings.first().map_or(String::new(), |first| {
+            format!(" ({}: {})", first.path, first.what)
+        });
+        match (scrub.damaged, scrub.phase) {
+            (0, store::ScrubPhase::Failed) => Some(
+                "what reads its footage again in the background has failed inside: start the recorder again, and report what its log says"
+                    .to_owned(),
+            ),
+            (0, _) => None,
+            (1, _) => Some(format!("one of its segments is damaged or missing{first}: {ADVICE}")),
+            (n, _) => Some(format!(
+                "{n} of its segments are damaged or missing, of them the first{first}: {ADVICE}"
+            )),
+        }
+    }
 }
 
 /// How far a disk is emptied.
@@ -390,6 +471,10 @@ impl DiskStatus {
             full_in_days: None,
             trouble: None,
             error: disk.error.clone(),
+            scrub: disk
+                .scrub
+                .as_ref()
+                .map(|scrub| ScrubStatus::of(scrub, disk.used_bytes)),
         }
     }
 
@@ -463,6 +548,19 @@ pub struct DiskMeasures {
     pub held_bytes: u64,
     /// As in [`DiskStatus`].
     pub full_in_days: Option<f64>,
+    /// What was read again in the background; `None` where nothing is.
+    pub scrub: Option<ScrubMeasures>,
+}
+
+/// What was read again in the background, measured.
+#[derive(Debug, Clone, Copy)]
+pub struct ScrubMeasures {
+    /// Since the recorder started.
+    pub read_bytes: u64,
+    /// Segments that are damaged or missing.
+    pub damaged: u64,
+    /// When the last whole round ended, s since 1970; `None` before the first.
+    pub finished_s: Option<f64>,
 }
 
 fn as_text<S: Serializer>(id: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

@@ -196,42 +196,71 @@ fn gaps(text: &mut Text, streams: &[StreamMeasures]) {
 
 fn disks(text: &mut Text, disks: &[DiskMeasures]) {
     type Measure = fn(&DiskMeasures) -> Option<f64>;
-    let rows: [(&str, &str, Measure); 9] = [
-        ("failed", "Whether something is wrong with a disk.", |d| {
-            Some(f64::from(u8::from(d.failed)))
-        }),
-        ("full", "Whether a disk is full.", |d| {
+    let rows: [(&str, &str, &str, Measure); 12] = [
+        (
+            "failed",
+            "gauge",
+            "Whether something is wrong with a disk.",
+            |d| Some(f64::from(u8::from(d.failed))),
+        ),
+        ("full", "gauge", "Whether a disk is full.", |d| {
             Some(f64::from(u8::from(d.full)))
         }),
-        ("size_bytes", "Size of its file system.", |d| {
+        ("size_bytes", "gauge", "Size of its file system.", |d| {
             d.size_bytes.map(|bytes| bytes as f64)
         }),
-        ("free_bytes", "What its file system has left.", |d| {
-            d.free_bytes.map(|bytes| bytes as f64)
-        }),
-        ("used_bytes", "Footage on it.", |d| {
+        (
+            "free_bytes",
+            "gauge",
+            "What its file system has left.",
+            |d| d.free_bytes.map(|bytes| bytes as f64),
+        ),
+        ("used_bytes", "gauge", "Footage on it.", |d| {
             Some(d.used_bytes as f64)
         }),
-        ("queued_bytes", "What waits to be written to it.", |d| {
-            Some(d.queued_bytes as f64)
-        }),
+        (
+            "queued_bytes",
+            "gauge",
+            "What waits to be written to it.",
+            |d| Some(d.queued_bytes as f64),
+        ),
         (
             "fsync_p99_seconds",
+            "gauge",
             "How long fdatasync takes, 99 of 100 times.",
             |d| d.fsync_p99_s,
         ),
-        ("held_bytes", "Footage on it that is held.", |d| {
+        ("held_bytes", "gauge", "Footage on it that is held.", |d| {
             Some(d.held_bytes as f64)
         }),
         (
             "full_in_days",
+            "gauge",
             "Days until its oldest footage begins to go.",
             |d| d.full_in_days,
         ),
+        (
+            "scrub_read_bytes_total",
+            "counter",
+            "Footage that was read again in the background to find damage.",
+            |d| Some(d.scrub?.read_bytes as f64),
+        ),
+        (
+            "scrub_damaged_segments",
+            "gauge",
+            "Segments on it that the background scrub found damaged or missing.",
+            |d| Some(d.scrub?.damaged as f64),
+        ),
+        (
+            "scrub_finished_timestamp_seconds",
+            "gauge",
+            "When all of its footage had been read again last.",
+            |d| d.scrub?.finished_s,
+        ),
     ];
-    for (name, help, measure) in rows {
+    for (name, kind, help, measure) in rows {
         let name = format!("hearthkeep_disk_{name}");
-        text.family(&name, "gauge", help);
+        text.family(&name, kind, help);
         for disk in disks {
             if let Some(value) = measure(disk) {
                 text.sample(&name, &[("path", &disk.path)], value);

@@ -97,5 +97,8 @@ mod tests {
         });
         assert_eq!(described, routes.collect());
         assert_eq!(document["security"][0]["session"], serde_json::json!([]));
+        let disk = &document["components"]["schemas"]["DiskStatus"]["properties"];
+        assert!(disk["scrub"].is_object(), "what it holds is described too");
+        assert!(document["components"]["schemas"]["ScrubFinding"].is_object());
     }
 }

@@ -11,8 +11,8 @@ use hearthkeep_format::{HoldId, LogId, SegmentId, StreamId};
 
 use super::footage::{
     CameraForecast, ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, Hold, LiveFeed,
-    Measures, OpenGap, OpenSegment, ReadAt, RecorderStatus, SegmentIndex, StreamMeasures,
-    StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
+    Measures, OpenGap, OpenSegment, ReadAt, RecorderStatus, ScrubMeasures, SegmentIndex,
+    StreamMeasures, StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
 };
 use crate::clock::Clock;
 use crate::disk::Front;
@@ -464,6 +464,11 @@ fn disk_measures(disk: &store::DiskStatus, will_be: Option<&DiskForecast>) -> Di
         fsync_p99_s: disk.fsync_p99.map(|duration| duration.as_secs_f64()),
         held_bytes: will_be.map_or(0, |disk| disk.room.held_bytes),
         full_in_days: will_be.and_then(|disk| disk.full_in_days),
+        scrub: disk.scrub.as_ref().map(|scrub| ScrubMeasures {
+            read_bytes: scrub.read_since_start_bytes,
+            damaged: scrub.damaged,
+            finished_s: scrub.finished_us.map(|us| us as f64 / 1e6),
+        }),
     }
 }
 

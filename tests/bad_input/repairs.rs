@@ -29,6 +29,27 @@ fn flip(file: &PathBuf, at: usize) {
 }
 
 #[test]
+fn the_catalog_of_a_recorder_at_work_is_compared() {
+    let (_cameras, url, _) = one_camera();
+    let installation = Installation::new(&[camera("good", &url)]);
+    record(&installation, 2_000_000);
+    let first = segments(&installation).remove(0);
+    assert_eq!(found(&installation, &[]), (Some(0), vec![]));
+    let mut recorder = installation.start();
+    recorder.until("it records again", super::LONG, |list| {
+        let rows = list.as_array().unwrap();
+        rows.iter().any(|row| row["state"] == "open")
+    });
+    assert_eq!(found(&installation, &[]), (Some(0), vec![]));
+    std::fs::remove_file(first).unwrap();
+    assert_eq!(
+        found(&installation, &[]),
+        (Some(65), vec!["gone".to_owned()])
+    );
+    recorder.terminate();
+}
+
+#[test]
 fn what_stands_twice_is_repaired_and_what_is_foreign_only_moved_when_asked() {
     let (_cameras, url, _) = one_camera();
     let installation = Installation::new(&[camera("good", &url)]);

@@ -142,7 +142,7 @@ impl Shelf {
     pub fn check(&self, disk: &Memory) -> Findings {
         let keys = self.keys();
         let known = self.known(&*keys, false);
-        check::check(&self.subjects(disk), &known, Slice::ALL, &|_| {})
+        check::check(&self.subjects(disk), &known, Slice::ALL, &|_| Ok(()))
     }
 
     /// The same beside a recorder that is at work.
@@ -152,14 +152,14 @@ impl Shelf {
             at_work: true,
             ..self.known(&*keys, false)
         };
-        check::check(&self.subjects(disk), &known, Slice::ALL, &|_| {})
+        check::check(&self.subjects(disk), &known, Slice::ALL, &|_| Ok(()))
     }
 
     /// What the owner finds in one segment.
     pub fn open_check(&self, disk: &Memory, place: &Place) -> Looked {
         let keys = self.keys();
         let known = self.known(&*keys, true);
-        check::look(0, disk, place, &known, true, &|_| {}).unwrap()
+        check::look(0, disk, place, &known, true, &|_| Ok(())).unwrap()
     }
 
     /// Repairs a disk; errors are left, as the program leaves them.

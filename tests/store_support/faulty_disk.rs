@@ -17,6 +17,8 @@ pub struct FaultyDisk {
 pub struct Faults {
     pub full: AtomicBool,
     pub fail_sync: AtomicBool,
+    /// Half of what is written arrives, and the disk says EIO.
+    pub fail_append: AtomicBool,
     /// What is written is taken and forgotten.
     pub discard: AtomicBool,
     /// The thread that writes next panics.
@@ -173,6 +175,11 @@ impl DiskFile for FaultyFile {
         self.faults.pass();
         if self.faults.discard.load(Ordering::SeqCst) {
             return Ok(());
+        }
+        if self.faults.fail_append.load(Ordering::SeqCst) {
+            let some = slices[0].len() / 2;
+            self.real.append(&mut [IoSlice::new(&slices[0][..some])])?;
+            return Err(rustix::io::Errno::IO.into());
         }
         if self.faults.full.load(Ordering::SeqCst) {
             // As a real one does: some of it fits.

@@ -214,6 +214,11 @@ impl Footage for FakeFootage {
             fsync_p99_s: Some(0.125),
             held_bytes: 5_000,
             full_in_days: Some(1.5),
+            scrub: Some(ScrubMeasures {
+                read_bytes: 7_000,
+                damaged: 3,
+                finished_s: None,
+            }),
         };
         Measures {
             streams: vec![stream],

@@ -96,6 +96,14 @@ fn every_line_is_of_the_format() {
             1.5,
         ),
         (
+            r#"hearthkeep_disk_scrub_read_bytes_total{path="/srv/a \"disk\""}"#.to_owned(),
+            7_000.0,
+        ),
+        (
+            r#"hearthkeep_disk_scrub_damaged_segments{path="/srv/a \"disk\""}"#.to_owned(),
+            3.0,
+        ),
+        (
             r#"hearthkeep_camera_kept_days{camera="yard"}"#.to_owned(),
             2.5,
         ),
@@ -110,6 +118,10 @@ fn every_line_is_of_the_format() {
     assert!(
         !text.contains("hearthkeep_disk_free_bytes{"),
         "the file system did not answer"
+    );
+    assert!(
+        !text.contains("hearthkeep_disk_scrub_finished_timestamp_seconds{"),
+        "no round has ended yet"
     );
     assert!(value("process_resident_memory_bytes").unwrap() > 1e6);
     assert!(value("process_cpu_seconds_total").unwrap() > 0.0);

@@ -1,15 +1,14 @@
 //! What the signed log tells of the footage that there should be.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hearthkeep_format::SegmentId;
 use hearthkeep_format::log::{Record, SegmentClosed};
 
-use super::Finding;
+use super::LogFinding;
 use crate::cli::local::Local;
 use crate::cli::span::rfc3339;
-use crate::store::browse::Listing;
 use crate::store::layout;
 use crate::store::log::{Chain, FoundLog, Reader};
 
@@ -19,7 +18,7 @@ pub(super) struct Told {
     /// Segments that were closed and not deleted.
     pub live: HashMap<SegmentId, SegmentClosed>,
     /// What is wrong with the logs.
-    pub flaws: Vec<Finding>,
+    pub flaws: Vec<LogFinding>,
     /// Entries that were read.
     pub entries: u64,
 }
@@ -28,27 +27,39 @@ impl Told {
     /// Reads all logs from their beginning, and checks them against what was signed.
     pub fn read(local: &Local, logs: &Chain) -> Self {
         let mut told = Self::default();
-        for (_, path, flaw) in &logs.flaws {
-            told.flaw(path, flaw);
+        for (disk, path, flaw) in &logs.flaws {
+            told.flaw(local, *disk, path, flaw);
         }
         logs.logs.iter().for_each(|log| told.take(local, log));
         told
     }
 
+    /// Reads their further copies too.
+    pub fn compare_copies(&mut self, local: &Local, logs: &Chain) {
+        for copy in &logs.copies {
+            if let Err(flaw) = logs.compare(copy) {
+                self.flaw(local, copy.disk, &path_of(copy), &flaw);
+            }
+        }
+    }
+
     fn take(&mut self, local: &Local, log: &FoundLog) {
-        let path = Path::new(layout::LOG).join(log.files.checkpoint.log.to_string());
+        let path = path_of(log);
         let mut reader = Reader::new(local.keys());
         loop {
             let read = match reader.next(&log.files) {
                 Ok(read) if read.is_empty() => return,
                 Ok(read) => read,
-                Err(flaw) => return self.flaw(&path, &flaw),
+                Err(flaw) => return self.flaw(local, log.disk, &path, &flaw),
             };
             for (index, stamped) in read {
                 self.entries += 1;
                 match stamped {
                     Ok(stamped) => self.apply(stamped.record),
-                    Err(error) => self.flaw(&path, &format_args!("entry {index}: {error}")),
+                    Err(error) => {
+                        let what = format_args!("entry {index}: {error}");
+                        self.flaw(local, log.disk, &path, &what);
+                    }
                 }
             }
         }
@@ -68,29 +79,31 @@ impl Told {
         }
     }
 
-    fn flaw(&mut self, path: &Path, what: &dyn std::fmt::Display) {
-        self.flaws.push(Finding {
+    fn flaw(&mut self, local: &Local, disk: usize, path: &Path, what: &dyn std::fmt::Display) {
+        self.flaws.push(LogFinding {
+            disk: local.paths.get(disk).cloned(),
             path: path.display().to_string(),
             what: what.to_string(),
         });
     }
 }
 
-/// Of the segments that there should be, those that are on no disk although the one is here that they should be on. `listing` was
-/// made after the log was read.
+fn path_of(log: &FoundLog) -> PathBuf {
+    Path::new(layout::LOG).join(log.files.checkpoint.log.to_string())
+}
+
+/// Of the segments that there should be, those that are on no disk although the one is here that they should be on. `there` was
+/// found after the log was read.
 pub(super) fn removed(
     local: &Local,
     mut live: HashMap<SegmentId, SegmentClosed>,
-    listing: &Listing,
-) -> Vec<Finding> {
-    for listed in &listing.segments {
-        live.remove(&listed.facts.header.segment_id());
-    }
-    for oddity in &listing.oddities {
-        live.remove(&oddity.segment);
-    }
+    there: &HashSet<SegmentId>,
+) -> Vec<LogFinding> {
+    live.retain(|segment, _| !there.contains(segment));
     let here: HashSet<_> = local.disk_ids().into_iter().collect();
     live.retain(|_, closed| here.contains(&closed.disk));
+    // It may have been moved from a disk that was looked at later to one that was before.
+    live.retain(|_, closed| !is_anywhere(local, closed));
     if !live.is_empty() {
         // The recorder may have deleted some meanwhile: it tells the log first.
         let now = Told::read(local, &local.logs()).live;
@@ -101,10 +114,16 @@ pub(super) fn removed(
     gone.iter().map(finding).collect()
 }
 
-fn finding(closed: &SegmentClosed) -> Finding {
+fn is_anywhere(local: &Local, closed: &SegmentClosed) -> bool {
+    let path = layout::segment_path(&closed.stream, &closed.epoch, &closed.segment);
+    local.disks.iter().any(|disk| disk.open_read(&path).is_ok())
+}
+
+fn finding(closed: &SegmentClosed) -> LogFinding {
     let end_us = closed.start_us.saturating_add_unsigned(closed.duration_us);
     let path = layout::segment_path(&closed.stream, &closed.epoch, &closed.segment);
-    Finding {
+    LogFinding {
+        disk: None,
         path: path.display().to_string(),
         what: format!(
             "was removed: the signed log has it, with footage from {} to {}, and says nothing of its deletion",

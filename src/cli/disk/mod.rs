@@ -254,7 +254,7 @@ fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure
     Ok(ExitStatus::Done)
 }
 
-/// What a running recorder answers to commands about disks.
+/// What a running recorder answers to commands about disks and what lies on them.
 pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
     let done = match request {
         Request::Disks => pool.list().map(|disks| {
@@ -281,6 +281,9 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
             let retired = pool.retire(&disk, forget);
             retired.map(|retired| serde_json::json!(Retired::of(retired)))
         }
+        Request::Catalog { from } => pool
+            .catalogued(from.as_ref())
+            .map(|page| serde_json::json!(page)),
         Request::Status => Ok(Value::Null),
     };
     done.map_err(|error| pool_failure(error).sentence)

@@ -22,6 +22,7 @@ use crate::people::claim_code_path;
 use crate::store::anchors::Anchors;
 use crate::store::survey::{Surveyed, survey};
 use crate::store::{browse, layout, lock};
+use crate::web::footage::ScrubStatus;
 use crate::web::tls::names::{Names, host_name, interface_addresses};
 use crate::web::tls::read_fingerprint;
 use report::{GapReport, Report, StreamReport, Trouble};
@@ -100,6 +101,8 @@ struct DiskStatus {
     footage_bytes: u64,
     /// What is wrong with it, if anything is.
     error: Option<String>,
+    /// How far its footage was read again in the background; of a recorder that does not run, nothing.
+    scrub: Option<ScrubStatus>,
 }
 
 pub(super) fn main(arguments: StatusArguments) -> Result<ExitStatus, Failure> {
@@ -165,15 +168,16 @@ fn disks(looked: Vec<(DiskStatus, Vec<Surveyed>)>, report: Option<&Report>) -> V
         if let Some(error) = told.and_then(|told| told.error.clone()) {
             disk.error = Some(error);
         }
+        disk.scrub = told.and_then(|told| told.scrub.clone());
         disk
     };
     looked.into_iter().map(with_report).collect()
 }
 
-/// All that is wrong, a sentence each.
 /// Of files: what is wrong with them, and what to do.
 const NO_FOOTAGE: &str = "cannot be read as footage of this box (damaged, moved or foreign): `hearthkeep check` names each";
 
+/// All that is wrong, a sentence each.
 fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
     let mut troubles = Vec::new();
     match report {
@@ -223,6 +227,11 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
         Some(format!("disk {}: {error}", disk.path.display()))
     };
     troubles.extend(status.disks.iter().filter_map(disk));
+    let damage = |disk: &DiskStatus| {
+        let trouble = disk.scrub.as_ref()?.trouble.as_ref()?;
+        Some(format!("disk {}: {trouble}", disk.path.display()))
+    };
+    troubles.extend(status.disks.iter().filter_map(damage));
     troubles
 }
 
@@ -233,6 +242,7 @@ fn look(configured: &crate::config::Disk) -> (DiskStatus, Vec<Surveyed>) {
         free_bytes: None,
         footage_bytes: 0,
         error: None,
+        scrub: None,
     };
     let looked = open_disk(&configured.path).and_then(|disk| {
         status.free_bytes = Some(disk.space().or_fail(ExitStatus::Failed)?.free_bytes);

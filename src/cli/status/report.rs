@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::socket::{self, Request};
 use crate::web::RecorderFootage;
-use crate::web::footage::{CameraForecast, DiskStatus, Footage as _, StreamState, StreamStatus};
+use crate::web::footage::{
+    CameraForecast, DiskStatus, Footage as _, ScrubStatus, StreamState, StreamStatus,
+};
 use crate::web::tls::Tls;
 
 /// What a running recorder says of itself. No secrets, and nothing of the footage.
@@ -65,6 +67,9 @@ pub struct Trouble {
 pub struct DiskReport {
     pub path: PathBuf,
     pub error: Option<String>,
+    /// How far its footage was read again in the background.
+    #[serde(default)]
+    pub scrub: Option<ScrubStatus>,
 }
 
 /// Whether the page is served, once that is known: where and with which certificate, or why not.
@@ -83,6 +88,7 @@ impl Report {
         let disk = |disk: DiskStatus| DiskReport {
             path: disk.path.into(),
             error: disk.error,
+            scrub: disk.scrub,
         };
         Self {
             addresses,

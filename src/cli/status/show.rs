@@ -1,7 +1,9 @@
 //! How the box is, for people.
 
 use super::super::output::{Failure, line};
+use super::super::span::rfc3339;
 use super::{CameraStatus, DiskStatus, Status};
+use crate::web::footage::ScrubStatus;
 
 pub(super) fn show(status: &Status) -> Result<(), Failure> {
     match status.pid {
@@ -65,7 +67,36 @@ fn show_disk(disk: &DiskStatus) -> Result<(), Failure> {
         "disk         {}  {:.1} GB of footage, {free} GB free{wrong}",
         disk.path.display(),
         disk.footage_bytes as f64 / 1e9,
-    ))
+    ))?;
+    let scrub = disk.scrub.as_ref().map(scrub);
+    scrub.map_or(Ok(()), |scrub| line(format_args!("             {scrub}")))
+}
+
+/// How far its footage was read again. What was found stands among the troubles.
+fn scrub(scrub: &ScrubStatus) -> String {
+    let found = match scrub.damaged {
+        0 => "found whole".to_owned(),
+        n => format!("{n} segments found damaged or missing"),
+    };
+    let begun = rfc3339(scrub.begun_us);
+    let last = match scrub.finished_us {
+        Some(finished_us) => format!("; the last round ended {}", rfc3339(finished_us)),
+        None => String::new(),
+    };
+    match (scrub.state.as_str(), scrub.finished_us) {
+        ("resting", Some(finished_us)) => format!(
+            "all footage from before {begun} read again and {found}, last finished {}",
+            rfc3339(finished_us)
+        ),
+        ("waiting", _) => format!(
+            "{}% of the footage read again since {begun} and {found}; recording needs the disk now{last}",
+            scrub.percent
+        ),
+        _ => format!(
+            "{}% of the footage read again since {begun} and {found}{last}",
+            scrub.percent
+        ),
+    }
 }
 
 fn ago(age_s: f64) -> String {

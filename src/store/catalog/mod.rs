@@ -24,6 +24,7 @@ use directory::{Directory, EpochFolder, Summary};
 pub(super) use entry::BUCKET_SEGMENTS;
 pub use entry::Entry;
 use entry::{PARTS, part_key, summary_key, tally_key};
+pub(super) use entry::{pack, unpack};
 pub use memory::Memory;
 pub use queries::{OldestFirst, Usage};
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use hearthkeep_format::StreamId;
 
+use crate::store::inspect::Place;
+
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -109,6 +111,24 @@ impl Finding {
             lost_us: None,
             repairable: false,
             bad_sectors: 0,
+        }
+    }
+
+    /// A segment that the catalog has as a finished one is without its end.
+    pub(super) fn cut(disk: usize, place: &Place) -> Self {
+        let what = "its end is missing: it was finished, and has been cut off since";
+        Self {
+            stream: Some(place.stream),
+            ..Self::new(Kind::Chunks, disk, place.path(), what)
+        }
+    }
+
+    /// A segment that the catalog has is not there.
+    pub(in crate::store) fn gone(disk: usize, place: &Place) -> Self {
+        let what = "the catalog knows this segment, and its file is not there";
+        Self {
+            stream: Some(place.stream),
+            ..Self::new(Kind::Gone, disk, place.path(), what)
         }
     }
 

@@ -1,16 +1,15 @@
 //! The catalog against the disks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hearthkeep_format::{SegmentId, StreamId};
+use hearthkeep_format::SegmentId;
 
-use super::{Finding, Findings, Kind, Known, Subject};
+use super::{Catalogued, Finding, Findings, Kind, Known, Subject};
 use crate::store::catalog::{Catalog, CatalogError, Entry};
-use crate::store::inspect::Facts;
-use crate::store::layout;
+use crate::store::inspect::{Facts, Place};
 use crate::store::lock::Lock;
 
 /// A segment as both its ends have it.
@@ -23,6 +22,10 @@ impl Indexed {
     pub(super) fn new(disk: usize, facts: &Facts) -> Self {
         let entry = facts.entry(0);
         Self { disk, entry }
+    }
+
+    pub(super) fn segment(&self) -> SegmentId {
+        self.entry.segment
     }
 }
 
@@ -58,47 +61,72 @@ impl Findings {
         if let Some((why, _)) = opened.moved_aside {
             let what =
                 format!("{why}; it is rebuilt at the next start, or by `hearthkeep reindex`");
-            self.found.push(Finding {
-                repairable: true,
-                lost_us: Some(0),
-                ..Finding::new(Kind::Catalog, super::STATE, "catalog", what)
-            });
+            let finding = Finding::new(Kind::Catalog, super::STATE, "catalog", what);
+            self.found.push(finding.repairable());
             return Ok(Compared::default());
         }
-        self.compare_with(&opened.catalog, known, disks)
+        let catalog = &opened.catalog;
+        let streams = catalog.streams().into_iter();
+        let entries = streams.flat_map(|stream| catalog.oldest_first(&stream));
+        let told = entries.map(|entry| {
+            entry.map(|entry| Catalogued {
+                entry,
+                disk: catalog.disk(entry.disk),
+            })
+        });
+        let is_settled = known.anchors.is_settled();
+        self.compare_with(told, (known, is_settled), disks, |_| Ok(true))
     }
 
-    fn compare_with(
+    /// The same with what a running recorder tells, which goes on meanwhile: what does not agree is found only where it `still_has`
+    /// the segment when its file has been looked at again. A recorder marks before it deletes, names a new place before it
+    /// empties the old one, and has a segment only when it is finished.
+    ///
+    /// # Errors
+    /// Those of what tells.
+    pub fn compare_told<E>(
         &mut self,
-        catalog: &Catalog,
+        told: impl Iterator<Item = Result<Catalogued, E>>,
+        still_has: impl FnMut(&Catalogued) -> Result<bool, E>,
         known: &Known<'_>,
         disks: &[Subject],
-    ) -> Result<Compared, CatalogError> {
+    ) -> Result<Compared, E> {
+        self.compare_with(told, (known, false), disks, still_has)
+    }
+
+    /// `is_settled` is whether the catalog is at the times that are known by now: else the recorder brings it there.
+    fn compare_with<E>(
+        &mut self,
+        told: impl Iterator<Item = Result<Catalogued, E>>,
+        (known, is_settled): (&Known<'_>, bool),
+        disks: &[Subject],
+        mut still_has: impl FnMut(&Catalogued) -> Result<bool, E>,
+    ) -> Result<Compared, E> {
         let mut compared = Compared::default();
-        let mut there: HashMap<(usize, StreamId, SegmentId), Entry> = HashMap::new();
-        for Indexed { disk, entry } in &self.indexed {
-            there.insert((*disk, entry.stream, entry.segment), *entry);
-        }
-        for stream in catalog.streams() {
-            for entry in catalog.oldest_first(&stream) {
-                let entry = entry?;
-                let id = catalog.disk(entry.disk);
-                let disk = disks.iter().position(|d| d.id.is_some() && d.id == id);
-                let Some(disk) = disk.filter(|_| !entry.tombstone) else {
-                    continue;
-                };
-                compared.known += 1;
-                let found = there.remove(&(disk, stream, entry.segment));
-                let found = found.map(|found| match known.anchors.is_settled() {
-                    true => found,
-                    // The next start brings it to the time that is known by now.
-                    false => Entry {
-                        start_us: entry.start_us,
-                        clock_trusted: entry.clock_trusted,
-                        ..found
-                    },
-                });
-                self.found.extend(differ(disk, &disks[disk], &entry, found));
+        let indexed = self.indexed.iter();
+        let mut there: HashMap<_, _> = indexed
+            .map(|Indexed { disk, entry }| ((*disk, entry.stream, entry.segment), *entry))
+            .collect();
+        let torn: HashSet<_> = self.torn.iter().copied().collect();
+        for told in told {
+            let told = told?;
+            let entry = told.entry;
+            let disk = disks
+                .iter()
+                .position(|d| d.id.is_some() && d.id == told.disk);
+            let Some(disk) = disk.filter(|_| !entry.tombstone) else {
+                continue;
+            };
+            compared.known += 1;
+            let subject = &disks[disk];
+            let finding = match there.remove(&(disk, entry.stream, entry.segment)) {
+                Some(found) => differ(disk, &entry, found, is_settled),
+                None => missing(disk, subject, &entry, known, &torn),
+            };
+            if let Some(finding) = finding
+                && still_has(&told)?
+            {
+                self.found.push(finding);
             }
         }
         compared.unknown = there.len() as u64;
@@ -106,33 +134,51 @@ impl Findings {
     }
 }
 
-fn differ(disk: usize, subject: &Subject, entry: &Entry, found: Option<Entry>) -> Option<Finding> {
-    let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-    let finding = |kind, what: &str| Finding {
-        stream: Some(entry.stream),
-        span_us: Some(entry.start_us..entry.end_us()),
-        ..Finding::new(kind, disk, &path, what)
-    };
-    // A torn one, or one whose ends are damaged, is told as what it is.
-    let Some(found) = found else {
-        let is_there = subject.disk.open_read(&path);
-        let is_gone = is_there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        return is_gone.then(|| Finding {
+/// What is wrong with a segment of the catalog's that was not found whole.
+fn missing(
+    disk: usize,
+    subject: &Subject,
+    entry: &Entry,
+    known: &Known<'_>,
+    torn: &HashSet<(usize, Place)>,
+) -> Option<Finding> {
+    let place = Place::of(entry);
+    let is_there = subject.disk.open_read(&place.path());
+    if is_there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Some(Finding {
+            span_us: Some(entry.start_us..entry.end_us()),
             lost_us: Some(entry.duration_us),
-            ..finding(
-                Kind::Gone,
-                "the catalog knows this segment, and its file is not there",
-            )
+            ..Finding::gone(disk, &place)
         });
-    };
-    let same = Entry {
+    }
+    // One whose ends are damaged is told as what it is; one that had no end may have been finished since.
+    if entry.torn || !torn.contains(&(disk, place)) {
+        return None;
+    }
+    let now = super::look(disk, &*subject.disk, &place, known, false, &|_| Ok(()))?;
+    now.is_torn().then(|| Finding {
+        span_us: Some(entry.start_us..entry.end_us()),
+        ..Finding::cut(disk, &place)
+    })
+}
+
+fn differ(disk: usize, entry: &Entry, found: Entry, is_settled: bool) -> Option<Finding> {
+    let mut same = Entry {
         disk: entry.disk,
         torn: entry.torn,
         ..found
     };
+    if !is_settled {
+        (same.start_us, same.clock_trusted) = (entry.start_us, entry.clock_trusted);
+    }
     (!entry.torn && same != *entry).then(|| {
         let what = "the catalog says something else of this segment than the file does";
-        finding(Kind::Catalog, what).repairable()
+        let finding = Finding::new(Kind::Catalog, disk, Place::of(entry).path(), what);
+        Finding {
+            stream: Some(entry.stream),
+            span_us: Some(entry.start_us..entry.end_us()),
+            ..finding.repairable()
+        }
     })
 }
 

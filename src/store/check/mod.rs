@@ -7,6 +7,7 @@
 mod finding;
 mod index;
 mod material;
+mod page;
 mod segments;
 mod slice;
 mod tree;
@@ -15,7 +16,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hearthkeep_format::{DiskId, OpenKeyring, StoreId, StreamId};
+use hearthkeep_format::{DiskId, OpenKeyring, SegmentId, StoreId, StreamId};
 
 use super::anchors::Anchors;
 use super::inspect::{Keys, Place};
@@ -23,7 +24,9 @@ use crate::disk::{Disk, Pace};
 pub use finding::{Finding, Kind};
 pub use index::{Compared, Indexed};
 pub use material::look_at_keyrings;
-pub use segments::{Looked, Segments, look};
+pub use page::{Catalogued, From as PageFrom, Page};
+pub(super) use segments::is_proven;
+pub use segments::{Looked, Mistaken, Segments, look};
 pub use slice::Slice;
 
 /// The number of the state folder in a [`Finding`], among those of the disks.
@@ -68,6 +71,8 @@ pub struct Findings {
     pub found: Vec<Finding>,
     /// Those that have no tail: they are being written, or were torn.
     pub torn: Vec<(usize, Place)>,
+    /// Torn segments with a wrong envelope of which the right one is known for sure.
+    pub mistaken: Vec<Mistaken>,
     /// Segments that are there, for a comparison with a catalog.
     pub indexed: Vec<Indexed>,
 }
@@ -76,6 +81,15 @@ impl Findings {
     /// Whether something of this kind was found.
     pub fn has(&self, is_it: impl Fn(&Finding) -> bool) -> bool {
         self.found.iter().any(is_it)
+    }
+
+    /// The segments whose files were there, in whatever state.
+    pub fn there(&self) -> HashSet<SegmentId> {
+        let whole = self.indexed.iter().map(Indexed::segment);
+        let torn = self.torn.iter().map(|(_, place)| place.segment);
+        let told = self.found.iter().filter(|found| found.kind != Kind::Gone);
+        let told = told.filter_map(|found| Some(Place::of_path(&found.path)?.segment));
+        whole.chain(torn).chain(told).collect()
     }
 }
 

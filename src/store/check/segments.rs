@@ -51,6 +51,19 @@ struct Envelope {
     epoch: (StreamId, EpochId),
     hash: [u8; 32],
     finding: Finding,
+    place: Place,
+    /// Whether the segment was finished with it: its root, which only a holder of M can have sealed, vouches for it.
+    is_proven: bool,
+    is_torn: bool,
+}
+
+/// A torn segment whose envelope is another one than all finished segments of its epoch have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistaken {
+    /// On which of the disks it is, and where.
+    pub torn: (usize, Place),
+    /// One of the finished ones.
+    pub finished: (usize, Place),
 }
 
 pub(super) fn look_at_all(
@@ -93,29 +106,52 @@ pub(super) fn look_at_all(
         }
     });
     let (findings, envelopes) = taken.into_inner().unwrap_or_else(PoisonError::into_inner);
-    findings.found.extend(lone_envelopes(envelopes));
+    lone_envelopes(envelopes, findings);
 }
 
-/// Those of an epoch's segments whose envelope is not the one that most of them have: of a torn one nothing else tells that it is
-/// damaged.
-fn lone_envelopes(envelopes: Vec<Envelope>) -> impl Iterator<Item = Finding> {
-    let mut epochs: HashMap<_, HashMap<[u8; 32], Vec<Finding>>> = HashMap::new();
-    for Envelope {
-        epoch,
-        hash,
-        finding,
-    } in envelopes
-    {
-        let of_epoch = epochs.entry(epoch).or_default();
-        of_epoch.entry(hash).or_default().push(finding);
+/// Finds those of an epoch's segments whose envelope is not the one that its finished segments have, or where none is finished that
+/// most of them have: of a torn one nothing else tells that it is damaged.
+fn lone_envelopes(envelopes: Vec<Envelope>, findings: &mut Findings) {
+    let mut epochs: HashMap<_, Vec<Envelope>> = HashMap::new();
+    for envelope in envelopes {
+        epochs.entry(envelope.epoch).or_default().push(envelope);
     }
-    epochs.into_values().flat_map(|by_hash| {
-        let most = by_hash.values().map(Vec::len).max().unwrap_or(0);
-        let is_tied = by_hash.values().filter(|f| f.len() == most).count() > 1;
-        let lone = by_hash.into_values();
-        lone.filter(move |findings| is_tied || findings.len() < most)
-            .flatten()
-    })
+    for of_epoch in epochs.into_values() {
+        let proven = proven(&of_epoch).map(|proven| (proven.hash, proven.at()));
+        let mut counts: HashMap<[u8; 32], usize> = HashMap::new();
+        for envelope in &of_epoch {
+            *counts.entry(envelope.hash).or_default() += 1;
+        }
+        let most = counts.values().copied().max().unwrap_or(0);
+        let is_tied = counts.values().filter(|count| **count == most).count() > 1;
+        for envelope in of_epoch {
+            match proven {
+                Some((hash, _)) if envelope.hash == hash => {}
+                Some((_, finished)) if envelope.is_torn => {
+                    let torn = envelope.at();
+                    findings.mistaken.push(Mistaken { torn, finished });
+                    findings.found.push(envelope.finding.repairable());
+                }
+                None if !is_tied && counts[&envelope.hash] == most => {}
+                _ => findings.found.push(envelope.finding),
+            }
+        }
+    }
+}
+
+/// One whose envelope is proven, where that is the same for all that are.
+fn proven(of_epoch: &[Envelope]) -> Option<&Envelope> {
+    let mut proven = of_epoch.iter().filter(|envelope| envelope.is_proven);
+    let first = proven.next()?;
+    proven
+        .all(|other| other.hash == first.hash)
+        .then_some(first)
+}
+
+impl Envelope {
+    fn at(&self) -> (usize, Place) {
+        (self.finding.disk, self.place)
+    }
 }
 
 impl Findings {
@@ -267,7 +303,15 @@ fn envelope(
         epoch: (place.stream, place.epoch),
         hash: head.envelope,
         finding: finding(Kind::Envelope, what.to_owned()),
+        place: *place,
+        is_proven: is_proven(report),
+        is_torn: report.state == State::Torn,
     })
+}
+
+/// Whether a segment's end block opened, and its root fits all that stands in it, the envelope too.
+pub(in crate::store) fn is_proven(report: &Report) -> bool {
+    report.state != State::Torn && report.damage.is_empty() && report.end.is_some()
 }
 
 fn describe(
@@ -325,6 +369,18 @@ fn kind_of_damage(damage: &Damage) -> Kind {
 }
 
 impl Looked {
+    /// What is wrong with a segment that is known to have been finished.
+    pub(in crate::store) fn of_a_closed_one(self, number: usize, place: &Place) -> Option<Finding> {
+        let is_torn = self.is_torn();
+        self.finding
+            .or_else(|| is_torn.then(|| Finding::cut(number, place)))
+    }
+
+    /// Whether it has no tail.
+    pub(super) fn is_torn(&self) -> bool {
+        self.state == Some(State::Torn)
+    }
+
     fn only(finding: Finding) -> Self {
         Self {
             finding: Some(finding),

@@ -30,8 +30,30 @@ pub struct FoundLog {
 pub struct Chain {
     /// The logs.
     pub logs: Vec<FoundLog>,
+    /// Further copies of them, on other disks: shorter ones, where a disk was away, or as long.
+    pub copies: Vec<FoundLog>,
     /// Copies that cannot be used: which of the disks, where on it, and why.
     pub flaws: Vec<(usize, PathBuf, Flaw)>,
+}
+
+impl Chain {
+    /// Reads a copy from its beginning, and looks whether it is the beginning of the log that counts.
+    ///
+    /// # Errors
+    /// [`Flaw::Forked`]; or what is wrong with the copy itself.
+    pub fn compare(&self, copy: &FoundLog) -> Result<(), Flaw> {
+        let checkpoint = &copy.files.checkpoint;
+        let is_it = |log: &&FoundLog| log.files.checkpoint.log == checkpoint.log;
+        if let Some(log) = self.logs.iter().find(is_it)
+            && log.files.root_at(checkpoint.size)? != checkpoint.root
+        {
+            return Err(Flaw::Forked);
+        }
+        // Leaves are hashes of what is sealed: no key is needed.
+        let mut reader = Reader::new(std::sync::Arc::new(|_| None));
+        while !reader.next(&copy.files)?.is_empty() {}
+        Ok(())
+    }
 }
 
 /// Finds the logs of a store. Of each the longest copy that holds what its checkpoint was signed for counts.
@@ -70,9 +92,9 @@ fn find_in(
             let size = |log: &FoundLog| log.files.checkpoint.size;
             match looked {
                 Ok(one) if found.get(&log).is_none_or(|other| size(other) < size(&one)) => {
-                    found.insert(log, one);
+                    chain.copies.extend(found.insert(log, one));
                 }
-                Ok(_) => {}
+                Ok(one) => chain.copies.push(one),
                 Err(flaw) => chain.flaws.push((index, folder(&log), flaw)),
             }
         }

@@ -36,6 +36,11 @@ pub enum Flaw {
     /// Its entries do not add up to what was signed.
     #[error("its entries are not those that its checkpoint was signed for")]
     Unsound,
+    /// It is signed, and another history than the copy that counts.
+    #[error(
+        "it is signed, and tells another history than the copy on another disk: a disk or the state folder was put back to an older state, or the log's key was used elsewhere"
+    )]
+    Forked,
     /// Its first entry does not say that it is this log.
     #[error("its first entry is another log's, or cannot be opened")]
     NotBegun,
@@ -189,9 +194,14 @@ impl LogFiles {
         merkle::inclusion(index, size, |level, index| self.hash(level, index))
     }
 
+    /// The root over the first `size` entries, by the tree.
+    pub(super) fn root_at(&self, size: u64) -> io::Result<Hash> {
+        merkle::root_at(size, |level, index| self.hash(level, index))
+    }
+
     /// Whether another checkpoint of this log is of its beginning.
     pub(super) fn begins_with(&self, checkpoint: &Checkpoint) -> bool {
-        let root = || merkle::root_at(checkpoint.size, |level, index| self.hash(level, index));
+        let root = || self.root_at(checkpoint.size);
         checkpoint.log == self.checkpoint.log
             && checkpoint.size <= self.checkpoint.size
             && root().is_ok_and(|root| root == checkpoint.root)

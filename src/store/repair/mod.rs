@@ -6,9 +6,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hearthkeep_format::segment::{self, HEADER_LEN};
 use hearthkeep_format::{Keyring, StoreId};
 
-use super::check::{Finding, Findings, Kind, STATE, Subject};
+use super::check::{Finding, Findings, Kind, Mistaken, STATE, Subject, is_proven};
 use super::inspect::{Keys, Mended, Place, find_head, mend};
 use super::layout::{self, DiskIdentity};
 use super::rewrite;
@@ -33,6 +34,8 @@ pub enum Action {
     Close(Place),
     /// A segment is written anew, with the head or the tail that is damaged.
     Restore(Place),
+    /// A torn segment is written anew with its epoch's envelope, which a finished segment has.
+    Envelope(Mistaken),
     /// Both copies of the keyring are written.
     Keyring,
     /// The id file is written.
@@ -59,6 +62,7 @@ impl Action {
         match self {
             Self::Close(_) => "close",
             Self::Restore(_) => "restore",
+            Self::Envelope(_) => "envelope",
             Self::Keyring => "keyring",
             Self::IdFile => "id-file",
             Self::Quarantine => "quarantine",
@@ -70,6 +74,9 @@ impl Action {
         match self {
             Self::Close(_) => "to be closed after its last whole chunk",
             Self::Restore(_) => "to be written anew beside it, compared with it, and replaced",
+            Self::Envelope(_) => {
+                "to be written anew beside it with the envelope of its epoch, compared with it, and replaced"
+            }
             Self::Keyring => "both copies to be written",
             Self::IdFile => "to be written",
             Self::Quarantine => "to be moved to the folder lost of its disk",
@@ -84,7 +91,13 @@ pub fn plan(findings: &Findings, quarantine: bool) -> Vec<Step> {
         path: place.path(),
         action: Action::Close(*place),
     });
-    let mut steps: Vec<_> = closing.collect();
+    // Before they are closed: a root vouches for the envelope.
+    let mistaken = findings.mistaken.iter().map(|mistaken| Step {
+        disk: mistaken.torn.0,
+        path: mistaken.torn.1.path(),
+        action: Action::Envelope(mistaken.clone()),
+    });
+    let mut steps: Vec<_> = mistaken.chain(closing).collect();
     // What concerns the state folder is not a disk's.
     let of_disks = findings.found.iter().filter(|f| f.disk != STATE);
     for finding in of_disks {
@@ -153,6 +166,7 @@ impl Repair<'_> {
         match &step.action {
             Action::Close(place) => self.close(disk, place),
             Action::Restore(place) => self.restore(disk, place),
+            Action::Envelope(mistaken) => self.envelope(disk, mistaken),
             Action::Keyring => self.keyring(subject),
             Action::IdFile => {
                 let id = subject.id.ok_or("it is not known which disk this is")?;
@@ -181,6 +195,33 @@ impl Repair<'_> {
             true => Ok(()),
             false => Err("it cannot be told for sure what it was; it was left as it is".into()),
         }
+    }
+
+    /// The finished segment is looked at once more: its root must vouch for the envelope.
+    fn envelope(&self, disk: &dyn Disk, mistaken: &Mistaken) -> Result<(), Refusal> {
+        let ((_, torn), (number, finished)) = (&mistaken.torn, &mistaken.finished);
+        let donor = self.disks.get(*number).ok_or("it is on no disk")?;
+        let donor = Front::whole(donor.disk.open_read(&finished.path())?)?;
+        let found = find_head(&donor, finished, &self.store, self.keys)?;
+        let is_of_epoch = (torn.stream, torn.epoch) == (finished.stream, finished.epoch);
+        let report = segment::scrub(&donor, &found.m)?;
+        if !is_of_epoch || !is_proven(&report) {
+            return Err("the segment that has the right envelope is damaged itself by now".into());
+        }
+        let layout = segment::Layout::find(&donor, Some(&found.m))?;
+        let end = found.header.first_chunk_offset as usize;
+        let envelope = &layout.head().bytes[HEADER_LEN..end];
+        let front = Front::whole(disk.open_read(&torn.path())?)?;
+        let head = find_head(&front, torn, &self.store, self.keys)?;
+        if head.header.generation != found.header.generation {
+            return Err("it is of another generation than its epoch".into());
+        }
+        Ok(rewrite::give_envelope(
+            disk,
+            &torn.path(),
+            envelope,
+            &head.m,
+        )?)
     }
 
     fn keyring(&self, subject: &Subject) -> Result<(), Refusal> {

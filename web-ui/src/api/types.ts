@@ -140,6 +140,22 @@ export interface Disk {
   /** What will go wrong. */
   trouble: string | null;
   error: string | null;
+  /** How far its footage was read again in the background; null where it is not. */
+  scrub: Scrub | null;
+}
+
+export interface Scrub {
+  state: "reading" | "waiting" | "resting" | "failed";
+  /** Of the footage, in this round. */
+  percent: number;
+  begun_us: number;
+  /** When the last whole round ended. */
+  finished_us: number | null;
+  /** Segments that are damaged or missing. */
+  damaged: number;
+  /** The first of them. */
+  findings: { path: string; stream: string | null; what: string; from_us: number | null; to_us: number | null }[];
+  trouble: string | null;
 }
 
 export interface BoxStatus {

@@ -5,7 +5,7 @@ import { slowText, troubles } from "./troubles";
 const well: BoxStatus = {
   state: "locked",
   version: "1",
-  disks: [{ path: "/srv/footage", state: "in use", tier: "hot", free_bytes: 1, used_bytes: 1, drain: null, room_bytes: 2, held_bytes: 0, full_in_days: 3, trouble: null, error: null }],
+  disks: [{ path: "/srv/footage", state: "in use", tier: "hot", free_bytes: 1, used_bytes: 1, drain: null, room_bytes: 2, held_bytes: 0, full_in_days: 3, trouble: null, error: null, scrub: null }],
   fingerprint: "AB",
   fsync_p99_ms: 12,
   clock_trusted: true,
@@ -23,7 +23,7 @@ describe("troubles", () => {
   });
 
   it("tell of the clock and of each disk", () => {
-    const b = { path: "/srv/b", state: "absent", tier: "hot", free_bytes: 0, used_bytes: 0, drain: null, room_bytes: null, held_bytes: 0, full_in_days: null, trouble: null } as const;
+    const b = { path: "/srv/b", state: "absent", tier: "hot", free_bytes: 0, used_bytes: 0, drain: null, room_bytes: null, held_bytes: 0, full_in_days: null, trouble: null, scrub: null } as const;
     const disks = [...well.disks, { ...b, error: "/srv/b is not mounted" }];
     const found = troubles({ ...well, disks, clock_trusted: false, fsync_p99_ms: 900 }, []);
     expect(found.map(({ kind }) => kind)).toEqual(["clock", "disk", "disk"]);
@@ -40,6 +40,12 @@ describe("troubles", () => {
     ]);
     const log_troubles = ["the log was rolled back"];
     expect(troubles({ ...well, log_troubles }, [])).toEqual([{ kind: "log", text: "The log was rolled back." }]);
+  });
+
+  it("tell of damage that was found in the background", () => {
+    const scrub = { state: "resting", percent: 100, begun_us: 1, finished_us: 2, damaged: 1, findings: [], trouble: "one of its segments is damaged" } as const;
+    const disks = well.disks.map((disk) => ({ ...disk, scrub: { ...scrub, findings: [] } }));
+    expect(troubles({ ...well, disks }, [])).toEqual([{ kind: "disk", text: "/srv/footage: one of its segments is damaged." }]);
   });
 
   it("put cameras with one trouble on one line, each once", () => {

@@ -38,7 +38,10 @@ function room(status: BoxStatus | null): Trouble[] {
 }
 
 function disks(status: BoxStatus | null): Trouble[] {
-  const found = (status?.disks ?? []).flatMap((disk): Trouble[] => (disk.error ? [{ kind: "disk", text: sentence(disk.error) }] : []));
+  const found = (status?.disks ?? []).flatMap(({ path, error, scrub }): Trouble[] => {
+    const texts = [error, scrub?.trouble && `${path}: ${scrub.trouble}`];
+    return texts.flatMap((text): Trouble[] => (text ? [{ kind: "disk", text: sentence(text) }] : []));
+  });
   if (status && status.strange_files > 0) found.push({ kind: "disk", text: strangeText(status.strange_files) });
   const slow = status && slowText(status.fsync_p99_ms);
   return slow ? [...found, { kind: "disk", text: slow }] : found;

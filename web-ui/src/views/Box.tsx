@@ -122,6 +122,38 @@ function Kept({ forecast }: { forecast: Forecast | undefined }) {
 
 const daysText = (days: number): string => (days < 10 ? `${days.toFixed(1)} days` : `${Math.floor(days)} days`);
 
+const when = (us: number): string => `${dateText(us)}, ${clock(us)}`;
+
+/** Whether the footage of a disk is still what was written, as far as the box has read it again. */
+function ReadAgain({ disk: { scrub } }: { disk: Disk }) {
+  if (!scrub) return null;
+  const found = scrub.damaged === 0 ? "found whole" : `${scrub.damaged === 1 ? "one piece" : `${scrub.damaged} pieces`} found damaged or missing`;
+  const last = scrub.finished_us === null ? "" : ` Last finished ${when(scrub.finished_us)}.`;
+  const text =
+    scrub.state === "resting"
+      ? `All footage from before ${when(scrub.begun_us)} read again and ${found}.${last}`
+      : `Being read again, to find damage: ${scrub.percent} % since ${when(scrub.begun_us)}, ${found}${scrub.state === "waiting" ? "; recording needs the disk now" : ""}.${last}`;
+  return (
+    <>
+      <div class="row-side">{text}</div>
+      {scrub.trouble && <p class="row-error">{sentence(scrub.trouble)}</p>}
+      {scrub.findings.length > 0 && (
+        <details>
+          <summary>What was found</summary>
+          <ul>
+            {scrub.findings.map(({ path, stream, what, from_us, to_us }) => (
+              <li key={path}>
+                {streams.value?.find((each) => each.id === stream)?.camera ?? "A camera"}
+                {from_us !== null && to_us !== null && `, ${when(from_us)} to ${clock(to_us)}`}: {what} <span class="mono">{path}</span>
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </>
+  );
+}
+
 function Disks({ status: told }: { status: BoxStatus }) {
   return (
     <ul class="rows">
@@ -142,6 +174,7 @@ function Disks({ status: told }: { status: BoxStatus }) {
                 (disk.full_in_days === 0 ? "The oldest goes for the newest" : `Room for ${daysText(disk.full_in_days)} more`)}
               {disk.held_bytes > 0 && ` · ${bytesText(disk.held_bytes)} kept by hand`}
             </div>
+            <ReadAgain disk={disk} />
             {disk.trouble && <p class="row-error">{sentence(disk.trouble)}</p>}
             {disk.error && <p class="row-error">{sentence(disk.error)}</p>}
           </li>

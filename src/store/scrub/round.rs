@@ -1,0 +1,220 @@
+//! A round over the footage of a disk: where it stands and what it found.
+
+use hearthkeep_format::{SegmentId, StreamId};
+use serde::{Deserialize, Serialize};
+
+use super::ScrubFinding;
+use crate::limits::{
+    SCRUB_BYTES_PER_S_MAX, SCRUB_BYTES_PER_S_MIN, SCRUB_FINDINGS_MAX, SCRUB_WORDS_CHARS_MAX,
+};
+use crate::store::check::Finding;
+use crate::store::inspect::Place;
+
+const DAY_US: u64 = 86_400_000_000;
+
+/// A round, as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Round {
+    /// Wall time, us; zero before the first.
+    pub begun_us: i64,
+    /// When the last one that came to its end did.
+    pub finished_us: Option<i64>,
+    /// Whether all was read.
+    pub is_over: bool,
+    /// Bytes that were read.
+    pub read_bytes: u64,
+    /// The segment that was looked at last; `None` before the first stream.
+    pub at: Option<Position>,
+    found: Vec<Found>,
+    /// Damaged segments beyond those.
+    more: u64,
+}
+
+/// Where a round stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Position {
+    stream: String,
+    /// Sequence and id of the segment that was looked at last.
+    after: Option<(u64, String)>,
+    /// The last sequence of the stream that is this round's.
+    last: u64,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Found {
+    path: String,
+    what: String,
+    span_us: Option<(i64, i64)>,
+}
+
+impl Position {
+    /// Before the first segment of a stream.
+    pub(super) fn before(stream: &StreamId, last: u64) -> Self {
+        Self {
+            stream: stream.to_string(),
+            after: None,
+            last,
+        }
+    }
+
+    /// The stream; `None` where the file was changed.
+    pub(super) fn stream(&self) -> Option<StreamId> {
+        StreamId::from_hex(&self.stream)
+    }
+
+    /// The segment that was looked at last.
+    pub(super) fn after(&self) -> Option<(u64, SegmentId)> {
+        let (sequence, segment) = self.after.as_ref()?;
+        Some((*sequence, SegmentId::from_hex(segment)?))
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// This segment was looked at.
+    pub(super) fn pass(&mut self, sequence: u64, segment: &SegmentId) {
+        self.after = Some((sequence, segment.to_string()));
+    }
+}
+
+impl Round {
+    /// Begins the next one. What was found stays until it is looked at again.
+    pub(super) fn begin(&mut self, now_us: i64) {
+        self.begun_us = now_us;
+        (self.is_over, self.read_bytes, self.at, self.more) = (false, 0, None, 0);
+    }
+
+    /// All was read.
+    pub(super) fn finish(&mut self, now_us: i64) {
+        (self.is_over, self.finished_us) = (true, Some(now_us));
+    }
+
+    /// Whether the next one is due. A clock that was set back makes it begin now.
+    pub(super) fn is_next_due(&self, now_us: i64, days: u32) -> bool {
+        let age_us = now_us.saturating_sub(self.begun_us);
+        age_us < 0 || age_us.unsigned_abs() >= u64::from(days) * DAY_US
+    }
+
+    /// Remembers what is wrong with a segment. True where that was not known.
+    pub(super) fn take(&mut self, finding: &Finding) -> bool {
+        let found = Found {
+            path: finding.path.display().to_string(),
+            what: finding.what.chars().take(SCRUB_WORDS_CHARS_MAX).collect(),
+            span_us: finding.span_us.as_ref().map(|span| (span.start, span.end)),
+        };
+        let known = self.found.iter().position(|known| known.path == found.path);
+        match known {
+            Some(index) => {
+                self.found[index] = found;
+                false
+            }
+            None if self.found.len() < SCRUB_FINDINGS_MAX => {
+                self.found.push(found);
+                true
+            }
+            None => {
+                self.more += 1;
+                true
+            }
+        }
+    }
+
+    /// Nothing is wrong with a segment any more.
+    pub(super) fn forget(&mut self, place: &Place) {
+        if !self.found.is_empty() {
+            let path = place.path().display().to_string();
+            self.found.retain(|known| known.path != path);
+        }
+    }
+
+    /// The segments of which something was told.
+    pub(super) fn told(&self) -> Vec<Place> {
+        let place = |found: &Found| Place::of_path(found.path.as_ref());
+        self.found.iter().filter_map(place).collect()
+    }
+
+    /// What was found, for whoever asks.
+    pub(super) fn findings(&self) -> Vec<ScrubFinding> {
+        let finding = |found: &Found| ScrubFinding {
+            path: found.path.clone(),
+            stream: Place::of_path(found.path.as_ref()).map(|place| place.stream),
+            what: found.what.clone(),
+            span_us: found.span_us,
+        };
+        self.found.iter().map(finding).collect()
+    }
+
+    /// How many segments are not as they should be.
+    pub(super) fn damaged(&self) -> u64 {
+        self.found.len() as u64 + self.more
+    }
+
+    /// Whether this is no more than this program would have written.
+    pub(super) fn is_sound(&self) -> bool {
+        let position = |at: &Position| {
+            let has_sense = at.after.is_none() || at.after().is_some();
+            at.stream().is_some() && has_sense
+        };
+        self.found.len() <= SCRUB_FINDINGS_MAX
+            && self.told().len() == self.found.len()
+            && self.at.as_ref().is_none_or(position)
+    }
+}
+
+/// How fast a disk is read, bytes a second: a quarter faster than the days ask for, since it is left alone at times.
+pub(super) fn rate(footage_bytes: u64, days: u32) -> u64 {
+    let seconds = u64::from(days.max(1)) * (DAY_US / 1_000_000);
+    let needed = footage_bytes.saturating_add(footage_bytes / 4) / seconds;
+    needed.clamp(SCRUB_BYTES_PER_S_MIN, SCRUB_BYTES_PER_S_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_follows_from_bytes_and_days_within_bounds() {
+        assert_eq!(rate(0, 30), SCRUB_BYTES_PER_S_MIN);
+        assert_eq!(rate(u64::MAX, 1), SCRUB_BYTES_PER_S_MAX);
+        // 4 TB in 30 days.
+        let rate = rate(4_000_000_000_000, 30);
+        let seconds = 30 * 86_400;
+        assert!(rate * seconds >= 4_900_000_000_000 && rate * seconds <= 5_000_000_000_000);
+    }
+
+    #[test]
+    fn the_next_round_is_due_after_the_days_or_when_the_clock_is_set_back() {
+        let mut round = Round::default();
+        assert!(round.is_next_due(1_790_000_000_000_000, 30), "the first");
+        round.begin(1_790_000_000_000_000);
+        let after = |days: i64| round.begun_us + days * DAY_US as i64;
+        assert!(!round.is_next_due(after(29), 30) && round.is_next_due(after(30), 30));
+        assert!(round.is_next_due(after(-1), 30));
+        assert!(round.is_next_due(i64::MIN, 365));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be_and_all_is_counted() {
+        let mut round = Round::default();
+        let place = |n: usize| Place {
+            stream: StreamId::from_bytes([1; 16]),
+            epoch: hearthkeep_format::EpochId::from_bytes([2; 16]),
+            segment: SegmentId::from_bytes((n as u128).to_be_bytes()),
+        };
+        let finding = |n| Finding::new(crate::store::check::Kind::Root, 0, place(n).path(), "root");
+        for n in 0..SCRUB_FINDINGS_MAX + 5 {
+            assert!(round.take(&finding(n)));
+        }
+        assert!(!round.take(&finding(3)), "known");
+        assert_eq!(round.damaged(), SCRUB_FINDINGS_MAX as u64 + 5);
+        assert_eq!(round.findings().len(), SCRUB_FINDINGS_MAX);
+        round.forget(&place(3));
+        assert_eq!(round.damaged(), SCRUB_FINDINGS_MAX as u64 + 4);
+        assert!(round.is_sound());
+    }
+}

@@ -1,0 +1,153 @@
+//! Copies of one log on several disks: the furthest counts, a shorter one is its beginning, and another history is told.
+
+use std::fs;
+use std::path::Path;
+
+use hearthkeep::store::layout;
+use hearthkeep::store::log::Flaw;
+use hearthkeep_format::log::{BeginCause, Checkpoint, Entry, LogKey, Record, Stamped};
+use hearthkeep_format::merkle::Tree;
+use hearthkeep_format::{Identity, MetadataKey, SeededRandom, SigningKey};
+
+use crate::installation::{CameraEntry, HEARTHKEEP, Installation, await_condition, path};
+use crate::rig::{chain, folder};
+use crate::store_support::{GENERATION, Home};
+
+/// Leaves a log on a disk, with these after its first entry; says where its entries are.
+fn leave(home: &Home, disk: &Path, key: &SigningKey, boots: &[u64]) -> std::path::PathBuf {
+    let log_key = LogKey {
+        store: home.store,
+        key: key.verifying_key(),
+    };
+    let begun = Record::Begun {
+        store: home.store,
+        key: log_key.key,
+        cause: BeginCause::First,
+        previous: String::new(),
+    };
+    let started = |monotonic_us: &u64| Record::Started {
+        boot: hearthkeep_format::BootId::from_bytes([1; 16]),
+        monotonic_us: *monotonic_us,
+        after_crash: false,
+        version: String::new(),
+    };
+    let records = std::iter::once(begun).chain(boots.iter().map(started));
+    // The same seed seals the same entries.
+    let (mut random, m) = (SeededRandom::new(7), MetadataKey::from_bytes(home.m));
+    let (mut tree, mut entries, mut nodes) = (Tree::default(), Vec::new(), Vec::new());
+    for (index, record) in records.enumerate() {
+        let stamped = Stamped {
+            wall_us: 1,
+            clock_trusted: true,
+            record,
+        };
+        let (log, index) = (log_key.log(), index as u64);
+        let sealed = Entry::seal(&stamped, &log, index, (GENERATION, &m), &mut random).unwrap();
+        let leaf = Entry::parse(&sealed).unwrap().leaf();
+        entries.extend(sealed);
+        let end = entries.len() as u64;
+        tree.push_told(leaf, |hash| {
+            nodes.extend_from_slice(&hash);
+            nodes.extend_from_slice(&end.to_be_bytes());
+        });
+    }
+    let checkpoint = Checkpoint {
+        store: home.store,
+        log: log_key.log(),
+        size: tree.count(),
+        root: tree.root(),
+    };
+    let folder = disk.join(layout::LOG).join(log_key.log().to_string());
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("key"), log_key.to_text()).unwrap();
+    fs::write(folder.join("entries"), entries).unwrap();
+    fs::write(folder.join("tree"), nodes).unwrap();
+    fs::write(folder.join("checkpoint"), checkpoint.sign(key).unwrap()).unwrap();
+    folder.join("entries")
+}
+
+#[test]
+fn a_copy_that_lags_is_sound_and_another_history_is_not() {
+    let home = Home::new(51);
+    let key = Identity::generate(&mut SeededRandom::new(8)).signing_key();
+    let disks: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let paths: Vec<_> = disks.iter().map(|disk| disk.path()).collect();
+    leave(&home, paths[0], &key, &[1, 2, 3]);
+    leave(&home, paths[1], &key, &[1, 2, 3, 4, 5]);
+    leave(&home, paths[2], &key, &[1, 2, 9, 4]);
+    let equal = leave(&home, paths[3], &key, &[1, 2, 3, 4, 5]);
+    let compared = || {
+        let chain = chain(&home, &paths);
+        assert!(chain.flaws.is_empty(), "{:?}", chain.flaws);
+        assert_eq!((chain.logs.len(), chain.logs[0].disk), (1, 1));
+        let copies = chain.copies.iter();
+        let mut compared: Vec<_> = copies
+            .map(|copy| {
+                (
+                    copy.disk,
+                    chain.compare(copy).map_err(|flaw| flaw.to_string()),
+                )
+            })
+            .collect();
+        compared.sort_by_key(|(disk, _)| *disk);
+        compared
+    };
+    let another = Err(Flaw::Forked.to_string());
+    assert_eq!(compared(), [(0, Ok(())), (2, another.clone()), (3, Ok(()))]);
+
+    // An entry that was changed in its place, which its tree does not know.
+    let mut bytes = fs::read(&equal).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&equal, &bytes).unwrap();
+    let unsound = Err(Flaw::Unsound.to_string());
+    assert_eq!(compared(), [(0, Ok(())), (2, another), (3, unsound)]);
+}
+
+#[test]
+fn a_copy_that_was_changed_is_told_by_check() {
+    let nobody = CameraEntry {
+        name: "gone",
+        url: "rtsp://127.0.0.1:9/live",
+        more: "",
+    };
+    let installation = Installation::new(&[nobody]);
+    let spare = installation.folder().join("spare");
+    fs::create_dir(&spare).unwrap();
+    let mut add = std::process::Command::new(HEARTHKEEP);
+    add.args(["disk", "add", path(&spare), "--config"])
+        .arg(installation.config());
+    assert!(add.status().unwrap().success());
+    let mut recorder = installation.start();
+    recorder.address();
+    let checkpoint = |disk: &Path| {
+        let log = fs::read_dir(disk.join("log")).ok()?.next()?.ok()?;
+        fs::read(log.path().join("checkpoint")).ok()
+    };
+    await_condition("both have it", std::time::Duration::from_secs(60), || {
+        let first = checkpoint(&installation.footage());
+        first.is_some() && first == checkpoint(&spare)
+    });
+    recorder.terminate();
+    let check = || {
+        let output = installation.run("check", &[]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+
+    let entries = folder(&spare).join("entries");
+    let mut bytes = fs::read(&entries).unwrap();
+    // Of the second: that the first is right is looked at wherever the log is.
+    let first = 24 + u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+    bytes[first + 30] ^= 1;
+    fs::write(&entries, bytes).unwrap();
+    let (code, said) = check();
+    assert_eq!(code, Some(65), "{said}");
+    let told = said.lines().find(|line| line.contains(path(&spare)));
+    assert!(
+        told.is_some_and(|told| told.contains("its entries are not those")),
+        "{said}"
+    );
+}
