@@ -1,7 +1,5 @@
 //! `hearthkeep check`
 
-mod told;
-
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +13,7 @@ use super::local::{Local, PlaceArguments, state_failure};
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::span::rfc3339;
+use super::told::{Finding, Told, removed};
 use crate::disk::{self, RealDisk};
 use crate::keys::KnownStream;
 use crate::random::OsRandom;
@@ -67,13 +66,6 @@ struct Report<'a> {
     log_entries: u64,
 }
 
-/// What the signed log tells.
-#[derive(Serialize)]
-struct Finding {
-    path: String,
-    what: String,
-}
-
 #[derive(Serialize)]
 pub(super) struct CatalogRow {
     compared: bool,
@@ -114,7 +106,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     };
     let logs = local.logs();
     let witnessed = local.witness(&logs);
-    let before = told::Told::read(&local, &logs);
+    let before = Told::read(&local, &logs);
     let (disks, absent) = subjects(&local);
     let lock = local.state().map(|state| lock::acquire(state.folder()));
     let lock = lock.and_then(Result::ok);
@@ -128,7 +120,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     );
     let report = Report {
         absent,
-        removed: told::removed(&local, before.live, &local.listing(None)?),
+        removed: removed(&local, before.live, &local.listing(None)?),
         log: before.flaws,
         log_entries: before.entries,
         ..report

@@ -1,15 +1,22 @@
 //! `hearthkeep reindex`
 
+use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
+use hearthkeep_format::log::SegmentClosed;
+
 use super::ConfigArgument;
-use super::local::{load_config, state_failure};
+use super::local::{Local, load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::store;
+use super::told::Told;
 use crate::clock::SystemClock;
+use crate::disk::Disk;
 use crate::keys::StateFolder;
 use crate::pool;
-use crate::store::{Options, Store};
+use crate::state_file::StateKey;
+use crate::store::{Options, Store, layout, log};
 
 #[derive(Debug, clap::Args)]
 pub struct ReindexArguments {
@@ -35,9 +42,79 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     for (path, why) in &report.named {
         eprintln!("hearthkeep: {}: {why}", path.display());
     }
-    Ok(if report.strange == 0 {
-        ExitStatus::Done
-    } else {
-        ExitStatus::Damaged
+    let log = tell_log(&arguments.config, state.state_key())?;
+    Ok(match report.strange {
+        0 => log,
+        _ => ExitStatus::Damaged,
     })
+}
+
+/// What the signed log says, which the next start goes on from: in a few sentences, and what is wrong with it.
+fn tell_log(config: &ConfigArgument, key: StateKey) -> Result<ExitStatus, Failure> {
+    let local = Local::of_config(&config.config)?;
+    let logs = local.logs();
+    let told = Told::read(&local, &logs);
+    match logs.logs.len() {
+        0 => line("There is no signed log on the disks: the next start begins one.")?,
+        count => line(format_args!(
+            "The signed log has {}{}: {} and {} stand in it, and {} of the clock.",
+            many(told.entries, "entry", "entries"),
+            match count {
+                1 => String::new(),
+                count => format!(
+                    " in {count} parts, each begun where the one before could not be gone on with"
+                ),
+            },
+            many(told.holds.len() as u64, "hold", "holds"),
+            many(told.gaps.len() as u64, "gap", "gaps"),
+            many(told.anchors, "anchor", "anchors"),
+        ))?,
+    }
+    for hold in told.holds.values() {
+        line(format_args!("Held: {} ({})", hold.reason, hold.id))?;
+    }
+    let mut wrong: Vec<_> = told
+        .flaws
+        .iter()
+        .map(|flaw| format!("{}: {}", flaw.path, flaw.what))
+        .collect();
+    let state = local.state().map(StateFolder::folder);
+    wrong.extend(state.and_then(|state| log::lacking(state, key, &local.store(), &logs)));
+    let missing = missing(&local, &told);
+    if missing > 0 {
+        wrong.push(format!(
+            "{} that the log has are on none of the disks, and were not deleted by the recorder: somebody removed them \
+             (`hearthkeep check` names them)",
+            many(missing, "segment", "segments")
+        ));
+    }
+    for sentence in &wrong {
+        eprintln!("hearthkeep: {sentence}");
+    }
+    let seen = local.witness(&logs);
+    Ok(match wrong.is_empty() {
+        true => seen,
+        false => ExitStatus::Damaged,
+    })
+}
+
+/// How many segments should be on the disks that are here, and are on none.
+fn missing(local: &Local, told: &Told) -> u64 {
+    let here: HashSet<_> = local.disk_ids().into_iter().collect();
+    let is_missing = |closed: &&SegmentClosed| {
+        let path = layout::segment_path(&closed.stream, &closed.epoch, &closed.segment);
+        let is_gone = |disk: &Arc<dyn Disk>| {
+            let opened = disk.open_read(&path);
+            opened.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        };
+        here.contains(&closed.disk) && local.disks.iter().all(is_gone)
+    };
+    told.live.values().filter(is_missing).count() as u64
+}
+
+fn many(count: u64, one: &str, more: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {more}"),
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hearthkeep_format::StreamId;
 
-use super::Shared;
 use super::age::{DAY_US, Now};
+use super::{MountedDisk, Shared};
 
 /// How far back rates are measured: a camera that is off at night, or on Sundays, is not taken for one that records more or less.
 pub(super) const RATE_US_MAX: i64 = 7 * DAY_US;
@@ -78,27 +79,16 @@ pub struct CameraForecast {
 pub(super) fn tell(shared: &Shared, now: Option<Now>, held: &HashMap<(StreamId, u16), u64>) {
     let Some(now) = now else { return };
     let rates = Rates::measure(shared, now.wall_us);
-    let room = |disk: &super::MountedDisk| {
-        let state = shared.state(disk);
-        let on_it = held.iter().filter(|((_, on), _)| *on == state.disk);
-        // A file system that does not answer promises no room.
-        let free = match state.free_bytes {
-            u64::MAX => 0,
-            free_bytes => free_bytes.saturating_sub(state.reserve_bytes),
-        };
-        let most = state.used_bytes.saturating_add(free);
+    let room = |disk: &Arc<MountedDisk>| {
+        let number = disk.number();
+        let on_it = held.iter().filter(|((_, on), _)| *on == number);
         Room {
-            path: disk.path.clone(),
-            bytes: state.max_bytes.map_or(most, |max| max.min(most)),
-            used_bytes: state.used_bytes,
             held_bytes: on_it.map(|(_, bytes)| bytes).sum(),
-            bytes_per_day: rates.of_disks.get(&state.disk).copied(),
+            bytes_per_day: rates.of_disks.get(&number).copied(),
+            ..room_of(shared, disk)
         }
     };
-    // Nothing new goes to one that is emptied.
-    let mut mounted = shared.slots.mounted();
-    mounted.retain(|disk| !shared.slots.is_draining(disk.id));
-    let rooms: Vec<_> = mounted.iter().map(|disk| room(disk)).collect();
+    let rooms: Vec<_> = in_use(shared).iter().map(room).collect();
     let load = |camera: &super::CameraBudget| {
         let of_it = camera.streams.iter();
         let known: Vec<_> = of_it
@@ -121,6 +111,37 @@ pub(super) fn tell(shared: &Shared, now: Option<Now>, held: &HashMap<(StreamId, 
         tracing::warn!("{trouble}");
     }
     *last = told;
+}
+
+/// Bytes that footage may take of all disks together.
+pub(super) fn room_bytes(shared: &Shared) -> u64 {
+    let rooms = in_use(shared);
+    rooms.iter().map(|disk| room_of(shared, disk).bytes).sum()
+}
+
+/// The mounted disks to which something new goes: none that is emptied.
+fn in_use(shared: &Shared) -> Vec<Arc<MountedDisk>> {
+    let mut mounted = shared.slots.mounted();
+    mounted.retain(|disk| !shared.slots.is_draining(disk.id));
+    mounted
+}
+
+/// What a disk has room for, nothing being held or recorded.
+fn room_of(shared: &Shared, disk: &MountedDisk) -> Room {
+    let state = shared.state(disk);
+    // A file system that does not answer promises no room.
+    let free = match state.free_bytes {
+        u64::MAX => 0,
+        free_bytes => free_bytes.saturating_sub(state.reserve_bytes),
+    };
+    let most = state.used_bytes.saturating_add(free);
+    Room {
+        path: disk.path.clone(),
+        bytes: state.max_bytes.map_or(most, |max| max.min(most)),
+        used_bytes: state.used_bytes,
+        held_bytes: 0,
+        bytes_per_day: None,
+    }
 }
 
 /// Bytes a day.

@@ -26,6 +26,7 @@ use hearthkeep_format::{EpochId, StreamId};
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
 pub(super) use keeping::Keeping;
+pub use own::lacking;
 use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
