@@ -11,54 +11,60 @@ use crate::installation::{CameraEntry, HEARTHKEEP, Installation, await_condition
 
 const LONG: Duration = Duration::from_secs(90);
 
+/// The smallest budget that a disk can have, and cameras that are soon beyond it.
+const BUDGET: &str = "16MiB";
+const NAMES: [&str; 4] = ["door", "yard", "lane", "shed"];
+
 struct Street {
-    cameras: Cameras,
+    _cameras: Cameras,
     installation: Installation,
 }
 
 impl Street {
-    fn new() -> Self {
-        let cameras = Cameras::start(&[&format!("door={}", clip("h264_small").display())]);
-        let installation = Installation::new(&[door(cameras.url("door"), "")]);
+    fn new(clip_name: &str, names: &[&str]) -> Self {
+        let clip = clip(clip_name);
+        let mounts = names
+            .iter()
+            .map(|name| format!("{name}={}", clip.display()));
+        let mounts: Vec<_> = mounts.collect();
+        let mounts: Vec<_> = mounts.iter().map(String::as_str).collect();
+        let cameras = Cameras::start(&mounts);
+        let urls: Vec<_> = names
+            .iter()
+            .map(|name| cameras.url(name).to_owned())
+            .collect();
+        let installation = Installation::new(&CameraEntry::plain(names, &urls));
         Self {
-            cameras,
+            _cameras: cameras,
             installation,
         }
     }
 
-    /// Runs the recorder so often; each run leaves a segment.
-    fn record(&self, count: usize) {
-        for _ in 0..count {
-            let mut recorder = self.installation.start();
-            let before = segments(&self.installation).len();
-            recorder.until("it is recorded", LONG, |list| {
-                list[before]["duration_us"]
-                    .as_u64()
-                    .is_some_and(|us| us > 1_000_000)
-            });
-            recorder.terminate();
-        }
+    /// Runs the recorder until each camera has a segment of so many bytes more.
+    fn record(&self, cameras: usize, bytes: u64) {
+        let mut recorder = self.installation.start();
+        let before = self.installation.list(&[]).as_array().unwrap().len();
+        recorder.until("it is recorded", LONG, |list| {
+            let rows = list.as_array().unwrap();
+            let is_open =
+                |row: &&Value| row["state"] == "open" && row["bytes"].as_u64() > Some(bytes);
+            rows.len() == before + cameras && rows.iter().filter(is_open).count() == cameras
+        });
+        recorder.terminate();
     }
 
-    /// From the next start on the camera may keep next to nothing.
-    fn keep_nothing(&self) {
-        let more = "max_bytes = \"1KB\"";
-        let entry = door(self.cameras.url("door"), more);
-        self.installation.write_config(&[entry]);
-    }
-}
-
-fn door<'a>(url: &'a str, more: &'a str) -> CameraEntry<'a> {
-    CameraEntry {
-        name: "door",
-        url,
-        more,
+    /// From the next start on the disk is to have next to nothing.
+    fn keep_little(&self) {
+        let config = self.installation.config();
+        let text = std::fs::read_to_string(&config).unwrap();
+        let limited = format!("path = \"footage\"\nmax_bytes = \"{BUDGET}\"");
+        std::fs::write(&config, text.replace("path = \"footage\"", &limited)).unwrap();
     }
 }
 
-/// What is listed: of each segment its id, when it begins and when it ends.
-fn segments(installation: &Installation) -> Vec<(String, String, String)> {
-    let list = installation.list(&[]);
+/// What is listed of a camera: of each segment its id, when it begins and when it ends.
+fn segments(installation: &Installation, camera: &str) -> Vec<(String, String, String)> {
+    let list = installation.list(&["--camera", camera]);
     let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
     let rows = list.as_array().unwrap().iter();
     rows.map(|row| (text(row, "segment"), text(row, "start"), text(row, "end")))
@@ -99,36 +105,36 @@ fn listed(installation: &Installation) -> Vec<Value> {
 
 #[test]
 fn what_is_held_on_the_command_line_stays_until_that_is_ended() {
-    let street = Street::new();
+    let street = Street::new("h264_1080p30", &NAMES);
     let installation = &street.installation;
-    street.record(4);
-    let all = segments(installation);
-    let (kept, from, to) = &all[1];
-    let span = (from.as_str(), to.as_str());
-    let first = add(installation, &["--camera", "door"], span, "the fence");
+    street.record(NAMES.len(), 1_000_000);
+    let all = NAMES.map(|name| segments(installation, name).remove(0));
+    let (kept, from, to) = &all[0];
+    let first = add(installation, &["--camera", "door"], (from, to), "the fence");
     let holds = listed(installation);
     assert_eq!(holds.len(), 1);
     assert_eq!(holds[0]["reason"], "the fence");
     assert_eq!(holds[0]["who"], "robin, on the command line");
-    assert_eq!(segments(installation), all, "nothing is deleted by it");
-
-    // From here on nothing of the camera may stay.
-    street.keep_nothing();
-    let recorder = installation.start();
     let is_there = |segment: &str| file_of(installation, segment).is_some();
-    let others = [&all[0].0, &all[2].0, &all[3].0];
+    assert!(all.iter().all(|(segment, ..)| is_there(segment)));
+
+    // From here on what is recorded is more than the disk is to have.
+    street.keep_little();
+    let recorder = installation.start();
     await_condition("the others go", LONG, || {
-        others.iter().all(|segment| !is_there(segment))
+        all[1..].iter().all(|(segment, ..)| !is_there(segment))
     });
     assert!(is_there(kept), "what is held stays");
     assert_eq!(listed(installation), holds, "the recorder has it too");
-    await_condition("it records", LONG, || segments(installation).len() == 2);
-    let (growing, from, _) = segments(installation).pop().unwrap();
-    let far = ("2999-01-01T00:00:00Z", from.as_str());
+    await_condition("it records", LONG, || {
+        !segments(installation, "yard").is_empty()
+    });
+    let (growing, from, _) = segments(installation, "yard").pop().unwrap();
+    let to_come = (from.as_str(), "2999-01-01T00:00:00Z");
     let second = add(
         installation,
-        &["--all-cameras"],
-        (far.1, far.0),
+        &["--camera", "yard"],
+        to_come,
         "whatever comes",
     );
     recorder.terminate();
@@ -140,10 +146,9 @@ fn what_is_held_on_the_command_line_stays_until_that_is_ended() {
     assert!(said.status.success(), "{said:?}");
     assert!(words.contains("2 holds"), "{words}");
     assert!(words.contains(&format!("the fence ({first})")), "{words}");
-    let mut recorder = installation.start();
-    recorder.until("it records again", LONG, |list| {
-        list.as_array().unwrap().len() == 3
-    });
+    let shed = segments(installation, "shed").pop().unwrap().0;
+    let recorder = installation.start();
+    await_condition("what is not held goes", LONG, || !is_there(&shed));
     assert!(is_there(kept) && is_there(&growing));
     done(installation, &["remove", &first]);
     await_condition("it goes once it is not held", LONG, || !is_there(kept));
@@ -160,14 +165,14 @@ fn what_is_held_on_the_command_line_stays_until_that_is_ended() {
 
 #[test]
 fn a_crash_is_still_known_after_a_hold_was_set_without_a_recorder() {
-    let street = Street::new();
+    let street = Street::new("h264_small", &["door"]);
     let installation = &street.installation;
     let mut recorder = installation.start();
     recorder.until("it is recorded", LONG, |list| {
         list[0]["duration_us"].as_u64() > Some(1_000_000)
     });
     recorder.kill();
-    let (_, from, to) = &segments(installation)[0];
+    let (_, from, to) = &segments(installation, "door")[0];
     add(installation, &["--all-cameras"], (from, to), "the crash");
     let mut recorder = installation.start();
     recorder.until("the gap says so", LONG, |list| {
@@ -178,10 +183,10 @@ fn a_crash_is_still_known_after_a_hold_was_set_without_a_recorder() {
 
 #[test]
 fn what_cannot_be_held_is_refused_in_words_with_a_recorder_and_without() {
-    let street = Street::new();
+    let street = Street::new("h264_small", &["door"]);
     let installation = &street.installation;
-    street.record(1);
-    let (_, from, to) = segments(installation).remove(0);
+    street.record(1, 10_000);
+    let (_, from, to) = segments(installation, "door").remove(0);
     let (from, to) = (from.as_str(), to.as_str());
     let long = "x".repeat(501);
     let nobody = "0".repeat(32);
@@ -226,7 +231,7 @@ fn what_cannot_be_held_is_refused_in_words_with_a_recorder_and_without() {
     });
     refusals();
     recorder.terminate();
-    let unmade = Installation::unmade(&[door(street.cameras.url("door"), "")]);
+    let unmade = Installation::unmade(&[]);
     let output = hold(&unmade, &["list"]);
     assert_eq!(output.status.code(), Some(66), "{output:?}");
 }
