@@ -2,9 +2,10 @@
 import { sentence } from "../api/sentence";
 import type { BoxStatus, Disk, Forecast, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
-import { status, streams } from "../ui/app-state";
+import { status, streams, witness } from "../ui/app-state";
 import { Spinner, bytesText } from "../ui/parts";
 import { CLOCK_WRONG, slowText } from "../ui/troubles";
+import { complaintOf, witnessText } from "../ui/witness";
 import { Holds } from "./Holds";
 import { YourBox } from "./YourBox";
 
@@ -42,6 +43,10 @@ function Told({ status: told }: { status: BoxStatus }) {
           </dd>
           <dt>Clock</dt>
           <dd class={told.clock_trusted ? undefined : "row-error"}>{told.clock_trusted ? "Set." : CLOCK_WRONG}</dd>
+          <dt>Signed log</dt>
+          <dd class={complaintOf(witness.value) ? "row-error" : undefined} data-log>
+            {witnessText(witness.value)}
+          </dd>
           <dt>Disks’ speed</dt>
           <dd class={slow ? "row-error" : undefined}>
             {slow ??
