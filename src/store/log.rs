@@ -275,12 +275,18 @@ impl Log {
         let inner = self.lock();
         let Troubles { writing, found } = &inner.trouble;
         let removed: usize = inner.removed.values().map(Vec::len).sum();
-        let removed = (removed > 0).then(|| {
-            format!(
-                "{removed} segments that the log has are gone from the disks, and this recorder did not delete them: somebody removed them \
+        let removed = match removed {
+            0 => None,
+            1 => Some(
+                "a segment that the log has is gone from the disks, and this recorder did not delete it: somebody removed it \
+                 (`hearthkeep check` names it)"
+                    .to_owned(),
+            ),
+            more => Some(format!(
+                "{more} segments that the log has are gone from the disks, and this recorder did not delete them: somebody removed them \
                  (`hearthkeep check` names them)"
-            )
-        });
+            )),
+        };
         let found = found.iter().chain(&removed);
         writing.iter().chain(found).cloned().collect()
     }

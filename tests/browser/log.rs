@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::common::{Cameras, clip};
-use super::installation::{CameraEntry, Installation, await_condition, path};
+use super::installation::{CameraEntry, HEARTHKEEP, Installation, await_condition, path};
 use super::trouble::look;
 use super::{alone, copy};
 
@@ -124,24 +124,30 @@ fn a_browser_that_comes_back_says_what_became_of_the_signed_log() {
     seen.says(Some("Another signed log is shown"));
 }
 
+fn door(url: &str) -> CameraEntry<'_> {
+    CameraEntry {
+        name: "door",
+        url,
+        more: "",
+    }
+}
+
+/// Runs the recorder until it has recorded a segment more.
+fn record(installation: &Installation) {
+    let mut recorder = installation.start();
+    let before = installation.list(&[]).as_array().unwrap().len();
+    recorder.until("it is recorded", LONG, |list| {
+        list[before]["duration_us"].as_u64() > Some(2_000_000)
+    });
+    recorder.terminate();
+}
+
 #[test]
 fn a_segment_that_was_removed_is_told_on_the_page_as_that() {
     let _alone = alone();
     let cameras = Cameras::start(&[&format!("door={}", path(&clip("h264_small")))]);
-    let seen = Seen::new(&[CameraEntry {
-        name: "door",
-        url: cameras.url("door"),
-        more: "",
-    }]);
-    let installation = &seen.installation;
-    for _ in 0..3 {
-        let mut recorder = installation.start();
-        let before = installation.list(&[]).as_array().unwrap().len();
-        recorder.until("it is recorded", LONG, |list| {
-            list[before]["duration_us"].as_u64() > Some(2_000_000)
-        });
-        recorder.terminate();
-    }
+    let installation = Installation::new(&[door(cameras.url("door"))]);
+    (0..3).for_each(|_| record(&installation));
     // The one in the middle, so that there is footage before and after it.
     let segment = installation.list(&[])[1]["segment"]
         .as_str()
@@ -153,5 +159,28 @@ fn a_segment_that_was_removed_is_told_on_the_page_as_that() {
         .find(|file| path(file).contains(&segment))
         .unwrap();
     std::fs::remove_file(file).unwrap();
-    look(installation, installation.start(), "removed", &[]);
+    look(&installation, installation.start(), "removed", &[]);
+}
+
+#[test]
+fn footage_is_kept_and_let_go_on_the_page() {
+    let _alone = alone();
+    let cameras = Cameras::start(&[&format!("door={}", path(&clip("h264_small")))]);
+    let installation = Installation::new(&[door(cameras.url("door"))]);
+    record(&installation);
+    let holds = || -> Vec<serde_json::Value> {
+        let mut list = std::process::Command::new(HEARTHKEEP);
+        list.args(["hold", "list", "--json", "--config"]);
+        let output = list.arg(installation.config()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    look(&installation, installation.start(), "keep", &[]);
+    let held = holds();
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert_eq!(held[0]["reason"], "the broken fence");
+    assert_eq!(held[0]["who"], "owner");
+    assert_eq!(held[0]["streams"].as_array().unwrap().len(), 1);
+    look(&installation, installation.start(), "let-go", &[]);
+    assert!(holds().is_empty());
 }

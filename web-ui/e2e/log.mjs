@@ -28,7 +28,7 @@ export async function said({ page, expect, shot }, words) {
 
 /** Footage that somebody removed is no mere gap: it is told above every view, and in the day's list where it was. */
 export async function removed({ page, expect, shot }) {
-  const above = page.locator('[data-trouble="log"]').filter({ hasText: "somebody removed" });
+  const above = page.locator('[data-trouble="log"]').filter({ hasText: "somebody removed it" });
   await above.waitFor();
   await steps.show(page, "playback");
   await page.locator(".gaps summary").click();
