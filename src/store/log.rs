@@ -8,6 +8,7 @@
 mod chain;
 mod files;
 mod keeping;
+mod moves;
 mod own;
 mod ranges;
 mod replayed;
@@ -91,7 +92,7 @@ struct Inner {
     published_records: u64,
     replayed: Replayed,
     is_replayed: bool,
-    /// Another one after each change of the holds.
+    /// Another one after each change of what is held.
     holds_version: u64,
     /// Segments that should be on a mounted disk and are not.
     removed: HashMap<StreamId, Vec<SegmentClosed>>,
@@ -150,9 +151,12 @@ impl Log {
         }
         // Before the replay, what is on the disk comes first.
         if inner.is_replayed {
-            inner.replayed.apply(&stamped.record);
+            inner.replayed.apply(&stamped);
         }
-        if matches!(stamped.record, Record::Hold(_) | Record::Unhold { .. }) {
+        if matches!(
+            stamped.record,
+            Record::Hold(_) | Record::Unhold { .. } | Record::ClockAnchor { .. }
+        ) {
             inner.holds_version += 1;
         }
         inner.queue.push(stamped);
@@ -223,7 +227,7 @@ impl Log {
     /// What these cover, and a number that another one follows when they change.
     pub(super) fn held(&self) -> (Held, u64) {
         let inner = self.lock();
-        (Held::by(inner.replayed.holds.values()), inner.holds_version)
+        (inner.replayed.held(), inner.holds_version)
     }
 
     /// See [`Log::held`].
