@@ -283,9 +283,8 @@ fn a_disk_that_does_not_let_go_does_not_fill_the_log() {
     for _ in 0..40 {
         stream.seal(2, 500).leave_whole(&home);
     }
-    is_read(&home.open_with(options(&home, None)).0);
     let (disk, faults) = FaultyDisk::new(home.disk.path());
-    faults.fail_remove.store(true, Ordering::SeqCst);
+    faults.keep_footage.store(true, Ordering::SeqCst);
     let options = with_log(home.options_on(disk), Some((stream.id, 0)));
     let (store, hands) = driven(&home, options);
     go_on(&home, &hands, 120);
@@ -297,7 +296,7 @@ fn a_disk_that_does_not_let_go_does_not_fill_the_log() {
     let grown = entries(&store) - before;
     assert!((10..40).contains(&grown), "{grown} entries in an hour");
     assert_eq!(store.usage(&stream.id).segments, 40);
-    faults.fail_remove.store(false, Ordering::SeqCst);
+    faults.keep_footage.store(false, Ordering::SeqCst);
     go_on(&home, &hands, 400);
     assert_eq!(store.usage(&stream.id).segments, 0, "it goes on by itself");
 }
