@@ -261,9 +261,11 @@ const _: () = assert!(
 /// What a running recorder says of itself: its streams, about 500 bytes each.
 pub const STATUS_ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// What is asked of it.
-pub const STATUS_REQUEST_BYTES_MAX: u64 = 64 << 10;
+pub const STATUS_REQUEST_BYTES_MAX: u64 = 128 << 10;
 /// How long it may take to say so; a disk that hangs may hold it up.
 pub const STATUS_ANSWER_MS_MAX: u64 = 5_000;
+/// How long who asks waits for the answer: a hold may wait for the log first.
+pub const STATUS_PATIENCE_MS_MAX: u64 = STATUS_ANSWER_MS_MAX + HOLD_WRITTEN_MS_MAX;
 /// After an answer that failed.
 pub const STATUS_PAUSE_MS: u64 = 100;
 

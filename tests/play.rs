@@ -219,3 +219,77 @@ fn build_media() {
     }
     assert!(cargo.status().unwrap().success());
 }
+
+#[test]
+fn times_carry_the_offset_of_the_time_zone() {
+    let cameras = Cameras::start(&[&format!("door={}", path(&clip("h264_small")))]);
+    let urls = [cameras.url("door").to_owned()];
+    let installation = Installation::new(&CameraEntry::plain(&["door"], &urls));
+    let mut recorder = installation.start();
+    recorder.until("it is recorded", Duration::from_secs(60), |list| {
+        list[0]["duration_us"].as_u64() > Some(2_000_000)
+    });
+    recorder.terminate();
+    let first = installation.list(&[])[0]["start_us"].as_i64().unwrap();
+    let first = jiff::Timestamp::from_microsecond(first).unwrap();
+    for name in ["Europe/Berlin", "America/St_Johns", "UTC"] {
+        let zone = jiff::tz::TimeZone::get(name).unwrap();
+        let offset = first.to_zoned(zone).offset();
+        let mut list = installation.command("list");
+        list.args(["--local-time", "--json"]).env("TZ", name);
+        let list: serde_json::Value =
+            serde_json::from_slice(&list.output().unwrap().stdout).unwrap();
+        let shown = list[0]["start"].as_str().unwrap();
+        assert_eq!(
+            shown,
+            first.display_with_offset(offset).to_string(),
+            "{name}"
+        );
+
+        let file = installation.folder().join("local.mp4");
+        let mut export = installation.command("export");
+        export.args([
+            "--camera",
+            "door",
+            "--out",
+            path(&file),
+            "--passphrase-file",
+        ]);
+        let export = export
+            .arg(installation.passphrase_file())
+            .env("TZ", name)
+            .output()
+            .unwrap();
+        assert!(export.status.success(), "{export:?}");
+        let tags = tags(&file);
+        let date = tags["com.apple.quicktime.creationdate"].as_str().unwrap();
+        let date = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%z", date).unwrap();
+        assert_eq!(date.offset(), Some(offset), "{name}");
+        let date = date.to_timestamp().unwrap();
+        let utc: jiff::Timestamp = tags["creation_time"].as_str().unwrap().parse().unwrap();
+        for time in [date, utc] {
+            let away_s = time.duration_since(first).as_secs();
+            assert!(away_s.abs() <= 1, "{name}: {time} is not {first}");
+        }
+    }
+}
+
+/// What ffprobe finds a file to say of itself.
+fn tags(file: &Path) -> serde_json::Value {
+    let output = Command::new("ffprobe")
+        .args([
+            "-v",
+            "warning",
+            "-show_entries",
+            "format_tags",
+            "-of",
+            "json",
+            path(file),
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    found["format"]["tags"].clone()
+}

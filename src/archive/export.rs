@@ -13,6 +13,8 @@ use hearthkeep_format::fmp4::movie::{Movie, MovieBuilder, SegmentPlace};
 use hearthkeep_format::fmp4::parse_fragment;
 use hearthkeep_format::segment::{Place, ReadError};
 use hearthkeep_format::{Error as FormatError, OpenKeyring};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::piece::{Piece, Unusable};
 use super::{Error, Loss, Segment, Skipped};
@@ -90,6 +92,13 @@ pub fn export<W: Write>(
     }
 }
 
+/// A wall time with the offset of a time zone then, as QuickTime's metadata has it.
+fn date_in(wall_us: i64, zone: TimeZone) -> String {
+    let time = Timestamp::from_microsecond(wall_us).unwrap_or_default();
+    let zoned = time.to_zoned(zone);
+    zoned.strftime("%Y-%m-%dT%H:%M:%S%z").to_string()
+}
+
 /// The layout of the file, and what goes into it.
 struct Plan {
     movie: Movie,
@@ -142,6 +151,7 @@ impl Plan {
         let Some(begins_us) = begins_us else {
             return Err(nothing(skipped));
         };
+        builder.date(date_in(begins_us, TimeZone::system()));
         let movie = builder.finish().map_err(Error::Movie)?;
         Ok(Self {
             movie,

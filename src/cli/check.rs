@@ -1,8 +1,5 @@
 //! `hearthkeep check`
 
-mod running;
-mod told;
-
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +12,15 @@ use super::export::progress_bar;
 use super::local::{Local, PlaceArguments, state_failure};
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail, line};
+use super::running;
 use super::span::rfc3339;
+use super::told::{LogFinding, Told, removed};
 use crate::disk::{self, RealDisk};
 use crate::keys::{KnownStream, StateFolder};
 use crate::random::OsRandom;
 use crate::store::check::{self, Compared, Findings, Known, STATE, Slice, Subject};
 use crate::store::lock::{self, Lock};
 use crate::store::{self, layout, survey};
-use told::Told;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArguments {
@@ -67,15 +65,6 @@ struct Report<'a> {
     log: Vec<LogFinding>,
     /// Entries of the log that were read.
     log_entries: u64,
-}
-
-/// What the signed log tells.
-#[derive(Serialize)]
-struct LogFinding {
-    /// On which disk, where it is about a copy of the log.
-    disk: Option<PathBuf>,
-    path: String,
-    what: String,
 }
 
 #[derive(Serialize)]
@@ -327,7 +316,7 @@ impl<'a> Report<'a> {
             damaged: rows(damaged),
             strange: rows(strange),
             absent,
-            removed: told::removed(local, told.live, &findings.there()),
+            removed: removed(local, told.live, &findings.there()),
             log: told.flaws,
             log_entries: told.entries,
         }

@@ -59,7 +59,8 @@ const CONFIGURATION: &[Row<'_>] = &[
     ),
     (
         "max_bytes = \"500GB\"",
-        "The most that footage may take of it: the oldest goes first. Without it, all but a reserve. A camera can have it too.",
+        "The most that footage may take of it, footage that is held included: the oldest that is not held goes first. Without it, all but a reserve. \
+         A camera can have it too; there it leaves out what is held, so that holding costs a camera none of its other footage.",
     ),
     (
         "tier = \"cold\"",

@@ -5,6 +5,7 @@ mod check;
 mod disk;
 mod export;
 mod footage;
+mod hold;
 mod init;
 mod keys;
 mod list;
@@ -18,10 +19,12 @@ mod reindex;
 mod remote;
 mod repair;
 mod run;
+mod running;
 mod socket;
 mod span;
 mod status;
 mod store;
+mod told;
 mod witness;
 
 use std::path::PathBuf;
@@ -60,6 +63,8 @@ enum Command {
     Reindex(reindex::ReindexArguments),
     /// Show, add, empty and take out disks
     Disk(disk::DiskArguments),
+    /// Keep footage from being deleted, whatever its age and however full the disks are
+    Hold(hold::HoldArguments),
     /// Show the keys that footage is sealed to, or confirm the recovery kit
     Keys(keys::KeysArguments),
     /// Write a completion script for a shell
@@ -100,6 +105,7 @@ pub fn main(arguments: Arguments) -> Result<ExitStatus, Failure> {
         Command::Repair(arguments) => repair::main(arguments),
         Command::Reindex(arguments) => reindex::main(arguments),
         Command::Disk(arguments) => disk::main(arguments),
+        Command::Hold(arguments) => hold::main(arguments),
         Command::Keys(arguments) => keys::main(arguments),
         Command::Completions { shell } => output::completions(shell),
         Command::Announce(arguments) => announce::main(arguments),

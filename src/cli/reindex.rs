@@ -1,15 +1,18 @@
 //! `hearthkeep reindex`
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::ConfigArgument;
-use super::local::{load_config, state_failure};
+use super::local::{Local, load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::store;
+use super::told::{Told, removed};
 use crate::clock::SystemClock;
 use crate::keys::StateFolder;
 use crate::pool;
-use crate::store::{Options, Store};
+use crate::state_file::StateKey;
+use crate::store::{Options, Store, log};
 
 #[derive(Debug, clap::Args)]
 pub struct ReindexArguments {
@@ -35,9 +38,65 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     for (path, why) in &report.named {
         eprintln!("hearthkeep: {}: {why}", path.display());
     }
-    Ok(if report.strange == 0 {
-        ExitStatus::Done
-    } else {
-        ExitStatus::Damaged
+    let log = tell_log(&arguments.config, state.state_key())?;
+    Ok(match report.strange {
+        0 => log,
+        _ => ExitStatus::Damaged,
     })
+}
+
+/// What the signed log says, which the next start goes on from: in a few sentences, and what is wrong with it.
+fn tell_log(config: &ConfigArgument, key: StateKey) -> Result<ExitStatus, Failure> {
+    let local = Local::of_config(&config.config)?;
+    let logs = local.logs();
+    let told = Told::read(&local, &logs);
+    match logs.logs.len() {
+        0 => line("There is no signed log on the disks: the next start begins one.")?,
+        count => line(format_args!(
+            "The signed log has {}{}: {} and {} stand in it, and {} of the clock.",
+            many(told.entries, "entry", "entries"),
+            match count {
+                1 => String::new(),
+                count => format!(
+                    " in {count} parts, each begun where the one before could not be gone on with"
+                ),
+            },
+            many(told.holds.len() as u64, "hold", "holds"),
+            many(told.gaps.len() as u64, "gap", "gaps"),
+            many(told.anchors, "anchor", "anchors"),
+        ))?,
+    }
+    for hold in told.holds.values() {
+        line(format_args!("Held: {} ({})", hold.reason, hold.id))?;
+    }
+    let mut wrong: Vec<_> = told
+        .flaws
+        .iter()
+        .map(|flaw| format!("{}: {}", flaw.path, flaw.what))
+        .collect();
+    let state = local.state().map(StateFolder::folder);
+    wrong.extend(state.and_then(|state| log::lacking(state, key, &local.store(), &logs)));
+    let missing = removed(&local, told.live, &HashSet::new()).len();
+    if missing > 0 {
+        wrong.push(format!(
+            "{} that the log has are on none of the disks, and were not deleted by the recorder: somebody removed them \
+             (`hearthkeep check` names them)",
+            many(missing as u64, "segment", "segments")
+        ));
+    }
+    for sentence in &wrong {
+        eprintln!("hearthkeep: {sentence}");
+    }
+    let seen = local.witness(&logs);
+    Ok(match wrong.is_empty() {
+        true => seen,
+        false => ExitStatus::Damaged,
+    })
+}
+
+fn many(count: u64, one: &str, more: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {more}"),
+    }
 }

@@ -10,13 +10,13 @@ use hearthkeep_format::StreamId;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ConfigArgument;
-use super::disk;
 use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, log_to_stderr};
 use super::socket::{self, Answering, Request};
 use super::span::rfc3339;
 use super::status::report::{Page, Report};
 use super::store;
+use super::{disk, hold};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{KnownStream, StateFolder, StreamName};
@@ -109,7 +109,7 @@ fn until_over(ended: &End, casualty: impl Fn() -> Option<String>) -> Option<Stri
     }
 }
 
-/// Tells `hearthkeep status` how this is, and does what `hearthkeep disk` asks for. That it cannot is no reason not to record.
+/// Tells `hearthkeep status` how this is, and does what `disk` and `hold` ask for. That it cannot is no reason not to record.
 fn answer_commands(
     state_dir: &Path,
     footage: &Arc<RecorderFootage>,
@@ -121,11 +121,16 @@ fn answer_commands(
         Request::Status => {
             serde_json::to_value(Report::of(&footage, &page)).map_err(|error| error.to_string())
         }
+        request @ (Request::Holds | Request::AddHold { .. } | Request::EndHold { .. }) => {
+            hold::answer(&*footage, request)
+        }
         request => disk::answer(&pool, request),
     };
     socket::answer(state_dir, handle)
         .map_err(|error| {
-            tracing::warn!("`hearthkeep status` and `disk` will not reach the recorder: {error}");
+            tracing::warn!(
+                "`hearthkeep status`, `disk` and `hold` will not reach the recorder: {error}"
+            );
         })
         .ok()
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::limits::{
-    STATUS_ANSWER_BYTES_MAX, STATUS_ANSWER_MS_MAX, STATUS_PAUSE_MS, STATUS_REQUEST_BYTES_MAX,
+    STATUS_ANSWER_BYTES_MAX, STATUS_ANSWER_MS_MAX, STATUS_PATIENCE_MS_MAX, STATUS_PAUSE_MS,
+    STATUS_REQUEST_BYTES_MAX,
 };
 use crate::state_file;
 use crate::store::check::PageFrom;
@@ -60,6 +61,30 @@ pub enum Request {
         disk: String,
         /// With its footage.
         forget: bool,
+    },
+    /// Which holds stand.
+    Holds,
+    /// To hold footage.
+    AddHold {
+        /// The ids of its streams; none means all.
+        streams: Vec<String>,
+        /// Wall time from which on it is held, us.
+        from_us: i64,
+        /// Until when.
+        to_us: i64,
+        /// When the hold itself ends, where somebody said so.
+        until_us: Option<i64>,
+        /// Why.
+        reason: String,
+        /// Who wants it.
+        who: String,
+    },
+    /// To end a hold, by its id.
+    EndHold {
+        /// Which.
+        id: String,
+        /// Who wants it.
+        who: String,
     },
 }
 
@@ -141,7 +166,7 @@ pub fn ask<T: DeserializeOwned>(
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
-    stream.set_read_timeout(Some(Duration::from_millis(STATUS_ANSWER_MS_MAX)))?;
+    stream.set_read_timeout(Some(Duration::from_millis(STATUS_PATIENCE_MS_MAX)))?;
     let mut bytes = Vec::new();
     stream
         .take(STATUS_ANSWER_BYTES_MAX)

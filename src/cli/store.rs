@@ -1,13 +1,15 @@
-//! A store of this machine as `run`, `init`, `reindex` and `disk` see it: locked, its disks mounted, its keyring on every disk.
+//! A store of this machine as `run`, `init`, `reindex`, `disk` and `hold` see it: locked, its disks mounted, its keyring on every disk.
 
 use std::sync::{Arc, Mutex};
 
 use hearthkeep_format::MetadataKey;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::local::state_failure;
-use super::output::{ExitStatus, Failure};
-use crate::clock::Clock;
+use super::output::{ExitStatus, Failure, OrFail};
+use super::socket::{self, Request};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::StateFolder;
 use crate::pool::{self, Disks, Pool};
@@ -27,6 +29,47 @@ pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
         store::Error::Locked { .. } => Failure::new(ExitStatus::Busy, error),
         error => Failure::new(ExitStatus::Failed, error),
     })
+}
+
+/// Asks the recorder that works with the configured store; `None` where there is none, and the caller may do it under the lock.
+pub(super) fn ask_recorder<T: DeserializeOwned>(
+    config: &Config,
+    request: &Request,
+) -> Result<Option<T>, Failure> {
+    let state_dir = &config.state_dir;
+    // A store that was never made has neither.
+    if !state_dir.exists() {
+        return Ok(None);
+    }
+    let answer = socket::ask(state_dir, request).map_err(|error| {
+        let sentence = format!("the running recorder cannot be asked: {error}");
+        Failure::new(ExitStatus::Failed, sentence)
+    })?;
+    match answer {
+        Some(Ok(done)) => Ok(Some(done)),
+        Some(Err(sentence)) => Err(Failure::new(ExitStatus::Failed, sentence)),
+        None => match lock::holder(state_dir).or_fail(ExitStatus::Failed)? {
+            None => Ok(None),
+            Some(pid) => Err(Failure::new(
+                ExitStatus::Busy,
+                format_args!(
+                    "another hearthkeep process uses this store (process {pid}): wait for its end, and try again"
+                ),
+            )),
+        },
+    }
+}
+
+/// What a command opens the store with that no recorder works with.
+pub(super) fn prepare(config: &Config) -> Result<(Arc<Pool>, Options, Lock), Failure> {
+    let lock = lock(config)?;
+    let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+    let disks = pool::mount(config, &mut state);
+    let state = Arc::new(Mutex::new(state));
+    let pool = Arc::new(Pool::new(Arc::clone(&state)));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let options = options(config, &state, &pool, disks, clock)?;
+    Ok((pool, options, lock))
 }
 
 /// These disks, if there is one to work with; says which of the others are not.

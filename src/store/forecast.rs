@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hearthkeep_format::StreamId;
 
-use super::Shared;
 use super::age::{DAY_US, Now};
+use super::{MountedDisk, Shared};
+use crate::config::Tier;
 
 /// How far back rates are measured: a camera that is off at night, or on Sundays, is not taken for one that records more or less.
 pub(super) const RATE_US_MAX: i64 = 7 * DAY_US;
@@ -20,6 +22,8 @@ const HELD_LEAVES_PART: u64 = 5;
 pub struct Room {
     /// The disk's folder.
     pub path: PathBuf,
+    /// Whether it is for old footage only.
+    pub cold: bool,
     /// Bytes that footage may take of it, in all.
     pub bytes: u64,
     /// Bytes that it takes now.
@@ -35,6 +39,8 @@ pub struct Room {
 pub struct Load {
     /// The camera's name.
     pub camera: String,
+    /// The folder of the disk that it is recorded to, where it has one.
+    pub pinned: Option<PathBuf>,
     /// What it records in a day, on average.
     pub bytes_per_day: Option<u64>,
     /// Days after which its segments are deleted.
@@ -78,27 +84,16 @@ pub struct CameraForecast {
 pub(super) fn tell(shared: &Shared, now: Option<Now>, held: &HashMap<(StreamId, u16), u64>) {
     let Some(now) = now else { return };
     let rates = Rates::measure(shared, now.wall_us);
-    let room = |disk: &super::MountedDisk| {
-        let state = shared.state(disk);
-        let on_it = held.iter().filter(|((_, on), _)| *on == state.disk);
-        // A file system that does not answer promises no room.
-        let free = match state.free_bytes {
-            u64::MAX => 0,
-            free_bytes => free_bytes.saturating_sub(state.reserve_bytes),
-        };
-        let most = state.used_bytes.saturating_add(free);
+    let room = |disk: &Arc<MountedDisk>| {
+        let number = disk.number();
+        let on_it = held.iter().filter(|((_, on), _)| *on == number);
         Room {
-            path: disk.path.clone(),
-            bytes: state.max_bytes.map_or(most, |max| max.min(most)),
-            used_bytes: state.used_bytes,
             held_bytes: on_it.map(|(_, bytes)| bytes).sum(),
-            bytes_per_day: rates.of_disks.get(&state.disk).copied(),
+            bytes_per_day: rates.of_disks.get(&number).copied(),
+            ..room_of(shared, disk)
         }
     };
-    // Nothing new goes to one that is emptied.
-    let mut mounted = shared.slots.mounted();
-    mounted.retain(|disk| !shared.slots.is_draining(disk.id));
-    let rooms: Vec<_> = mounted.iter().map(|disk| room(disk)).collect();
+    let rooms: Vec<_> = in_use(shared).iter().map(room).collect();
     let load = |camera: &super::CameraBudget| {
         let of_it = camera.streams.iter();
         let known: Vec<_> = of_it
@@ -106,12 +101,18 @@ pub(super) fn tell(shared: &Shared, now: Option<Now>, held: &HashMap<(StreamId, 
             .collect();
         Load {
             camera: camera.name.clone(),
+            pinned: camera
+                .streams
+                .iter()
+                .find_map(|stream| shared.slots.pinned_to(stream))
+                .map(Path::to_owned),
             bytes_per_day: (!known.is_empty()).then(|| known.into_iter().sum()),
             keep_days: camera.keep_days,
             max_bytes: camera.max_bytes,
         }
     };
-    let told = forecast(&rooms, shared.cameras.iter().map(load).collect());
+    let loads = shared.cameras.iter().map(load).collect();
+    let told = forecast(&rooms, loads, shared.cold_after_days);
     let mut last = shared.forecast();
     let before: Vec<_> = last.troubles().map(str::to_owned).collect();
     for trouble in told
@@ -121,6 +122,38 @@ pub(super) fn tell(shared: &Shared, now: Option<Now>, held: &HashMap<(StreamId, 
         tracing::warn!("{trouble}");
     }
     *last = told;
+}
+
+/// Bytes that footage may take of all disks together.
+pub(super) fn room_bytes(shared: &Shared) -> u64 {
+    let rooms = in_use(shared);
+    rooms.iter().map(|disk| room_of(shared, disk).bytes).sum()
+}
+
+/// The mounted disks to which something new goes: none that is emptied.
+fn in_use(shared: &Shared) -> Vec<Arc<MountedDisk>> {
+    let mut mounted = shared.slots.mounted();
+    mounted.retain(|disk| !shared.slots.is_draining(disk.id));
+    mounted
+}
+
+/// What a disk has room for, nothing being held or recorded.
+fn room_of(shared: &Shared, disk: &MountedDisk) -> Room {
+    let state = shared.state(disk);
+    // A file system that does not answer promises no room.
+    let free = match state.free_bytes {
+        u64::MAX => 0,
+        free_bytes => free_bytes.saturating_sub(state.reserve_bytes),
+    };
+    let most = state.used_bytes.saturating_add(free);
+    Room {
+        path: disk.path.clone(),
+        cold: disk.tier == Tier::Cold,
+        bytes: state.max_bytes.map_or(most, |max| max.min(most)),
+        used_bytes: state.used_bytes,
+        held_bytes: 0,
+        bytes_per_day: None,
+    }
 }
 
 /// Bytes a day.
@@ -171,15 +204,18 @@ impl Forecast {
     }
 }
 
-/// What follows from what is recorded and the room that there is.
+/// What follows from what is recorded and the room that there is. `cold_after_days` is the age at which footage moves to cold disks.
 ///
-/// The disks are taken together: a camera's footage is on all of them, and of all of it the oldest goes.
-pub fn forecast(rooms: &[Room], loads: Vec<Load>) -> Forecast {
-    let free = |room: &Room| room.bytes.saturating_sub(room.held_bytes);
-    let room_bytes: u64 = rooms.iter().map(free).sum();
-    let all_days = days_for_all(room_bytes, &loads);
-    let camera = |load: Load| {
-        let days = match (all_days, limit_days(&load)) {
+/// Disks for new footage are taken together, since of all that is on them the oldest goes; but for a disk that cameras which are
+/// bound to it fill before the others are full. Cold disks have what has grown old enough on the others.
+pub fn forecast(rooms: &[Room], loads: Vec<Load>, cold_after_days: Option<u32>) -> Forecast {
+    let new_days = new_days(rooms, &loads);
+    let days = match cold_after_days.map(f64::from) {
+        Some(after) => with_cold(rooms, &loads, &new_days, after),
+        None => new_days,
+    };
+    let camera = |(load, by_room): (Load, Option<f64>)| {
+        let days = match (by_room, limit_days(&load)) {
             (Some(all), Some(own)) => Some(all.min(own)),
             (days, own) => days.or(own),
         };
@@ -192,8 +228,69 @@ pub fn forecast(rooms: &[Room], loads: Vec<Load>) -> Forecast {
     };
     Forecast {
         disks: rooms.iter().map(disk).collect(),
-        cameras: loads.into_iter().map(camera).collect(),
+        cameras: loads.into_iter().zip(days).map(camera).collect(),
     }
+}
+
+/// For how many days the disks for new footage have room for each camera; `None` where they have for all that it is to keep.
+fn new_days(rooms: &[Room], loads: &[Load]) -> Vec<Option<f64>> {
+    let mut days = vec![None; loads.len()];
+    let mut pool: Vec<_> = rooms.iter().filter(|room| !room.cold).collect();
+    let mut left: Vec<_> = (0..loads.len()).collect();
+    loop {
+        let all = days_for_all(pool.iter().map(|room| free(room)).sum(), of(loads, &left));
+        let is_bound =
+            |index: &usize, room: &Room| loads[*index].pinned.as_ref() == Some(&room.path);
+        let alone = |room: &&Room| {
+            let bound: Vec<_> = left
+                .iter()
+                .copied()
+                .filter(|index| is_bound(index, room))
+                .collect();
+            let own = days_for_all(free(room), of(loads, &bound))?;
+            all.is_none_or(|all| own < all).then_some((own, bound))
+        };
+        let mut fuller = pool.iter().enumerate();
+        let fuller = fuller.find_map(|(at, room)| Some((at, alone(room)?)));
+        let Some((at, (own, bound))) = fuller else {
+            left.into_iter().for_each(|index| days[index] = all);
+            return days;
+        };
+        pool.remove(at);
+        left.retain(|index| !bound.contains(index));
+        bound.into_iter().for_each(|index| days[index] = Some(own));
+    }
+}
+
+/// The same with cold disks, for what stays long enough on the others to get there.
+fn with_cold(
+    rooms: &[Room],
+    loads: &[Load],
+    new_days: &[Option<f64>],
+    after: f64,
+) -> Vec<Option<f64>> {
+    let cold_bytes: u64 = rooms.iter().filter(|room| room.cold).map(free).sum();
+    let gets_there = |index: &usize| new_days[*index].is_none_or(|days| days >= after);
+    let old: Vec<_> = (0..loads.len()).filter(gets_there).collect();
+    let is_older = |(limit, rate): (f64, f64)| ((limit - after).max(0.0), rate);
+    let cold = days_for_all(cold_bytes, of(loads, &old).map(is_older));
+    let total = |(index, new): (usize, &Option<f64>)| match (new, old.contains(&index)) {
+        (Some(new), true) => cold.map(|cold| new.max(after + cold)),
+        (new, _) => *new,
+    };
+    new_days.iter().enumerate().map(total).collect()
+}
+
+fn free(room: &Room) -> u64 {
+    room.bytes.saturating_sub(room.held_bytes)
+}
+
+/// For how many days cameras are to keep their footage, without end where nothing says so, and bytes a day.
+fn of<'a>(loads: &'a [Load], indices: &'a [usize]) -> impl Iterator<Item = (f64, f64)> + 'a {
+    let limit = |load: &Load| limit_days(load).unwrap_or(f64::INFINITY);
+    let rate = |load: &Load| load.bytes_per_day.unwrap_or(0) as f64;
+    let loads = indices.iter().map(|index| &loads[*index]);
+    loads.map(move |load| (limit(load), rate(load)))
 }
 
 fn disk(room: &Room) -> DiskForecast {
@@ -219,12 +316,8 @@ fn disk(room: &Room) -> DiskForecast {
 }
 
 /// The days for which there is room where the oldest of all goes; `None` where everything is kept for as long as it is to be.
-fn days_for_all(room_bytes: u64, loads: &[Load]) -> Option<f64> {
-    let rate = |load: &Load| load.bytes_per_day.unwrap_or(0) as f64;
-    let mut limits: Vec<_> = loads
-        .iter()
-        .map(|load| (limit_days(load).unwrap_or(f64::INFINITY), rate(load)))
-        .collect();
+fn days_for_all(room_bytes: u64, limits: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let mut limits: Vec<_> = limits.collect();
     limits.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut growing: f64 = limits.iter().map(|(_, rate)| rate).sum();
     let (mut days, mut left) = (0.0, room_bytes as f64);
@@ -284,6 +377,7 @@ mod tests {
     fn room(bytes: u64, held_bytes: u64) -> Room {
         Room {
             path: PathBuf::from("/disk"),
+            cold: false,
             bytes,
             used_bytes: bytes / 2,
             held_bytes,
@@ -294,6 +388,7 @@ mod tests {
     fn load(rate: u64, keep_days: Option<u32>, max_bytes: Option<u64>) -> Load {
         Load {
             camera: "yard".to_owned(),
+            pinned: None,
             bytes_per_day: Some(rate),
             keep_days,
             max_bytes,
@@ -301,7 +396,7 @@ mod tests {
     }
 
     fn days(room_bytes: u64, loads: &[Load]) -> Vec<Option<f64>> {
-        let told = forecast(&[room(room_bytes, 0)], loads.to_vec());
+        let told = forecast(&[room(room_bytes, 0)], loads.to_vec(), None);
         told.cameras.iter().map(|camera| camera.days).collect()
     }
 
@@ -323,7 +418,7 @@ mod tests {
     #[test]
     fn who_cannot_keep_what_he_promises_is_told_so_before() {
         let trouble = |room_bytes, load| {
-            forecast(&[room(room_bytes, 0)], vec![load]).cameras[0]
+            forecast(&[room(room_bytes, 0)], vec![load], None).cameras[0]
                 .trouble
                 .clone()
         };
@@ -336,11 +431,59 @@ mod tests {
 
     #[test]
     fn held_footage_takes_room_and_is_told_of_before_it_takes_all() {
-        let told = |held| forecast(&[room(100, held)], vec![load(10, None, None)]);
+        let told = |held| forecast(&[room(100, held)], vec![load(10, None, None)], None);
         assert_eq!(told(20).cameras[0].days, Some(8.0));
         assert_eq!(told(80).disks[0].trouble, None);
         let trouble = told(81).disks[0].trouble.clone().unwrap();
         assert!(trouble.contains("end holds"), "{trouble}");
         assert_eq!(told(0).disks[0].full_in_days, Some(5.0));
+    }
+
+    fn at(path: &str, bytes: u64, cold: bool) -> Room {
+        Room {
+            path: PathBuf::from(path),
+            cold,
+            ..room(bytes, 0)
+        }
+    }
+
+    fn told(rooms: &[Room], loads: &[Load], cold_after_days: Option<u32>) -> Vec<Option<f64>> {
+        let told = forecast(rooms, loads.to_vec(), cold_after_days);
+        told.cameras.iter().map(|camera| camera.days).collect()
+    }
+
+    #[test]
+    fn a_camera_that_is_bound_to_a_disk_has_the_room_of_that_disk() {
+        let rooms = [at("/small", 50, false), at("/large", 1000, false)];
+        let bound = |rate, path: &str| Load {
+            pinned: Some(PathBuf::from(path)),
+            ..load(rate, None, None)
+        };
+        let free = load(10, None, None);
+        // The small one is full after 5 days, and the others have all of the large one.
+        let one = [bound(10, "/small"), free.clone()];
+        assert_eq!(told(&rooms, &one, None), [Some(5.0), Some(100.0)]);
+        // Who is bound to a disk with more than its share leaves the rest of it to the others.
+        let other = [bound(10, "/large"), free.clone()];
+        assert_eq!(told(&rooms, &other, None), [Some(52.5), Some(52.5)]);
+        let gone = [bound(10, "/away"), free];
+        assert_eq!(told(&rooms, &gone, None), [Some(52.5), Some(52.5)]);
+    }
+
+    #[test]
+    fn cold_disks_have_what_gets_old_enough_to_move_there() {
+        let rooms = [at("/new", 100, false), at("/old", 500, true)];
+        let one = [load(10, None, None)];
+        assert_eq!(
+            told(&rooms, &one, None),
+            [Some(10.0)],
+            "nothing moves there"
+        );
+        assert_eq!(told(&rooms, &one, Some(7)), [Some(57.0)]);
+        assert_eq!(told(&rooms, &one, Some(11)), [Some(10.0)], "it goes before");
+        assert_eq!(
+            told(&rooms, &[load(10, Some(30), None)], Some(7)),
+            [Some(30.0)]
+        );
     }
 }

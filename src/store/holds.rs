@@ -7,6 +7,7 @@ use std::sync::{MutexGuard, PoisonError};
 use hearthkeep_format::log::{HOLD_STREAMS_MAX, Hold, OPEN_END_US, Record};
 use hearthkeep_format::{HoldId, StreamId};
 
+use super::forecast;
 use super::held::Held;
 use super::log::Ticket;
 use super::{Error, Result, Shared, Store};
@@ -51,6 +52,9 @@ impl Store {
             }
             () if new.from_us >= to_us => Err("the span of a hold ends before it begins"),
             () if until_us <= shared.clock.wall_us() => Err("a hold cannot end in the past"),
+            () if new.from_us > shared.clock.wall_us() && shared.clock.trusted() => Err(
+                "the span of a hold begins in the future, where nothing has been recorded: set it once it has begun",
+            ),
             () => Ok(()),
         };
         sense.map_err(Error::Hold)?;
@@ -123,15 +127,8 @@ impl Store {
             .held_bytes(&Held::by(&holds))
             .values()
             .sum();
-        let room_bytes = self
-            .shared
-            .forecast()
-            .disks
-            .iter()
-            .map(|disk| disk.room.bytes)
-            .sum::<u64>();
-        // Before the first forecast nothing is known of the room.
-        if room_bytes > 0 && held_bytes > room_bytes / 100 * HELD_PERCENT_MAX {
+        let room_bytes = forecast::room_bytes(&self.shared);
+        if held_bytes > room_bytes / 100 * HELD_PERCENT_MAX {
             return Err(Error::HoldsTooMuch {
                 held_bytes,
                 room_bytes,

@@ -112,7 +112,10 @@ impl Keeper {
         shared.log.wake_by(Arc::clone(&inbox.bell));
         let (clock, driver) = (Arc::clone(&shared.clock), means.driver.clone());
         let work = Work {
-            look_at_us: clock.monotonic_us(),
+            look_at_us: match shared.at_rest {
+                true => u64::MAX,
+                false => clock.monotonic_us(),
+            },
             reanchoring: Reanchoring::begin(&shared),
             shared,
             inbox: inbox.notes,

@@ -8,6 +8,7 @@
 mod chain;
 mod files;
 mod keeping;
+mod moves;
 mod own;
 mod ranges;
 mod replayed;
@@ -26,6 +27,7 @@ use hearthkeep_format::{EpochId, StreamId};
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
 pub(super) use keeping::Keeping;
+pub use own::lacking;
 use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
@@ -90,7 +92,7 @@ struct Inner {
     published_records: u64,
     replayed: Replayed,
     is_replayed: bool,
-    /// Another one after each change of the holds.
+    /// Another one after each change of what is held.
     holds_version: u64,
     /// Segments that should be on a mounted disk and are not.
     removed: HashMap<StreamId, Vec<SegmentClosed>>,
@@ -149,9 +151,12 @@ impl Log {
         }
         // Before the replay, what is on the disk comes first.
         if inner.is_replayed {
-            inner.replayed.apply(&stamped.record);
+            inner.replayed.apply(&stamped);
         }
-        if matches!(stamped.record, Record::Hold(_) | Record::Unhold { .. }) {
+        if matches!(
+            stamped.record,
+            Record::Hold(_) | Record::Unhold { .. } | Record::ClockAnchor { .. }
+        ) {
             inner.holds_version += 1;
         }
         inner.queue.push(stamped);
@@ -222,7 +227,7 @@ impl Log {
     /// What these cover, and a number that another one follows when they change.
     pub(super) fn held(&self) -> (Held, u64) {
         let inner = self.lock();
-        (Held::by(inner.replayed.holds.values()), inner.holds_version)
+        (inner.replayed.held(), inner.holds_version)
     }
 
     /// See [`Log::held`].
@@ -274,12 +279,18 @@ impl Log {
         let inner = self.lock();
         let Troubles { writing, found } = &inner.trouble;
         let removed: usize = inner.removed.values().map(Vec::len).sum();
-        let removed = (removed > 0).then(|| {
-            format!(
-                "{removed} segments that the log has are gone from the disks, and this recorder did not delete them: somebody removed them \
+        let removed = match removed {
+            0 => None,
+            1 => Some(
+                "a segment that the log has is gone from the disks, and this recorder did not delete it: somebody removed it \
+                 (`hearthkeep check` names it)"
+                    .to_owned(),
+            ),
+            more => Some(format!(
+                "{more} segments that the log has are gone from the disks, and this recorder did not delete them: somebody removed them \
                  (`hearthkeep check` names them)"
-            )
-        });
+            )),
+        };
         let found = found.iter().chain(&removed);
         writing.iter().chain(found).cloned().collect()
     }

@@ -15,16 +15,22 @@ pub(super) struct Mark {
 impl Mark {
     /// Sets it, durably, and finds out whether it was there. That it cannot be set keeps nobody from recording.
     pub fn set(state_dir: &Path) -> Self {
-        let path = state_dir.join("recording");
-        let after_crash = path.exists();
+        let mark = Self::untouched(state_dir);
         let set = || -> io::Result<()> {
-            File::create(&path)?.sync_all()?;
+            File::create(&mark.path)?.sync_all()?;
             File::open(state_dir)?.sync_all()
         };
         if let Err(error) = set() {
-            let path = path.display();
+            let path = mark.path.display();
             tracing::warn!(%error, %path, "a crash from here on may be taken for a shutdown");
         }
+        mark
+    }
+
+    /// Finds out whether it is there, and leaves it as it is.
+    pub fn untouched(state_dir: &Path) -> Self {
+        let path = state_dir.join("recording");
+        let after_crash = path.exists();
         Self { path, after_crash }
     }
 

@@ -109,6 +109,7 @@ struct Shared {
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
     cameras: Vec<CameraBudget>,
+    at_rest: bool,
     /// The last forecast.
     forecast: Mutex<Forecast>,
     gate: Mutex<()>,
@@ -180,13 +181,18 @@ impl Store {
         for disk in &disks {
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
-        let mark = Mark::set(&state_dir);
-        shared.log.append(Record::Started {
-            boot: shared.clock.boot_id(),
-            monotonic_us: shared.clock.monotonic_us(),
-            after_crash: mark.after_crash(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        });
+        let mark = match shared.at_rest {
+            true => Mark::untouched(&state_dir),
+            false => Mark::set(&state_dir),
+        };
+        if !shared.at_rest {
+            shared.log.append(Record::Started {
+                boot: shared.clock.boot_id(),
+                monotonic_us: shared.clock.monotonic_us(),
+                after_crash: mark.after_crash(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            });
+        }
         let log = log.map(|settings| Keeping::new(Arc::clone(&shared), settings, &state_dir));
         let keeper = Keeper::start(Arc::clone(&shared), means, notes, inbox, backlog, log)
             .map_err(|error| Error::io("start a thread for", &state_dir, error))?;
@@ -390,7 +396,7 @@ impl Store {
         let disks = self.shared.slots.mounted();
         disks.iter().for_each(|disk| disk.close_writer());
         // The mark stays where something died: then the gap that follows is a crash's.
-        if keeper.is_some_and(Keeper::stop) && is_well {
+        if keeper.is_some_and(Keeper::stop) && is_well && !self.shared.at_rest {
             self.mark.remove();
         }
         scrub.into_iter().for_each(Scrub::join);
@@ -560,6 +566,7 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
         catalog: opened.catalog,
         segments: Mutex::default(),
         cameras: options.cameras,
+        at_rest: options.at_rest,
         forecast: Mutex::default(),
         gate: Mutex::default(),
         scrub: Board::default(),

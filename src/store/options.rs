@@ -34,6 +34,9 @@ pub struct Options {
     pub doorkeeper: Option<Arc<dyn Doorkeeper>>,
     /// What cameras may keep.
     pub cameras: Vec<CameraBudget>,
+    /// Whether it is opened by a command for a moment, and records nothing: then nothing is deleted, and the recorder's next start
+    /// finds all that it would have found.
+    pub at_rest: bool,
     /// Metadata keys by generation.
     pub keys: SharedKeys,
     /// The time, for ages.
@@ -71,6 +74,7 @@ impl Options {
             spread: Spread::default(),
             doorkeeper: None,
             cameras: Vec::new(),
+            at_rest: false,
             keys,
             clock,
             reserve_bytes_min: RESERVE_BYTES_MIN,

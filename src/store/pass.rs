@@ -26,8 +26,11 @@ const ROOM_PART: u64 = 64;
 const FULL_PERIOD_US: u64 = 1_000_000;
 /// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
 const REFUSING_US: u64 = 300_000_000;
-/// The same where it is full, and nothing is recorded on it until something was deleted.
+/// The same where it is full, and nothing is recorded on it until something was deleted; at first.
 const REFUSING_FULL_US: u64 = 3_000_000;
+/// After so many refusals one after another that is doubled, so often: each try takes two entries in the log.
+const REFUSALS_TO_DOUBLE: u32 = 10;
+const DOUBLED_MAX: u32 = 4;
 
 /// What passes remember of each other.
 #[derive(Default)]
@@ -35,6 +38,9 @@ pub(super) struct Passes {
     steady: Steady,
     /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
     refusing: HashMap<u16, u64>,
+    /// How often they did not since they last did. Such a disk is asked for one file at a time: the log has what is to be deleted before it
+    /// goes, and is not to tell of a thousand deletions that do not happen.
+    refusals: HashMap<u16, u32>,
     growths: Growths,
     /// What is old, and until when that is believed, by monotonic time, us.
     old: Option<(u64, HashMap<StreamId, Old>)>,
@@ -72,7 +78,7 @@ impl Passes {
         disks.retain(|state| !self.refusing.contains_key(&state.disk));
         let streams = self.streams(shared, &disks);
         let spared: HashSet<_> = shared.segments().keys().copied().collect();
-        let deletions = plan(
+        let mut deletions = plan(
             &shared.catalog,
             Situation {
                 streams,
@@ -84,10 +90,14 @@ impl Passes {
                 deletions_max: RETENTION_BATCH_SEGMENTS,
             },
         );
+        let mut asked = HashSet::new();
+        deletions.retain(|Deletion { entry, .. }| {
+            !self.refusals.contains_key(&entry.disk) || asked.insert(entry.disk)
+        });
         let outcome =
             deleting::delete(shared, deletions, (&self.held.held, self.held.version), log);
-        self.mind(shared, &mounted, &outcome);
-        if outcome.gone.len() >= RETENTION_BATCH_SEGMENTS {
+        let lets_go_again = self.mind(shared, &mounted, &outcome);
+        if lets_go_again || outcome.gone.len() >= RETENTION_BATCH_SEGMENTS {
             0
         } else if mounted.iter().any(|disk| disk.is_full()) {
             FULL_PERIOD_US
@@ -147,16 +157,23 @@ impl Passes {
         (disks, cameras, look.wait_us)
     }
 
-    /// Draws from what was deleted which disks have room again, and which are not to be asked for a while.
-    fn mind(&mut self, shared: &Shared, mounted: &[Arc<MountedDisk>], outcome: &Outcome) {
+    /// Draws from what was deleted which disks have room again, and which are not to be asked for a while. Whether one that had
+    /// refused lets go again: then there is more to be deleted there.
+    fn mind(&mut self, shared: &Shared, mounted: &[Arc<MountedDisk>], outcome: &Outcome) -> bool {
         let now_us = shared.clock.monotonic_us();
+        let gone = outcome.gone.iter().map(|deletion| deletion.entry.disk);
+        let lets_go = gone.filter(|disk| self.refusals.remove(disk).is_some());
+        let lets_go_again = lets_go.count() > 0;
         for number in &outcome.refusing {
+            let refusals = self.refusals.entry(*number).or_default();
+            let doubled = (*refusals / REFUSALS_TO_DOUBLE).min(DOUBLED_MAX);
+            *refusals = refusals.saturating_add(1);
             let is_full = shared
                 .slots
                 .disk(*number)
                 .is_some_and(|disk| disk.is_full());
             let wait_us = if is_full {
-                REFUSING_FULL_US
+                REFUSING_FULL_US << doubled
             } else {
                 REFUSING_US
             };
@@ -179,6 +196,7 @@ impl Passes {
                 self.growths.deleted(Of::Camera(camera), bytes);
             }
         }
+        lets_go_again
     }
 
     /// Days pass slowly: what is old is not found out at each pass.

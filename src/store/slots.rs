@@ -147,6 +147,11 @@ impl Slots {
         disks
     }
 
+    /// The path of the disk that a stream is to be recorded to, where its camera has one.
+    pub(super) fn pinned_to(&self, stream: &StreamId) -> Option<&Path> {
+        self.pinned.get(stream).map(PathBuf::as_path)
+    }
+
     /// Why the disk of a slot is not there.
     pub(super) fn why_away(&self, path: &Path) -> String {
         let slots = self.read();

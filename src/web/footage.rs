@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hearthkeep_format::log;
 use hearthkeep_format::{EpochId, HoldId, LogId, SegmentId, StreamId};
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::broadcast;
@@ -305,6 +306,23 @@ pub struct Hold {
     pub who: String,
     /// Whether it is in the log: one that is not is forgotten when the recorder ends before it could be written.
     pub written: bool,
+}
+
+impl Hold {
+    /// A hold of the log. `written` is whether it is in a checkpoint.
+    pub fn of(hold: &log::Hold, written: bool) -> Self {
+        let known = |us: i64| (us != log::OPEN_END_US).then_some(us);
+        Self {
+            id: hold.id.to_string(),
+            streams: hold.streams.iter().map(StreamId::to_string).collect(),
+            from_us: hold.from_us,
+            to_us: known(hold.to_us),
+            until_us: known(hold.until_us),
+            reason: hold.reason.clone(),
+            who: hold.who.clone(),
+            written,
+        }
+    }
 }
 
 /// For how long a camera's footage is kept.

@@ -5,7 +5,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearthkeep_format::log;
 use hearthkeep_format::segment::{GapCause, ReadAt as _};
 use hearthkeep_format::{HoldId, LogId, SegmentId, StreamId};
 
@@ -246,14 +245,14 @@ impl Footage for RecorderFootage {
 
     fn holds(&self) -> store::Result<Vec<Hold>> {
         let holds = self.store()?.holds()?;
-        Ok(holds.iter().map(|hold| hold_row(hold, true)).collect())
+        Ok(holds.iter().map(|hold| Hold::of(hold, true)).collect())
     }
 
     fn hold(&self, new: NewHold) -> store::Result<Hold> {
         let store = self.store()?;
         let (hold, ticket) = store.hold(new)?;
         let longest = Duration::from_millis(HOLD_WRITTEN_MS_MAX);
-        Ok(hold_row(&hold, store.log().wait_for(ticket, longest)))
+        Ok(Hold::of(&hold, store.log().wait_for(ticket, longest)))
     }
 
     fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<()> {
@@ -310,20 +309,6 @@ impl Footage for RecorderFootage {
 
     fn claimed(&self) {
         self.wake();
-    }
-}
-
-fn hold_row(hold: &log::Hold, written: bool) -> Hold {
-    let known = |us: i64| (us != log::OPEN_END_US).then_some(us);
-    Hold {
-        id: hold.id.to_string(),
-        streams: hold.streams.iter().map(StreamId::to_string).collect(),
-        from_us: hold.from_us,
-        to_us: known(hold.to_us),
-        until_us: known(hold.until_us),
-        reason: hold.reason.clone(),
-        who: hold.who.clone(),
-        written,
     }
 }
 

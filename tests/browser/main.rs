@@ -1,6 +1,7 @@
 //! The page of a real box in a real browser: claim, kit, sign-in, live and playback, judged by the counter in the pictures.
 //!
 //! `web-ui/e2e/run.mjs` drives Debian's chromium and prints what it saw; this test compares it with the cameras' own clock.
+//! `log.rs` has a browser come back to a store that somebody changed meanwhile;
 //! `trouble.rs` shows the same page where things are wrong, driven by `web-ui/e2e/trouble.mjs`.
 
 #![allow(clippy::unwrap_used)]
@@ -9,12 +10,14 @@
 mod common;
 #[path = "../common/installation.rs"]
 mod installation;
+mod log;
 #[path = "../common/scripted.rs"]
 mod scripted;
 #[path = "../common/shifted.rs"]
 mod shifted;
 mod trouble;
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -121,6 +124,20 @@ fn drive(command: &[&str], settings: &[(&str, &str)]) -> Value {
             String::from_utf8_lossy(&output.stderr)
         )
     })
+}
+
+/// Copies a file, or a folder with all in it; a socket is left out.
+fn copy(from: &Path, to: &Path) {
+    if from.is_file() {
+        std::fs::copy(from, to).unwrap();
+    }
+    if from.is_dir() {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let name = entry.unwrap().file_name();
+            copy(&from.join(&name), &to.join(&name));
+        }
+    }
 }
 
 /// Which picture a camera pushed when, in its own words.

@@ -92,7 +92,7 @@ fn a_claim_whose_answer_is_lost_leads_to_the_sign_in() {
 }
 
 /// Drives a browser through one of the scenarios of `web-ui/e2e/trouble.mjs`.
-fn look(
+pub fn look(
     installation: &Installation,
     mut recorder: Running<'_>,
     scenario: &str,

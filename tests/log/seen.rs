@@ -106,7 +106,7 @@ fn a_segment_that_was_removed_is_named_and_is_no_mere_gap() {
     recorder.address();
     await_condition("the recorder says so too", LONG, || {
         let status = installation.run("status", &[]);
-        String::from_utf8_lossy(&status.stdout).contains("somebody removed them")
+        String::from_utf8_lossy(&status.stdout).contains("somebody removed it")
     });
     recorder.terminate();
 }

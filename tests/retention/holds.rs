@@ -1,5 +1,6 @@
 //! Holds and the forecast, in a store.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -90,6 +91,52 @@ fn a_hold_outlives_budgets_and_is_known_by_a_disk_alone() {
         store.unhold(&hold.id, "", ""),
         Err(Error::NoSuchHold)
     ));
+}
+
+#[test]
+fn a_hold_follows_footage_whose_time_becomes_known_later() {
+    let home = Home::new(66);
+    let begun_us = 1_000_000_000;
+    home.clock.set_wall_us(begun_us);
+    home.clock.set_trusted(false);
+    let mut stream = home.stream(0);
+    let offset_us = home.clock.wall_us() - home.clock.monotonic_us() as i64;
+    stream.clock = Some((home.clock.boot_id(), offset_us));
+    stream.clock_trusted = false;
+    stream.wall_us = begun_us;
+    let mut seal = || {
+        stream.wall_us += 10_000_000;
+        stream.seal(2, 500)
+    };
+    let sealed: Vec<_> = (0..6).map(|_| seal()).collect();
+    sealed.iter().for_each(|sealed| sealed.leave_whole(&home));
+    let path = |n: usize| home.path_of(&sealed[n].new);
+    home.clock.advance_us(100_000_000);
+    let hold = set(&home.open_with(options(&home, None)).0, hold_of(&sealed[2]));
+    assert!(hold.to_us < DAY_US, "in 1970");
+    // The time becomes known, and from now on nothing of the camera may stay.
+    home.clock.set_wall_us(START_US);
+    home.clock.set_trusted(true);
+    for _ in 0..2 {
+        let (store, _) = home.open_with(options(&home, Some((stream.id, 0))));
+        until("the others go", || store.usage(&stream.id).segments == 1);
+        assert!(path(2).exists() && !path(1).exists());
+        let shown = store.timeline(&stream.id, i64::MIN, i64::MAX).unwrap();
+        assert!(
+            shown.segments[0].start_us > START_US - HOUR_US,
+            "at its true time"
+        );
+        // Once more without a catalog and without what the state folder knows of the clock.
+        drop(store);
+        std::fs::remove_dir_all(home.state.path().join("catalog")).unwrap();
+        drop(std::fs::remove_file(
+            home.state.path().join("clock.anchors"),
+        ));
+    }
+    let (store, _) = home.open_with(options(&home, Some((stream.id, 0))));
+    is_read(&store);
+    store.unhold(&hold.id, "", "").unwrap();
+    until("it goes", || !path(2).exists());
 }
 
 #[test]
@@ -220,6 +267,38 @@ fn a_hold_ends_at_its_time_and_not_because_the_clock_jumped() {
         "more than an hour has passed"
     );
     assert_eq!(store.usage(&stream.id).segments, 0);
+}
+
+/// Entries of the log that is being written.
+fn entries(store: &Store) -> u64 {
+    let published = store.log().published();
+    let note = &published.last().unwrap().note;
+    note.lines().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_disk_that_does_not_let_go_does_not_fill_the_log() {
+    let home = Home::new(67);
+    let mut stream = home.stream(0);
+    for _ in 0..40 {
+        stream.seal(2, 500).leave_whole(&home);
+    }
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    faults.keep_footage.store(true, Ordering::SeqCst);
+    let options = with_log(home.options_on(disk), Some((stream.id, 0)));
+    let (store, hands) = driven(&home, options);
+    go_on(&home, &hands, 120);
+    assert_eq!(store.usage(&stream.id).segments, 40);
+    assert!(faults.removals.load(Ordering::SeqCst) > 0, "it was tried");
+    let before = entries(&store);
+    go_on(&home, &hands, 3600);
+    // A file each five minutes: that it is to go, and that it stayed.
+    let grown = entries(&store) - before;
+    assert!((10..40).contains(&grown), "{grown} entries in an hour");
+    assert_eq!(store.usage(&stream.id).segments, 40);
+    faults.keep_footage.store(false, Ordering::SeqCst);
+    go_on(&home, &hands, 400);
+    assert_eq!(store.usage(&stream.id).segments, 0, "it goes on by itself");
 }
 
 #[test]

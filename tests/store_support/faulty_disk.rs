@@ -27,6 +27,8 @@ pub struct Faults {
     pub fail_list: AtomicBool,
     /// Nothing can be deleted, as on a file system that became read-only.
     pub fail_remove: AtomicBool,
+    /// No footage can be deleted, and all else can.
+    pub keep_footage: AtomicBool,
     /// How often something was to be deleted.
     pub removals: AtomicU64,
     pub syncs: AtomicU64,
@@ -122,6 +124,9 @@ impl Disk for FaultyDisk {
         self.faults.removals.fetch_add(1, Ordering::SeqCst);
         if self.faults.fail_remove.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        if path.starts_with("footage") && self.faults.keep_footage.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         self.faults.full.store(false, Ordering::SeqCst);
         self.real.remove_file(path)?;

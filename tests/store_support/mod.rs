@@ -157,6 +157,8 @@ pub struct Stream {
     pub sequence: u64,
     pub wall_us: i64,
     pub clock_trusted: bool,
+    /// The boot that it is recorded in, and wall time less monotonic time then, us; without it, monotonic time says nothing.
+    pub clock: Option<(BootId, i64)>,
 }
 
 /// A segment's bytes.
@@ -237,6 +239,7 @@ impl Stream {
             sequence: 0,
             wall_us: START_US,
             clock_trusted: true,
+            clock: None,
         };
         stream.new_epoch(home);
         stream
@@ -269,8 +272,12 @@ impl Stream {
         });
         let start = Start {
             wall_us: self.wall_us,
-            monotonic_us: 5,
-            boot: BootId::from_bytes([1; 16]),
+            monotonic_us: self.clock.map_or(5, |(_, offset_us)| {
+                self.wall_us.saturating_sub(offset_us).unsigned_abs()
+            }),
+            boot: self
+                .clock
+                .map_or(BootId::from_bytes([1; 16]), |(boot, _)| boot),
             clock_trusted: self.clock_trusted,
             gap,
             sequence: self.sequence,

@@ -9,10 +9,7 @@ const SAID = {
   "no video": "offers no video",
 };
 const words = (locator) => locator.allTextContents().then((texts) => texts.join(" "));
-const show = (page, view) =>
-  page.evaluate((name) => {
-    location.hash = `#/${name}`;
-  }, view);
+const { show } = steps;
 
 export async function wrongPassphrase({ page, expect, shot }, { name }) {
   await steps.trySignIn(page, { name, passphrase: "an umbrella in the rain" });

@@ -16,9 +16,12 @@ const FLAGS = [
   "--autoplay-policy=no-user-gesture-required",
 ];
 
-/** Opens the box's page; `errors` collects what the page complained of. */
-export async function openBrowser({ url, viewport = { width: 1280, height: 800 }, dark = false, touch = false }) {
-  const profile = await mkdtemp(join(tmpdir(), "hearthkeep-e2e-"));
+/**
+ * Opens the box's page; `errors` collects what the page complained of. A `kept` profile stays, and what the page keeps in it: it is
+ * the browser of somebody who comes back.
+ */
+export async function openBrowser({ url, kept = null, viewport = { width: 1280, height: 800 }, dark = false, touch = false }) {
+  const profile = kept ?? (await mkdtemp(join(tmpdir(), "hearthkeep-e2e-")));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
@@ -44,7 +47,7 @@ export async function openBrowser({ url, viewport = { width: 1280, height: 800 }
     errors,
     async close() {
       await context.close();
-      await rm(profile, { recursive: true, force: true });
+      if (kept === null) await rm(profile, { recursive: true, force: true });
     },
   };
 }

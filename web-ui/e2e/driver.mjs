@@ -9,7 +9,7 @@ import { openBrowser } from "./browser.mjs";
  * what `expected` matches.
  */
 export async function drive(checks, { expected = null } = {}) {
-  const { HEARTHKEEP_URL: url, HEARTHKEEP_SHOTS: shots } = process.env;
+  const { HEARTHKEEP_URL: url, HEARTHKEEP_SHOTS: shots, HEARTHKEEP_PROFILE: kept = null } = process.env;
   if (!url) {
     console.error("HEARTHKEEP_URL is not set: say where the box is");
     process.exit(2);
@@ -18,7 +18,7 @@ export async function drive(checks, { expected = null } = {}) {
   const expect = (held, sentence) => {
     if (!held) failures.push(sentence);
   };
-  const browser = await openBrowser({ url });
+  const browser = await openBrowser({ url, kept });
   const { page } = browser;
   const shot = async (name, of = page) => {
     if (!shots) return;

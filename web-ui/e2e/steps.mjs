@@ -37,6 +37,19 @@ export async function signIn(page, who) {
   await page.getByRole("navigation").waitFor();
 }
 
+/** The same for who may be in already: a browser that comes back. */
+export async function signInAgain(page, who) {
+  const inside = page.getByRole("navigation");
+  const heading = page.getByRole("heading", { name: "Sign in" });
+  await inside.or(heading).first().waitFor();
+  if (await heading.isVisible()) await signIn(page, who);
+}
+
+export const show = (page, view) =>
+  page.evaluate((name) => {
+    location.hash = `#/${name}`;
+  }, view);
+
 export async function signOut(page) {
   await page.getByRole("button", { name: /^Signed in as/ }).click();
   await page.getByRole("button", { name: "Sign out" }).click();

@@ -6,13 +6,21 @@
  *   trouble.mjs no-disk        no disk to record on
  *   trouble.mjs wrong-clock    a clock at 1970
  *   trouble.mjs lost-claim     a claim whose answer never comes
+ *   trouble.mjs log            a browser that comes back: what it says of the signed log
+ *   trouble.mjs removed        a segment that somebody removed
+ *   trouble.mjs keep           footage that is to be kept
+ *   trouble.mjs let-go         that it is not to be kept any more
  *
  *   HEARTHKEEP_URL, HEARTHKEEP_NAME, HEARTHKEEP_PASSPHRASE, HEARTHKEEP_SHOTS   as run.mjs has them
+ *   HEARTHKEEP_PROFILE   the folder of a browser that comes back
+ *   HEARTHKEEP_SAYS      what it says of the log; without it, that all is well
  *   HEARTHKEEP_DAMAGED, HEARTHKEEP_DAMAGED_AT   the segment with a flipped bit, and at which of its bytes
  */
 import * as cameras from "./bad-cameras.mjs";
 import { claimCode, drive } from "./driver.mjs";
 import { looks } from "./looks.mjs";
+import * as hold from "./hold.mjs";
+import * as log from "./log.mjs";
 import * as playback from "./bad-playback.mjs";
 import * as steps from "./steps.mjs";
 
@@ -55,6 +63,26 @@ const scenarios = {
     results.clock = await banner.textContent();
     expect(results.clock.includes("does not know what time it is"), `a wrong clock: ${results.clock}`);
     await shot("wrong-clock");
+  },
+
+  async log(tools) {
+    await steps.signInAgain(tools.page, who);
+    tools.results.log = await log.said(tools, env.HEARTHKEEP_SAYS);
+  },
+
+  async removed(tools) {
+    await steps.signInAgain(tools.page, who);
+    tools.results.removed = await log.removed(tools);
+  },
+
+  async keep(tools) {
+    await steps.signInAgain(tools.page, who);
+    tools.results.kept = await hold.keep(tools);
+  },
+
+  async "let-go"(tools) {
+    await steps.signInAgain(tools.page, who);
+    tools.results.row = await hold.letGo(tools);
   },
 
   /** The box takes the claim, and the network goes before its answer is there. */

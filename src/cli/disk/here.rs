@@ -10,14 +10,12 @@ use super::super::local::state_failure;
 use super::super::output::{ExitStatus, Failure, OrFail, line};
 use super::super::store::{self, pool_failure};
 use super::{DiskStatus, Retired};
-use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::disk::{Disk, RealDisk};
 use crate::keys::StateFolder;
 use crate::pool::{self, Pool};
-use crate::store::lock::Lock;
 use crate::store::log;
-use crate::store::{DiskUse, Options, Store};
+use crate::store::{DiskUse, Store};
 
 /// How often it is looked how far a disk is emptied.
 const LOOK: Duration = Duration::from_millis(200);
@@ -30,7 +28,7 @@ pub(super) struct Here {
 
 impl Here {
     pub(super) fn open(config: &Config) -> Result<Self, Failure> {
-        let (pool, options, lock) = prepare(config)?;
+        let (pool, options, lock) = store::prepare(config)?;
         let (store, _) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
         let store = Arc::new(store);
         pool.opened(Arc::clone(&store));
@@ -39,7 +37,7 @@ impl Here {
 
     /// How the disks are; nothing is done to them.
     pub(super) fn at_rest(config: &Config) -> Result<Vec<DiskStatus>, Failure> {
-        let (_, options, lock) = prepare(config)?;
+        let (_, options, lock) = store::prepare(config)?;
         let disks = Store::disks_at_rest(options, &lock).or_fail(ExitStatus::Failed)?;
         Ok(disks.iter().map(DiskStatus::of).collect())
     }
@@ -117,15 +115,4 @@ fn give_log(
         );
         Failure::new(ExitStatus::Failed, sentence)
     })
-}
-
-fn prepare(config: &Config) -> Result<(Arc<Pool>, Options, Lock), Failure> {
-    let lock = store::lock(config)?;
-    let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
-    let disks = pool::mount(config, &mut state);
-    let state = Arc::new(Mutex::new(state));
-    let pool = Arc::new(Pool::new(Arc::clone(&state)));
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let options = store::options(config, &state, &pool, disks, clock)?;
-    Ok((pool, options, lock))
 }

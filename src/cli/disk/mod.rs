@@ -5,17 +5,18 @@ mod show;
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ConfigArgument;
 use super::local::load_config;
 use super::output::{ExitStatus, Failure, OrFail, line};
-use super::socket::{self, Request};
-use super::store::pool_failure;
+use super::socket::Request;
+use super::store::{ask_recorder, pool_failure};
 use crate::config::{self, Config, Tier};
 use crate::pool::{self, Pool};
-use crate::store::{self, lock};
+use crate::store;
 use crate::web::footage::DiskStatus;
 use here::Here;
 
@@ -135,29 +136,8 @@ impl Desk {
     }
 
     /// Asks the running recorder; `None` where there is none.
-    fn ask<T: serde::de::DeserializeOwned>(&self, request: &Request) -> Result<Option<T>, Failure> {
-        let state_dir = &self.config.state_dir;
-        // A store that was never made has neither.
-        if !state_dir.exists() {
-            return Ok(None);
-        }
-        let answer = socket::ask(state_dir, request).map_err(|error| {
-            let sentence = format!("the running recorder cannot be asked: {error}");
-            Failure::new(ExitStatus::Failed, sentence)
-        })?;
-        match answer {
-            Some(Ok(done)) => Ok(Some(done)),
-            Some(Err(sentence)) => Err(Failure::new(ExitStatus::Failed, sentence)),
-            None => match lock::holder(state_dir).or_fail(ExitStatus::Failed)? {
-                None => Ok(None),
-                Some(pid) => Err(Failure::new(
-                    ExitStatus::Busy,
-                    format_args!(
-                        "another hearthkeep process uses this store (process {pid}): wait for its end, and try again"
-                    ),
-                )),
-            },
-        }
+    fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<Option<T>, Failure> {
+        ask_recorder(&self.config, request)
     }
 
     fn disks(&self) -> Result<Vec<DiskStatus>, Failure> {
@@ -284,7 +264,9 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
         Request::Catalog { from } => pool
             .catalogued(from.as_ref())
             .map(|page| serde_json::json!(page)),
-        Request::Status => Ok(Value::Null),
+        Request::Status | Request::Holds | Request::AddHold { .. } | Request::EndHold { .. } => {
+            Ok(Value::Null)
+        }
     };
     done.map_err(|error| pool_failure(error).sentence)
 }

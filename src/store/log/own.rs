@@ -12,6 +12,7 @@ use hearthkeep_format::{Identity, SigningKey, StoreId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::chain::{Chain, FoundLog};
 use crate::limits::STATE_FILE_BYTES_MAX;
 use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
@@ -91,6 +92,35 @@ impl OwnFile {
         let sealed = self.key.seal(FILE, &json, random);
         state_file::replace(&self.path, &sealed)
     }
+}
+
+/// What the disks lack of the log that the state folder remembers, in a sentence; `None` where they have all of it, or nothing is
+/// remembered.
+pub fn lacking(state_dir: &Path, key: StateKey, store: &StoreId, chain: &Chain) -> Option<String> {
+    let (_, checkpoint) = match OwnFile::new(state_dir, key).read(*store) {
+        Ok(remembered) => remembered?,
+        Err(what) => {
+            return Some(format!(
+                "log.sealed in the state folder cannot be used: {what}"
+            ));
+        }
+    };
+    let mut logs = chain.logs.iter();
+    let there = logs.find(|log| log.files.checkpoint.log == checkpoint.log);
+    if there.is_some_and(|log| log.files.holds(&checkpoint)) {
+        return None;
+    }
+    Some(rolled_back(&checkpoint, there))
+}
+
+/// What there is to say where disks have less of a log than was published.
+pub(super) fn rolled_back(published: &Checkpoint, there: Option<&FoundLog>) -> String {
+    let there = there.map_or(0, |log| log.files.checkpoint.size);
+    format!(
+        "the log was rolled back: {} entries of it were published, and the disks that are here have {there} of them. Somebody put back an older \
+         copy of a disk or removed a part of the log, or a disk is missing. A new log begins; what the old one said is in the viewers that saw it",
+        published.size
+    )
 }
 
 impl Own {

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use hearthkeep_format::log::{AnchorCause, Deleted, Hold, Record};
+use hearthkeep_format::log::{AnchorCause, Deleted, Hold, Record, Stamped};
 use hearthkeep_format::segment::GapCause;
 use hearthkeep_format::{BootId, HoldId, StreamId};
 
+use super::moves::Moves;
 use super::ranges::Ranges;
 use crate::limits::{LOG_ANCHORS_MAX, LOG_GAPS_MAX};
+use crate::store::held::Held;
 
 /// What the wall clock said at a moment of a boot, when it was trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +46,18 @@ pub(super) struct Replayed {
     gaps_count: usize,
     /// Sequences of the segments that were closed and not deleted.
     pub live: HashMap<StreamId, Ranges>,
+    moves: Moves,
 }
 
 impl Replayed {
-    pub fn apply(&mut self, record: &Record) {
-        match record {
+    pub fn apply(&mut self, stamped: &Stamped) {
+        match &stamped.record {
+            Record::Started {
+                boot, monotonic_us, ..
+            } => {
+                let offset_us = stamped.wall_us.saturating_sub_unsigned(*monotonic_us);
+                self.moves.started(*boot, offset_us);
+            }
             Record::SegmentClosed(closed) => {
                 self.live
                     .entry(closed.stream)
@@ -76,9 +85,11 @@ impl Replayed {
                 },
             ),
             Record::Hold(hold) => {
+                self.moves.held(hold.id);
                 self.holds.insert(hold.id, hold.clone());
             }
             Record::Unhold { id, .. } => {
+                self.moves.ended(id);
                 self.holds.remove(id);
             }
             Record::ClockAnchor {
@@ -90,6 +101,8 @@ impl Replayed {
                 if self.anchors.len() == LOG_ANCHORS_MAX {
                     self.anchors.pop_front();
                 }
+                let offset_us = wall_us.saturating_sub_unsigned(*monotonic_us);
+                self.moves.anchored(*boot, offset_us);
                 self.anchors.push_back(Anchor {
                     boot: *boot,
                     monotonic_us: *monotonic_us,
@@ -99,6 +112,16 @@ impl Replayed {
             }
             _ => {}
         }
+    }
+
+    /// What the holds cover, also where footage was moved since they were set.
+    pub fn held(&self) -> Held {
+        let holds: Vec<_> = self
+            .holds
+            .values()
+            .flat_map(|hold| self.moves.of(hold))
+            .collect();
+        Held::by(&holds)
     }
 
     /// The gaps of a stream that have something of a span, in the order of time.
@@ -128,17 +151,28 @@ impl Replayed {
 mod tests {
     use super::*;
 
+    fn apply(replayed: &mut Replayed, record: Record) {
+        replayed.apply(&Stamped {
+            wall_us: 0,
+            clock_trusted: true,
+            record,
+        });
+    }
+
     #[test]
     fn the_last_word_about_a_gap_counts() {
         let stream = StreamId::from_bytes([1; 16]);
         let mut replayed = Replayed::default();
         let mut gap = |from_us, to_us| {
-            replayed.apply(&Record::Gap {
-                stream,
-                cause: GapCause::CameraLost,
-                from_us,
-                to_us,
-            });
+            apply(
+                &mut replayed,
+                Record::Gap {
+                    stream,
+                    cause: GapCause::CameraLost,
+                    from_us,
+                    to_us,
+                },
+            );
         };
         gap(10, i64::MAX);
         gap(100, 200);
@@ -156,12 +190,15 @@ mod tests {
     fn there_is_an_end_to_what_is_kept() {
         let mut replayed = Replayed::default();
         for number in 0..=(LOG_GAPS_MAX as i64) {
-            replayed.apply(&Record::Gap {
-                stream: StreamId::from_bytes([1; 16]),
-                cause: GapCause::CameraLost,
-                from_us: number * 10,
-                to_us: number * 10 + 5,
-            });
+            apply(
+                &mut replayed,
+                Record::Gap {
+                    stream: StreamId::from_bytes([1; 16]),
+                    cause: GapCause::CameraLost,
+                    from_us: number * 10,
+                    to_us: number * 10 + 5,
+                },
+            );
         }
         let all = replayed.gaps(&StreamId::from_bytes([1; 16]), 0, i64::MAX);
         assert_eq!((all.len(), all[0].from_us), (LOG_GAPS_MAX, 10));

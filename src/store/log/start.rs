@@ -7,7 +7,7 @@ use hearthkeep_format::{DiskId, StoreId};
 
 use super::chain::{Chain, FoundLog, find_and_mend};
 use super::files::{self, End, LogFiles};
-use super::own::{Own, OwnFile};
+use super::own::{Own, OwnFile, rolled_back};
 use super::seats::LogDisk;
 use crate::disk::Disk;
 use crate::store::inspect::Keys;
@@ -115,12 +115,7 @@ fn with_memory(
         }
     }
     let there = chain.logs.iter().find(is_ours);
-    let there = there.map_or(0, |log| log.files.checkpoint.size);
-    let sentence = format!(
-        "the log was rolled back: {} entries of it were published, and the disks that are here have {there} of them. Somebody put back an older \
-         copy of a disk or removed a part of the log, or a disk is missing. A new log begins; what the old one said is in the viewers that saw it",
-        checkpoint.size
-    );
+    let sentence = rolled_back(checkpoint, there);
     tracing::error!("{sentence}");
     troubles.push(sentence);
     Course::Begin {

@@ -7,6 +7,7 @@ import { TimelineStore } from "../timeline/store";
 import type { Entered } from "../vault/protocol";
 import { vault } from "../vault/vault";
 import { remember, remembered } from "./memory";
+import { UNSEEN, type Witness, witnessed } from "./witness";
 
 export type Door =
   | { readonly kind: "opening" }
@@ -22,13 +23,15 @@ export const status = signal<BoxStatus | null>(null);
 export const holds = signal<readonly Hold[]>([]);
 /** This browser could not keep the identity: after a reload the passphrase is asked for again. */
 export const isNotKept = signal(false);
-/** What this browser, which has seen the box's signed log before, has to say of it now. */
-export const logComplaint = signal<string | null>(null);
+/** What this browser, which may have seen the box's signed log before, has to say of it now. */
+export const witness = signal<Witness>(UNSEEN);
 export const timelines = new TimelineStore();
 
 const REFRESH_EVERY_MS = 5000;
 /** As often as the box signs it while there is something new. */
 const LOOK_AT_LOG_EVERY_MS = 60_000;
+/** After a look that failed: a box that has just started has not read its log yet. */
+const LOOK_AGAIN_MS = 5000;
 const ELSEWHERE = "You signed out in another tab.";
 const ENDED = "You were signed out. Sign in to go on.";
 const UNTOLD =
@@ -117,7 +120,7 @@ async function leave(note: string | null): Promise<void> {
   streams.value = null;
   status.value = null;
   holds.value = [];
-  logComplaint.value = null;
+  witness.value = UNSEEN;
   timelines.clear();
   door.value = { kind: "signed-out", box: at.box, note, name: at.name };
   const fault = await erase();
@@ -154,13 +157,17 @@ export async function loadHolds(): Promise<void> {
   if (JSON.stringify(told.value) !== JSON.stringify(holds.value)) holds.value = told.value;
 }
 
-/** A look that fails says nothing: the box is told to be away elsewhere. */
 async function lookAtLog(): Promise<void> {
   const at = door.value;
   if (at.kind !== "open") return;
   const looked = await vault.attempt(null, "lookAtLog", at.box.store);
-  if (looked.kind === "success" && door.value.kind === "open") logComplaint.value = looked.value.complaint;
+  if (door.value.kind !== "open" || looked.kind === "aborted") return;
+  witness.value = witnessed(witness.value, looked, Date.now());
+  clearTimeout(lookAgain);
+  if (looked.kind === "error") lookAgain = setTimeout(() => void lookAtLog(), LOOK_AGAIN_MS);
 }
+
+let lookAgain: ReturnType<typeof setTimeout> | undefined;
 
 async function owed(at: Door & { kind: "signed-out" }): Promise<void> {
   if ((await tellSignOut()) && door.value === at && at.note === UNTOLD) door.value = { ...at, note: null };
@@ -171,5 +178,5 @@ setInterval(() => {
 }, REFRESH_EVERY_MS);
 
 setInterval(() => {
-  if (document.visibilityState === "visible") void lookAtLog();
+  if (document.visibilityState === "visible" && witness.value.failure === null) void lookAtLog();
 }, LOOK_AT_LOG_EVERY_MS);

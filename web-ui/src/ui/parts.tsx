@@ -40,11 +40,12 @@ interface FieldProps {
   onInput: (value: string) => void;
   hint?: ComponentChildren;
   error?: string | null;
-  type?: "text" | "password";
+  type?: "text" | "password" | "datetime-local";
   input?: {
     required?: boolean;
     minLength?: number;
     maxLength?: number;
+    step?: number;
     autocomplete?: string;
     autocapitalize?: string;
     spellcheck?: boolean;

@@ -18,7 +18,7 @@ export function troubles(
   streams: readonly Stream[] | null,
   complaint: string | null = null,
 ): Trouble[] {
-  const seen: Trouble[] = complaint === null ? [] : [{ kind: "log", text: sentence(complaint) }];
+  const seen: Trouble[] = complaint === null ? [] : [{ kind: "log", text: complaint }];
   return [...seen, ...clock(status), ...disks(status), ...log(status), ...room(status), ...cameras(streams ?? [])];
 }
 

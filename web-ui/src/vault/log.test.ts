@@ -34,10 +34,10 @@ beforeEach(() => {
 });
 
 it("keeps what is shown first, and brings what the core asks for", async () => {
-  const head = { key: "k2", note: "new" };
+  const head = { key: "k2", note: "origin\n42\nroot\n" };
   const first = through([{ kind: "keep", head, causes: "" }]);
-  expect(await look(first.core, "store")).toEqual(success({ complaint: null, renewed: false }));
-  expect(first.told).toEqual([[null, [{ key: "k1", note: "old" }, head]]]);
+  expect(await look(first.core, "store")).toEqual(success({ complaint: null, renewed: false, entries: 42, compared: false }));
+  expect(first.told).toEqual([[null, [{ key: "k1", note: "old" }, { key: "k2", note: "new" }]]]);
   expect(kept.get("store")).toEqual(head);
 
   const again = through([
@@ -45,7 +45,7 @@ it("keeps what is shown first, and brings what the core asks for", async () => {
     { kind: "consistency", log: "cd", from: 3, to: 5 },
     { kind: "keep", head: { key: "k3", note: "newer" }, causes: "state-restored" },
   ]);
-  expect(await look(again.core, "store")).toEqual(success({ complaint: null, renewed: true }));
+  expect(await look(again.core, "store")).toEqual(success({ complaint: null, renewed: true, entries: null, compared: true }));
   expect(asked).toEqual(["entries ab 0 1", "inclusion ab 0 9", "consistency cd 3 5"]);
   expect(again.told[1]).toEqual([Uint8Array.of(7), Uint8Array.of(0, 0, 0, 4, 16, 65)]);
   expect(kept.get("store")?.note).toBe("newer");
@@ -55,7 +55,7 @@ it("keeps what it saw where it complains, and says nothing where the box does no
   const seen = { key: "k1", note: "seen" };
   kept.set("store", seen);
   const wrong = through([{ kind: "complain", sentence: "the signed log was rolled back" }]);
-  expect(await look(wrong.core, "store")).toEqual(success({ complaint: "the signed log was rolled back", renewed: false }));
+  expect(await look(wrong.core, "store")).toEqual(success({ complaint: "the signed log was rolled back", renewed: false, entries: null, compared: true }));
   expect(kept.get("store")).toEqual(seen);
   const away = failure("unreachable", "The box does not answer.");
   shown = away as unknown as typeof shown;

@@ -22,12 +22,20 @@ export async function look(core: Core, store: string): Promise<Result<LogLook>> 
     if (told.kind !== "success") return told;
     step = core.logTell(told.value.first, told.value.hashes);
   }
-  if (step.kind === "complain") return success({ complaint: step.sentence, renewed: false });
+  const compared = seen !== null;
+  if (step.kind === "complain") return success({ complaint: step.sentence, renewed: false, entries: null, compared });
   if (step.kind === "keep" && step.head.note !== seen?.note) {
     // A browser that keeps nothing compares nothing; it has said so already.
     await kept.keepLog(store, step.head).catch(() => undefined);
   }
-  return success({ complaint: null, renewed: step.kind === "keep" && step.causes !== "" });
+  if (step.kind === "none") return success({ complaint: null, renewed: false, entries: null, compared });
+  return success({ complaint: null, renewed: step.causes !== "", entries: sizeOf(step.head), compared });
+}
+
+/** The second line of a checkpoint, which was verified. */
+function sizeOf({ note }: LogHead): number | null {
+  const size = Number(note.split("\n")[1]);
+  return Number.isSafeInteger(size) ? size : null;
 }
 
 type Question = Extract<LogStep, { kind: "consistency" | "first" }>;

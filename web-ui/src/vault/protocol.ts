@@ -62,6 +62,10 @@ export interface LogLook {
   complaint: string | null;
   /** Whether new logs have begun since the last look, which go on from what was seen then. */
   renewed: boolean;
+  /** How many entries the log has that is being written; null where there is none, or it is not believed. */
+  entries: number | null;
+  /** Whether there was anything to compare it with: this browser had seen it before. */
+  compared: boolean;
 }
 
 /** Requests of the page, each with what comes back. */

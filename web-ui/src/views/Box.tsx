@@ -2,9 +2,10 @@
 import { sentence } from "../api/sentence";
 import type { BoxStatus, Disk, Forecast, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
-import { status, streams } from "../ui/app-state";
+import { status, streams, witness } from "../ui/app-state";
 import { Spinner, bytesText } from "../ui/parts";
 import { CLOCK_WRONG, slowText } from "../ui/troubles";
+import { complaintOf, witnessText } from "../ui/witness";
 import { Holds } from "./Holds";
 import { YourBox } from "./YourBox";
 
@@ -42,6 +43,10 @@ function Told({ status: told }: { status: BoxStatus }) {
           </dd>
           <dt>Clock</dt>
           <dd class={told.clock_trusted ? undefined : "row-error"}>{told.clock_trusted ? "Set." : CLOCK_WRONG}</dd>
+          <dt>Signed log</dt>
+          <dd class={complaintOf(witness.value) ? "row-error" : undefined} data-log>
+            {witnessText(witness.value)}
+          </dd>
           <dt>Disks’ speed</dt>
           <dd class={slow ? "row-error" : undefined}>
             {slow ??
@@ -109,6 +114,12 @@ function diskText({ state, tier, drain }: Disk): string | null {
   return tier === "cold" ? "For old footage" : null;
 }
 
+/** For how long there is room on a disk, and what of it is held. */
+function roomText({ full_in_days: days, held_bytes: held }: Disk): string {
+  const room = days === null ? [] : [days === 0 ? "The oldest goes for the newest" : `Room for ${daysText(days)} more`];
+  return [...room, ...(held > 0 ? [`${bytesText(held)} kept by hand`] : [])].join(" · ");
+}
+
 /** For how long a camera's footage is kept. */
 function Kept({ forecast }: { forecast: Forecast | undefined }) {
   if (!forecast || forecast.bytes_per_day === null) return null;
@@ -169,11 +180,7 @@ function Disks({ status: told }: { status: BoxStatus }) {
             <div class="row-side">
               {bytesText(disk.used_bytes)} of footage · {bytesText(disk.free_bytes)} free
             </div>
-            <div class="row-side">
-              {disk.full_in_days !== null &&
-                (disk.full_in_days === 0 ? "The oldest goes for the newest" : `Room for ${daysText(disk.full_in_days)} more`)}
-              {disk.held_bytes > 0 && ` · ${bytesText(disk.held_bytes)} kept by hand`}
-            </div>
+            <div class="row-side">{roomText(disk)}</div>
             <ReadAgain disk={disk} />
             {disk.trouble && <p class="row-error">{sentence(disk.trouble)}</p>}
             {disk.error && <p class="row-error">{sentence(disk.error)}</p>}

@@ -72,12 +72,7 @@ function KeepDialog({ stream, span, onClose }: KeepProps & { onClose: () => void
 }
 
 function Instant({ label, value, onInput }: { label: string; value: string; onInput: (value: string) => void }) {
-  return (
-    <label class="field">
-      {label}
-      <input type="datetime-local" step="1" value={value} onInput={(event) => onInput(event.currentTarget.value)} />
-    </label>
-  );
+  return <Field label={label} value={value} onInput={onInput} type="datetime-local" input={{ step: 1 }} />;
 }
 
 /** All that is kept, to be ended. */

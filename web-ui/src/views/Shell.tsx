@@ -1,10 +1,11 @@
 /** The page for somebody who is in: navigation, the sealed state, and the view. */
 import { useEffect, useState } from "preact/hooks";
-import { isNotKept, logComplaint, signOut, status, streams, streamsFailure } from "../ui/app-state";
+import { isNotKept, signOut, status, streams, streamsFailure, witness } from "../ui/app-state";
 import { Icon, type IconName, Mark } from "../ui/icons";
 import { Button, Dialog, Notice } from "../ui/parts";
 import { type RouteName, hrefTo, route } from "../ui/route";
 import { troubles } from "../ui/troubles";
+import { complaintOf } from "../ui/witness";
 import { Box } from "./Box";
 import { Help } from "./Help";
 import { Live } from "./Live";
@@ -82,7 +83,7 @@ export function Shell({ name }: { name: string }) {
 
 /** Wherever one is: what is wrong must not wait until somebody opens the box's own view. */
 function Troubles() {
-  const found = troubles(status.value, streams.value, logComplaint.value);
+  const found = troubles(status.value, streams.value, complaintOf(witness.value));
   return found.length === 0 ? null : (
     <div class="troubles" role="status">
       <Icon name="warning" />

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearthkeep_format::DiskId;
-use hearthkeep_format::log::{BeginCause, Record};
+use hearthkeep_format::log::{BeginCause, Record, Stamped};
 
 use super::super::Published;
 use super::super::chain::{FoundLog, Reader, find};
@@ -133,8 +133,8 @@ impl Keeping {
 
     fn replay(&self, mut replay: Box<Replay>) -> Stage {
         let log = &self.shared.log;
-        if replay.step(&self.shared.keys, &mut |record| {
-            log.lock().replayed.apply(record)
+        if replay.step(&self.shared.keys, &mut |stamped| {
+            log.lock().replayed.apply(stamped)
         }) {
             return Stage::Replaying(replay);
         }
@@ -146,10 +146,10 @@ impl Keeping {
             tracing::error!("{sentence}");
             inner.trouble.found.push(sentence);
         }
-        let queued: Vec<_> = inner.queue.iter().map(|s| s.record.clone()).collect();
+        let queued = inner.queue.clone();
         queued
             .iter()
-            .for_each(|record| inner.replayed.apply(record));
+            .for_each(|stamped| inner.replayed.apply(stamped));
         inner.is_replayed = true;
         inner.holds_version += 1;
         drop(inner);
@@ -227,7 +227,7 @@ impl Replay {
     }
 
     /// Reads a piece; false at the end.
-    fn step(&mut self, keys: &SharedKeys, apply: &mut dyn FnMut(&Record)) -> bool {
+    fn step(&mut self, keys: &SharedKeys, apply: &mut dyn FnMut(&Stamped)) -> bool {
         let Some((log, mut reader)) = self.at.take() else {
             let next = self.logs.next();
             self.at = next.map(|log| (log, Reader::new(Arc::clone(keys))));
@@ -238,7 +238,7 @@ impl Replay {
             Ok(read) => {
                 for (_, stamped) in &read {
                     match stamped {
-                        Ok(stamped) => apply(&stamped.record),
+                        Ok(stamped) => apply(stamped),
                         Err(_) => self.unread += 1,
                     }
                 }

@@ -39,7 +39,7 @@ impl Keeping {
         inner.queue.drain(..queued.len());
         inner.published_records += queued.len() as u64;
         for record in &records[queued.len()..] {
-            inner.replayed.apply(&record.record);
+            inner.replayed.apply(record);
         }
         inner.trouble.writing = None;
         drop(inner);

@@ -91,6 +91,8 @@ pub struct MovieBuilder {
     first_origin_us: Option<i64>,
     /// How much later than the first run the current one has its decode time 0, as laid out.
     run_offset_us: i128,
+    /// The first sample's wall time in words.
+    date: Option<String>,
 }
 
 /// One track of a segment on its way into a track of the movie.
@@ -107,6 +109,12 @@ impl MovieBuilder {
     /// A movie without samples.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says when the first sample was taken, with the offset from UTC that was in force there: `2026-11-22T19:30:00+0100`. Without it
+    /// the file tells the time in UTC alone.
+    pub fn date(&mut self, date: String) {
+        self.date = Some(date);
     }
 
     /// Adds the fragments `chunks` of a segment.
@@ -163,7 +171,8 @@ impl MovieBuilder {
             track.end(id);
         }
         let first_origin_us = self.first_origin_us.ok_or(Error::NoSamples)?;
-        let head = write::head(&self.tracks, first_origin_us, self.payload_bytes)?;
+        let date = self.date.as_deref();
+        let head = write::head(&self.tracks, first_origin_us, date, self.payload_bytes)?;
         Ok(Movie {
             head,
             payloads: self.payloads,

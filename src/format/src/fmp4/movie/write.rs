@@ -24,12 +24,18 @@ struct Extent {
 }
 
 /// Writes everything before the payload.
-pub(super) fn head(tracks: &[MovieTrack], origin_us: i64, payload_bytes: u64) -> Result<Vec<u8>> {
+pub(super) fn head(
+    tracks: &[MovieTrack],
+    origin_us: i64,
+    date: Option<&str>,
+    payload_bytes: u64,
+) -> Result<Vec<u8>> {
     let timescale = movie_timescale(tracks);
     let extents = extents(tracks, timescale)?;
     let created = created(tracks, origin_us);
     // Offsets of 32 bits reach when even the longest head in front of the payload is counted.
     let rows: usize = tracks.iter().map(MovieTrack::table_bytes_max).sum();
+    let rows = rows + date.map_or(0, |date| 256 + date.len());
     let large = payload_bytes + rows as u64 > u64::from(u32::MAX);
 
     let mut out = Vec::with_capacity(rows);
@@ -47,6 +53,9 @@ pub(super) fn head(tracks: &[MovieTrack], origin_us: i64, payload_bytes: u64) ->
             };
             offsets_at.push(put_trak(out, track, &header));
         }
+        if let Some(date) = date {
+            put_date(out, date);
+        }
     });
     put_mdat_header(&mut out, payload_bytes, large);
     debug_assert!(out.len() <= rows, "the longest head was not counted");
@@ -61,6 +70,36 @@ struct TrakHeader<'a> {
     created: u64,
     extent: &'a Extent,
     large: bool,
+}
+
+/// The one place in an MP4 file where a time can have an offset (QuickTime File Format, Metadata): `mvhd` has UTC.
+fn put_date(out: &mut Vec<u8>, date: &str) {
+    const KEY: &[u8] = b"com.apple.quicktime.creationdate";
+    const UTF_8: u32 = 1;
+    write_box(out, b"meta", |out| {
+        put_version_and_flags(out, 0, 0);
+        write_box(out, b"hdlr", |out| {
+            put_version_and_flags(out, 0, 0);
+            put_u32(out, 0);
+            out.extend_from_slice(b"mdta");
+            out.extend_from_slice(&[0; 13]);
+        });
+        write_box(out, b"keys", |out| {
+            put_version_and_flags(out, 0, 0);
+            put_u32(out, 1);
+            write_box(out, b"mdta", |out| out.extend_from_slice(KEY));
+        });
+        write_box(out, b"ilst", |out| {
+            // The first of the keys.
+            write_box(out, &1_u32.to_be_bytes(), |out| {
+                write_box(out, b"data", |out| {
+                    put_u32(out, UTF_8);
+                    put_u32(out, 0);
+                    out.extend_from_slice(date.as_bytes());
+                });
+            });
+        });
+    });
 }
 
 fn put_ftyp(out: &mut Vec<u8>) {

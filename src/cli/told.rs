@@ -1,14 +1,14 @@
-//! What the signed log tells of the footage that there should be.
+//! What the signed logs on the disks tell: of the footage that there should be, and of what else they are the home.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use hearthkeep_format::SegmentId;
-use hearthkeep_format::log::{Record, SegmentClosed};
+use hearthkeep_format::log::{Hold, Record, SegmentClosed};
+use hearthkeep_format::{HoldId, SegmentId, StreamId};
+use serde::Serialize;
 
-use super::LogFinding;
-use crate::cli::local::Local;
-use crate::cli::span::rfc3339;
+use super::local::Local;
+use super::span::rfc3339;
 use crate::store::layout;
 use crate::store::log::{Chain, FoundLog, Reader};
 
@@ -21,6 +21,21 @@ pub(super) struct Told {
     pub flaws: Vec<LogFinding>,
     /// Entries that were read.
     pub entries: u64,
+    /// The gaps that they tell of, by stream and beginning.
+    pub gaps: HashSet<(StreamId, i64)>,
+    /// Those of them that tell what the clock said.
+    pub anchors: u64,
+    /// The holds that stand.
+    pub holds: BTreeMap<HoldId, Hold>,
+}
+
+/// What the signed log tells, or what is wrong with it.
+#[derive(Serialize)]
+pub(super) struct LogFinding {
+    /// On which disk, where it is about a copy of the log.
+    pub disk: Option<PathBuf>,
+    pub path: String,
+    pub what: String,
 }
 
 impl Told {
@@ -75,6 +90,18 @@ impl Told {
                     self.live.remove(&deleted.segment);
                 }
             }
+            Record::Hold(hold) => {
+                self.holds.insert(hold.id, hold);
+            }
+            Record::Unhold { id, .. } => {
+                self.holds.remove(&id);
+            }
+            Record::Gap {
+                stream, from_us, ..
+            } => {
+                self.gaps.insert((stream, from_us));
+            }
+            Record::ClockAnchor { .. } => self.anchors += 1,
             _ => {}
         }
     }

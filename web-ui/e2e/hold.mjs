@@ -1,0 +1,48 @@
+/** Footage that is kept by hand: set below the timeline, shown there and in the box's view, and ended. */
+import * as steps from "./steps.mjs";
+
+const REASON = "the broken fence";
+
+export async function keep({ page, expect, shot }) {
+  await steps.show(page, "playback");
+  await page.locator('.track[data-loaded="true"]').first().waitFor();
+  expect((await page.locator(".track-held").count()) === 0, "something is shown as kept before anything is");
+  await page.getByRole("button", { name: "Keep this" }).click();
+  const dialog = page.getByRole("dialog");
+  const [from, to] = [dialog.getByLabel("From"), dialog.getByLabel("To", { exact: true })];
+  const [begin, end] = [await from.inputValue(), await to.inputValue()];
+  expect(begin.endsWith("T00:00:00") || begin.endsWith("T00:00"), `what is in view begins at ${begin}`);
+  await dialog.getByLabel("Why").fill(REASON);
+  await shot("keep-dialog");
+  await to.fill(begin);
+  await dialog.getByRole("button", { name: "Keep", exact: true }).click();
+  await dialog.getByText("the end is after the beginning").waitFor();
+  await to.fill(end);
+  await dialog.getByRole("button", { name: "Keep", exact: true }).click();
+  await dialog.waitFor({ state: "detached" });
+  await page.locator(".track-held").waitFor();
+  await shot("kept-playback");
+  return { begin, end };
+}
+
+export async function letGo({ page, expect, shot }) {
+  await steps.show(page, "box");
+  const row = page.locator("[data-hold]");
+  await row.getByText(REASON).waitFor();
+  const text = await row.textContent();
+  expect(text.includes("door") && text.includes("set by owner"), `the row of what is kept: ${text}`);
+  await shot("kept-box");
+  await page.setViewportSize({ width: 360, height: 740 });
+  await shot("kept-box-phone");
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await row.getByRole("button", { name: "End" }).click();
+  await row.getByRole("button", { name: "Keep it" }).click();
+  await row.getByRole("button", { name: "End" }).click();
+  await shot("kept-ending");
+  await row.getByRole("button", { name: "Let it be deleted" }).click();
+  await row.waitFor({ state: "detached" });
+  await steps.show(page, "playback");
+  await page.locator('.track[data-loaded="true"]').first().waitFor();
+  expect((await page.locator(".track-held").count()) === 0, "what was let go is still shown as kept");
+  return text;
+}
