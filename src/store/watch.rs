@@ -182,7 +182,9 @@ fn is_still_there(shared: &Shared, disk: &MountedDisk) -> Result<()> {
 fn lose(shared: &Shared, disk: &Arc<MountedDisk>, error: &Error) {
     tracing::error!("{error}. Recording goes on where another disk takes it");
     shared.slots.lose(disk, error.to_string());
-    let segments = shared.segments();
+    let mut segments = shared.segments();
     let on_it = segments.values().filter(|s| s.disk == disk.number());
     disk.abandon_writer(on_it);
+    // Of what was only queued nothing is there, and no writer tells of it.
+    segments.retain(|_, s| s.disk != disk.number() || s.durable_bytes() > 0);
 }

@@ -232,7 +232,8 @@ pub struct TimelineGap {
     pub start_us: i64,
     /// µs since 1970.
     pub end_us: i64,
-    /// As `docs/format.md`, 5.6, names it; `removed` where there was footage that somebody removed, and `unknown`.
+    /// As `docs/format.md`, 5.6, names it; `removed` where there was footage that somebody removed, `away` where it is on
+    /// a disk that is not here, and `unknown`.
     pub cause: String,
     /// The cause for people.
     pub sentence: String,

@@ -1,6 +1,8 @@
 //! The recorder as the web sees it: what [`Footage`] asks for, out of the rooms below.
 
+use std::collections::HashMap;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use hearthkeep_format::log;
 use hearthkeep_format::segment::{GapCause, ReadAt as _};
 use hearthkeep_format::{HoldId, LogId, SegmentId, StreamId};
 
+use super::error;
 use super::footage::{
     CameraForecast, ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, Hold, LiveFeed,
     Measures, OpenGap, OpenSegment, ReadAt, RecorderStatus, SegmentIndex, StreamMeasures,
@@ -180,9 +183,11 @@ impl Footage for RecorderFootage {
             let gap = open_gap_row(&stream.snapshot().gap?, self.clock.wall_us())?;
             (gap.start_us < to_us && gap.end_us > from_us).then_some(gap)
         });
+        let away = recording.store.disks_away();
+        let gaps = timeline.gaps.iter().map(|gap| gap_row(gap, &away));
         Ok(Some(Timeline {
             segments: timeline.segments.iter().map(segment_row).collect(),
-            gaps: timeline.gaps.iter().map(gap_row).chain(open).collect(),
+            gaps: gaps.chain(open).collect(),
             // Of one that has just begun nothing can be read yet.
             next: timeline
                 .next
@@ -480,22 +485,30 @@ fn segment_row(span: &Span) -> TimelineSegment {
     }
 }
 
-fn gap_row(gap: &GapSpan) -> TimelineGap {
-    let (cause, sentence) = match gap.removed {
-        true => (
+/// `away` are the folders of the disks that are not here, by their numbers.
+fn gap_row(gap: &GapSpan, away: &HashMap<u16, PathBuf>) -> TimelineGap {
+    let (cause, sentence) = match gap {
+        GapSpan { removed: true, .. } => (
             "removed",
-            "Footage was removed here: the box's log has it, and the box did not delete it.",
+            "Footage was removed here: the box's log has it, and the box did not delete it.".to_owned(),
         ),
-        false => (
+        GapSpan {
+            away: Some(disk), ..
+        } => {
+            // It may be back already.
+            let disk = away.get(disk).map_or(Path::new("that is back"), PathBuf::as_path);
+            ("away", error::sentence(&store::Error::Away { disk: disk.to_owned() }))
+        }
+        gap => (
             gap.cause.map_or("unknown", GapCause::as_str),
-            sentence(gap.cause),
+            sentence(gap.cause).to_owned(),
         ),
     };
     TimelineGap {
         start_us: gap.start_us,
         end_us: gap.end_us,
         cause: cause.to_owned(),
-        sentence: sentence.to_owned(),
+        sentence,
         open: false,
     }
 }

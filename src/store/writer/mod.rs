@@ -116,6 +116,8 @@ pub struct Segment {
     state: AtomicU8,
     durable_bytes: AtomicU64,
     durable_us: AtomicU64,
+    /// Media time to which its stream ended it, us; zero before.
+    ended_us: AtomicU64,
 }
 
 impl Segment {
@@ -126,6 +128,7 @@ impl Segment {
             state: AtomicU8::new(State::Open as u8),
             durable_bytes: AtomicU64::new(0),
             durable_us: AtomicU64::new(0),
+            ended_us: AtomicU64::new(0),
         }
     }
 
@@ -147,6 +150,15 @@ impl Segment {
     /// Media time of what is durable, us after its first sample.
     pub fn durable_us(&self) -> u64 {
         self.durable_us.load(Ordering::Acquire)
+    }
+
+    /// The wall time that is missing at its end, us, where its stream had ended it and its disk never took all of that: the stream
+    /// does not know, and nor does the segment that follows.
+    pub fn lost(&self) -> Option<(i64, i64)> {
+        let (durable_us, ended_us) = (self.durable_us(), self.ended_us.load(Ordering::Acquire));
+        let is_lost = self.state() == State::Poisoned && ended_us > durable_us;
+        let at = |media_us| self.new.start.wall_us.saturating_add_unsigned(media_us);
+        is_lost.then(|| (at(durable_us), at(ended_us)))
     }
 
     /// The disk it is written to is gone.
@@ -370,6 +382,7 @@ impl SegmentHandle {
     /// well. `duration_us` is the media duration.
     pub fn finish(mut self, end: Bytes, duration_us: u64) {
         self.ended = true;
+        self.segment.ended_us.store(duration_us, Ordering::Release);
         let command = Command::Finish {
             segment: Arc::clone(&self.segment),
             bytes: end,
