@@ -28,6 +28,8 @@ use crate::record::{Recorder, Setting, Source};
 use crate::store::Store;
 use crate::store::lock::Lock;
 use crate::store::retention::CameraBudget;
+use crate::web::footage::Footage as _;
+use crate::web::metrics::text_of;
 use crate::web::tls::names::mdns_name;
 use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
 use crate::web::{self, Parts, RecorderFootage, Recording};
@@ -121,6 +123,7 @@ fn answer_commands(
         Request::Status => {
             serde_json::to_value(Report::of(&footage, &page)).map_err(|error| error.to_string())
         }
+        Request::Metrics => Ok(text_of(&footage.measures()).into()),
         request => disk::answer(&pool, request),
     };
     socket::answer(state_dir, handle)

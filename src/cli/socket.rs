@@ -25,6 +25,8 @@ const SOCKET: &str = "status.socket";
 pub enum Request {
     /// How it is.
     Status,
+    /// The same in numbers, in Prometheus' text format.
+    Metrics,
     /// How the disks are.
     Disks,
     /// To take a folder in as a disk.

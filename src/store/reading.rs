@@ -61,11 +61,11 @@ impl Store {
 
     /// The folders of the disks that are not there, by their numbers in the catalog.
     pub fn disks_away(&self) -> HashMap<u16, PathBuf> {
-        let slots = self.shared.slots.read();
-        let away = slots.iter().filter(|slot| slot.mounted().is_none());
+        let slots = self.shared.slots.now().into_iter();
+        let away = slots.filter(|slot| slot.mounted().is_none());
         let numbered = away.filter_map(|slot| {
             let number = self.shared.catalog.known_number(&slot.id?)?;
-            Some((number, slot.wanted.path.clone()))
+            Some((number, slot.wanted.path))
         });
         numbered.collect()
     }

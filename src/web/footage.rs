@@ -420,6 +420,10 @@ pub struct Measures {
     pub clock_trusted: bool,
     /// As [`RecorderStatus`] has it.
     pub strange_files: u64,
+    /// Segments that were deleted since the recorder started, and their bytes, by reason.
+    pub deleted: BTreeMap<&'static str, (u64, u64)>,
+    /// Holds that stand.
+    pub holds: u64,
 }
 
 /// A stream, measured.
@@ -464,6 +468,12 @@ pub struct DiskMeasures {
     pub held_bytes: u64,
     /// As in [`DiskStatus`].
     pub full_in_days: Option<f64>,
+    /// Writes of footage that failed.
+    pub write_errors: u64,
+    /// Syncs of footage that failed.
+    pub sync_errors: u64,
+    /// Whether its copy of the signed log lacks something.
+    pub log_behind: bool,
 }
 
 fn as_text<S: Serializer>(id: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

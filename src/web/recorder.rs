@@ -1,6 +1,6 @@
 //! The recorder as the web sees it: what [`Footage`] asks for, out of the rooms below.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -114,6 +114,13 @@ impl RecorderFootage {
     fn forecast(&self) -> Forecast {
         let recording = self.recording.get();
         recording.map_or_else(Forecast::default, |recording| recording.store.forecast())
+    }
+
+    fn lacks_log(&self, disk: &store::DiskStatus) -> bool {
+        let (Some(recording), Some(id)) = (self.recording.get(), &disk.id) else {
+            return false;
+        };
+        !recording.store.log().is_whole_on(id)
     }
 
     fn live_stream(&self, id: StreamId) -> Option<(&Recording, &Stream)> {
@@ -300,16 +307,22 @@ impl Footage for RecorderFootage {
             measures_of(status, snapshot.as_ref(), self.clock.wall_us())
         };
         let status = self.status();
+        let store = self.recording.get().map(|recording| &recording.store);
         Measures {
             streams: self.streams().into_iter().map(measured).collect(),
             disks: self
                 .disks()
                 .iter()
-                .map(|disk| disk_measures(disk, self.forecast().of_disk(&disk.path)))
+                .map(|disk| DiskMeasures {
+                    log_behind: self.lacks_log(disk),
+                    ..disk_measures(disk, self.forecast().of_disk(&disk.path))
+                })
                 .collect(),
             forecast: status.forecast,
             clock_trusted: status.clock_trusted,
             strange_files: status.strange_files,
+            deleted: store.map_or_else(BTreeMap::new, |store| store.deleted()),
+            holds: store.map_or(0, |store| store.log().holds().len() as u64),
         }
     }
 
@@ -469,6 +482,9 @@ fn disk_measures(disk: &store::DiskStatus, will_be: Option<&DiskForecast>) -> Di
         fsync_p99_s: disk.fsync_p99.map(|duration| duration.as_secs_f64()),
         held_bytes: will_be.map_or(0, |disk| disk.room.held_bytes),
         full_in_days: will_be.and_then(|disk| disk.full_in_days),
+        write_errors: disk.errors.0,
+        sync_errors: disk.errors.1,
+        log_behind: false,
     }
 }
 
@@ -490,14 +506,22 @@ fn gap_row(gap: &GapSpan, away: &HashMap<u16, PathBuf>) -> TimelineGap {
     let (cause, sentence) = match gap {
         GapSpan { removed: true, .. } => (
             "removed",
-            "Footage was removed here: the box's log has it, and the box did not delete it.".to_owned(),
+            "Footage was removed here: the box's log has it, and the box did not delete it."
+                .to_owned(),
         ),
         GapSpan {
             away: Some(disk), ..
         } => {
             // It may be back already.
-            let disk = away.get(disk).map_or(Path::new("that is back"), PathBuf::as_path);
-            ("away", error::sentence(&store::Error::Away { disk: disk.to_owned() }))
+            let disk = away
+                .get(disk)
+                .map_or(Path::new("that is back"), PathBuf::as_path);
+            (
+                "away",
+                error::sentence(&store::Error::Away {
+                    disk: disk.to_owned(),
+                }),
+            )
         }
         gap => (
             gap.cause.map_or("unknown", GapCause::as_str),

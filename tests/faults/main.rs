@@ -29,6 +29,7 @@ mod fuse_disk;
 mod loop_disk;
 mod machine;
 mod memory;
+mod pool;
 mod power_cut;
 mod slow_disk;
 mod stopped;
@@ -71,6 +72,11 @@ const TESTS: &[Test] = &[
         "failing_disk::a_sync_that_hangs",
         &[Need::Root, Need::Fuse],
         failing_disk::a_sync_that_hangs,
+    ),
+    (
+        "pool::a_disk_that_goes_takes_along_what_was_queued",
+        &[Need::Root, Need::Fuse],
+        pool::a_disk_that_goes_takes_along_what_was_queued,
     ),
     ("full_disk::budgets_hold", &[], full_disk::budgets_hold),
     (

@@ -8,6 +8,7 @@ mod installation;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
+mod hanging;
 mod keeping;
 mod rig;
 mod seen;

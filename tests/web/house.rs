@@ -214,6 +214,9 @@ impl Footage for FakeFootage {
             fsync_p99_s: Some(0.125),
             held_bytes: 5_000,
             full_in_days: Some(1.5),
+            write_errors: 3,
+            sync_errors: 1,
+            log_behind: true,
         };
         Measures {
             streams: vec![stream],
@@ -227,6 +230,8 @@ impl Footage for FakeFootage {
             }],
             clock_trusted: true,
             strange_files: 0,
+            deleted: [("age", (4, 4_000))].into(),
+            holds: 2,
         }
     }
 

@@ -281,7 +281,7 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
             let retired = pool.retire(&disk, forget);
             retired.map(|retired| serde_json::json!(Retired::of(retired)))
         }
-        Request::Status => Ok(Value::Null),
+        Request::Status | Request::Metrics => Ok(Value::Null),
     };
     done.map_err(|error| pool_failure(error).sentence)
 }

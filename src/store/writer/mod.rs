@@ -219,7 +219,17 @@ pub struct Writer {
     queue: Arc<Queue>,
     budget: Arc<Budget>,
     latency: Arc<Mutex<Latency>>,
+    errors: Arc<Errors>,
     worker: Mutex<Option<Worker>>,
+}
+
+/// How often a disk has failed since it was mounted.
+#[derive(Debug, Default)]
+pub(super) struct Errors {
+    /// At making a file or writing to it.
+    pub write: AtomicU64,
+    /// At making something durable.
+    pub sync: AtomicU64,
 }
 
 impl Writer {
@@ -243,13 +253,16 @@ impl Writer {
         let queue = Arc::new(Queue::new(pace, Arc::clone(&clock), Arc::clone(&bell)));
         let latency = Arc::new(Mutex::new(Latency::default()));
         let (at, to) = (Arc::clone(&clock), Arc::clone(&queue));
-        let work = work::Work::new(disk, at, to, Arc::clone(&latency), listener);
+        let errors = Arc::<Errors>::default();
+        let told = (Arc::clone(&latency), Arc::clone(&errors));
+        let work = work::Work::new(disk, at, to, told, listener);
         let worker = driver.start(format!("disk-{number}"), work, bell, clock)?;
         Ok(Self {
             disk: number,
             queue,
             budget,
             latency,
+            errors,
             worker: Mutex::new(Some(worker)),
         })
     }
@@ -283,6 +296,12 @@ impl Writer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How often writing and syncing failed.
+    pub fn errors(&self) -> (u64, u64) {
+        let Errors { write, sync } = &*self.errors;
+        (write.load(Ordering::Relaxed), sync.load(Ordering::Relaxed))
     }
 
     /// Bytes that wait to be written.
