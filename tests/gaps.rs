@@ -239,7 +239,7 @@ fn script(steps: Vec<Vec<Step>>) -> Script {
 /// Pictures as a camera sends them, a key frame each second.
 fn live_gop(first: u32, pictures: u32) -> Vec<Step> {
     let picture = |n: u32| {
-        let unit = if n % 30 == 0 { IDR } else { SLICE };
+        let unit = if n.is_multiple_of(30) { IDR } else { SLICE };
         [
             Step::Pause(Duration::from_micros(33_333)),
             video(n * 3_000, unit),

@@ -38,10 +38,17 @@ pub struct MountedDisk {
     /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The same for who must not wait for it.
-    bounded: OnceLock<Arc<BoundedDisk>>,
+    bounded: OnceLock<Bounded>,
     number: AtomicU16,
     health: Arc<Health>,
     writer: OnceLock<Writer>,
+}
+
+/// A disk for who must not wait for it.
+struct Bounded {
+    errands: Arc<BoundedDisk>,
+    /// On a thread of its own: what hangs in a write may have been unplugged since.
+    looks: Arc<BoundedDisk>,
 }
 
 /// A disk of the configuration that cannot be used now.
@@ -194,17 +201,29 @@ impl MountedDisk {
             return Ok(());
         }
         let patience = Duration::from_millis(DISK_PATIENCE_MS_MAX);
-        let name = format!("errands-{}", self.number());
-        let bounded = BoundedDisk::new(Arc::clone(&self.disk), name, patience)
-            .map_err(|error| Error::io("start a thread for", &self.path, error))?;
-        let _ = self.bounded.set(Arc::new(bounded));
+        let start = |what: &str| {
+            let name = format!("{what}-{}", self.number());
+            BoundedDisk::new(Arc::clone(&self.disk), name, patience)
+                .map(Arc::new)
+                .map_err(|error| Error::io("start a thread for", &self.path, error))
+        };
+        let (errands, looks) = (start("errands")?, start("looks")?);
+        let _ = self.bounded.set(Bounded { errands, looks });
         Ok(())
+    }
+
+    /// The disk, for a look whether it is still there, whatever hangs in it.
+    pub(super) fn looked_at(&self) -> Arc<dyn Disk> {
+        match self.bounded.get() {
+            Some(bounded) => Arc::clone(&bounded.looks) as Arc<dyn Disk>,
+            None => Arc::clone(&self.disk),
+        }
     }
 
     /// The disk, for all that looks after the other disks too: a call that hangs comes back with an error.
     pub(super) fn patient(&self) -> Arc<dyn Disk> {
         match self.bounded.get() {
-            Some(bounded) => Arc::clone(bounded) as Arc<dyn Disk>,
+            Some(bounded) => Arc::clone(&bounded.errands) as Arc<dyn Disk>,
             None => Arc::clone(&self.disk),
         }
     }
@@ -294,7 +313,8 @@ impl MountedDisk {
 
     /// For how long the call has lasted that it has not come back from, us.
     fn waited_us(&self) -> u64 {
-        let hangs_for = self.bounded.get().and_then(|disk| disk.hangs_for());
+        let bounded = self.bounded.get();
+        let hangs_for = bounded.and_then(|bounded| bounded.errands.hangs_for());
         let hangs_us = hangs_for.map_or(0, |hangs| u64::try_from(hangs.as_micros()).unwrap_or(0));
         let writer_us = self.writer.get().map_or(0, Writer::waited_us);
         writer_us.max(hangs_us)
@@ -303,7 +323,7 @@ impl MountedDisk {
     /// What is wrong with it, in a sentence.
     fn trouble(&self) -> Option<String> {
         let waited_us = self.waited_us();
-        if waited_us > DISK_PATIENCE_MS_MAX * 1_000 {
+        if waited_us > 2 * DISK_PATIENCE_MS_MAX * 1_000 {
             let seconds = waited_us / 1_000_000;
             return Some(format!(
                 "it has not answered for {seconds} s: look at its cable, its power and its health"

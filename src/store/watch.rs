@@ -170,8 +170,8 @@ fn recording_into(shared: &Shared) -> HashSet<(StreamId, EpochId)> {
 }
 
 fn is_still_there(shared: &Shared, disk: &MountedDisk) -> Result<()> {
-    let patient = disk.patient();
-    let in_place = patient.is_in_place();
+    let looked_at = disk.looked_at();
+    let in_place = looked_at.is_in_place();
     if !in_place.map_err(|error| Error::io("look at", &disk.path, error))? {
         return Err(Error::Gone {
             disk: disk.path.clone(),
@@ -181,7 +181,7 @@ fn is_still_there(shared: &Shared, disk: &MountedDisk) -> Result<()> {
         store: shared.store,
         disk: disk.id,
     };
-    layout::expect(&*patient, &disk.path, &identity)
+    layout::expect(&*looked_at, &disk.path, &identity)
 }
 
 /// Lets go of a disk: nothing more is written to it, and what was being recorded to it goes on elsewhere at the next key frame.

@@ -61,7 +61,9 @@ fn run(program: &str, arguments: &[&str]) {
 fn can_mount() -> bool {
     let can = rustix_is_root() && Path::new("/dev/loop-control").exists();
     if !can {
-        println!("SKIPPED: mounting file systems needs root and loop devices");
+        let why = "mounting file systems needs root and loop devices";
+        println!("SKIPPED: {why}");
+        super::left_out::note("disks/mounts", why);
     }
     can
 }

@@ -46,8 +46,9 @@ fn a_disk_that_hangs_in_the_log_keeps_neither_the_log_nor_retention_from_going_o
     let published = store.log().published().pop().unwrap().note;
     assert_eq!(Some(&published), checkpoint(well.path()).as_ref());
     assert_eq!(before, checkpoint(home.disk.path()), "this one hangs");
-    let trouble = trouble_of(&store, home.disk.path());
-    assert!(trouble.contains("has not answered for"), "{trouble}");
+    until("it is told", || {
+        trouble_of(&store, home.disk.path()).contains("has not answered for")
+    });
     assert_eq!(store.log().troubles(), Vec::<String>::new());
 
     let first = stream.seal(2, 20_000);

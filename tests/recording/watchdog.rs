@@ -147,14 +147,18 @@ fn a_camera_whose_pictures_end_while_its_sound_goes_on_is_connected_anew() {
     ]);
     let mut rig = Rig::start(&[&camera]);
     until_recorded(&rig);
-    until("it is told", || {
-        gap(&rig).is_some_and(|gap| gap.cause == GapCause::CameraStalled)
-    });
-    until("it is recorded again", || {
-        gap(&rig).is_none() && rig.segments(0).len() == 2
+    within(Duration::from_secs(30), || gap(&rig));
+    within(Duration::from_secs(30), || {
+        (gap(&rig).is_none() && rig.segments(0).len() == 2).then_some(())
     });
     rig.stop();
-    assert_eq!(rig.causes(0)[1], Some(GapCause::CameraStalled));
+    // Whoever notices first: the session, or the watchdog.
+    let cause = rig.causes(0)[1].unwrap();
+    println!("noticed as {}", cause.as_str());
+    assert!(
+        [GapCause::CameraStalled, GapCause::Stuck].contains(&cause),
+        "{cause:?}"
+    );
 }
 
 /// As a fault in the recorder would: the stream's task waits for what never comes, and nothing else is wrong.
