@@ -4,6 +4,7 @@
 //! can stand in for the real one. Paths are relative to the disk's root. Nothing here retries: whoever calls decides
 //! what a failure means.
 
+mod bounded;
 mod sequential;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use hearthkeep_format::segment::ReadAt;
 use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags};
 
+pub use bounded::{BoundedDisk, is_no_answer};
 pub use sequential::{Pace, Sequential, readers};
 
 /// Slices that one `writev` takes (IOV_MAX of Linux).

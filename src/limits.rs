@@ -111,6 +111,8 @@ pub const LOG_ANCHORS_MAX: usize = 4_096;
 pub const LOG_GAPS_MAX: usize = 65_536;
 /// Removed segments that are told one by one.
 pub const LOG_REMOVED_MAX: usize = 10_000;
+/// A disk is waited for at most so long by what keeps the store, which has other disks to look after.
+pub const DISK_PATIENCE_MS_MAX: u64 = 5_000;
 /// A disk whose writer has waited for it for this long gets its copy of the log later.
 pub const LOG_PATIENCE_MS_MAX: u64 = 5_000;
 

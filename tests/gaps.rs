@@ -7,12 +7,15 @@ mod common;
 mod installation;
 #[path = "common/judge.rs"]
 mod judge;
+#[path = "common/scripted.rs"]
+mod scripted;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{Cameras, clip};
-use installation::{CameraEntry, Installation, path};
+use installation::{CameraEntry, Installation, await_condition, path};
+use scripted::{IDR, SLICE, Script, Scripted, Step, video};
 use serde_json::Value;
 
 const LONG: Duration = Duration::from_secs(90);
@@ -131,6 +134,118 @@ fn a_gap_is_told_while_it_lasts() {
         since == rfc3339(end_us)
     });
     recorder.terminate();
+}
+
+/// What no real server would do. Each is told within ten seconds wherever one may look, and ends by itself.
+#[test]
+fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
+    let well = || script(vec![live_gop(0, 60 * 30)]);
+    let then_well = |last: Vec<Step>| {
+        let first = script(vec![live_gop(0, 60), last]);
+        // Some of these may be spent on a TEARDOWN that nobody answered.
+        Scripted::start_all(
+            std::iter::once(first)
+                .chain((0..6).map(|_| well()))
+                .collect(),
+        )
+    };
+    let cameras = [
+        ("silent", then_well(vec![Step::Silence]), "camera-stalled"),
+        (
+            "jumps",
+            then_well(vec![video(90_000 * 600, SLICE), Step::Silence]),
+            "timestamps",
+        ),
+        (
+            "noisy",
+            then_well(vec![Step::Raw(vec![0xff; 4096]), Step::Silence]),
+            "camera-data",
+        ),
+    ];
+    let urls = cameras
+        .each_ref()
+        .map(|(_, camera, _)| format!("rtsp://127.0.0.1:{}/live", camera.port));
+    let names = cameras.each_ref().map(|(name, _, _)| *name);
+    let installation = Installation::new(&CameraEntry::plain(&names, &urls));
+    let mut recorder = installation.start();
+    recorder.until("the silent one is recorded", LONG, |list| {
+        rows(list, "silent")
+            .iter()
+            .any(|row| duration_us(row) > 1_000_000)
+    });
+    let mut silent_since = std::time::Instant::now();
+    recorder.until("it is silent", LONG, |list| {
+        let now = rows(list, "silent")
+            .iter()
+            .map(|row| duration_us(row))
+            .sum::<i64>();
+        now >= 1_900_000
+    });
+    await_condition("status tells of it", LONG, || {
+        open_gap(&installation, "silent")["cause"] == "camera-stalled"
+    });
+    println!("told after {:?}", silent_since.elapsed());
+    silent_since = std::time::Instant::now();
+    let metrics = installation.run("status", &["--metrics"]);
+    let metrics = String::from_utf8(metrics.stdout).unwrap();
+    assert!(
+        metrics.contains("hearthkeep_stream_gap_open{camera=\"silent\",feed=\"main\"} 1\n"),
+        "{metrics}"
+    );
+    assert!(installation.log().contains("cause=\"camera-stalled\""));
+    recorder.until("all are recorded again", LONG, |list| {
+        names.iter().all(|name| rows(list, name).len() >= 2)
+    });
+    println!("all again after {:?} more", silent_since.elapsed());
+    await_condition("no gap is open", LONG, || {
+        names
+            .iter()
+            .all(|name| open_gap(&installation, name) == Value::Null)
+    });
+    recorder.terminate();
+    // What it does itself is told in the same way.
+    let mut recorder = installation.start();
+    recorder.until("they go on after a stop", LONG, |list| {
+        names.iter().all(|name| {
+            let last = rows(list, name)
+                .last()
+                .map(|row| row["gap_before"]["cause"].clone());
+            last.is_some_and(|cause| cause == "shutdown")
+        })
+    });
+    recorder.terminate();
+    let list = installation.list(&[]);
+    for (name, _, cause) in &cameras {
+        let causes: Vec<_> = rows(&list, name)
+            .iter()
+            .map(|row| {
+                row["gap_before"]["cause"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(causes[..2], ["start", *cause], "{name}: {causes:?}");
+    }
+}
+
+fn script(steps: Vec<Vec<Step>>) -> Script {
+    Script {
+        steps: steps.into_iter().flatten().collect(),
+        ..Script::default()
+    }
+}
+
+/// Pictures as a camera sends them, a key frame each second.
+fn live_gop(first: u32, pictures: u32) -> Vec<Step> {
+    let picture = |n: u32| {
+        let unit = if n.is_multiple_of(30) { IDR } else { SLICE };
+        [
+            Step::Pause(Duration::from_micros(33_333)),
+            video(n * 3_000, unit),
+        ]
+    };
+    (first..first + pictures).flat_map(picture).collect()
 }
 
 /// What a segment covers is exported exactly, and nothing of the clip is missing in it.

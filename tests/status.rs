@@ -43,7 +43,20 @@ fn all_is_well_or_every_trouble_is_told() {
             .contains(&format!("open the page at {opened}"))
     );
     assert!(is_empty(&status["troubles"]));
+    let samples = [
+        "hearthkeep_stream_state{camera=\"good\",feed=\"main\",state=\"recording\"} 1\n",
+        "hearthkeep_stream_gap_open{camera=\"good\",feed=\"main\"} 0\n",
+        "hearthkeep_holds 0\n",
+    ];
+    await_condition("the metrics say the same", LONG, || {
+        let metrics = installation.run("status", &["--metrics"]);
+        assert!(metrics.status.success(), "{metrics:?}");
+        let text = String::from_utf8(metrics.stdout).unwrap();
+        samples.iter().all(|sample| text.contains(sample))
+    });
     recorder.kill();
+    let metrics = installation.run("status", &["--metrics"]);
+    assert_eq!(metrics.status.code(), Some(3), "{metrics:?}");
     assert_eq!(ask(&installation).0, 3, "killed");
 
     // A camera that is not there, one that the recorder does not know, and a disk that is away.

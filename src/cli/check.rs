@@ -100,7 +100,7 @@ pub(super) struct Absent {
 
 pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     let slice = arguments.read_data_subset.unwrap_or(Slice::ALL);
-    let local = Local::open_what_is_there(&arguments.place, &arguments.opening)?;
+    let local = Local::open(&arguments.place, &arguments.opening)?;
     let keyring = match arguments.opening.is_given() {
         true => Some(local.keyring(&arguments.opening, &arguments.name)?),
         false => None,

@@ -33,8 +33,8 @@ pub struct FootageArguments {
 }
 
 impl FootageArguments {
-    /// Finds the segments that may lie in the span, and hands them over with what opens them. Returns also what the signed log
-    /// comes to.
+    /// Finds the segments that may lie in the span, and hands them over with what opens them. Returns also what the signed log and
+    /// disks that are not here come to.
     pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Export<'_>) -> Result<T, archive::Error>,
@@ -47,13 +47,14 @@ impl FootageArguments {
             let stream = remote.stream(&self.camera)?;
             let keyring = Arc::new(remote.keyring()?);
             let log = remote.witness()?;
-            let segments = remote.segments(stream, &span)?;
+            let (segments, away) = remote.segments(stream, &span)?;
             let done = hand_over(&segments, &[], &keyring, span, work)?;
-            return Ok((done, log));
+            return Ok((done, log.or(away)));
         }
         let local = Local::open(&self.place, &self.opening)?;
         let stream = local.stream(&self.camera)?;
         let keyring = local.keyring(&self.opening, &self.name)?;
+        let away = local.tell_away()?;
         let log = local.witness(&local.logs());
         let listing = local.listing(Some(&stream.id))?;
         let inside = listing
@@ -71,7 +72,7 @@ impl FootageArguments {
         let lost = listing.oddities.iter().filter(|oddity| oddity.is_loss());
         let unusable: Vec<_> = lost.map(unusable).collect();
         let done = hand_over(&segments, &unusable, &keyring, span, work)?;
-        Ok((done, log))
+        Ok((done, log.or(away)))
     }
 }
 

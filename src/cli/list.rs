@@ -9,7 +9,7 @@ use super::footage::is_in;
 use super::local::{Local, PlaceArguments};
 use super::opening::{OpeningArguments, passphrase_of};
 use super::output::{ExitStatus, Failure, line};
-use super::remote::{BoxArguments, Gap, Remote, RemoteStream, TimelineSegment};
+use super::remote::{BoxArguments, Gap, Remote, RemoteStream, TimelineSegment, tell_away};
 use super::span::{SpanArguments, rfc3339, rfc3339_local};
 use crate::store::browse::Listed;
 
@@ -87,6 +87,8 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     let streams = local.streams().iter();
     let names: HashMap<_, _> = streams.map(|known| (known.id, &known.name)).collect();
     let span = arguments.span.micros();
+    // What is listed is all that is here.
+    local.tell_away()?;
     let log = local.witness(&local.logs());
     let listing = local.listing(stream.as_ref().map(|known| &known.id))?;
     let inside = |listed: &&Listed| is_in(listed, &span);
@@ -119,6 +121,7 @@ fn list_remote(remote: &Remote, arguments: &ListArguments) -> Result<ExitStatus,
     let mut rows = Vec::new();
     for stream in remote.streams().iter().filter(is_wanted) {
         let timeline = remote.timeline(stream, &span)?;
+        tell_away(&timeline, &span);
         let segments = timeline.segments.iter();
         rows.extend(segments.map(|segment| Row::remote(stream, segment, &timeline.gaps)));
     }

@@ -71,20 +71,8 @@ pub(super) fn load_config(path: &Path) -> Result<Config, Failure> {
 }
 
 impl Local {
-    /// Finds out what is there; of disks by themselves, with the kit.
+    /// Finds out what is there; of disks by themselves, with the kit. What cannot be opened is in [`absent`](Self::absent).
     pub fn open(place: &PlaceArguments, opening: &OpeningArguments) -> Result<Self, Failure> {
-        let mut local = Self::open_what_is_there(place, opening)?;
-        match std::mem::take(&mut local.absent).into_iter().next() {
-            None => Ok(local),
-            Some((_, failure)) => Err(failure),
-        }
-    }
-
-    /// The same without the disks that cannot be opened.
-    pub fn open_what_is_there(
-        place: &PlaceArguments,
-        opening: &OpeningArguments,
-    ) -> Result<Self, Failure> {
         if place.disks.is_empty() {
             Self::of_config(&place.config.config)
         } else {
@@ -204,6 +192,36 @@ impl Local {
     /// Disks of the configuration that cannot be opened, and why.
     pub fn absent(&self) -> &[(PathBuf, Failure)] {
         &self.absent
+    }
+
+    /// Says which disks are not here, so that nobody takes for all footage what is not. Returns what that means for a command that
+    /// writes footage out.
+    ///
+    /// # Errors
+    /// Where none of them is here.
+    pub fn tell_away(&self) -> Result<ExitStatus, Failure> {
+        let absent = self.absent.iter();
+        let mut away: Vec<_> = absent.map(|(_, why)| why.sentence.clone()).collect();
+        for (disk, path) in self.disks.iter().zip(&self.paths) {
+            if matches!(layout::identify(&**disk, path), Ok(None)) {
+                let disk = path.clone();
+                let why = store::Error::NotMounted { disk };
+                away.push(why.to_string());
+            }
+        }
+        let count = away.len();
+        if count == self.disks.len() + self.absent.len()
+            && let Some(why) = away.pop()
+        {
+            return Err(Failure::new(ExitStatus::Failed, why));
+        }
+        for why in &away {
+            eprintln!("hearthkeep: footage may be missing here: {why}");
+        }
+        Ok(match count {
+            0 => ExitStatus::Done,
+            _ => ExitStatus::Failed,
+        })
     }
 
     /// All streams that were ever recorded.

@@ -28,6 +28,8 @@ use crate::record::{Recorder, Setting, Source};
 use crate::store::Store;
 use crate::store::lock::Lock;
 use crate::store::retention::CameraBudget;
+use crate::web::footage::Footage as _;
+use crate::web::metrics::text_of;
 use crate::web::tls::names::mdns_name;
 use crate::web::tls::{OwnCertificate, Tls, TlsSettings};
 use crate::web::{self, Parts, RecorderFootage, Recording};
@@ -124,6 +126,7 @@ fn answer_commands(
         request @ (Request::Holds | Request::AddHold { .. } | Request::EndHold { .. }) => {
             hold::answer(&*footage, request)
         }
+        Request::Metrics => Ok(text_of(&footage.measures()).into()),
         request => disk::answer(&pool, request),
     };
     socket::answer(state_dir, handle)

@@ -27,6 +27,8 @@ const SOCKET: &str = "status.socket";
 pub enum Request {
     /// How it is.
     Status,
+    /// The same in numbers, in Prometheus' text format.
+    Metrics,
     /// How the disks are.
     Disks,
     /// What its catalog has, a page at a time.

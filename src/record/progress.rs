@@ -31,6 +31,10 @@ pub(super) struct Progress {
 struct Known {
     /// Those that are not wholly durable, and the newest; with their lengths as sealed.
     segments: Vec<(Arc<Segment>, u64)>,
+    /// What ended well and was lost on its way to the disk, and has not been told: wall time, us.
+    holes: Vec<(i64, i64)>,
+    /// The newest segment's, where that is told already.
+    told_of: Option<SegmentId>,
     /// Wall time to which older ones are durable, us.
     end_us: Option<i64>,
     gap: Option<Gap>,
@@ -236,6 +240,13 @@ impl Progress {
         }
     }
 
+    /// What was lost of segments that had ended, since it was last asked: wall times, us.
+    pub(super) fn take_holes(&self) -> Vec<(i64, i64)> {
+        let mut known = self.known();
+        known.settle();
+        std::mem::take(&mut known.holes)
+    }
+
     /// Tells the task to end its run and to connect again.
     pub(super) fn restart(&self) {
         self.restart.notify_one();
@@ -254,6 +265,7 @@ impl Progress {
 impl Known {
     /// Lets go of older segments that have ended.
     fn settle(&mut self) {
+        self.find_holes();
         let last = self.segments.len().saturating_sub(1);
         let mut at = 0;
         let mut end_us = self.end_us;
@@ -266,6 +278,22 @@ impl Known {
             stays
         });
         self.end_us = end_us;
+    }
+
+    /// Notes what was lost of segments that had ended: neither the task nor the segment that followed knows of it.
+    fn find_holes(&mut self) {
+        for (segment, _) in &self.segments {
+            let Some((from_us, to_us)) = segment.lost() else {
+                continue;
+            };
+            let id = segment.new.segment;
+            if self.told_of != Some(id) {
+                self.holes.push((from_us, to_us));
+                let lost_us = u64::try_from(to_us.saturating_sub(from_us)).unwrap_or(0);
+                *self.ended_us.entry(GapCause::DiskError).or_default() += lost_us;
+                self.told_of = Some(id);
+            }
+        }
     }
 
     fn close_gap(&mut self, now_us: u64) {

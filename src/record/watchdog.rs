@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hearthkeep_format::log::Record;
+use hearthkeep_format::segment::GapCause;
+
 use super::Stream;
 use super::gap::Stuck;
 use super::progress::{Position, Progress};
@@ -47,7 +50,7 @@ impl Watchdog {
         store: Arc<Store>,
     ) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let mut rounds = Rounds::new(streams, ingest, clock);
+        let mut rounds = Rounds::new(streams, ingest, clock, Arc::clone(&store));
         let told = Arc::clone(&shared);
         let watch = move || {
             while !told.stop.load(Ordering::Acquire) {
@@ -87,6 +90,7 @@ struct Rounds {
     watched: Vec<Watched>,
     ingest: IngestHandle,
     clock: Arc<dyn Clock>,
+    store: Arc<Store>,
     /// Turns of the thread that reads cameras, and when they were seen to change.
     turns: u64,
     turned_us: u64,
@@ -115,7 +119,12 @@ struct Seen {
 }
 
 impl Rounds {
-    fn new(streams: &[Stream], ingest: IngestHandle, clock: Arc<dyn Clock>) -> Self {
+    fn new(
+        streams: &[Stream],
+        ingest: IngestHandle,
+        clock: Arc<dyn Clock>,
+        store: Arc<Store>,
+    ) -> Self {
         let now_us = clock.monotonic_us();
         let watched = |stream: &Stream| Watched {
             stream: stream.clone(),
@@ -129,6 +138,7 @@ impl Rounds {
             turns: ingest.turns(),
             ingest,
             clock,
+            store,
             turned_us: now_us,
             looked_us: now_us,
         }
@@ -146,6 +156,7 @@ impl Rounds {
         }
         for watched in &mut self.watched {
             watched.look(now_us, self.turned_us, slept);
+            watched.tell_holes(&self.store);
         }
         now_us.saturating_sub(self.turned_us)
     }
@@ -180,6 +191,25 @@ impl Watched {
             progress.restart();
         }
         self.tell(&progress, phase, now_us);
+    }
+
+    /// Tells of footage whose segment had ended well, and which its disk took with it: nobody else would say why it is missing.
+    fn tell_holes(&self, store: &Store) {
+        for (from_us, to_us) in self.stream.progress.take_holes() {
+            let cause = GapCause::DiskError;
+            tracing::warn!(
+                camera = %self.stream.camera,
+                cause = cause.as_str(),
+                "{:.1} s of footage that waited to be written are lost: their disk failed, or is gone",
+                to_us.saturating_sub(from_us) as f64 / 1e6
+            );
+            store.log().append(Record::Gap {
+                stream: self.stream.id,
+                cause,
+                from_us,
+                to_us,
+            });
+        }
     }
 
     /// Tells the log of a gap that no failure of the camera has told it.

@@ -70,7 +70,7 @@ pub(super) fn delete(
         // The log says that they are gone.
         log.closed(&stays);
     }
-    tell(&outcome.gone);
+    tell(shared, &outcome.gone);
     outcome
 }
 
@@ -116,7 +116,8 @@ fn unlink(shared: &Shared, entry: &Entry, (held, version): (&Held, Option<u64>))
         return Unlinked::Refused;
     };
     let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-    match disk.disk.remove_file(&path) {
+    let patient = disk.patient();
+    match patient.remove_file(&path) {
         Ok(()) => {
             // Fails while the epoch has other segments, which is nearly always.
             let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
@@ -124,7 +125,7 @@ fn unlink(shared: &Shared, entry: &Entry, (held, version): (&Held, Option<u64>))
                 .catalog
                 .epoch_tally(&entry.stream, &entry.epoch, entry.disk);
             if tally.count <= RETENTION_BATCH_SEGMENTS as u32 {
-                let _ = disk.disk.remove_folder(&folder);
+                let _ = patient.remove_folder(&folder);
             }
             Unlinked::Gone
         }
@@ -136,13 +137,16 @@ fn unlink(shared: &Shared, entry: &Entry, (held, version): (&Held, Option<u64>))
     }
 }
 
-fn tell(gone: &[Deletion]) {
+fn tell(shared: &Shared, gone: &[Deletion]) {
     let mut by_reason: HashMap<Reason, (u64, u64)> = HashMap::new();
     for Deletion { entry, reason } in gone {
         let sum = by_reason.entry(*reason).or_default();
         *sum = (sum.0 + 1, sum.1 + u64::from(entry.bytes));
     }
+    let mut deleted = shared.deleted();
     for (reason, (segments, bytes)) in by_reason {
+        let sum = deleted.entry(reason.as_str()).or_default();
+        *sum = (sum.0 + segments, sum.1 + bytes);
         tracing::info!(
             reason = reason.as_str(),
             segments,

@@ -173,7 +173,7 @@ impl Shared {
     }
 
     fn statuses(&self) -> Vec<DiskStatus> {
-        let slots = self.slots.read();
+        let slots = self.slots.now();
         let indexed = slots.iter().enumerate();
         indexed
             .map(|(index, slot)| self.status(index, slot))

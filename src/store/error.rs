@@ -136,6 +136,14 @@ pub enum Error {
     /// No such segment.
     #[error("there is no such segment: it may have been deleted to make room")]
     NoSegment,
+    /// The segment is on a disk that is not there.
+    #[error(
+        "this footage is on the disk {}, which is not here: plug it in and mount it, and it plays again", disk.display()
+    )]
+    Away {
+        /// Its folder in the configuration.
+        disk: PathBuf,
+    },
     /// The log would go with a disk.
     #[error(
         "the other disks do not have all of the signed log yet, and it would go with this one: try again in a moment; where that does \

@@ -310,7 +310,9 @@ impl Work {
         };
         let mut report = Report::default();
         let elsewhere = |number| shared.other(number);
-        match shared.recovery(&disk, &elsewhere).mend(&place, &mut report) {
+        let patient = disk.patient();
+        let recovery = shared.recovery(disk.number(), &*patient, &elsewhere);
+        match recovery.mend(&place, &mut report) {
             Some(entry) => {
                 self.entries.push(entry);
                 self.insert();

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use hearthkeep_format::log::{Hold, Record, SegmentClosed, Stamped};
 use hearthkeep_format::segment::{Gap, GapCause};
-use hearthkeep_format::{EpochId, StreamId};
+use hearthkeep_format::{DiskId, EpochId, StreamId};
 
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
@@ -94,6 +94,8 @@ struct Inner {
     is_replayed: bool,
     /// Another one after each change of what is held.
     holds_version: u64,
+    /// The disks that have all of it.
+    whole: Vec<DiskId>,
     /// Segments that should be on a mounted disk and are not.
     removed: HashMap<StreamId, Vec<SegmentClosed>>,
     /// The oldest first; the last one is written to.
@@ -272,6 +274,12 @@ impl Log {
     /// All logs of the store with their newest checkpoints, the oldest first.
     pub fn published(&self) -> Vec<Published> {
         self.lock().published.clone()
+    }
+
+    /// Whether a disk has all of the log; true where there is none.
+    pub fn is_whole_on(&self, disk: &DiskId) -> bool {
+        let inner = self.lock();
+        !inner.is_kept || inner.whole.contains(disk)
     }
 
     /// What is wrong, in sentences.

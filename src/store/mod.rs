@@ -44,7 +44,7 @@ pub mod turns;
 mod watch;
 pub mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -112,6 +112,8 @@ struct Shared {
     at_rest: bool,
     /// The last forecast.
     forecast: Mutex<Forecast>,
+    /// Segments that were deleted since the start and their bytes, by reason.
+    deleted: Mutex<BTreeMap<&'static str, (u64, u64)>>,
     gate: Mutex<()>,
     scrub: Board,
     /// Files that are no whole footage of this store, as far as it has been compared.
@@ -179,6 +181,7 @@ impl Store {
             driver: driver.clone(),
         };
         for disk in &disks {
+            disk.bound(driver)?;
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
         let mark = match shared.at_rest {
@@ -240,7 +243,7 @@ impl Store {
         let mut report = Report::default();
         let elsewhere = |number| shared.other(number);
         for disk in shared.slots.mounted() {
-            let recovery = shared.recovery(&disk, &elsewhere);
+            let recovery = shared.recovery(disk.number(), &*disk.disk, &elsewhere);
             let epochs = recovery
                 .epochs()
                 .map_err(|e| Error::io("list", &disk.path, e))?;
@@ -367,6 +370,11 @@ impl Store {
         self.shared.forecast().clone()
     }
 
+    /// Segments that were deleted since the start and their bytes, by reason.
+    pub fn deleted(&self) -> BTreeMap<&'static str, (u64, u64)> {
+        self.shared.deleted().clone()
+    }
+
     /// Files on the disks that are no whole footage of this store, as far as they have been looked at since the start.
     pub fn strange_files(&self) -> u64 {
         self.shared.strange.load(Ordering::Relaxed)
@@ -439,6 +447,10 @@ impl Shared {
         self.forecast.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn deleted(&self) -> MutexGuard<'_, BTreeMap<&'static str, (u64, u64)>> {
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Bytes of footage on a disk, those of segments that the catalog does not have yet included.
     fn growing_bytes(&self, disk: &MountedDisk) -> u64 {
         let segments = self.segments();
@@ -455,7 +467,7 @@ impl Shared {
 
     fn other(&self, number: u16) -> Option<Arc<dyn Disk>> {
         let disk = self.slots.disk(number)?;
-        Some(Arc::clone(&disk.disk))
+        Some(disk.patient())
     }
 
     /// The mounted disks, as far as the log needs them: not those whose writer waits for them.
@@ -465,16 +477,21 @@ impl Shared {
         let disk = |disk: Arc<MountedDisk>| LogDisk {
             id: disk.id,
             path: disk.path.clone(),
-            disk: Arc::clone(&disk.disk),
+            disk: disk.patient(),
         };
         answering.map(disk).collect()
     }
 
-    fn recovery<'a>(&'a self, disk: &'a MountedDisk, elsewhere: &'a Elsewhere<'a>) -> Recovery<'a> {
+    fn recovery<'a>(
+        &'a self,
+        number: u16,
+        disk: &'a dyn Disk,
+        elsewhere: &'a Elsewhere<'a>,
+    ) -> Recovery<'a> {
         Recovery {
             store: self.store,
-            disk: &*disk.disk,
-            number: disk.number(),
+            disk,
+            number,
             catalog: &self.catalog,
             anchors: &self.anchors,
             keys: &*self.keys,
@@ -486,7 +503,9 @@ impl Shared {
     /// Makes catalog and disk agree on one epoch.
     fn compare(&self, disk: &MountedDisk, stream: &StreamId, epoch: &EpochId) -> Result<Report> {
         let elsewhere = |number| self.other(number);
-        let report = self.recovery(disk, &elsewhere).epoch(stream, epoch)?;
+        let patient = disk.patient();
+        let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
+        let report = recovery.epoch(stream, epoch)?;
         self.strange.fetch_add(report.strange, Ordering::Relaxed);
         Ok(report)
     }
@@ -494,7 +513,8 @@ impl Shared {
     /// The epochs of a disk; and of those that the catalog does not know there, how new they are.
     fn epochs_of(&self, disk: &MountedDisk) -> (Vec<(StreamId, EpochId)>, Vec<recovery::Unknown>) {
         let elsewhere = |number| self.other(number);
-        let recovery = self.recovery(disk, &elsewhere);
+        let patient = disk.patient();
+        let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
         // A folder that cannot be read is no reason not to record.
         let epochs = recovery.epochs().unwrap_or_else(|error| {
             tracing::error!("{}", Error::io("list", &disk.path, error));
@@ -568,6 +588,7 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
         cameras: options.cameras,
         at_rest: options.at_rest,
         forecast: Mutex::default(),
+        deleted: Mutex::default(),
         gate: Mutex::default(),
         scrub: Board::default(),
         strange: AtomicU64::new(0),

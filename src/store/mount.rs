@@ -14,11 +14,14 @@ use super::layout::{self, DiskIdentity};
 use super::retention::DiskState;
 use super::scrub::ScrubStatus;
 use super::slots::Drain;
+use super::turns::Driver;
 use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
 use crate::config::{self, Tier};
-use crate::disk::{Disk, RealDisk, Space};
-use crate::limits::{LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS, WRITE_EARLY_BYTES};
+use crate::disk::{BoundedDisk, Disk, RealDisk, Space};
+use crate::limits::{
+    DISK_PATIENCE_MS_MAX, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS, WRITE_EARLY_BYTES,
+};
 
 /// For how long a disk that failed is the last to be asked.
 const AVOIDED_US_MIN: u64 = 10_000_000;
@@ -37,9 +40,18 @@ pub struct MountedDisk {
     pub tier: Tier,
     /// The disk.
     pub disk: Arc<dyn Disk>,
+    /// The same for who must not wait for it.
+    bounded: OnceLock<Bounded>,
     number: AtomicU16,
     health: Arc<Health>,
     writer: OnceLock<Writer>,
+}
+
+/// A disk for who must not wait for it.
+struct Bounded {
+    errands: Arc<BoundedDisk>,
+    /// On a thread of its own: what hangs in a write may have been unplugged since.
+    looks: Arc<BoundedDisk>,
 }
 
 /// A disk of the configuration that cannot be used now.
@@ -105,6 +117,8 @@ pub struct DiskStatus {
     pub queued_bytes: u64,
     /// How long fdatasync takes, 99 of 100 times; `None` before the first.
     pub fsync_p99: Option<Duration>,
+    /// Writes and syncs of footage that failed since it was mounted.
+    pub errors: (u64, u64),
     /// Whether it is full.
     pub is_full: bool,
     /// The last failure, in a sentence, if there was one since the start.
@@ -161,6 +175,7 @@ impl MountedDisk {
             max_bytes,
             tier: Tier::default(),
             disk,
+            bounded: OnceLock::new(),
             number: AtomicU16::new(0),
             health: Arc::default(),
             writer: OnceLock::new(),
@@ -185,9 +200,42 @@ impl MountedDisk {
         self.number.store(number, Ordering::Relaxed);
     }
 
+    /// From now on [`patient`](Self::patient) waits for it for so long only. Where turns are given by hand, nothing hangs.
+    pub(super) fn bound(&self, driver: &Driver) -> Result<()> {
+        if matches!(driver, Driver::Hands(_)) || self.bounded.get().is_some() {
+            return Ok(());
+        }
+        let patience = Duration::from_millis(DISK_PATIENCE_MS_MAX);
+        let start = |what: &str| {
+            let name = format!("{what}-{}", self.number());
+            BoundedDisk::new(Arc::clone(&self.disk), name, patience)
+                .map(Arc::new)
+                .map_err(|error| Error::io("start a thread for", &self.path, error))
+        };
+        let (errands, looks) = (start("errands")?, start("looks")?);
+        let _ = self.bounded.set(Bounded { errands, looks });
+        Ok(())
+    }
+
+    /// The disk, for a look whether it is still there, whatever hangs in it.
+    pub(super) fn looked_at(&self) -> Arc<dyn Disk> {
+        match self.bounded.get() {
+            Some(bounded) => Arc::clone(&bounded.looks) as Arc<dyn Disk>,
+            None => Arc::clone(&self.disk),
+        }
+    }
+
+    /// The disk, for all that looks after the other disks too: a call that hangs comes back with an error.
+    pub(super) fn patient(&self) -> Arc<dyn Disk> {
+        match self.bounded.get() {
+            Some(bounded) => Arc::clone(&bounded.errands) as Arc<dyn Disk>,
+            None => Arc::clone(&self.disk),
+        }
+    }
+
     /// What the file system answers.
     pub(super) fn space(&self) -> Option<Space> {
-        self.disk.space().ok()
+        self.patient().space().ok()
     }
 
     pub(super) fn set_full(&self, full: bool) {
@@ -263,10 +311,33 @@ impl MountedDisk {
         self.writer.get().is_some_and(Writer::has_ended)
     }
 
-    /// Whether its writer has waited for it for so long that others should not begin to.
+    /// Whether its writer has waited for it for so long that others should not begin to, or somebody has given up waiting.
     pub(super) fn keeps_waiting(&self) -> bool {
-        let waited_us = self.writer.get().map_or(0, Writer::waited_us);
-        waited_us > LOG_PATIENCE_MS_MAX * 1_000
+        self.waited_us() > LOG_PATIENCE_MS_MAX * 1_000
+    }
+
+    /// For how long the call has lasted that it has not come back from, us.
+    fn waited_us(&self) -> u64 {
+        let bounded = self.bounded.get();
+        let hangs_for = bounded.and_then(|bounded| bounded.errands.hangs_for());
+        let hangs_us = hangs_for.map_or(0, |hangs| u64::try_from(hangs.as_micros()).unwrap_or(0));
+        let writer_us = self.writer.get().map_or(0, Writer::waited_us);
+        writer_us.max(hangs_us)
+    }
+
+    /// What is wrong with it, in a sentence.
+    fn trouble(&self) -> Option<String> {
+        let waited_us = self.waited_us();
+        if waited_us > 2 * DISK_PATIENCE_MS_MAX * 1_000 {
+            let seconds = waited_us / 1_000_000;
+            return Some(format!(
+                "it has not answered for {seconds} s: look at its cable, its power and its health"
+            ));
+        }
+        self.health
+            .failure()
+            .as_ref()
+            .map(|fault| fault.sentence.clone())
     }
 
     /// Whether recording needs all of it, so that who is in no hurry leaves it alone.
@@ -335,13 +406,10 @@ impl MountedDisk {
             space: self.space(),
             used_bytes: 0,
             queued_bytes: writer.map_or(0, Writer::queued_bytes),
+            errors: writer.map_or((0, 0), Writer::errors),
             fsync_p99: writer.and_then(|writer| writer.latency().p99()),
             is_full: self.is_full(),
-            error: self
-                .health
-                .failure()
-                .as_ref()
-                .map(|fault| fault.sentence.clone()),
+            error: self.trouble(),
             scrub: None,
         }
     }
@@ -362,6 +430,7 @@ impl AbsentDisk {
             used_bytes: 0,
             queued_bytes: 0,
             fsync_p99: None,
+            errors: (0, 0),
             is_full: false,
             error: Some(self.error.clone()),
             scrub: None,

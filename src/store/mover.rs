@@ -200,7 +200,7 @@ impl Mover {
             bytes: u64::from(entry.bytes),
         });
         let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-        match from.disk.remove_file(&path) {
+        match from.patient().remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let sentence = format!("what was moved cannot be deleted here: {error}");
                 tracing::error!(path = %from.path.join(path).display(), "{sentence}");
@@ -211,7 +211,7 @@ impl Mover {
                 let tally = catalog.epoch_tally(&entry.stream, &entry.epoch, from.number());
                 if tally.count == 0 {
                     // It fails where something else is in it, and may stay then.
-                    let _ = from.disk.remove_folder(&folder);
+                    let _ = from.patient().remove_folder(&folder);
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Mover {
 
     fn rename(&mut self, copying: &Copying) -> io::Result<()> {
         let Copying { entry, to, .. } = copying;
-        let disk = &*to.disk;
+        let disk = to.patient();
         let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
         disk.rename(
             &layout::copying_path(&entry.stream, &entry.epoch, &entry.segment),
@@ -274,7 +274,8 @@ fn mend(shared: &Shared, entry: &Entry, from: &MountedDisk, moves: &mut Moves) {
         segment: entry.segment,
     };
     let elsewhere = |number| shared.other(number);
-    let recovery = shared.recovery(from, &elsewhere);
+    let patient = from.patient();
+    let recovery = shared.recovery(from.number(), &*patient, &elsewhere);
     let catalog = &shared.catalog;
     let mended = match recovery.mend(&place, &mut Report::default()) {
         Some(mended) => catalog.insert(&[mended]).and_then(|()| catalog.flush()),
@@ -296,12 +297,12 @@ impl Copying {
         to: &Arc<MountedDisk>,
     ) -> Result<Self, Failed> {
         let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-        let source = from.disk.open_read(&path).map_err(Failed::Source)?;
+        let source = from.patient().open_read(&path).map_err(Failed::Source)?;
         let bytes = source.size().map_err(Failed::Source)?;
         let beside = layout::copying_path(&entry.stream, &entry.epoch, &entry.segment);
-        let disk = &*to.disk;
+        let disk = to.patient();
         let make = || {
-            layout::create_folders(disk, &layout::epoch_folder(&entry.stream, &entry.epoch))?;
+            layout::create_folders(&*disk, &layout::epoch_folder(&entry.stream, &entry.epoch))?;
             match disk.remove_file(&beside) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -376,7 +377,7 @@ impl Copying {
     fn give_up(self) -> (Entry, Arc<MountedDisk>, Arc<MountedDisk>) {
         let entry = self.entry;
         let beside = layout::copying_path(&entry.stream, &entry.epoch, &entry.segment);
-        let _ = self.to.disk.remove_file(&beside);
+        let _ = self.to.patient().remove_file(&beside);
         (entry, self.from, self.to)
     }
 }

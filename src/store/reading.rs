@@ -1,11 +1,17 @@
 //! What there is of a stream, and its segments opened, while the store is written to.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use hearthkeep_format::{SegmentId, StreamId};
 
 use super::catalog::Entry;
 use super::check::{Page, PageFrom};
 use super::{Error, OpenSegment, Result, Span, Store, Timeline, layout, timeline};
 use crate::disk::Front;
+
+/// Segments on disks that are away which are passed over in search of one that is here: a week's.
+const AWAY_PASSED_OVER_MAX: usize = 10_000;
 
 impl Store {
     /// What there is of a stream in a span of wall time, us; open segments as far as they are durable.
@@ -25,8 +31,15 @@ impl Store {
         let next = self.shared.catalog.next_from(stream, to_us)?;
         let next = next.as_ref().map(Span::of_entry).or(later);
         let mut timeline = timeline::timeline(spans, next, from_us, to_us);
+        let logged = self.log().gaps(stream, from_us, to_us);
+        timeline::tell_logged(&mut timeline.gaps, &logged);
         let removed = self.log().removed(stream, from_us, to_us);
         timeline::tell_removed(&mut timeline.gaps, &removed);
+        let away = self.disks_away();
+        if !away.is_empty() {
+            timeline::tell_away(&mut timeline, |disk| away.contains_key(&disk));
+            timeline.next = self.next_here(stream, timeline.next, &away)?;
+        }
         Ok(timeline)
     }
 
@@ -38,10 +51,38 @@ impl Store {
         Ok(Page::of(&self.shared.catalog, from)?)
     }
 
+    /// The first segment from one on that is not on a disk that is away.
+    fn next_here(
+        &self,
+        stream: &StreamId,
+        mut next: Option<Span>,
+        away: &HashMap<u16, PathBuf>,
+    ) -> Result<Option<Span>> {
+        for _ in 0..AWAY_PASSED_OVER_MAX {
+            let Some(span) = next.filter(|span| away.contains_key(&span.disk)) else {
+                break;
+            };
+            let after = self.shared.catalog.next_from(stream, span.start_us + 1)?;
+            next = after.as_ref().map(Span::of_entry);
+        }
+        Ok(next)
+    }
+
+    /// The folders of the disks that are not there, by their numbers in the catalog.
+    pub fn disks_away(&self) -> HashMap<u16, PathBuf> {
+        let slots = self.shared.slots.now().into_iter();
+        let away = slots.filter(|slot| slot.mounted().is_none());
+        let numbered = away.filter_map(|slot| {
+            let number = self.shared.catalog.known_number(&slot.id?)?;
+            Some((number, slot.wanted.path))
+        });
+        numbered.collect()
+    }
+
     /// Opens a segment for reading, as far as it is durable.
     ///
     /// # Errors
-    /// [`Error::NoSegment`]; or what the disk or catalog says.
+    /// [`Error::NoSegment`], [`Error::Away`]; or what the disk or catalog says.
     pub fn open_segment(&self, stream: &StreamId, segment: &SegmentId) -> Result<OpenSegment> {
         let in_memory = self.shared.segments().get(segment).cloned();
         let in_memory = in_memory.filter(|known| known.new.stream == *stream);
@@ -77,7 +118,10 @@ impl Store {
         disk: u16,
         limit: Option<u64>,
     ) -> Result<OpenSegment> {
-        let disk = self.shared.slots.disk(disk).ok_or(Error::NoSegment)?;
+        let Some(disk) = self.shared.slots.disk(disk) else {
+            let away = self.disks_away().remove(&disk);
+            return Err(away.map_or(Error::NoSegment, |disk| Error::Away { disk }));
+        };
         let path = layout::segment_path(stream, &span.epoch, segment);
         let opened = disk.disk.open_read(&path).and_then(|file| match limit {
             Some(bytes) => Front::of(file, bytes),

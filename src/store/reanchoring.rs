@@ -101,7 +101,7 @@ impl Reanchoring {
 
 fn start_block(shared: &Shared, disk: &MountedDisk, entry: &Entry) -> Option<Start> {
     let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-    let file = Front::whole(disk.disk.open_read(&path).ok()?).ok()?;
+    let file = Front::whole(disk.patient().open_read(&path).ok()?).ok()?;
     let place = Place {
         stream: entry.stream,
         epoch: entry.epoch,

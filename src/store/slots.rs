@@ -52,6 +52,7 @@ pub(super) struct Slots {
 }
 
 /// A disk of the configuration.
+#[derive(Clone)]
 pub(super) struct Slot {
     pub wanted: config::Disk,
     /// Which disk it is, once that is known.
@@ -59,6 +60,7 @@ pub(super) struct Slot {
     pub place: Place,
 }
 
+#[derive(Clone)]
 pub(super) enum Place {
     /// It is there and written to.
     Mounted(Arc<MountedDisk>),
@@ -91,6 +93,11 @@ impl Slots {
             drains: Mutex::new(spread.drains.clone()),
             turn: AtomicU64::new(0),
         }
+    }
+
+    /// As they are now, for who may wait for a disk or the catalog meanwhile: the thread that reads cameras looks at them too.
+    pub(super) fn now(&self) -> Vec<Slot> {
+        self.read().clone()
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Vec<Slot>> {
@@ -132,7 +139,7 @@ impl Slots {
         let mut disks = self.mounted();
         let own = self.pinned.get(stream);
         let candidate = |disk: &Arc<MountedDisk>| Candidate {
-            failed: disk.is_avoided(now_us),
+            failed: disk.is_avoided(now_us) || disk.keeps_waiting(),
             leaving: self.is_draining(disk.id),
             tier: disk.tier,
             pinned: own == Some(&disk.path),

@@ -7,6 +7,7 @@ use hearthkeep_format::segment::{GapCause, Start};
 use hearthkeep_format::{EpochId, SegmentId};
 
 use super::catalog::Entry;
+use super::log::LoggedGap;
 use super::writer::{Segment, State};
 
 /// Shorter absences between two segments are the clock's drift, not a gap.
@@ -42,6 +43,10 @@ pub struct Span {
     pub recovered: bool,
     /// Whether it has no tail: it still grows, or a write to it failed.
     pub open: bool,
+    /// Number of its disk in the catalog.
+    pub(super) disk: u16,
+    /// Whether more of it is on its way to the disk.
+    grows: bool,
     gap: Option<(GapCause, Option<u64>)>,
 }
 
@@ -56,6 +61,8 @@ pub struct GapSpan {
     pub cause: Option<GapCause>,
     /// Whether there was footage that somebody removed: the log has it, and says nothing of a deletion.
     pub removed: bool,
+    /// The number of the disk that has this footage, where that is not here.
+    pub away: Option<u16>,
 }
 
 impl Span {
@@ -74,6 +81,8 @@ impl Span {
             sequence: entry.sequence,
             recovered: entry.recovered,
             open: entry.torn,
+            disk: entry.disk,
+            grows: false,
             gap: entry.gap.map(|gap| (gap.cause, gap.length_us)),
         }
     }
@@ -89,6 +98,8 @@ impl Span {
             sequence: start.sequence,
             recovered: false,
             open: segment.state() != State::Closed,
+            disk: segment.disk,
+            grows: segment.state() == State::Open,
             gap: start.gap.map(|gap| (gap.cause, gap.length_us)),
         }
     }
@@ -106,6 +117,7 @@ pub(super) fn timeline(
     let mut gaps = Vec::new();
     let mut last: Option<&Span> = None;
     for span in segments.iter().chain(&next) {
+        gaps.extend(lost_before(span, last));
         gaps.extend(gap_before(span, last));
         // One that a clock had dated too late may lie within another.
         last = last
@@ -136,6 +148,10 @@ fn gap_before(span: &Span, last: Option<&Span>) -> Option<GapSpan> {
         Some((cause, None)) => (free_from?, Some(cause)),
         None => {
             let free_from = free_from.filter(|free| end_us.saturating_sub(*free) > TOLERANCE_US)?;
+            // On another disk the next one may be durable before the end of this one is.
+            if last.is_some_and(|last| last.grows) {
+                return None;
+            }
             // The next one had begun when the end of this one could not be written: it knows of no gap.
             let is_cut_short = last.is_some_and(|last| last.open || last.recovered);
             (free_from, is_cut_short.then_some(GapCause::DiskError))
@@ -146,7 +162,65 @@ fn gap_before(span: &Span, last: Option<&Span>) -> Option<GapSpan> {
         end_us,
         cause,
         removed: false,
+        away: None,
     })
+}
+
+/// What is missing between the end of a segment that was cut short, and the gap that the next one tells of: that knew the other as
+/// it was sealed, and not how much of it the disk took.
+fn lost_before(span: &Span, last: Option<&Span>) -> Option<GapSpan> {
+    let (_, length) = span.gap?;
+    let last = last.filter(|last| (last.open || last.recovered) && !last.grows)?;
+    let end_us = span.start_us.saturating_sub_unsigned(length?);
+    (end_us.saturating_sub(last.end_us()) > TOLERANCE_US).then_some(GapSpan {
+        start_us: last.end_us(),
+        end_us,
+        cause: Some(GapCause::DiskError),
+        removed: false,
+        away: None,
+    })
+}
+
+/// Gives gaps that no segment explains the cause that the log has for them.
+pub(super) fn tell_logged(gaps: &mut [GapSpan], logged: &[LoggedGap]) {
+    for gap in gaps.iter_mut().filter(|gap| gap.cause.is_none()) {
+        let shared =
+            |known: &LoggedGap| gap.end_us.min(known.to_us) - gap.start_us.max(known.from_us);
+        let most = logged.iter().max_by_key(|known| shared(known));
+        // The one that covers it, but for what a camera's clock is off.
+        let length_us = gap.end_us - gap.start_us;
+        gap.cause = most
+            .filter(|known| shared(known) * 2 > length_us)
+            .map(|known| known.cause);
+    }
+}
+
+/// Makes gaps of what lies on disks that are away: until they are back, nothing of it can be shown.
+pub(super) fn tell_away(timeline: &mut Timeline, is_away: impl Fn(u16) -> bool) {
+    let (away, here): (Vec<_>, Vec<_>) = timeline
+        .segments
+        .drain(..)
+        .partition(|span| is_away(span.disk));
+    timeline.segments = here;
+    let mut joined: Vec<GapSpan> = Vec::new();
+    for span in &away {
+        let before = joined.last_mut().filter(|before| {
+            let apart_us = span.start_us.saturating_sub(before.end_us);
+            before.away == Some(span.disk) && apart_us <= TOLERANCE_US
+        });
+        match before {
+            Some(before) => before.end_us = before.end_us.max(span.end_us()),
+            None => joined.push(GapSpan {
+                start_us: span.start_us,
+                end_us: span.end_us(),
+                cause: None,
+                removed: false,
+                away: Some(span.disk),
+            }),
+        }
+    }
+    timeline.gaps.extend(joined);
+    timeline.gaps.sort_by_key(|gap| gap.start_us);
 }
 
 /// Tells gaps in which there was footage that somebody removed apart from the others.
@@ -180,6 +254,7 @@ pub(super) fn tell_removed(gaps: &mut Vec<GapSpan>, removed: &[SegmentClosed]) {
             end_us: to_us,
             cause: None,
             removed: true,
+            away: None,
         });
         *gaps = left;
     }
@@ -200,6 +275,8 @@ mod tests {
             sequence: start_us as u64,
             recovered: false,
             open: false,
+            disk: 0,
+            grows: false,
             gap,
         }
     }
@@ -227,6 +304,7 @@ mod tests {
             end_us: end * S,
             cause,
             removed: false,
+            away: None,
         };
         assert_eq!(
             found.gaps,
@@ -254,8 +332,76 @@ mod tests {
             end_us: 60_000_000,
             cause: Some(GapCause::DiskError),
             removed: false,
+            away: None,
         };
         assert_eq!(found.gaps, [gap]);
+    }
+
+    #[test]
+    fn what_was_lost_before_a_gap_that_is_told_too_short_is_a_gap_too() {
+        let poisoned = Span {
+            open: true,
+            ..span(0, 58_000_000, None)
+        };
+        let told = Some((GapCause::CameraLost, Some(10_000_000)));
+        let next = span(70_000_000, 60_000_000, told);
+        let gaps = |last| {
+            let found = timeline(vec![last, next], None, 0, 130_000_000);
+            let gaps = found.gaps.into_iter();
+            gaps.map(|gap| (gap.start_us, gap.end_us, gap.cause.unwrap()))
+                .collect::<Vec<_>>()
+        };
+        let of_camera = (60_000_000, 70_000_000, GapCause::CameraLost);
+        let of_disk = (58_000_000, 60_000_000, GapCause::DiskError);
+        assert_eq!(gaps(poisoned), [of_disk, of_camera]);
+        let grows = Span {
+            grows: true,
+            ..poisoned
+        };
+        assert_eq!(gaps(grows), [of_camera], "it is not lost yet");
+    }
+
+    #[test]
+    fn what_is_on_a_disk_that_is_away_is_a_gap_that_says_so() {
+        let minute = 60_000_000;
+        let on = |disk, start_us| Span {
+            disk,
+            ..span(start_us, minute, None)
+        };
+        let segments = [(1, 0), (2, 60_000_000), (2, 120_100_000), (1, 180_200_000)];
+        let segments = segments.map(|(disk, start_us)| on(disk, start_us));
+        let mut found = timeline(segments.to_vec(), None, 0, i64::MAX);
+        tell_away(&mut found, |disk| disk == 2);
+        let disks: Vec<_> = found.segments.iter().map(|span| span.disk).collect();
+        assert_eq!(disks, [1, 1]);
+        let away = GapSpan {
+            start_us: 60_000_000,
+            end_us: 180_100_000,
+            cause: None,
+            removed: false,
+            away: Some(2),
+        };
+        assert_eq!(found.gaps, [away], "one, although two segments are");
+    }
+
+    #[test]
+    fn what_the_log_knows_of_a_gap_is_said_of_it() {
+        let gap = |start_us, end_us| GapSpan {
+            start_us,
+            end_us,
+            cause: None,
+            removed: false,
+            away: None,
+        };
+        let mut gaps = [gap(0, 10), gap(100, 200), gap(300, 400)];
+        let known = |from_us, to_us| LoggedGap {
+            from_us,
+            to_us,
+            cause: GapCause::DiskError,
+        };
+        tell_logged(&mut gaps, &[known(110, 205), known(300, 310)]);
+        let causes = gaps.map(|gap| gap.cause);
+        assert_eq!(causes, [None, Some(GapCause::DiskError), None]);
     }
 
     #[test]

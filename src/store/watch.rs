@@ -24,6 +24,7 @@ use super::recovery::{self, Report};
 use super::writer::Means;
 use super::{Error, Result, Shared};
 use crate::config;
+use crate::disk::is_no_answer;
 use crate::limits::WATCH_PERIOD_MS;
 
 /// Who knows which disk belongs where, and what must stand on it before it is written to.
@@ -71,8 +72,11 @@ impl Watch {
     /// Looks at all disks. Returns what of those that came back is still to be compared with the catalog; `None` where none did.
     pub(super) fn turn(&mut self, shared: &Shared, found: &mut Report) -> Option<Backlog> {
         for disk in shared.slots.mounted() {
-            if let Err(error) = is_still_there(shared, &disk) {
-                lose(shared, &disk, &error);
+            match is_still_there(shared, &disk) {
+                // It may be there; that it hangs is told elsewhere.
+                Err(Error::Io { source, .. }) if is_no_answer(&source) => {}
+                Err(error) => lose(shared, &disk, &error),
+                Ok(()) => {}
             }
         }
         let mut backlog = None;
@@ -123,6 +127,7 @@ impl Watch {
     /// grows; the rest afterwards.
     fn take_in(&self, shared: &Shared, disk: MountedDisk, found: &mut Report) -> Result<Backlog> {
         disk.set_number(shared.catalog.disk_number(&disk.id)?);
+        disk.bound(&self.means.driver)?;
         let disk = Arc::new(disk);
         let (epochs, unknown) = shared.epochs_of(&disk);
         let mut at_once = recovery::newest(&shared.catalog, unknown)?;
@@ -166,7 +171,8 @@ fn recording_into(shared: &Shared) -> HashSet<(StreamId, EpochId)> {
 
 /// Whether a disk is still where it was found.
 pub(super) fn is_still_there(shared: &Shared, disk: &MountedDisk) -> Result<()> {
-    let in_place = disk.disk.is_in_place();
+    let looked_at = disk.looked_at();
+    let in_place = looked_at.is_in_place();
     if !in_place.map_err(|error| Error::io("look at", &disk.path, error))? {
         return Err(Error::Gone {
             disk: disk.path.clone(),
@@ -176,14 +182,16 @@ pub(super) fn is_still_there(shared: &Shared, disk: &MountedDisk) -> Result<()> 
         store: shared.store,
         disk: disk.id,
     };
-    layout::expect(&*disk.disk, &disk.path, &identity)
+    layout::expect(&*looked_at, &disk.path, &identity)
 }
 
 /// Lets go of a disk: nothing more is written to it, and what was being recorded to it goes on elsewhere at the next key frame.
 fn lose(shared: &Shared, disk: &Arc<MountedDisk>, error: &Error) {
     tracing::error!("{error}. Recording goes on where another disk takes it");
     shared.slots.lose(disk, error.to_string());
-    let segments = shared.segments();
+    let mut segments = shared.segments();
     let on_it = segments.values().filter(|s| s.disk == disk.number());
     disk.abandon_writer(on_it);
+    // Of what was only queued nothing is there, and no writer tells of it.
+    segments.retain(|_, s| s.disk != disk.number() || s.durable_bytes() > 0);
 }

@@ -233,7 +233,8 @@ pub struct TimelineGap {
     pub start_us: i64,
     /// µs since 1970.
     pub end_us: i64,
-    /// As `docs/format.md`, 5.6, names it; `removed` where there was footage that somebody removed, and `unknown`.
+    /// As `docs/format.md`, 5.6, names it; `removed` where there was footage that somebody removed, `away` where it is on
+    /// a disk that is not here, and `unknown`.
     pub cause: String,
     /// The cause for people.
     pub sentence: String,
@@ -522,6 +523,10 @@ pub struct Measures {
     pub clock_trusted: bool,
     /// As [`RecorderStatus`] has it.
     pub strange_files: u64,
+    /// Segments that were deleted since the recorder started, and their bytes, by reason.
+    pub deleted: BTreeMap<&'static str, (u64, u64)>,
+    /// Holds that stand.
+    pub holds: u64,
 }
 
 /// A stream, measured.
@@ -566,6 +571,12 @@ pub struct DiskMeasures {
     pub held_bytes: u64,
     /// As in [`DiskStatus`].
     pub full_in_days: Option<f64>,
+    /// Writes of footage that failed.
+    pub write_errors: u64,
+    /// Syncs of footage that failed.
+    pub sync_errors: u64,
+    /// Whether its copy of the signed log lacks something.
+    pub log_behind: bool,
     /// What was read again in the background; `None` where nothing is.
     pub scrub: Option<ScrubMeasures>,
 }

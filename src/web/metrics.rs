@@ -74,13 +74,16 @@ pub async fn metrics(house: web::Data<House>) -> Result<HttpResponse, ApiError> 
     Ok(HttpResponse::Ok().content_type(TEXT).body(text))
 }
 
-/// All that is measured.
-fn text_of(measures: &Measures) -> String {
+/// All that is measured, in that format.
+pub fn text_of(measures: &Measures) -> String {
     let mut text = Text::default();
     streams(&mut text, &measures.streams);
     gaps(&mut text, &measures.streams);
     disks(&mut text, &measures.disks);
+    disk_errors(&mut text, &measures.disks);
     forecast(&mut text, &measures.forecast);
+    deleted(&mut text, measures);
+    text.one("holds", "Holds that stand.", measures.holds as f64);
     text.one(
         "clock_trusted",
         "Whether the box trusts its clock.",
@@ -196,7 +199,13 @@ fn gaps(text: &mut Text, streams: &[StreamMeasures]) {
 
 fn disks(text: &mut Text, disks: &[DiskMeasures]) {
     type Measure = fn(&DiskMeasures) -> Option<f64>;
-    let rows: [(&str, &str, &str, Measure); 12] = [
+    let rows: [(&str, &str, &str, Measure); 13] = [
+        (
+            "log_behind",
+            "gauge",
+            "Whether its copy of the signed log lacks something.",
+            |d| Some(f64::from(u8::from(d.log_behind))),
+        ),
         (
             "failed",
             "gauge",
@@ -266,6 +275,35 @@ fn disks(text: &mut Text, disks: &[DiskMeasures]) {
                 text.sample(&name, &[("path", &disk.path)], value);
             }
         }
+    }
+}
+
+fn disk_errors(text: &mut Text, disks: &[DiskMeasures]) {
+    let name = "hearthkeep_disk_errors_total";
+    text.family(name, "counter", "Writes and syncs of footage that failed.");
+    for disk in disks {
+        for (kind, count) in [("write", disk.write_errors), ("sync", disk.sync_errors)] {
+            text.sample(name, &[("path", &disk.path), ("kind", kind)], count as f64);
+        }
+    }
+}
+
+fn deleted(text: &mut Text, measures: &Measures) {
+    let (segments, bytes) = (
+        "hearthkeep_deleted_segments_total",
+        "hearthkeep_deleted_bytes_total",
+    );
+    text.family(
+        segments,
+        "counter",
+        "Segments that were deleted, by reason.",
+    );
+    for (reason, (count, _)) in &measures.deleted {
+        text.sample(segments, &[("reason", reason)], *count as f64);
+    }
+    text.family(bytes, "counter", "Footage that was deleted, by reason.");
+    for (reason, (_, count)) in &measures.deleted {
+        text.sample(bytes, &[("reason", reason)], *count as f64);
     }
 }
 

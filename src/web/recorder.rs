@@ -1,6 +1,8 @@
 //! The recorder as the web sees it: what [`Footage`] asks for, out of the rooms below.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use hearthkeep_format::segment::{GapCause, ReadAt as _};
 use hearthkeep_format::{HoldId, LogId, SegmentId, StreamId};
 
+use super::error;
 use super::footage::{
     CameraForecast, ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, Hold, LiveFeed,
     Measures, OpenGap, OpenSegment, ReadAt, RecorderStatus, ScrubMeasures, SegmentIndex,
@@ -112,6 +115,13 @@ impl RecorderFootage {
         recording.map_or_else(Forecast::default, |recording| recording.store.forecast())
     }
 
+    fn lacks_log(&self, disk: &store::DiskStatus) -> bool {
+        let (Some(recording), Some(id)) = (self.recording.get(), &disk.id) else {
+            return false;
+        };
+        !recording.store.log().is_whole_on(id)
+    }
+
     fn live_stream(&self, id: StreamId) -> Option<(&Recording, &Stream)> {
         let recording = self.recording.get()?;
         let stream = recording.streams.iter().find(|stream| stream.id == id)?;
@@ -179,9 +189,11 @@ impl Footage for RecorderFootage {
             let gap = open_gap_row(&stream.snapshot().gap?, self.clock.wall_us())?;
             (gap.start_us < to_us && gap.end_us > from_us).then_some(gap)
         });
+        let away = recording.store.disks_away();
+        let gaps = timeline.gaps.iter().map(|gap| gap_row(gap, &away));
         Ok(Some(Timeline {
             segments: timeline.segments.iter().map(segment_row).collect(),
-            gaps: timeline.gaps.iter().map(gap_row).chain(open).collect(),
+            gaps: gaps.chain(open).collect(),
             // Of one that has just begun nothing can be read yet.
             next: timeline
                 .next
@@ -294,16 +306,22 @@ impl Footage for RecorderFootage {
             measures_of(status, snapshot.as_ref(), self.clock.wall_us())
         };
         let status = self.status();
+        let store = self.recording.get().map(|recording| &recording.store);
         Measures {
             streams: self.streams().into_iter().map(measured).collect(),
             disks: self
                 .disks()
                 .iter()
-                .map(|disk| disk_measures(disk, self.forecast().of_disk(&disk.path)))
+                .map(|disk| DiskMeasures {
+                    log_behind: self.lacks_log(disk),
+                    ..disk_measures(disk, self.forecast().of_disk(&disk.path))
+                })
                 .collect(),
             forecast: status.forecast,
             clock_trusted: status.clock_trusted,
             strange_files: status.strange_files,
+            deleted: store.map_or_else(BTreeMap::new, |store| store.deleted()),
+            holds: store.map_or(0, |store| store.log().holds().len() as u64),
         }
     }
 
@@ -454,6 +472,9 @@ fn disk_measures(disk: &store::DiskStatus, will_be: Option<&DiskForecast>) -> Di
             damaged: scrub.damaged,
             finished_s: scrub.finished_us.map(|us| us as f64 / 1e6),
         }),
+        write_errors: disk.errors.0,
+        sync_errors: disk.errors.1,
+        log_behind: false,
     }
 }
 
@@ -470,22 +491,38 @@ fn segment_row(span: &Span) -> TimelineSegment {
     }
 }
 
-fn gap_row(gap: &GapSpan) -> TimelineGap {
-    let (cause, sentence) = match gap.removed {
-        true => (
+/// `away` are the folders of the disks that are not here, by their numbers.
+fn gap_row(gap: &GapSpan, away: &HashMap<u16, PathBuf>) -> TimelineGap {
+    let (cause, sentence) = match gap {
+        GapSpan { removed: true, .. } => (
             "removed",
-            "Footage was removed here: the box's log has it, and the box did not delete it.",
+            "Footage was removed here: the box's log has it, and the box did not delete it."
+                .to_owned(),
         ),
-        false => (
+        GapSpan {
+            away: Some(disk), ..
+        } => {
+            // It may be back already.
+            let disk = away
+                .get(disk)
+                .map_or(Path::new("that is back"), PathBuf::as_path);
+            (
+                "away",
+                error::sentence(&store::Error::Away {
+                    disk: disk.to_owned(),
+                }),
+            )
+        }
+        gap => (
             gap.cause.map_or("unknown", GapCause::as_str),
-            sentence(gap.cause),
+            sentence(gap.cause).to_owned(),
         ),
     };
     TimelineGap {
         start_us: gap.start_us,
         end_us: gap.end_us,
         cause: cause.to_owned(),
-        sentence: sentence.to_owned(),
+        sentence,
         open: false,
     }
 }

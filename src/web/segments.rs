@@ -11,12 +11,13 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use hearthkeep_format::{SegmentId, StreamId};
 
-use super::error::{ApiError, ErrorBody};
+use super::error::{ApiError, ErrorBody, sentence};
 use super::footage::{OpenSegment, ReadAt, SegmentIndex};
 use super::house::{House, blocking};
 use super::range::{self, Wanted};
 use super::streams::stream_id;
 use crate::limits::READ_PIECE_BYTES_MAX;
+use crate::store;
 
 /// `GET /api/v1/segments/{stream}/{segment}`
 #[utoipa::path(get, path = "/api/v1/segments/{stream}/{segment}", tag = "footage",
@@ -24,7 +25,8 @@ use crate::limits::READ_PIECE_BYTES_MAX;
         ("Range" = Option<String>, Header, description = "One range of bytes")),
     responses((status = 200, description = "The sealed segment", content_type = "application/octet-stream"),
         (status = 206, description = "The range asked for", content_type = "application/octet-stream"),
-        (status = 404, body = ErrorBody), (status = 416, body = ErrorBody, description = "The range begins beyond the end")))]
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody, description = "It is on a disk that is not here"),
+        (status = 416, body = ErrorBody, description = "The range begins beyond the end")))]
 pub async fn segment(
     request: HttpRequest,
     house: web::Data<House>,
@@ -35,7 +37,7 @@ pub async fn segment(
         let found = house
             .footage
             .segment(stream, segment)
-            .map_err(|error| ApiError::internal(&error))?;
+            .map_err(|error| unreadable(&*error))?;
         found.ok_or_else(|| ApiError::not_found("segment"))
     });
     let OpenSegment {
@@ -75,7 +77,8 @@ pub async fn segment(
 /// `GET /api/v1/segments/{stream}/{segment}/index`
 #[utoipa::path(get, path = "/api/v1/segments/{stream}/{segment}/index", tag = "footage",
     params(("stream" = String, Path, description = "32 hex digits"), ("segment" = String, Path, description = "32 hex digits")),
-    responses((status = 200, body = SegmentIndex), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = SegmentIndex), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "It is on a disk that is not here")))]
 pub async fn index(
     house: web::Data<House>,
     path: web::Path<(String, String)>,
@@ -85,10 +88,20 @@ pub async fn index(
         let found = house
             .footage
             .index(stream, segment)
-            .map_err(|error| ApiError::internal(&error))?;
+            .map_err(|error| unreadable(&*error))?;
         found.ok_or_else(|| ApiError::not_found("segment"))
     });
     Ok(HttpResponse::Ok().json(index.await?))
+}
+
+/// What is on a disk that is not here is no fault of the box, and somebody can plug it in.
+fn unreadable(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ApiError {
+    match error.downcast_ref() {
+        Some(away @ store::Error::Away { .. }) => {
+            ApiError::new(StatusCode::CONFLICT, "disk-away", sentence(away))
+        }
+        _ => ApiError::internal(&error),
+    }
 }
 
 /// Only ids reach the disk: a path cannot be spelt with 32 hex digits.

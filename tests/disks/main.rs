@@ -7,6 +7,8 @@ mod chance;
 mod common;
 #[path = "../common/installation.rs"]
 mod installation;
+#[path = "../common/left_out.rs"]
+mod left_out;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 

@@ -61,7 +61,9 @@ fn run(program: &str, arguments: &[&str]) {
 fn can_mount() -> bool {
     let can = rustix_is_root() && Path::new("/dev/loop-control").exists();
     if !can {
-        println!("SKIPPED: mounting file systems needs root and loop devices");
+        let why = "mounting file systems needs root and loop devices";
+        println!("SKIPPED: {why}");
+        super::left_out::note("disks/mounts", why);
     }
     can
 }
@@ -154,11 +156,12 @@ fn a_disk_that_is_unplugged_is_missed_within_10_s_and_used_within_15_s_of_its_re
     await_condition("it is used again", RESUMED, || {
         listed(&installation, &usb)["state"] == "in use"
     });
+    println!("in use again after {:?}", returned.elapsed());
     // A segment ends after a minute; the camera's own disk gets the next.
     recorder.until("it is recorded to again", LONG, |_| {
         bytes(&usb) > left + 50_000
     });
-    println!("in use again after {:?}", returned.elapsed());
+    println!("recorded to again after {:?}", returned.elapsed());
     recorder.terminate();
     // What was torn when it went is whole; every gap has its cause.
     assert_eq!(installation.run("check", &[]).status.code(), Some(0));

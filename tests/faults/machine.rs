@@ -18,34 +18,60 @@ pub enum Need {
     MemoryGroup,
 }
 
+/// Why a test is left out.
+#[derive(Debug, Clone, Copy)]
+pub struct Missing {
+    /// In words.
+    pub words: &'static str,
+    /// Whether a package would bring it.
+    pub is_program: bool,
+}
+
 impl Need {
-    /// What is missing, in words; `None` where nothing is.
-    pub fn missing(self) -> Option<&'static str> {
-        let (is_there, words) = match self {
-            Self::Root => (
+    /// What is missing; `None` where nothing is.
+    pub fn missing(self) -> Option<Missing> {
+        let machine = |is_there: bool, words| (is_there, words, false);
+        let program = |is_there: bool, words| (is_there, words, true);
+        let needs = match self {
+            Self::Root => vec![machine(
                 rustix::process::geteuid().is_root(),
                 "it is not run by root",
-            ),
-            Self::Ext4 => (
-                has_loop_devices() && answers("mkfs.ext4", "-V"),
-                "there are no loop devices, or no mkfs.ext4 (package e2fsprogs)",
-            ),
-            Self::Xfs => (
-                has_loop_devices() && answers("mkfs.xfs", "-V"),
-                "there are no loop devices, or no mkfs.xfs (package xfsprogs)",
-            ),
-            Self::Fuse => (Path::new("/dev/fuse").exists(), "there is no /dev/fuse"),
-            Self::MemoryGroup => (
+            )],
+            Self::Ext4 => vec![
+                machine(has_loop_devices(), NO_LOOP),
+                program(
+                    answers("mkfs.ext4", "-V"),
+                    "there is no mkfs.ext4 (package e2fsprogs)",
+                ),
+            ],
+            Self::Xfs => vec![
+                machine(has_loop_devices(), NO_LOOP),
+                program(
+                    answers("mkfs.xfs", "-V"),
+                    "there is no mkfs.xfs (package xfsprogs)",
+                ),
+            ],
+            Self::Fuse => vec![machine(
+                Path::new("/dev/fuse").exists(),
+                "there is no /dev/fuse",
+            )],
+            Self::MemoryGroup => vec![machine(
                 super::memory::Group::make(1 << 30).is_some(),
                 "no control group's memory can be limited",
-            ),
+            )],
         };
-        (!is_there).then_some(words)
+        let mut missing = needs.into_iter().filter(|(is_there, _, _)| !is_there);
+        missing
+            .next()
+            .map(|(_, words, is_program)| Missing { words, is_program })
     }
 }
 
+const NO_LOOP: &str = "there are no loop devices";
+
+/// Whether one could be had: a container may see them and not be given any.
 fn has_loop_devices() -> bool {
-    Path::new("/dev/loop-control").exists() && answers("losetup", "--version")
+    Path::new("/dev/loop-control").exists() && answers("losetup", "--find")
 }
 
 fn answers(program: &str, argument: &str) -> bool {

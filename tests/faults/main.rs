@@ -1,7 +1,8 @@
 //! Faults made for real: disks that lose their power, run full, crawl, fail or hang, and a recorder that is stopped or runs
 //! out of memory. Judged by the pictures that are exported afterwards.
 //!
-//! What the machine cannot do is left out, said and counted; with `HEARTHKEEP_TEST_NO_SKIPS` it is a failure.
+//! What the machine cannot do is left out, said and counted. With `HEARTHKEEP_TEST_NO_SKIPS=programs` it is a failure where a package is
+//! missing, with any other value always.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/chance.rs"]
@@ -15,6 +16,8 @@ mod common;
 mod installation;
 #[path = "../common/judge.rs"]
 mod judge;
+#[path = "../common/left_out.rs"]
+mod left_out;
 #[path = "../common/rows.rs"]
 mod rows;
 #[path = "../common/street.rs"]
@@ -29,6 +32,7 @@ mod fuse_disk;
 mod loop_disk;
 mod machine;
 mod memory;
+mod pool;
 mod power_cut;
 mod slow_disk;
 mod stopped;
@@ -36,7 +40,7 @@ mod stopped;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use machine::Need;
+use machine::{Missing, Need};
 
 /// A test's name, what it needs, and itself.
 type Test = (&'static str, &'static [Need], fn());
@@ -72,6 +76,11 @@ const TESTS: &[Test] = &[
         &[Need::Root, Need::Fuse],
         failing_disk::a_sync_that_hangs,
     ),
+    (
+        "pool::a_disk_that_goes_takes_along_what_was_queued",
+        &[Need::Root, Need::Fuse],
+        pool::a_disk_that_goes_takes_along_what_was_queued,
+    ),
     ("full_disk::budgets_hold", &[], full_disk::budgets_hold),
     (
         "full_disk::no_room_at_all",
@@ -95,15 +104,22 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They measure time, and would take the processor from each other.
     arguments.test_threads.get_or_insert(1);
-    let must_run = std::env::var_os("HEARTHKEEP_TEST_NO_SKIPS").is_some();
+    let no_skips = std::env::var("HEARTHKEEP_TEST_NO_SKIPS").ok();
+    let must_run = |missing: &Missing| match no_skips.as_deref() {
+        None => false,
+        Some("programs") => missing.is_program,
+        Some(_) => true,
+    };
     let mut left_out = Vec::new();
     let mut trials = Vec::new();
     for (name, needs, test) in TESTS {
         let missing = needs.iter().find_map(|need| need.missing());
         let trial = match missing {
-            Some(words) if must_run => Trial::test(*name, move || Err(Failed::from(words))),
-            Some(words) => {
-                left_out.push((name, words));
+            Some(missing) if must_run(&missing) => {
+                Trial::test(*name, move || Err(Failed::from(missing.words)))
+            }
+            Some(missing) => {
+                left_out.push((name, missing.words));
                 Trial::test(*name, || Ok(())).with_ignored_flag(true)
             }
             None => Trial::test(*name, || {
@@ -117,6 +133,7 @@ fn main() -> ExitCode {
     if !arguments.list && !left_out.is_empty() {
         for (name, words) in &left_out {
             eprintln!("left out: {name}: {words}");
+            left_out::note(name, words);
         }
         eprintln!(
             "{} of {} fault tests were left out",

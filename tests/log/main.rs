@@ -9,6 +9,7 @@ mod installation;
 mod store_support;
 
 mod copies;
+mod hanging;
 mod holding;
 mod keeping;
 mod rig;

@@ -205,6 +205,8 @@ pub struct PanickyClock {
     pub armed: AtomicBool,
     hangs: Mutex<bool>,
     go_on: Condvar,
+    /// The time at which it stands on that thread, if it does.
+    stands_at_us: Mutex<Option<u64>>,
 }
 
 impl PanickyClock {
@@ -212,6 +214,14 @@ impl PanickyClock {
     pub fn hang(&self, hangs: bool) {
         *self.hangs.lock().unwrap() = hangs;
         self.go_on.notify_all();
+    }
+}
+
+impl PanickyClock {
+    /// Lets no time pass on the thread that reads cameras.
+    pub fn stand_still(&self, stands: bool) {
+        let now_us = self.real.monotonic_us();
+        *self.stands_at_us.lock().unwrap() = stands.then_some(now_us);
     }
 }
 
@@ -230,7 +240,11 @@ impl Clock for PanickyClock {
             let hangs = self.hangs.lock().unwrap();
             drop(self.go_on.wait_while(hangs, |hangs| *hangs).unwrap());
         }
-        self.real.monotonic_us()
+        let stands_at_us = *self.stands_at_us.lock().unwrap();
+        match stands_at_us.filter(|_| on_ingest) {
+            Some(at_us) => at_us,
+            None => self.real.monotonic_us(),
+        }
     }
 
     fn boot_id(&self) -> BootId {

@@ -1,10 +1,13 @@
 //! A gap is seen while it lasts, within ten seconds of its begin: each `until` fails after that.
 
+use std::time::{Duration, Instant};
+
+use hearthkeep::limits::STUCK_INGEST_FATAL_US;
 use hearthkeep::record::{OpenGap, Phase, Stuck};
 use hearthkeep_format::segment::GapCause;
 
 use crate::rig::{PICTURE_TICKS, Rig, gop, live_gop, script};
-use crate::scripted::{SLICE, Scripted, Step, video};
+use crate::scripted::{Offer, SLICE, Script, Scripted, Step, audio, video};
 use crate::store_support::until;
 
 fn gap(rig: &Rig) -> Option<OpenGap> {
@@ -100,7 +103,7 @@ fn a_camera_that_falls_silent_or_goes_away_is_a_gap_while_it_does() {
 #[test]
 fn a_camera_without_key_frames_is_told() {
     let slices = (0..60 * 30).flat_map(|n| {
-        let wait = Step::Pause(std::time::Duration::from_millis(33));
+        let wait = Step::Pause(Duration::from_millis(33));
         [wait, video(n * PICTURE_TICKS, SLICE)]
     });
     let camera = Scripted::start(script(vec![slices.collect()]));
@@ -122,4 +125,100 @@ fn there_is_a_gap_until_the_first_picture_and_none_without_need() {
     until_recorded(&rig);
     assert!(rig.snapshot(0).gap_lengths_us[&GapCause::Start] > 0);
     assert!(rig.snapshot(0).trouble.is_none());
+}
+
+/// Its connection stays open, and sound goes on: it is no camera that sends nothing, and none that can be recorded.
+#[test]
+fn a_camera_whose_pictures_end_while_its_sound_goes_on_is_connected_anew() {
+    const AAC_TICKS: u32 = 1_024;
+    let sound = (0..48_000 * 60 / AAC_TICKS).flat_map(|n| {
+        let wait = Step::Pause(Duration::from_millis(21));
+        [wait, audio(n * AAC_TICKS, &[0x21, 0x10, 0x05])]
+    });
+    let with_sound = |steps: Vec<Step>| Script {
+        offer: Offer::VideoAndAudio,
+        ..script(vec![live_gop(0, 45), steps])
+    };
+    let camera = Scripted::start_all(vec![
+        with_sound(sound.collect()),
+        // One of these may be spent on a TEARDOWN.
+        with_sound(vec![Step::Silence]),
+        with_sound(vec![Step::Silence]),
+    ]);
+    let mut rig = Rig::start(&[&camera]);
+    until_recorded(&rig);
+    within(Duration::from_secs(30), || gap(&rig));
+    within(Duration::from_secs(30), || {
+        (gap(&rig).is_none() && rig.segments(0).len() == 2).then_some(())
+    });
+    rig.stop();
+    // Whoever notices first: the session, or the watchdog.
+    let cause = rig.causes(0)[1].unwrap();
+    println!("noticed as {}", cause.as_str());
+    assert!(
+        [GapCause::CameraStalled, GapCause::Stuck].contains(&cause),
+        "{cause:?}"
+    );
+}
+
+/// As a fault in the recorder would: the stream's task waits for what never comes, and nothing else is wrong.
+#[test]
+fn a_task_that_is_stuck_is_ended_and_the_camera_connected_anew() {
+    let camera = Scripted::start_all(vec![
+        script(vec![live_gop(0, 45), vec![Step::Silence]]),
+        // One of these may be spent on a TEARDOWN.
+        script(vec![live_gop(0, 45), vec![Step::Silence]]),
+        script(vec![live_gop(0, 45), vec![Step::Silence]]),
+    ]);
+    let mut rig = Rig::start(&[&camera]);
+    until_recorded(&rig);
+    // The task does not notice that time passes, and so not that its camera has fallen silent.
+    rig.clock.stand_still(true);
+    let open = within(Duration::from_secs(90), || gap(&rig));
+    assert_eq!(
+        (open.cause, open.stuck),
+        (GapCause::Stuck, Some(Stuck::Sealing))
+    );
+    within(Duration::from_secs(30), || {
+        (rig.snapshot(0).phase != Phase::Recording).then_some(())
+    });
+    rig.clock.stand_still(false);
+    within(Duration::from_secs(60), || {
+        (gap(&rig).is_none() && rig.segments(0).len() == 2).then_some(())
+    });
+    rig.stop();
+    assert_eq!(rig.causes(0)[1], Some(GapCause::Stuck));
+    let gaps = rig.gaps(0);
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].cause, Some(GapCause::Stuck));
+}
+
+/// Waits for something, for longer than ten seconds.
+fn within<T>(limit: Duration, mut find: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(begun.elapsed() < limit, "not within {limit:?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_thread_that_hangs_for_good_ends_the_program() {
+    let camera = Scripted::start(script(vec![minute()]));
+    let rig = Rig::start(&[&camera]);
+    until_recorded(&rig);
+    rig.clock.hang(true);
+    let begun = Instant::now();
+    let casualty = within(Duration::from_secs(120), || rig.casualty());
+    assert!(casualty.contains("hangs"), "{casualty}");
+    let hung_us = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    // The last turn may have been a little before.
+    assert!(
+        hung_us + 2_000_000 > STUCK_INGEST_FATAL_US,
+        "{hung_us} us: it might yet have gone on"
+    );
+    assert_eq!(gap(&rig).unwrap().stuck, Some(Stuck::Ingest));
 }

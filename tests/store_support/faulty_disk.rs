@@ -37,21 +37,33 @@ pub struct Faults {
     pub synced_folders: Mutex<Vec<PathBuf>>,
     /// Is done when a segment was removed, once.
     pub removed: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-    stalled: Mutex<bool>,
+    stalled: Mutex<Stalled>,
     go_on: Condvar,
+}
+
+/// What does not come back from a write or a sync.
+#[derive(Default)]
+struct Stalled {
+    all: bool,
+    log: bool,
 }
 
 impl Faults {
     pub fn stall(&self, stalled: bool) {
-        *self.stalled.lock().unwrap() = stalled;
+        self.stalled.lock().unwrap().all = stalled;
         self.go_on.notify_all();
     }
 
-    fn pass(&self) {
-        let mut stalled = self.stalled.lock().unwrap();
-        while *stalled {
-            stalled = self.go_on.wait(stalled).unwrap();
-        }
+    /// The same of the files of the log only.
+    pub fn stall_log(&self, stalled: bool) {
+        self.stalled.lock().unwrap().log = stalled;
+        self.go_on.notify_all();
+    }
+
+    fn pass(&self, is_log: bool) {
+        let stalled = self.stalled.lock().unwrap();
+        let hangs = |stalled: &mut Stalled| stalled.all || (is_log && stalled.log);
+        drop(self.go_on.wait_while(stalled, hangs).unwrap());
     }
 }
 
@@ -68,9 +80,14 @@ impl FaultyDisk {
         )
     }
 
-    fn wrap(&self, file: io::Result<Box<dyn DiskFile>>) -> io::Result<Box<dyn DiskFile>> {
+    fn wrap(
+        &self,
+        path: &Path,
+        file: io::Result<Box<dyn DiskFile>>,
+    ) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(FaultyFile {
             real: file?,
+            is_log: path.starts_with("log"),
             faults: Arc::clone(&self.faults),
         }))
     }
@@ -85,7 +102,7 @@ impl Disk for FaultyDisk {
         if self.faults.full.load(Ordering::SeqCst) {
             return Err(full());
         }
-        self.wrap(self.real.create_new(path))
+        self.wrap(path, self.real.create_new(path))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -93,7 +110,7 @@ impl Disk for FaultyDisk {
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.wrap(self.real.open_write(path))
+        self.wrap(path, self.real.open_write(path))
     }
 
     fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> io::Result<()> {
@@ -162,6 +179,7 @@ impl Disk for FaultyDisk {
 
 struct FaultyFile {
     real: Box<dyn DiskFile>,
+    is_log: bool,
     faults: Arc<Faults>,
 }
 
@@ -177,7 +195,7 @@ impl DiskFile for FaultyFile {
     fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         self.faults.appends.fetch_add(1, Ordering::SeqCst);
         assert!(!self.faults.panic.load(Ordering::SeqCst), "on purpose");
-        self.faults.pass();
+        self.faults.pass(self.is_log);
         if self.faults.discard.load(Ordering::SeqCst) {
             return Ok(());
         }
@@ -205,7 +223,7 @@ impl DiskFile for FaultyFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.faults.syncs.fetch_add(1, Ordering::SeqCst);
-        self.faults.pass();
+        self.faults.pass(self.is_log);
         if self.faults.fail_sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("the disk lost what was written"));
         }

@@ -219,6 +219,9 @@ impl Footage for FakeFootage {
                 damaged: 3,
                 finished_s: None,
             }),
+            write_errors: 3,
+            sync_errors: 1,
+            log_behind: true,
         };
         Measures {
             streams: vec![stream],
@@ -232,6 +235,8 @@ impl Footage for FakeFootage {
             }],
             clock_trusted: true,
             strange_files: 0,
+            deleted: [("age", (4, 4_000))].into(),
+            holds: 2,
         }
     }
 

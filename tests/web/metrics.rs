@@ -111,6 +111,27 @@ fn every_line_is_of_the_format() {
             r#"hearthkeep_camera_keep_days{camera="yard"}"#.to_owned(),
             10.0,
         ),
+        (
+            r#"hearthkeep_disk_errors_total{path="/srv/a \"disk\"",kind="write"}"#.to_owned(),
+            3.0,
+        ),
+        (
+            r#"hearthkeep_disk_errors_total{path="/srv/a \"disk\"",kind="sync"}"#.to_owned(),
+            1.0,
+        ),
+        (
+            r#"hearthkeep_disk_log_behind{path="/srv/a \"disk\""}"#.to_owned(),
+            1.0,
+        ),
+        (
+            r#"hearthkeep_deleted_segments_total{reason="age"}"#.to_owned(),
+            4.0,
+        ),
+        (
+            r#"hearthkeep_deleted_bytes_total{reason="age"}"#.to_owned(),
+            4_000.0,
+        ),
+        ("hearthkeep_holds".to_owned(), 2.0),
         ("hearthkeep_clock_trusted".to_owned(), 1.0),
     ] {
         assert_eq!(value(&name), Some(expected), "{name} in {text}");

@@ -264,9 +264,11 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
         Request::Catalog { from } => pool
             .catalogued(from.as_ref())
             .map(|page| serde_json::json!(page)),
-        Request::Status | Request::Holds | Request::AddHold { .. } | Request::EndHold { .. } => {
-            Ok(Value::Null)
-        }
+        Request::Status
+        | Request::Metrics
+        | Request::Holds
+        | Request::AddHold { .. }
+        | Request::EndHold { .. } => Ok(Value::Null),
     };
     done.map_err(|error| pool_failure(error).sentence)
 }

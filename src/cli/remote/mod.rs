@@ -21,6 +21,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::output::{ExitStatus, Failure, OrFail};
+use super::span::rfc3339;
 use super::witness;
 use crate::clock::{Clock, SystemClock};
 use crate::limits::TIMELINE_DAYS_MAX;
@@ -93,6 +94,7 @@ pub struct Gap {
     pub start_us: i64,
     pub end_us: i64,
     pub cause: String,
+    pub sentence: String,
 }
 
 #[derive(Deserialize)]
@@ -296,18 +298,33 @@ impl Remote {
         Ok(all)
     }
 
-    /// The segments of a stream that may lie in a span.
+    /// The segments of a stream that may lie in a span, and what it means for the exit status that some cannot be read now.
     pub fn segments(
         &self,
         stream: &RemoteStream,
         span: &Range<i64>,
-    ) -> Result<Vec<RemoteSegment>, Failure> {
+    ) -> Result<(Vec<RemoteSegment>, ExitStatus), Failure> {
         let timeline = self.timeline(stream, span)?;
+        let away = tell_away(&timeline, span);
         let remote = |segment: &TimelineSegment| {
             RemoteSegment::new(Rc::clone(&self.client), &stream.id, segment).ok_or_else(nonsense)
         };
-        timeline.segments.iter().map(remote).collect()
+        let segments = timeline.segments.iter().map(remote);
+        Ok((segments.collect::<Result<_, _>>()?, away))
     }
+}
+
+/// Says what of a span is on disks that the box does not have now. Returns what that means for a command that writes footage out.
+pub fn tell_away(timeline: &Timeline, span: &Range<i64>) -> ExitStatus {
+    let away = timeline.gaps.iter().filter(|gap| gap.cause == "away");
+    let away = away.filter(|gap| gap.start_us < span.end && gap.end_us > span.start);
+    let mut status = ExitStatus::Done;
+    for gap in away {
+        let (from, to) = (rfc3339(gap.start_us), rfc3339(gap.end_us));
+        eprintln!("left out: {from} to {to}: {}", gap.sentence);
+        status = ExitStatus::Failed;
+    }
+    status
 }
 
 impl Drop for Remote {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::ConfigArgument;
 use super::local::{load_config, open_disk, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
+use super::socket::{self, Request};
 use super::span::rfc3339;
 use super::{run, store};
 use crate::clock::{Clock, SystemClock};
@@ -37,6 +38,9 @@ pub struct StatusArguments {
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// What `/metrics` says of a running recorder, in Prometheus' text format, without its token
+    #[arg(long, conflicts_with = "json")]
+    metrics: bool,
 }
 
 /// How the box is. Scripts rely on these names.
@@ -108,6 +112,9 @@ struct DiskStatus {
 pub(super) fn main(arguments: StatusArguments) -> Result<ExitStatus, Failure> {
     let config = load_config(&arguments.config.config)?;
     let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
+    if arguments.metrics {
+        return metrics(&config.state_dir);
+    }
     let pid = lock::holder(&config.state_dir).or_fail(ExitStatus::Failed)?;
     let report = pid.and_then(|_| ask(&config.state_dir));
     let settings = run::tls_settings(&config);
@@ -142,6 +149,16 @@ pub(super) fn main(arguments: StatusArguments) -> Result<ExitStatus, Failure> {
         (true, false) => ExitStatus::Troubled,
         (true, true) => ExitStatus::Done,
     })
+}
+
+/// Writes the numbers of the running recorder.
+fn metrics(state_dir: &Path) -> Result<ExitStatus, Failure> {
+    let answer = socket::ask::<String>(state_dir, &Request::Metrics);
+    match answer.or_fail(ExitStatus::Failed)? {
+        None => Ok(ExitStatus::NotRunning),
+        Some(Err(refused)) => Err(Failure::new(ExitStatus::Failed, refused)),
+        Some(Ok(text)) => line(text.trim_end()).map(|()| ExitStatus::Done),
+    }
 }
 
 /// What the running recorder says; `None`, with a word of why, where it does not.

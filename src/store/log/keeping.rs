@@ -94,6 +94,7 @@ impl Keeping {
         if self.is_due(now_us) {
             self.flush();
         }
+        self.shared.log.lock().whole = self.seats.whole();
         seats_us.min(self.due_us())
     }
 

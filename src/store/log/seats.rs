@@ -175,6 +175,12 @@ impl Seats {
         Step::Idle(self.next_retry_us())
     }
 
+    /// The disks that have all of it.
+    pub fn whole(&self) -> Vec<DiskId> {
+        let whole = self.seats.iter().filter(|seat| seat.state == State::Whole);
+        whole.map(|seat| seat.disk.id).collect()
+    }
+
     fn leader(&self) -> Option<LogDisk> {
         let whole = self.seats.iter().find(|seat| seat.state == State::Whole);
         whole.map(|seat| seat.disk.clone())

@@ -116,6 +116,8 @@ pub struct Segment {
     state: AtomicU8,
     durable_bytes: AtomicU64,
     durable_us: AtomicU64,
+    /// Media time to which its stream ended it, us; zero before.
+    ended_us: AtomicU64,
 }
 
 impl Segment {
@@ -126,6 +128,7 @@ impl Segment {
             state: AtomicU8::new(State::Open as u8),
             durable_bytes: AtomicU64::new(0),
             durable_us: AtomicU64::new(0),
+            ended_us: AtomicU64::new(0),
         }
     }
 
@@ -147,6 +150,15 @@ impl Segment {
     /// Media time of what is durable, us after its first sample.
     pub fn durable_us(&self) -> u64 {
         self.durable_us.load(Ordering::Acquire)
+    }
+
+    /// The wall time that is missing at its end, us, where its stream had ended it and its disk never took all of that: the stream
+    /// does not know, and nor does the segment that follows.
+    pub fn lost(&self) -> Option<(i64, i64)> {
+        let (durable_us, ended_us) = (self.durable_us(), self.ended_us.load(Ordering::Acquire));
+        let is_lost = self.state() == State::Poisoned && ended_us > durable_us;
+        let at = |media_us| self.new.start.wall_us.saturating_add_unsigned(media_us);
+        is_lost.then(|| (at(durable_us), at(ended_us)))
     }
 
     /// The disk it is written to is gone.
@@ -207,7 +219,17 @@ pub struct Writer {
     queue: Arc<Queue>,
     budget: Arc<Budget>,
     latency: Arc<Mutex<Latency>>,
+    errors: Arc<Errors>,
     worker: Mutex<Option<Worker>>,
+}
+
+/// How often a disk has failed since it was mounted.
+#[derive(Debug, Default)]
+pub(super) struct Errors {
+    /// At making a file or writing to it.
+    pub write: AtomicU64,
+    /// At making something durable.
+    pub sync: AtomicU64,
 }
 
 impl Writer {
@@ -231,13 +253,16 @@ impl Writer {
         let queue = Arc::new(Queue::new(pace, Arc::clone(&clock), Arc::clone(&bell)));
         let latency = Arc::new(Mutex::new(Latency::default()));
         let (at, to) = (Arc::clone(&clock), Arc::clone(&queue));
-        let work = work::Work::new(disk, at, to, Arc::clone(&latency), listener);
+        let errors = Arc::<Errors>::default();
+        let told = (Arc::clone(&latency), Arc::clone(&errors));
+        let work = work::Work::new(disk, at, to, told, listener);
         let worker = driver.start(format!("disk-{number}"), work, bell, clock)?;
         Ok(Self {
             disk: number,
             queue,
             budget,
             latency,
+            errors,
             worker: Mutex::new(Some(worker)),
         })
     }
@@ -271,6 +296,12 @@ impl Writer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How often writing and syncing failed.
+    pub fn errors(&self) -> (u64, u64) {
+        let Errors { write, sync } = &*self.errors;
+        (write.load(Ordering::Relaxed), sync.load(Ordering::Relaxed))
     }
 
     /// Bytes that wait to be written.
@@ -370,6 +401,7 @@ impl SegmentHandle {
     /// well. `duration_us` is the media duration.
     pub fn finish(mut self, end: Bytes, duration_us: u64) {
         self.ended = true;
+        self.segment.ended_us.store(duration_us, Ordering::Release);
         let command = Command::Finish {
             segment: Arc::clone(&self.segment),
             bytes: end,

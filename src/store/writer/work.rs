@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hearthkeep_format::SegmentId;
 
 use super::queue::{Charge, Command, Queue, Queued, Taken};
-use super::{Event, Latency, Segment, State};
+use super::{Errors, Event, Latency, Segment, State};
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskFile};
 use crate::store::layout;
@@ -32,6 +32,7 @@ struct Tools {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     latency: Arc<Mutex<Latency>>,
+    errors: Arc<Errors>,
     names: Names,
 }
 
@@ -77,13 +78,14 @@ impl<L: FnMut(Event)> Work<L> {
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
         queue: Arc<Queue>,
-        latency: Arc<Mutex<Latency>>,
+        (latency, errors): (Arc<Mutex<Latency>>, Arc<Errors>),
         listener: L,
     ) -> Self {
         let tools = Tools {
             disk,
             clock,
             latency,
+            errors,
             names: Names::default(),
         };
         Self {
@@ -99,8 +101,9 @@ impl<L: FnMut(Event)> Work<L> {
         for queued in batch {
             touched.extend(self.sort(queued));
         }
-        self.each(&touched, Growing::write);
-        self.each(&touched, Growing::sync);
+        let errors = Arc::clone(&self.tools.errors);
+        self.each(&touched, &errors.write, Growing::write);
+        self.each(&touched, &errors.sync, Growing::sync);
         self.sync_folders(&touched);
         for id in &touched {
             self.acknowledge(id);
@@ -140,6 +143,7 @@ impl<L: FnMut(Event)> Work<L> {
     fn each(
         &mut self,
         touched: &BTreeSet<SegmentId>,
+        errors: &AtomicU64,
         step: fn(&mut Growing, &mut Tools) -> io::Result<()>,
     ) {
         for id in touched {
@@ -149,7 +153,9 @@ impl<L: FnMut(Event)> Work<L> {
             // What is lost may come back, and be mended by another writer: nothing is written to it from then on.
             let stepped = match self.queue.is_lost() {
                 true => Err(gone()),
-                false => step(growing, &mut self.tools),
+                false => step(growing, &mut self.tools).inspect_err(|_| {
+                    errors.fetch_add(1, Ordering::Relaxed);
+                }),
             };
             if let Err(error) = stepped {
                 self.poison(id, error);
@@ -165,6 +171,7 @@ impl<L: FnMut(Event)> Work<L> {
                 self.tools.names.are_durable(named);
                 continue;
             };
+            self.tools.errors.sync.fetch_add(1, Ordering::Relaxed);
             for id in touched {
                 let is_named_by_it = self.growing.get(id).is_some_and(|growing| {
                     growing.segment.durable_bytes() == 0 && growing.path().starts_with(&folder)

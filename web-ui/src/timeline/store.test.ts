@@ -80,11 +80,37 @@ describe("today", () => {
     await store.load("s", today);
     expect(asked).toEqual([
       { fromUs: today.startUs, toUs: today.endUs },
-      { fromUs: today.startUs + 99 * 60e6, toUs: today.endUs },
+      { fromUs: today.startUs + 96 * 60e6, toUs: today.endUs },
     ]);
     const known = store.of("s", today).value;
     expect(known.segments.map((s) => s.id)).toEqual(recorded.map((s) => s.id));
     expect(known.gaps).toEqual(gaps);
+  });
+
+  it("loses what a disk took along before it was durable", async () => {
+    const today = dayOf(nowUs());
+    recorded = ["a", "b", "c"].map((id, at) => segment(id, today.startUs + at * 60e6));
+    gaps = [];
+    const store = new TimelineStore();
+    await store.load("s", today);
+    recorded = recorded.filter((each) => each.id !== "b");
+    gaps = [{ start_us: today.startUs + 60e6, end_us: today.startUs + 120e6, cause: "disk-error", sentence: "", open: false }];
+    vi.advanceTimersByTime(5000);
+    await store.load("s", today);
+    expect(store.of("s", today).value.segments.map((s) => s.id)).toEqual(["a", "c"]);
+    expect(store.of("s", today).value.gaps).toEqual(gaps);
+  });
+
+  it("is asked for whole once a disk has come or gone", async () => {
+    const today = dayOf(nowUs());
+    recorded = Array.from({ length: 10 }, (_, at) => segment(`m${at}`, today.startUs + at * 60e6));
+    gaps = [];
+    const store = new TimelineStore();
+    await store.load("s", today);
+    recorded = recorded.slice(5);
+    store.doubt();
+    await store.load("s", today);
+    expect(store.of("s", today).value.segments.length).toBe(5);
   });
 
   it("is asked for whole now and then, so that what was deleted goes", async () => {

@@ -20,6 +20,8 @@ const FRESH_MS = 4000;
 /** How long until all of a day is asked for again: what was deleted since is not in what is new. */
 const WHOLE_MS = 300_000;
 const DAYS_KEPT = 60;
+/** How many of the newest segments are asked for again each time. */
+const RECENT = 4;
 
 interface Entry {
   signal: Signal<DayTimeline>;
@@ -88,6 +90,11 @@ export class TimelineStore {
     return this.of(stream, dayOf(us)).value.gaps;
   }
 
+  /** What is known may no longer be so, for any day; each is asked for again when it is looked at. */
+  doubt(): void {
+    for (const entry of this.#entries.values()) entry.loadedMs = entry.wholeMs = -Infinity;
+  }
+
   clear(): void {
     this.#entries.clear();
   }
@@ -97,13 +104,14 @@ export class TimelineStore {
     const known = entry.signal.value;
     const now = performance.now();
     const isWhole = now - entry.wholeMs > WHOLE_MS;
-    const fromUs = isWhole ? day.startUs : Math.max(day.startUs, known.segments.at(-1)?.start_us ?? 0);
+    // What ended lately may yet turn out to be lost, with a disk that took it along.
+    const fromUs = isWhole ? day.startUs : Math.max(day.startUs, known.segments.at(-RECENT)?.start_us ?? 0);
     const answer = await box.timeline(stream, fromUs, day.endUs);
     entry.loadedMs = performance.now();
     if (answer.kind === "success") {
       if (fromUs === day.startUs) entry.wholeMs = now;
       const older = fromUs === day.startUs ? EMPTY : known;
-      const segments = mergeSegments(older.segments, answer.value.segments);
+      const segments = mergeSegments(older.segments.filter((segment) => segment.start_us < fromUs), answer.value.segments);
       const gaps = mergeGaps(older.gaps, answer.value.gaps, fromUs);
       entry.signal.value = { segments, gaps, failure: null, loaded: true };
       return success(null);

@@ -134,12 +134,22 @@ const erase = (): Promise<string | null> =>
     () => NOT_ERASED,
   );
 
+const awayOf = ({ disks }: BoxStatus): string =>
+  disks
+    .filter((disk) => disk.state === "absent")
+    .map((disk) => disk.path)
+    .join();
+
 async function refresh(): Promise<void> {
   if (door.value.kind === "signed-out") return owed(door.value);
   if (door.value.kind !== "open") return;
   const [listed, told] = await Promise.all([box.streams(), box.status(), loadHolds()]);
   if (door.value.kind !== "open") return;
-  if (told.kind === "success") status.value = told.value;
+  if (told.kind === "success") {
+    // Footage comes and goes with its disk.
+    if (status.value && awayOf(told.value) !== awayOf(status.value)) timelines.doubt();
+    status.value = told.value;
+  }
   if (listed.kind === "success") {
     streamsFailure.value = null;
     // The same list again must not make views begin anew.

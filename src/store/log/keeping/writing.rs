@@ -147,7 +147,11 @@ impl Keeping {
             segment: entry.segment,
         };
         let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
-        let file = disk.disk.open_read(&path).and_then(Front::whole).ok()?;
+        let file = disk
+            .patient()
+            .open_read(&path)
+            .and_then(Front::whole)
+            .ok()?;
         let inspected = inspect(&file, &place, &self.shared.store, &*self.shared.keys);
         let Inspected::Whole(facts) = inspected else {
             return None;

@@ -1,0 +1,399 @@
+//! A disk whose calls come back: a drive that hangs keeps the thread of its errands, and nobody who asks for them.
+//!
+//! Calls are made one after another on a thread of the disk's own. Whoever asked waits for at most the patience; after that the call
+//! has failed for him, with an error of kind `TimedOut`, whatever becomes of it. While it lasts, all others fail at once, and one that was
+//! not begun is never made: what comes later is made after it, and in order.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Disk, DiskFile, Space};
+
+type Errand = Box<dyn FnOnce() + Send>;
+
+/// A [`Disk`] that answers in time, or with an error.
+pub struct BoundedDisk {
+    disk: Arc<dyn Disk>,
+    lane: Arc<Lane>,
+}
+
+/// The thread and those who wait for it.
+struct Lane {
+    errands: mpsc::Sender<Errand>,
+    patience: Duration,
+    /// Since when a call that was given up has not come back.
+    hangs_since: Mutex<Option<Instant>>,
+}
+
+/// How far a call is, as whoever asked and the thread agree on it under the lane's lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Queued,
+    Begun,
+    Done,
+    GivenUp,
+}
+
+/// Whether an error says that a disk did not answer in time.
+pub fn is_no_answer(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
+fn no_answer() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")
+}
+
+impl BoundedDisk {
+    /// Puts a bound on the calls of a disk.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn new(disk: Arc<dyn Disk>, name: String, patience: Duration) -> io::Result<Self> {
+        let (errands, asked) = mpsc::channel::<Errand>();
+        let work = move || asked.iter().for_each(|errand| errand());
+        std::thread::Builder::new().name(name).spawn(work)?;
+        let lane = Lane {
+            errands,
+            patience,
+            hangs_since: Mutex::default(),
+        };
+        Ok(Self {
+            disk,
+            lane: Arc::new(lane),
+        })
+    }
+
+    /// For how long it has not answered, if it does not.
+    pub fn hangs_for(&self) -> Option<Duration> {
+        self.lane.hangs().map(|since| since.elapsed())
+    }
+
+    fn call<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Disk) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let disk = Arc::clone(&self.disk);
+        self.lane.call(move || act(&*disk))
+    }
+
+    fn open(
+        &self,
+        path: &Path,
+        open: fn(&dyn Disk, &Path) -> io::Result<Box<dyn DiskFile>>,
+    ) -> io::Result<Box<dyn DiskFile>> {
+        let path = path.to_owned();
+        let file = self.call(move |disk| open(disk, &path))?;
+        Ok(Box::new(BoundedFile {
+            file: Some(file.into()),
+            lane: Arc::clone(&self.lane),
+        }))
+    }
+}
+
+impl Lane {
+    fn call<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        if self.hangs().is_some() {
+            return Err(no_answer());
+        }
+        let (answer, answered) = mpsc::sync_channel(1);
+        let stage = Arc::new(Mutex::new(Stage::Queued));
+        let (asked, lane) = (Instant::now(), Arc::downgrade(self));
+        let theirs = Arc::clone(&stage);
+        self.send(move || {
+            {
+                let mut stage = lock(&theirs);
+                if *stage == Stage::GivenUp {
+                    return;
+                }
+                *stage = Stage::Begun;
+            }
+            let result = act();
+            let mut stage = lock(&theirs);
+            if *stage == Stage::GivenUp
+                && let Some(lane) = lane.upgrade()
+            {
+                *lane.hangs() = None;
+            }
+            *stage = Stage::Done;
+            // Of one that was given up nobody takes the answer; it is let go of here.
+            let _ = answer.send(result);
+        })?;
+        match answered.recv_timeout(self.patience) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Disconnected) => Err(no_answer()),
+            Err(RecvTimeoutError::Timeout) => {
+                let mut stage = lock(&stage);
+                match *stage {
+                    Stage::Done => return answered.try_recv().unwrap_or_else(|_| Err(no_answer())),
+                    Stage::Begun => *self.hangs() = Some(asked),
+                    Stage::Queued | Stage::GivenUp => {}
+                }
+                *stage = Stage::GivenUp;
+                Err(no_answer())
+            }
+        }
+    }
+
+    fn send(&self, errand: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.errands
+            .send(Box::new(errand))
+            .map_err(|_| io::Error::other("the thread of the disk's errands has died"))
+    }
+
+    fn hangs(&self) -> MutexGuard<'_, Option<Instant>> {
+        lock(&self.hangs_since)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Disk for BoundedDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path, |disk, path| disk.create_new(path))
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path, |disk, path| disk.open_read(path))
+    }
+
+    fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path, |disk, path| disk.open_write(path))
+    }
+
+    fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> io::Result<()> {
+        let folder = folder.to_owned();
+        let names = self.call(move |disk| {
+            let mut names = Vec::new();
+            disk.list(&folder, &mut |name, is_folder| {
+                names.push((name.to_owned(), is_folder));
+            })?;
+            Ok(names)
+        })?;
+        names
+            .iter()
+            .for_each(|(name, is_folder)| each(name, *is_folder));
+        Ok(())
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let path = path.to_owned();
+        self.call(move |disk| disk.create_folder(&path))
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        let path = path.to_owned();
+        self.call(move |disk| disk.sync_folder(&path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.call(move |disk| disk.rename(&from, &to))
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let path = path.to_owned();
+        self.call(move |disk| disk.remove_file(&path))
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let path = path.to_owned();
+        self.call(move |disk| disk.remove_folder(&path))
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.call(|disk| disk.space())
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        self.call(|disk| disk.is_in_place())
+    }
+}
+
+struct BoundedFile {
+    /// Nothing only while it is dropped.
+    file: Option<Arc<dyn DiskFile>>,
+    lane: Arc<Lane>,
+}
+
+impl BoundedFile {
+    fn call<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn DiskFile) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let file = self.file.clone().ok_or_else(no_answer)?;
+        self.lane.call(move || act(&*file))
+    }
+}
+
+impl DiskFile for BoundedFile {
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = bytes.len();
+        let read = self.call(move |file| {
+            let mut read = vec![0; length];
+            let count = file.read_at(offset, &mut read)?;
+            read.truncate(count);
+            Ok(read)
+        })?;
+        bytes[..read.len()].copy_from_slice(&read);
+        Ok(read.len())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.call(|file| file.size())
+    }
+
+    fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let bytes: Vec<u8> = slices
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .collect();
+        self.call(move |file| file.append(&mut [IoSlice::new(&bytes)]))
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.call(move |file| file.truncate(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.call(|file| file.sync_data())
+    }
+
+    fn will_read(&self, offset: u64, bytes: u64) {
+        // What it does not say is not needed.
+        let _ = self.call(move |file| {
+            file.will_read(offset, bytes);
+            Ok(())
+        });
+    }
+
+    fn was_read(&self) {
+        let _ = self.call(|file| {
+            file.was_read();
+            Ok(())
+        });
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        self.call(|file| file.forget())
+    }
+}
+
+impl Drop for BoundedFile {
+    fn drop(&mut self) {
+        // To close a file may hang like anything else.
+        let file = self.file.take();
+        let _ = self.lane.send(move || drop(file));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::RealDisk;
+    use super::*;
+
+    /// A disk of which `space` does not come back before it is told to.
+    struct Hanging {
+        real: RealDisk,
+        hangs: Mutex<bool>,
+        go_on: Condvar,
+        removals: AtomicUsize,
+    }
+
+    impl Hanging {
+        fn hang(&self, hangs: bool) {
+            *lock(&self.hangs) = hangs;
+            self.go_on.notify_all();
+        }
+    }
+
+    impl Disk for Hanging {
+        fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            self.real.create_new(path)
+        }
+        fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            self.real.open_read(path)
+        }
+        fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            self.real.open_write(path)
+        }
+        fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> io::Result<()> {
+            self.real.list(folder, each)
+        }
+        fn create_folder(&self, path: &Path) -> io::Result<()> {
+            self.real.create_folder(path)
+        }
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            self.real.sync_folder(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.real.rename(from, to)
+        }
+        fn remove_file(&self, path: &Path) -> io::Result<()> {
+            self.removals.fetch_add(1, Ordering::SeqCst);
+            self.real.remove_file(path)
+        }
+        fn remove_folder(&self, path: &Path) -> io::Result<()> {
+            self.real.remove_folder(path)
+        }
+        fn space(&self) -> io::Result<Space> {
+            let hangs = lock(&self.hangs);
+            drop(self.go_on.wait_while(hangs, |hangs| *hangs));
+            self.real.space()
+        }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_keeps_nobody_and_is_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let hanging = Arc::new(Hanging {
+            real: RealDisk::open(folder.path()).unwrap(),
+            hangs: Mutex::new(false),
+            go_on: Condvar::new(),
+            removals: AtomicUsize::new(0),
+        });
+        let raw: Arc<dyn Disk> = Arc::clone(&hanging) as _;
+        let bounded = BoundedDisk::new(raw, "test".into(), Duration::from_millis(50)).unwrap();
+        let path = Path::new("file");
+        let file = bounded.create_new(path).unwrap();
+        file.append(&mut [IoSlice::new(b"some "), IoSlice::new(b"bytes")])
+            .unwrap();
+        file.sync_data().unwrap();
+        let mut read = [0; 16];
+        assert_eq!(file.read_at(5, &mut read).unwrap(), 5);
+        assert_eq!(&read[..5], b"bytes");
+        let mut names = Vec::new();
+        let mut each = |name: &str, is_folder| names.push((name.to_owned(), is_folder));
+        bounded.list(Path::new(""), &mut each).unwrap();
+        assert_eq!(names, [("file".to_owned(), false)]);
+
+        hanging.hang(true);
+        assert!(is_no_answer(&bounded.space().unwrap_err()));
+        assert!(bounded.hangs_for().is_some());
+        assert!(is_no_answer(&bounded.remove_file(path).unwrap_err()));
+        assert!(is_no_answer(&file.size().unwrap_err()));
+        drop(file);
+        hanging.hang(false);
+        while bounded.hangs_for().is_some() {
+            std::thread::yield_now();
+        }
+        assert!(bounded.space().is_ok());
+        assert_eq!(
+            hanging.removals.load(Ordering::SeqCst),
+            0,
+            "what was given up before it was begun is not made later"
+        );
+        bounded.remove_file(path).unwrap();
+        assert!(!folder.path().join("file").exists());
+    }
+}
