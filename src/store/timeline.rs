@@ -7,6 +7,7 @@ use hearthkeep_format::segment::{GapCause, Start};
 use hearthkeep_format::{EpochId, SegmentId};
 
 use super::catalog::Entry;
+use super::log::LoggedGap;
 use super::writer::{Segment, State};
 
 /// Shorter absences between two segments are the clock's drift, not a gap.
@@ -94,19 +95,20 @@ impl Span {
     }
 }
 
-/// The timeline of a span from segments in any order. `next` is the first one after the span, if there is one: its gap may
-/// reach into it.
+/// The timeline of a span from segments in any order. `around` are the last one before the span and the first one after it, where
+/// there are any: the gaps between may reach into it.
 pub(super) fn timeline(
     mut segments: Vec<Span>,
-    next: Option<Span>,
+    around: (Option<Span>, Option<Span>),
     from_us: i64,
     to_us: i64,
 ) -> Timeline {
     segments.sort_by_key(|span| (span.start_us, span.sequence));
+    let (before, next) = around;
     let mut gaps = Vec::new();
-    let mut last: Option<&Span> = None;
+    let mut last = before.as_ref();
     for span in segments.iter().chain(&next) {
-        gaps.extend(gap_before(span, last));
+        gaps.extend(gaps_before(span, last));
         // One that a clock had dated too late may lie within another.
         last = last
             .filter(|last| last.end_us() > span.end_us())
@@ -122,31 +124,50 @@ pub(super) fn timeline(
     }
 }
 
-/// The gap before a segment: as long as it says, and never over what is there. `last` is what reaches furthest before it.
-fn gap_before(span: &Span, last: Option<&Span>) -> Option<GapSpan> {
+/// The gaps before a segment: the one that it tells of, never over what is there; and what else is missing since `last`, which is what
+/// reaches furthest before it.
+///
+/// A segment may have begun before it was known that the end of the one before it could not be written: it knows of no gap then, or of
+/// one that is too short.
+fn gaps_before(span: &Span, last: Option<&Span>) -> impl Iterator<Item = GapSpan> {
     let end_us = span.start_us;
     let free_from = last.map(Span::end_us);
-    let (start_us, cause) = match span.gap {
-        // Before the first segment there is nothing that could be missing.
-        Some((GapCause::Start, _)) => return None,
-        Some((cause, Some(length))) => {
-            let start = end_us.saturating_sub_unsigned(length);
-            (start.max(free_from.unwrap_or(start)), Some(cause))
-        }
-        Some((cause, None)) => (free_from?, Some(cause)),
-        None => {
-            let free_from = free_from.filter(|free| end_us.saturating_sub(*free) > TOLERANCE_US)?;
-            // The next one had begun when the end of this one could not be written: it knows of no gap.
-            let is_cut_short = last.is_some_and(|last| last.open || last.recovered);
-            (free_from, is_cut_short.then_some(GapCause::DiskError))
-        }
-    };
-    (start_us < end_us).then_some(GapSpan {
+    let gap = |start_us: i64, end_us: i64, cause| GapSpan {
         start_us,
         end_us,
         cause,
         removed: false,
-    })
+    };
+    let told = match span.gap {
+        Some((GapCause::Start, _)) | None => None,
+        Some((cause, Some(length))) => {
+            let start_us = end_us.saturating_sub_unsigned(length);
+            let start_us = start_us.max(free_from.unwrap_or(start_us));
+            Some(gap(start_us, end_us, Some(cause)))
+        }
+        Some((cause, None)) => free_from.map(|free_from| gap(free_from, end_us, Some(cause))),
+    };
+    let until_us = told.map_or(end_us, |told| told.start_us);
+    let untold = free_from
+        .filter(|free_from| until_us.saturating_sub(*free_from) > TOLERANCE_US)
+        .map(|free_from| {
+            let is_cut_short = last.is_some_and(|last| last.open || last.recovered);
+            gap(
+                free_from,
+                until_us,
+                is_cut_short.then_some(GapCause::DiskError),
+            )
+        });
+    let lasts = |gap: &GapSpan| gap.start_us < gap.end_us;
+    [untold, told.filter(lasts)].into_iter().flatten()
+}
+
+/// Tells of gaps that no segment knows of what the log does: the whole of a segment was lost, and the next one had begun before.
+pub(super) fn tell_logged(gaps: &mut [GapSpan], logged: impl Fn(i64, i64) -> Vec<LoggedGap>) {
+    for gap in gaps.iter_mut().filter(|gap| gap.cause.is_none()) {
+        let within = logged(gap.start_us, gap.end_us);
+        gap.cause = within.first().map(|logged| logged.cause);
+    }
 }
 
 /// Tells gaps in which there was footage that somebody removed apart from the others.
@@ -221,7 +242,7 @@ mod tests {
             minute,
             Some((GapCause::Shutdown, Some(50_000_000))),
         );
-        let found = timeline(segments, Some(next), 0, 560 * S);
+        let found = timeline(segments, (None, Some(next)), 0, 560 * S);
         let gap = |start, end, cause| GapSpan {
             start_us: start * S,
             end_us: end * S,
@@ -231,9 +252,14 @@ mod tests {
         assert_eq!(
             found.gaps,
             [
+                GapSpan {
+                    start_us: 120_200_000,
+                    ..gap(0, 140, None)
+                },
                 gap(140, 200, Some(GapCause::CameraLost)),
                 gap(260, 300, Some(GapCause::Crash)),
                 gap(360, 400, None),
+                gap(520, 550, None),
                 gap(550, 600, Some(GapCause::Shutdown)),
             ]
         );
@@ -248,7 +274,7 @@ mod tests {
             ..span(0, 58_000_000, None)
         };
         let segments = vec![poisoned, span(60_000_000, 60_000_000, None)];
-        let found = timeline(segments, None, 0, 120_000_000);
+        let found = timeline(segments, (None, None), 0, 120_000_000);
         let gap = GapSpan {
             start_us: 58_000_000,
             end_us: 60_000_000,
@@ -256,6 +282,20 @@ mod tests {
             removed: false,
         };
         assert_eq!(found.gaps, [gap]);
+        // It had begun with a gap of its own when that was found out; and so had one at which a span is looked at.
+        let told = Some((GapCause::QueueFull, Some(1_500_000)));
+        let segments = vec![poisoned, span(60_000_000, 60_000_000, told)];
+        let found = timeline(segments, (None, None), 0, 120_000_000);
+        let until = |end_us| GapSpan { end_us, ..gap };
+        let told_gap = GapSpan {
+            start_us: 58_500_000,
+            cause: Some(GapCause::QueueFull),
+            ..gap
+        };
+        assert_eq!(found.gaps, [until(58_500_000), told_gap]);
+        let next = span(60_000_000, 60_000_000, told);
+        let found = timeline(vec![next], (Some(poisoned), None), 58_200_000, 120_000_000);
+        assert_eq!(found.gaps, [until(58_500_000), told_gap]);
     }
 
     #[test]
@@ -273,7 +313,7 @@ mod tests {
                 Some((GapCause::DiskError, Some(10_000_000))),
             ),
         ];
-        let found = timeline(segments, None, 0, 300_000_000);
+        let found = timeline(segments, (None, None), 0, 300_000_000);
         let between: Vec<_> = found.gaps.iter().map(|g| (g.start_us, g.end_us)).collect();
         assert_eq!(
             between,

@@ -116,6 +116,7 @@ pub struct Segment {
     state: AtomicU8,
     durable_bytes: AtomicU64,
     durable_us: AtomicU64,
+    handed_us: AtomicU64,
 }
 
 impl Segment {
@@ -126,6 +127,7 @@ impl Segment {
             state: AtomicU8::new(State::Open as u8),
             durable_bytes: AtomicU64::new(0),
             durable_us: AtomicU64::new(0),
+            handed_us: AtomicU64::new(0),
         }
     }
 
@@ -147,6 +149,11 @@ impl Segment {
     /// Media time of what is durable, us after its first sample.
     pub fn durable_us(&self) -> u64 {
         self.durable_us.load(Ordering::Acquire)
+    }
+
+    /// Media time of what was handed over to be written, us after its first sample.
+    pub fn handed_us(&self) -> u64 {
+        self.handed_us.load(Ordering::Acquire)
     }
 
     /// The disk it is written to is gone.
@@ -358,6 +365,7 @@ impl SegmentHandle {
     /// Queues a chunk for which [`room`](Self::room) was granted, whatever has happened since: it is sealed, so a footer
     /// names it. With it the segment reaches to `reached_us` of media time after its first sample.
     pub fn append(&self, chunk: Bytes, reached_us: u64) {
+        self.segment.handed_us.store(reached_us, Ordering::Release);
         let command = Command::Append {
             segment: Arc::clone(&self.segment),
             bytes: chunk,
@@ -370,6 +378,7 @@ impl SegmentHandle {
     /// well. `duration_us` is the media duration.
     pub fn finish(mut self, end: Bytes, duration_us: u64) {
         self.ended = true;
+        self.segment.handed_us.store(duration_us, Ordering::Release);
         let command = Command::Finish {
             segment: Arc::clone(&self.segment),
             bytes: end,
