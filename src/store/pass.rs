@@ -33,7 +33,7 @@ const REFUSING_FULL_US: u64 = 3_000_000;
 #[derive(Default)]
 pub(super) struct Passes {
     steady: Steady,
-    /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
+    /// Disks that did not let go of a file, and when that was, by monotonic time, us.
     refusing: HashMap<u16, u64>,
     growths: Growths,
     /// What is old, and until when that is believed, by monotonic time, us.
@@ -61,7 +61,18 @@ impl Passes {
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
         self.now = now;
-        self.refusing.retain(|_, until_us| *until_us > monotonic_us);
+        // One that ran full meanwhile is asked at once.
+        self.refusing.retain(|number, since_us| {
+            let is_full = shared
+                .slots
+                .disk(*number)
+                .is_some_and(|disk| disk.is_full());
+            let wait_us = match is_full {
+                true => REFUSING_FULL_US,
+                false => REFUSING_US,
+            };
+            monotonic_us < since_us.saturating_add(wait_us)
+        });
         self.look_at_age(shared, now, monotonic_us);
         if self.held.look(shared, monotonic_us) {
             forecast::tell(shared, now, &self.held.bytes);
@@ -150,19 +161,8 @@ impl Passes {
     /// Draws from what was deleted which disks have room again, and which are not to be asked for a while.
     fn mind(&mut self, shared: &Shared, mounted: &[Arc<MountedDisk>], outcome: &Outcome) {
         let now_us = shared.clock.monotonic_us();
-        for number in &outcome.refusing {
-            let is_full = shared
-                .slots
-                .disk(*number)
-                .is_some_and(|disk| disk.is_full());
-            let wait_us = if is_full {
-                REFUSING_FULL_US
-            } else {
-                REFUSING_US
-            };
-            self.refusing
-                .insert(*number, now_us.saturating_add(wait_us));
-        }
+        let refusing = outcome.refusing.iter().map(|number| (*number, now_us));
+        self.refusing.extend(refusing);
         for disk in mounted.iter().filter(|disk| disk.is_full()) {
             let has_room = disk.space().is_none_or(|space| {
                 space.free_bytes >= ROOM_BYTES_MIN.min(space.total_bytes / ROOM_PART)
