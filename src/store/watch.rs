@@ -124,7 +124,7 @@ impl Watch {
     fn take_in(&self, shared: &Shared, disk: MountedDisk, found: &mut Report) -> Result<Backlog> {
         disk.set_number(shared.catalog.disk_number(&disk.id)?);
         let disk = Arc::new(disk);
-        let (epochs, unknown) = shared.epochs_of(&disk);
+        let (epochs, unknown) = shared.epochs_of(&disk, found);
         let mut at_once = recovery::newest(&shared.catalog, unknown)?;
         at_once.extend(recording_into(shared));
         let mut backlog = Backlog::new();
