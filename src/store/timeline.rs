@@ -283,19 +283,19 @@ mod tests {
         };
         assert_eq!(found.gaps, [gap]);
         // It had begun with a gap of its own when that was found out; and so had one at which a span is looked at.
-        let told = Some((GapCause::QueueFull, Some(1_500_000)));
+        let told = Some((GapCause::QueueFull, Some(1_000_000)));
         let segments = vec![poisoned, span(60_000_000, 60_000_000, told)];
         let found = timeline(segments, (None, None), 0, 120_000_000);
         let until = |end_us| GapSpan { end_us, ..gap };
         let told_gap = GapSpan {
-            start_us: 58_500_000,
+            start_us: 59_000_000,
             cause: Some(GapCause::QueueFull),
             ..gap
         };
-        assert_eq!(found.gaps, [until(58_500_000), told_gap]);
+        assert_eq!(found.gaps, [until(59_000_000), told_gap]);
         let next = span(60_000_000, 60_000_000, told);
         let found = timeline(vec![next], (Some(poisoned), None), 58_200_000, 120_000_000);
-        assert_eq!(found.gaps, [until(58_500_000), told_gap]);
+        assert_eq!(found.gaps, [until(59_000_000), told_gap]);
     }
 
     #[test]
