@@ -7,5 +7,7 @@ cargo=${CARGO:-cargo}
 export HEARTHKEEP_SIM_SEEDS="${HEARTHKEEP_SIM_SEEDS:-10000}"
 printf '== %s seeds\n' "$HEARTHKEEP_SIM_SEEDS"
 "$cargo" test --release --locked --test sim footage_survives -- --nocapture
+printf '== a year of 16 cameras\n'
+HEARTHKEEP_SIM_YEAR=full "$cargo" test --release --locked --test sim a_day_costs -- --nocapture --test-threads=1
 printf '== planted bugs\n'
 "$cargo" test --release --locked --test sim found -- --nocapture

@@ -5,7 +5,9 @@ mod store_support;
 
 use std::collections::HashSet;
 
-use hearthkeep::store::age::{DAY_US, History, Now, Old, Piece, known_since_us, tail_us};
+use hearthkeep::store::age::{
+    DAY_US, History, Now, Old, Part, Piece, Run, known_since_us, tail_us,
+};
 use hearthkeep::store::catalog::Entry;
 use hearthkeep::store::held::Held;
 use hearthkeep::store::retention::{
@@ -168,9 +170,9 @@ impl Footage {
     }
 }
 
-/// In buckets of 64, as the catalog has it.
-impl History for Footage {
-    fn pieces(&self) -> Vec<Piece> {
+impl Footage {
+    /// In buckets of 64, as the catalog has it, the newest first.
+    fn pieces(&self) -> Vec<Part> {
         let bucket = |entry: &Entry| entry.sequence / 64;
         let buckets = self.entries.chunk_by(|a, b| bucket(a) == bucket(b));
         let piece = |some: &[Entry]| Piece {
@@ -179,9 +181,21 @@ impl History for Footage {
             to_us: some.iter().map(Entry::end_us).max().unwrap(),
             dated: true,
         };
-        let mut pieces: Vec<_> = buckets.map(piece).collect();
-        pieces.reverse();
-        pieces
+        let part = |some: &[Entry]| Part {
+            level: 0,
+            number: bucket(&some[0]),
+            run: Run::of(&piece(some)),
+        };
+        let mut parts: Vec<_> = buckets.map(part).collect();
+        parts.reverse();
+        parts
+    }
+}
+
+/// Its pieces one by one: nothing is counted at once.
+impl History for Footage {
+    fn parts(&self, _: Option<&Part>) -> Vec<Part> {
+        self.pieces()
     }
 
     fn segments(&self, number: u64) -> Option<Vec<Piece>> {
@@ -204,6 +218,33 @@ impl Buckets for Footage {
     fn segments(&self, _: &StreamId, number: u64) -> Vec<Entry> {
         let of_it = self.entries.iter().filter(|e| e.sequence / 64 == number);
         of_it.copied().collect()
+    }
+}
+
+/// The same with pieces counted together, four by four, and four of those.
+struct Together<'a>(&'a Footage);
+
+impl History for Together<'_> {
+    fn parts(&self, of: Option<&Part>) -> Vec<Part> {
+        let (level, number) = of.map_or((2, None), |of| (of.level - 1, Some(of.number)));
+        let mut parts = self.0.pieces();
+        for level in 1..=level {
+            let groups = parts.chunk_by(|a, b| a.number / 4 == b.number / 4);
+            let together = |group: &[Part]| Part {
+                level,
+                number: group[0].number / 4,
+                run: group[1..]
+                    .iter()
+                    .fold(group[0].run, |run, older| run.after(&older.run)),
+            };
+            parts = groups.map(together).collect();
+        }
+        parts.retain(|part| number.is_none_or(|number| part.number / 4 == number));
+        parts
+    }
+
+    fn segments(&self, number: u64) -> Option<Vec<Piece>> {
+        History::segments(self.0, number)
     }
 }
 
@@ -355,6 +396,13 @@ proptest! {
             let older = footage.older(keep_us);
             let deleted = footage.deleted(keep_days);
             prop_assert!(deleted.len() <= older, "{} of {}", deleted.len(), older);
+            let now = Now { wall_us: footage.wall_us(), steady_us: 0 };
+            for keep_us in [keep_us / 7, keep_us, 3 * keep_us] {
+                let old = |history: &dyn History| Old::find(history, keep_us, 0, now);
+                prop_assert_eq!(old(&footage), old(&Together(&footage)));
+                let known = |history: &dyn History| known_since_us(history, 0, now.wall_us - keep_us);
+                prop_assert_eq!(known(&footage), known(&Together(&footage)));
+            }
         }
         // By then what was recorded after them is enough, whatever became of the gaps.
         footage.record(keep_days * 1440 + 60);

@@ -30,12 +30,45 @@ pub struct Piece {
     pub dated: bool,
 }
 
+/// Pieces that follow each other, counted as one where no jump is in them.
+///
+/// Of gaps of an hour at most, between the dates of one piece and the next, all are counted but for what the clock had been set back
+/// before: so of all of them only their sum, and the most that any first ones come to, matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Where the newest piece ends, wall time in us.
+    to_us: i64,
+    /// Where the oldest begins.
+    from_us: i64,
+    /// The earliest of where they begin.
+    earliest_us: i64,
+    /// How long they are together.
+    length_us: i64,
+    /// The gaps between them together; where dates overlap they are negative.
+    gaps_us: i64,
+    /// The most that the first of these come to, counted from the newest; none is 0.
+    gaps_us_max: i64,
+    /// Whether there is no jump in it.
+    is_plain: bool,
+}
+
+/// Some of a stream's footage: at level 0 at most 64 segments, which can be asked for one by one; else parts of the level below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// 0 for a piece.
+    pub level: u8,
+    /// Its number among those of its level.
+    pub number: u64,
+    /// All of it together.
+    pub run: Run,
+}
+
 /// A stream's footage, as the catalog knows it.
 pub trait History {
-    /// All of it in pieces of at most 64 segments, the newest first.
-    fn pieces(&self) -> Vec<Piece>;
+    /// What a part consists of, or where none is named, all of it: the newest first.
+    fn parts(&self, of: Option<&Part>) -> Vec<Part>;
 
-    /// The segments of such a piece one by one, the newest first; `None` where they cannot be read.
+    /// The segments of a part of level 0 one by one, the newest first; `None` where they cannot be read.
     fn segments(&self, number: u64) -> Option<Vec<Piece>>;
 }
 
@@ -71,6 +104,44 @@ impl Piece {
     }
 }
 
+impl Run {
+    /// A piece alone.
+    pub fn of(piece: &Piece) -> Self {
+        let length_us = piece.to_us.saturating_sub(piece.from_us);
+        Self {
+            to_us: piece.to_us,
+            from_us: piece.from_us,
+            earliest_us: piece.from_us,
+            length_us: length_us.max(0),
+            gaps_us: 0,
+            gaps_us_max: 0,
+            is_plain: length_us <= PLAIN_US_MAX,
+        }
+    }
+
+    /// Both of them, this one after the older one.
+    #[must_use]
+    pub fn after(&self, older: &Self) -> Self {
+        let gap_us = self.from_us.saturating_sub(older.to_us);
+        let until_us = self.gaps_us.saturating_add(gap_us);
+        let most_us = until_us.max(until_us.saturating_add(older.gaps_us_max));
+        Self {
+            to_us: self.to_us,
+            from_us: older.from_us,
+            earliest_us: self.earliest_us.min(older.earliest_us),
+            length_us: self.length_us.saturating_add(older.length_us),
+            gaps_us: until_us.saturating_add(older.gaps_us),
+            gaps_us_max: self.gaps_us_max.max(most_us),
+            is_plain: self.is_plain && older.is_plain && is_short(gap_us),
+        }
+    }
+}
+
+/// Whether a gap between two dates is no jump.
+fn is_short(gap_us: i64) -> bool {
+    (-AGE_GAP_US_MAX..=AGE_GAP_US_MAX).contains(&gap_us)
+}
+
 impl Old {
     /// What of a stream is older than `keep_us`. `tail_us` is the time known to have passed since its last segment, as
     /// [`tail_us`] finds it.
@@ -81,14 +152,18 @@ impl Old {
             wall_us: now.wall_us,
         };
         let mut count = Count::new(tail_us);
-        for piece in history.pieces() {
-            let mut beyond = count;
-            beyond.pass(&piece);
-            if count.is_simple(&piece) && beyond.age_us <= keep_us {
+        let mut ahead = in_turn(history, None);
+        while let Some(part) = ahead.pop() {
+            let beyond = count.beyond(&part.run);
+            if let Some(beyond) = beyond.filter(|beyond| beyond.age_us <= keep_us) {
                 count = beyond;
                 continue;
             }
-            for segment in history.segments(piece.number)? {
+            if part.level > 0 {
+                ahead.append(&mut in_turn(history, Some(&part)));
+                continue;
+            }
+            for segment in history.segments(part.number)? {
                 if count.reach(&segment) > keep_us {
                     return Some(old(segment.number));
                 }
@@ -127,10 +202,20 @@ pub fn tail_us(end_us: i64, now: Now, known_us: impl FnOnce() -> i64) -> i64 {
 /// The time that a stream's footage knows to have passed since a wall time of which its own dates say the same.
 pub fn known_since_us(history: &dyn History, tail_us: i64, since_us: i64) -> i64 {
     let mut count = Count::new(tail_us);
-    for piece in history.pieces() {
-        let split = match count.is_simple(&piece) {
-            true => Some(vec![piece]),
-            false => history.segments(piece.number),
+    let mut ahead = in_turn(history, None);
+    while let Some(part) = ahead.pop() {
+        let beyond = count.beyond(&part.run);
+        if let Some(beyond) = beyond.filter(|_| part.run.earliest_us > since_us) {
+            count = beyond;
+            continue;
+        }
+        if part.level > 0 {
+            ahead.append(&mut in_turn(history, Some(&part)));
+            continue;
+        }
+        let split = match beyond {
+            Some(_) => Some(vec![part.piece()]),
+            None => history.segments(part.number),
         };
         for piece in split.unwrap_or_default() {
             if piece.dated && piece.to_us <= since_us {
@@ -143,6 +228,25 @@ pub fn known_since_us(history: &dyn History, tail_us: i64, since_us: i64) -> i64
         }
     }
     count.age_us
+}
+
+/// What a part consists of, or all of it, the newest last.
+fn in_turn(history: &dyn History, of: Option<&Part>) -> Vec<Part> {
+    let mut parts = history.parts(of);
+    parts.reverse();
+    parts
+}
+
+impl Part {
+    /// One of level 0 as a whole.
+    fn piece(&self) -> Piece {
+        Piece {
+            number: self.number,
+            from_us: self.run.from_us,
+            to_us: self.run.to_us,
+            dated: true,
+        }
+    }
 }
 
 /// Whether a gap is believed after which this much time is known to have passed.
@@ -169,13 +273,25 @@ impl Count {
         }
     }
 
-    /// Whether a piece can be counted as one: there is no jump in it, nor after it.
-    fn is_simple(&self, piece: &Piece) -> bool {
-        let gap_us = self
-            .later_us
-            .map_or(0, |later_us| later_us.saturating_sub(piece.to_us));
-        piece.to_us.saturating_sub(piece.from_us) <= PLAIN_US_MAX
-            && (-AGE_GAP_US_MAX..=AGE_GAP_US_MAX).contains(&gap_us)
+    /// The count beyond a run; `None` where there is a jump in it or after it, so that its pieces are to be counted one by one.
+    fn beyond(&self, run: &Run) -> Option<Self> {
+        let later_us = self.later_us;
+        let gap_us = later_us.map_or(0, |later_us| later_us.saturating_sub(run.to_us));
+        if !run.is_plain || !is_short(gap_us) {
+            return None;
+        }
+        let most_us = gap_us.max(gap_us.saturating_add(run.gaps_us_max)).max(0);
+        let counted_us = most_us.saturating_sub(self.back_us).max(0);
+        let gaps_us = gap_us.saturating_add(run.gaps_us);
+        let passed_us = run.length_us.saturating_add(counted_us);
+        Some(Self {
+            age_us: self.age_us.saturating_add(passed_us),
+            later_us: Some(run.from_us),
+            back_us: self
+                .back_us
+                .saturating_sub(gaps_us)
+                .saturating_add(counted_us),
+        })
     }
 
     /// The age of a piece's end, with the gap after it.

@@ -35,6 +35,8 @@ pub(super) fn delete(
     if let Err(error) = mark(shared, deletions.iter().map(|d| &d.entry), true) {
         tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
         shared.catalog_failed.store(true, Ordering::Relaxed);
+        // Or the next start would go on with what was never begun.
+        _ = mark(shared, deletions.iter().map(|d| &d.entry), false);
         return outcome;
     }
     if let Some(log) = log.as_deref_mut() {

@@ -5,7 +5,8 @@
 use std::io;
 use std::sync::{Arc, mpsc};
 
-use hearthkeep_format::segment::Start;
+use hearthkeep_format::log::Record;
+use hearthkeep_format::segment::{GapCause, Start};
 use hearthkeep_format::{EpochId, StreamId};
 
 use super::Shared;
@@ -259,8 +260,23 @@ impl Work {
                     self.insert_soon(self.entry_of(&segment));
                 } else {
                     self.shared.segments().remove(&id);
+                    self.tell_lost(&segment);
                 }
             }
+        }
+    }
+
+    /// Tells the log of a segment of which nothing became durable: the next one may have begun before that was known.
+    fn tell_lost(&self, segment: &Segment) {
+        let start = self.shared.anchors.corrected(&segment.new.start);
+        let to_us = start.wall_us.saturating_add_unsigned(segment.handed_us());
+        if to_us > start.wall_us {
+            self.shared.log.append(Record::Gap {
+                stream: segment.new.stream,
+                cause: GapCause::DiskError,
+                from_us: start.wall_us,
+                to_us,
+            });
         }
     }
 

@@ -14,13 +14,16 @@ mod ranges;
 mod replayed;
 mod seats;
 mod start;
+mod unlogged;
 mod walk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hearthkeep_format::log::{Hold, Record, SegmentClosed, Stamped};
+use hearthkeep_format::log::{
+    Deleted, DeletedSegment, DeletionCause, Hold, Record, SegmentClosed, Stamped,
+};
 use hearthkeep_format::segment::{Gap, GapCause};
 use hearthkeep_format::{DiskId, EpochId, StreamId};
 
@@ -33,12 +36,16 @@ pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
 pub use seats::{give, has_left_behind};
 
+use super::catalog::Entry;
 use super::held::Held;
 use super::turns::Bell;
 use super::writer::NewSegment;
 use crate::clock::Clock;
 use crate::limits::LOG_QUEUE_RECORDS_MAX;
 use crate::state_file::StateKey;
+
+/// Segments that a record of deletion names here.
+const DELETED_AT_ONCE: usize = 256;
 
 /// What the log is kept with.
 #[derive(Clone)]
@@ -198,6 +205,21 @@ impl Log {
                 epoch: new.epoch,
                 generation,
             });
+        }
+    }
+
+    /// Takes note of segments of a stream whose deletion a crash had interrupted, and which are gone now.
+    pub(super) fn deleted(&self, gone: &[Entry]) {
+        for some in gone.chunks(DELETED_AT_ONCE) {
+            let segment = |entry: &Entry| DeletedSegment {
+                segment: entry.segment,
+                sequence: entry.sequence,
+            };
+            self.append(Record::Deleted(Deleted {
+                stream: some[0].stream,
+                cause: DeletionCause::Begun,
+                segments: some.iter().map(segment).collect(),
+            }));
         }
     }
 

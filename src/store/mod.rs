@@ -82,6 +82,8 @@ use turns::{Driver, Hands};
 pub use watch::Doorkeeper;
 use writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle};
 
+const MINUTE_US: i64 = 60_000_000;
+
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
 
@@ -103,8 +105,9 @@ struct Shared {
     slots: Slots,
     doorkeeper: Option<Arc<dyn Doorkeeper>>,
     cold_after_days: Option<u32>,
-    /// Whether a disk was away when the store was opened.
-    began_without_a_disk: bool,
+    /// Whether there may be segments that nobody here has heard of: a disk was away when the store was opened, or did not let all be
+    /// read.
+    may_not_know_all: bool,
     catalog: Catalog,
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
@@ -161,8 +164,9 @@ impl Store {
         let state_dir = options.state_dir.clone();
         let (log, scrub) = (options.log.clone(), options.scrub);
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
-        let shared = prepare(options)?;
+        let mut shared = prepare(options)?;
         let (report, backlog) = recover(&shared)?;
+        shared.may_not_know_all |= report.unread > 0;
         if let Err(error) = shared.catalog.flush() {
             // The next start finds out again; nothing is worth a night that is not recorded.
             tracing::error!("{}", Error::Catalog(error));
@@ -245,7 +249,7 @@ impl Store {
         for disk in shared.slots.mounted() {
             let recovery = shared.recovery(disk.number(), &*disk.disk, &elsewhere);
             let epochs = recovery
-                .epochs()
+                .epochs(&mut report)
                 .map_err(|e| Error::io("list", &disk.path, e))?;
             for (stream, epoch) in &epochs {
                 report.add(recovery.epoch(stream, epoch)?);
@@ -306,12 +310,18 @@ impl Store {
         let last = self.last(stream).ok().flatten();
         let last = last.map(|last| last.sequence);
         let last = last.or_else(|| self.shared.catalog.highest_possible(stream));
-        let passed_over = match self.shared.began_without_a_disk {
-            true => SEQUENCES_PASSED_OVER,
+        let next = last.map_or(0, |last| last.saturating_add(1));
+        if !self.shared.may_not_know_all {
+            return next;
+        }
+        // Beyond what was passed over before too, where the catalog is lost that knew of it: time goes on.
+        let clock = &self.shared.clock;
+        let minutes = match clock.trusted() {
+            true => u64::try_from(clock.wall_us() / MINUTE_US).unwrap_or(0),
             false => 0,
         };
-        let next = last.map_or(0, |last| last.saturating_add(1));
-        next.saturating_add(passed_over)
+        let by_time = minutes.saturating_mul(SEQUENCES_PASSED_OVER);
+        next.saturating_add(SEQUENCES_PASSED_OVER).max(by_time)
     }
 
     /// Whether the recorder before this one died.
@@ -334,6 +344,11 @@ impl Store {
     /// What a stream has in the catalog.
     pub fn usage(&self, stream: &StreamId) -> Usage {
         self.shared.catalog.usage(stream)
+    }
+
+    /// What was looked at in the catalog since it was opened: see [`Catalog::looks`].
+    pub fn looks(&self) -> u64 {
+        self.shared.catalog.looks()
     }
 
     /// The streams that have segments in the catalog.
@@ -507,17 +522,24 @@ impl Shared {
         let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
         let report = recovery.epoch(stream, epoch)?;
         self.strange.fetch_add(report.strange, Ordering::Relaxed);
+        // Whether the log was told before the crash that came between, nobody knows.
+        self.log.deleted(&report.deleted);
         Ok(report)
     }
 
     /// The epochs of a disk; and of those that the catalog does not know there, how new they are.
-    fn epochs_of(&self, disk: &MountedDisk) -> (Vec<(StreamId, EpochId)>, Vec<recovery::Unknown>) {
+    fn epochs_of(
+        &self,
+        disk: &MountedDisk,
+        report: &mut Report,
+    ) -> (Vec<(StreamId, EpochId)>, Vec<recovery::Unknown>) {
         let elsewhere = |number| self.other(number);
         let patient = disk.patient();
         let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
         // A folder that cannot be read is no reason not to record.
-        let epochs = recovery.epochs().unwrap_or_else(|error| {
+        let epochs = recovery.epochs(report).unwrap_or_else(|error| {
             tracing::error!("{}", Error::io("list", &disk.path, error));
+            report.unread += 1;
             Vec::new()
         });
         let unknown = recovery.unknown(&epochs);
@@ -528,14 +550,14 @@ impl Shared {
 /// Makes catalog and disks agree on the newest epochs; says which others are to be compared later.
 fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
     let (mut epochs, mut unknown) = (Vec::new(), Vec::new());
+    let (mut report, mut backlog) = (Report::default(), Vec::new());
     let disks = shared.slots.mounted();
     for disk in &disks {
-        let (of_disk, unknown_there) = shared.epochs_of(disk);
+        let (of_disk, unknown_there) = shared.epochs_of(disk, &mut report);
         unknown.extend(unknown_there);
         epochs.push(of_disk);
     }
     let newest = recovery::newest(&shared.catalog, unknown)?;
-    let (mut report, mut backlog) = (Report::default(), Vec::new());
     for (disk, of_disk) in disks.iter().zip(epochs) {
         for (stream, epoch) in of_disk {
             if newest.contains(&(stream, epoch)) {
@@ -579,7 +601,7 @@ fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
     let slots = Slots::new(options.disks, &options.absent, &options.spread);
     Ok(Shared {
         store: options.store,
-        began_without_a_disk: !slots.is_whole(),
+        may_not_know_all: !slots.is_whole(),
         slots,
         doorkeeper: options.doorkeeper,
         cold_after_days: options.spread.cold_after_days,

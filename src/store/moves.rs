@@ -89,10 +89,9 @@ impl Moves {
                 if !bytes.iter().any(|(on, _)| *on == number) {
                     continue;
                 }
-                let entries = shared.catalog.oldest_first(&stream);
-                let on_it = entries
-                    .map_while(Result::ok)
-                    .filter(|entry| entry.disk == number && self.is_movable(entry));
+                let entries = shared.catalog.oldest_first_on(&stream, [number].into());
+                let on_it = entries.map_while(Result::ok);
+                let on_it = on_it.filter(|entry| self.is_movable(entry));
                 let mut newest = std::collections::VecDeque::new();
                 for entry in on_it {
                     newest.push_back(entry);
@@ -125,11 +124,11 @@ impl Moves {
         };
         let mut found = Vec::new();
         for (stream, old) in what_is_old(&shared.catalog, &[all], now) {
-            let entries = shared.catalog.oldest_first(&stream).map_while(Result::ok);
+            let entries = shared.catalog.oldest_first_on(&stream, hot.clone());
             let old = entries
+                .map_while(Result::ok)
                 .take_while(|entry| old.has_passed(entry))
-                .filter(|entry| old.is_old(entry) && hot.contains(&entry.disk))
-                .filter(|entry| self.is_movable(entry));
+                .filter(|entry| old.is_old(entry) && self.is_movable(entry));
             found.extend(old.take(LIST_MAX));
         }
         found.sort_by_key(|entry| std::cmp::Reverse(entry.start_us));

@@ -36,7 +36,7 @@ const DOUBLED_MAX: u32 = 4;
 #[derive(Default)]
 pub(super) struct Passes {
     steady: Steady,
-    /// Disks that did not let go of a file, and when they are asked again, by monotonic time, us.
+    /// Disks that did not let go of a file, and when that was, by monotonic time, us.
     refusing: HashMap<u16, u64>,
     /// How often they did not since they last did. Such a disk is asked for one file at a time: the log has what is to be deleted before it
     /// goes, and is not to tell of a thousand deletions that do not happen.
@@ -67,7 +67,19 @@ impl Passes {
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
         self.now = now;
-        self.refusing.retain(|_, until_us| *until_us > monotonic_us);
+        // One that ran full meanwhile is asked at once.
+        let refusals = &self.refusals;
+        self.refusing.retain(|number, since_us| {
+            let is_full = shared
+                .slots
+                .disk(*number)
+                .is_some_and(|disk| disk.is_full());
+            let wait_us = match is_full {
+                true => REFUSING_FULL_US << doubled(refusals.get(number)),
+                false => REFUSING_US,
+            };
+            monotonic_us < since_us.saturating_add(wait_us)
+        });
         self.look_at_age(shared, now, monotonic_us);
         if self.held.look(shared, monotonic_us) {
             forecast::tell(shared, now, &self.held.bytes);
@@ -166,19 +178,8 @@ impl Passes {
         let lets_go_again = lets_go.count() > 0;
         for number in &outcome.refusing {
             let refusals = self.refusals.entry(*number).or_default();
-            let doubled = (*refusals / REFUSALS_TO_DOUBLE).min(DOUBLED_MAX);
             *refusals = refusals.saturating_add(1);
-            let is_full = shared
-                .slots
-                .disk(*number)
-                .is_some_and(|disk| disk.is_full());
-            let wait_us = if is_full {
-                REFUSING_FULL_US << doubled
-            } else {
-                REFUSING_US
-            };
-            self.refusing
-                .insert(*number, now_us.saturating_add(wait_us));
+            self.refusing.insert(*number, now_us);
         }
         for disk in mounted.iter().filter(|disk| disk.is_full()) {
             let has_room = disk.space().is_none_or(|space| {
@@ -248,6 +249,12 @@ impl Passes {
         };
         catalog.streams().into_iter().map(state).collect()
     }
+}
+
+/// How often the time is doubled for which a full disk is not asked that refused so often.
+fn doubled(refusals: Option<&u32>) -> u32 {
+    let before = refusals.map_or(0, |refusals| refusals.saturating_sub(1));
+    (before / REFUSALS_TO_DOUBLE).min(DOUBLED_MAX)
 }
 
 impl Holdings {

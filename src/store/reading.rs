@@ -25,14 +25,20 @@ impl Store {
         spans.retain(|span| catalogued.iter().all(|entry| entry.segment != span.segment));
         let later = spans.iter().filter(|span| span.start_us >= to_us).copied();
         let later = later.min_by_key(|span| span.start_us);
+        let before = spans.iter().filter(|span| span.end_us() <= from_us);
+        let before = before.max_by_key(|span| span.end_us()).copied();
         let is_within = |span: &Span| span.start_us < to_us && span.end_us() > from_us;
         spans.retain(|span| span.duration_us > 0 && is_within(span));
         spans.extend(catalogued.iter().map(Span::of_entry));
         let next = self.shared.catalog.next_from(stream, to_us)?;
         let next = next.as_ref().map(Span::of_entry).or(later);
-        let mut timeline = timeline::timeline(spans, next, from_us, to_us);
-        let logged = self.log().gaps(stream, from_us, to_us);
-        timeline::tell_logged(&mut timeline.gaps, &logged);
+        let last = self.shared.catalog.last_before(stream, from_us)?;
+        let last = last.as_ref().map(Span::of_entry);
+        let last = last.into_iter().chain(before).max_by_key(Span::end_us);
+        let mut timeline = timeline::timeline(spans, (last, next), from_us, to_us);
+        timeline::tell_logged(&mut timeline.gaps, |from_us, to_us| {
+            self.log().gaps(stream, from_us, to_us)
+        });
         let removed = self.log().removed(stream, from_us, to_us);
         timeline::tell_removed(&mut timeline.gaps, &removed);
         let away = self.disks_away();

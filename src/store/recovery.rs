@@ -43,8 +43,12 @@ pub struct Report {
     pub removed: u64,
     /// Segments the catalog knew that are no longer there.
     pub forgotten: u64,
+    /// Those whose deletion had begun, and was finished.
+    pub deleted: Vec<Entry>,
     /// Files that were left alone.
     pub strange: u64,
+    /// Files and folders among these, and folders beside them, that the disk did not let be read: what is in them nobody knows.
+    pub unread: u64,
     /// The first hundred of those, and why.
     pub named: Vec<(PathBuf, Strange)>,
 }
@@ -57,7 +61,9 @@ impl Report {
         self.recovered += other.recovered;
         self.removed += other.removed;
         self.forgotten += other.forgotten;
+        self.deleted.extend(other.deleted);
         self.strange += other.strange;
+        self.unread += other.unread;
         let room = NAMED_MAX.saturating_sub(self.named.len());
         self.named.extend(other.named.into_iter().take(room));
     }
@@ -65,6 +71,7 @@ impl Report {
     pub(super) fn leave(&mut self, path: PathBuf, why: Strange) {
         tracing::warn!(path = %path.display(), "left alone: {why}");
         self.strange += 1;
+        self.unread += u64::from(matches!(why, Strange::Io(_)));
         if self.named.len() < NAMED_MAX {
             self.named.push((path, why));
         }
@@ -99,16 +106,18 @@ pub struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// The epochs of a disk that the catalog may not know wholly, and those it knows of and that have gone: all there are.
+    /// The epochs of a disk that the catalog may not know wholly, and those it knows of and that have gone: all there are. What cannot
+    /// be listed of a stream is counted in the report.
     ///
     /// # Errors
     /// When the disk cannot be listed.
-    pub fn epochs(&self) -> io::Result<Vec<(StreamId, EpochId)>> {
+    pub fn epochs(&self, report: &mut Report) -> io::Result<Vec<(StreamId, EpochId)>> {
         let mut epochs = Vec::new();
         for stream in ids(self.disk, Path::new(layout::FOOTAGE), StreamId::from_hex)? {
             let folder = layout::stream_folder(&stream);
             let mut of_stream = ids(self.disk, &folder, EpochId::from_hex).unwrap_or_else(|error| {
                 tracing::error!(folder = %folder.display(), "the footage in it cannot be looked at: {error}");
+                report.unread += 1;
                 Vec::new()
             });
             of_stream.extend(self.catalog.epochs(&stream, self.number));
@@ -169,6 +178,7 @@ impl Recovery<'_> {
         let is_unknown = |segment: &SegmentId| match known.remove(segment) {
             Some(entry) if entry.tombstone && !self.finish_deletion(&entry) => false,
             Some(entry) if entry.tombstone => {
+                report.deleted.push(entry);
                 known.insert(*segment, entry);
                 false
             }

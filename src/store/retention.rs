@@ -99,6 +99,21 @@ pub trait Buckets {
     /// The last bucket of a stream whose number is lower.
     fn before(&self, stream: &StreamId, number: u64) -> Option<Bucket>;
 
+    /// The first of these that is wanted. It may be asked whether any of several that follow each other is: they come as one then, under
+    /// the number of the last.
+    fn wanted_from(
+        &self,
+        stream: &StreamId,
+        number: u64,
+        is_wanted: &mut dyn FnMut(&Bucket) -> bool,
+    ) -> Option<Bucket> {
+        let mut bucket = self.from(stream, number)?;
+        while !is_wanted(&bucket) {
+            bucket = self.from(stream, bucket.number + 1)?;
+        }
+        Some(bucket)
+    }
+
     /// The segments of a bucket by their sequence; none where they cannot be read.
     fn segments(&self, stream: &StreamId, number: u64) -> Vec<Entry>;
 }

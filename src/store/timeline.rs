@@ -105,20 +105,20 @@ impl Span {
     }
 }
 
-/// The timeline of a span from segments in any order. `next` is the first one after the span, if there is one: its gap may
-/// reach into it.
+/// The timeline of a span from segments in any order. `around` are the last one before the span and the first one after it, where
+/// there are any: the gaps between may reach into it.
 pub(super) fn timeline(
     mut segments: Vec<Span>,
-    next: Option<Span>,
+    around: (Option<Span>, Option<Span>),
     from_us: i64,
     to_us: i64,
 ) -> Timeline {
     segments.sort_by_key(|span| (span.start_us, span.sequence));
+    let (before, next) = around;
     let mut gaps = Vec::new();
-    let mut last: Option<&Span> = None;
+    let mut last = before.as_ref();
     for span in segments.iter().chain(&next) {
-        gaps.extend(lost_before(span, last));
-        gaps.extend(gap_before(span, last));
+        gaps.extend(gaps_before(span, last));
         // One that a clock had dated too late may lie within another.
         last = last
             .filter(|last| last.end_us() > span.end_us())
@@ -134,59 +134,54 @@ pub(super) fn timeline(
     }
 }
 
-/// The gap before a segment: as long as it says, and never over what is there. `last` is what reaches furthest before it.
-fn gap_before(span: &Span, last: Option<&Span>) -> Option<GapSpan> {
+/// The gaps before a segment: the one that it tells of, never over what is there; and what else is missing since `last`, which is what
+/// reaches furthest before it.
+///
+/// A segment may have begun before it was known that the end of the one before it could not be written: it knows of no gap then, or of
+/// one that is too short.
+fn gaps_before(span: &Span, last: Option<&Span>) -> impl Iterator<Item = GapSpan> {
     let end_us = span.start_us;
     let free_from = last.map(Span::end_us);
-    let (start_us, cause) = match span.gap {
-        // Before the first segment there is nothing that could be missing.
-        Some((GapCause::Start, _)) => return None,
-        Some((cause, Some(length))) => {
-            let start = end_us.saturating_sub_unsigned(length);
-            (start.max(free_from.unwrap_or(start)), Some(cause))
-        }
-        Some((cause, None)) => (free_from?, Some(cause)),
-        None => {
-            let free_from = free_from.filter(|free| end_us.saturating_sub(*free) > TOLERANCE_US)?;
-            // On another disk the next one may be durable before the end of this one is.
-            if last.is_some_and(|last| last.grows) {
-                return None;
-            }
-            // The next one had begun when the end of this one could not be written: it knows of no gap.
-            let is_cut_short = last.is_some_and(|last| last.open || last.recovered);
-            (free_from, is_cut_short.then_some(GapCause::DiskError))
-        }
-    };
-    (start_us < end_us).then_some(GapSpan {
+    let gap = |start_us: i64, end_us: i64, cause| GapSpan {
         start_us,
         end_us,
         cause,
         removed: false,
         away: None,
-    })
-}
-
-/// What is missing between the end of a segment that was cut short, and the gap that the next one tells of: that knew the other as
-/// it was sealed, and not how much of it the disk took.
-fn lost_before(span: &Span, last: Option<&Span>) -> Option<GapSpan> {
-    let (_, length) = span.gap?;
-    let last = last.filter(|last| (last.open || last.recovered) && !last.grows)?;
-    let end_us = span.start_us.saturating_sub_unsigned(length?);
-    (end_us.saturating_sub(last.end_us()) > TOLERANCE_US).then_some(GapSpan {
-        start_us: last.end_us(),
-        end_us,
-        cause: Some(GapCause::DiskError),
-        removed: false,
-        away: None,
-    })
+    };
+    let told = match span.gap {
+        Some((GapCause::Start, _)) | None => None,
+        Some((cause, Some(length))) => {
+            let start_us = end_us.saturating_sub_unsigned(length);
+            let start_us = start_us.max(free_from.unwrap_or(start_us));
+            Some(gap(start_us, end_us, Some(cause)))
+        }
+        Some((cause, None)) => free_from.map(|free_from| gap(free_from, end_us, Some(cause))),
+    };
+    let until_us = told.map_or(end_us, |told| told.start_us);
+    // On another disk the next one may be durable before the end of this one is.
+    let untold = free_from
+        .filter(|_| !last.is_some_and(|last| last.grows))
+        .filter(|free_from| until_us.saturating_sub(*free_from) > TOLERANCE_US)
+        .map(|free_from| {
+            let is_cut_short = last.is_some_and(|last| last.open || last.recovered);
+            gap(
+                free_from,
+                until_us,
+                is_cut_short.then_some(GapCause::DiskError),
+            )
+        });
+    let lasts = |gap: &GapSpan| gap.start_us < gap.end_us;
+    [untold, told.filter(lasts)].into_iter().flatten()
 }
 
 /// Gives gaps that no segment explains the cause that the log has for them.
-pub(super) fn tell_logged(gaps: &mut [GapSpan], logged: &[LoggedGap]) {
+pub(super) fn tell_logged(gaps: &mut [GapSpan], logged: impl Fn(i64, i64) -> Vec<LoggedGap>) {
     for gap in gaps.iter_mut().filter(|gap| gap.cause.is_none()) {
         let shared =
             |known: &LoggedGap| gap.end_us.min(known.to_us) - gap.start_us.max(known.from_us);
-        let most = logged.iter().max_by_key(|known| shared(known));
+        let within = logged(gap.start_us, gap.end_us);
+        let most = within.iter().max_by_key(|known| shared(known));
         // The one that covers it, but for what a camera's clock is off.
         let length_us = gap.end_us - gap.start_us;
         gap.cause = most
@@ -298,7 +293,7 @@ mod tests {
             minute,
             Some((GapCause::Shutdown, Some(50_000_000))),
         );
-        let found = timeline(segments, Some(next), 0, 560 * S);
+        let found = timeline(segments, (None, Some(next)), 0, 560 * S);
         let gap = |start, end, cause| GapSpan {
             start_us: start * S,
             end_us: end * S,
@@ -309,9 +304,14 @@ mod tests {
         assert_eq!(
             found.gaps,
             [
+                GapSpan {
+                    start_us: 120_200_000,
+                    ..gap(0, 140, None)
+                },
                 gap(140, 200, Some(GapCause::CameraLost)),
                 gap(260, 300, Some(GapCause::Crash)),
                 gap(360, 400, None),
+                gap(520, 550, None),
                 gap(550, 600, Some(GapCause::Shutdown)),
             ]
         );
@@ -326,7 +326,7 @@ mod tests {
             ..span(0, 58_000_000, None)
         };
         let segments = vec![poisoned, span(60_000_000, 60_000_000, None)];
-        let found = timeline(segments, None, 0, 120_000_000);
+        let found = timeline(segments, (None, None), 0, 120_000_000);
         let gap = GapSpan {
             start_us: 58_000_000,
             end_us: 60_000_000,
@@ -335,6 +335,20 @@ mod tests {
             away: None,
         };
         assert_eq!(found.gaps, [gap]);
+        // It had begun with a gap of its own when that was found out; and so had one at which a span is looked at.
+        let told = Some((GapCause::QueueFull, Some(1_000_000)));
+        let segments = vec![poisoned, span(60_000_000, 60_000_000, told)];
+        let found = timeline(segments, (None, None), 0, 120_000_000);
+        let until = |end_us| GapSpan { end_us, ..gap };
+        let told_gap = GapSpan {
+            start_us: 59_000_000,
+            cause: Some(GapCause::QueueFull),
+            ..gap
+        };
+        assert_eq!(found.gaps, [until(59_000_000), told_gap]);
+        let next = span(60_000_000, 60_000_000, told);
+        let found = timeline(vec![next], (Some(poisoned), None), 58_200_000, 120_000_000);
+        assert_eq!(found.gaps, [until(59_000_000), told_gap]);
     }
 
     #[test]
@@ -346,7 +360,7 @@ mod tests {
         let told = Some((GapCause::CameraLost, Some(10_000_000)));
         let next = span(70_000_000, 60_000_000, told);
         let gaps = |last| {
-            let found = timeline(vec![last, next], None, 0, 130_000_000);
+            let found = timeline(vec![last, next], (None, None), 0, 130_000_000);
             let gaps = found.gaps.into_iter();
             gaps.map(|gap| (gap.start_us, gap.end_us, gap.cause.unwrap()))
                 .collect::<Vec<_>>()
@@ -370,7 +384,7 @@ mod tests {
         };
         let segments = [(1, 0), (2, 60_000_000), (2, 120_100_000), (1, 180_200_000)];
         let segments = segments.map(|(disk, start_us)| on(disk, start_us));
-        let mut found = timeline(segments.to_vec(), None, 0, i64::MAX);
+        let mut found = timeline(segments.to_vec(), (None, None), 0, i64::MAX);
         tell_away(&mut found, |disk| disk == 2);
         let disks: Vec<_> = found.segments.iter().map(|span| span.disk).collect();
         assert_eq!(disks, [1, 1]);
@@ -399,7 +413,7 @@ mod tests {
             to_us,
             cause: GapCause::DiskError,
         };
-        tell_logged(&mut gaps, &[known(110, 205), known(300, 310)]);
+        tell_logged(&mut gaps, |_, _| vec![known(110, 205), known(300, 310)]);
         let causes = gaps.map(|gap| gap.cause);
         assert_eq!(causes, [None, Some(GapCause::DiskError), None]);
     }
@@ -419,7 +433,7 @@ mod tests {
                 Some((GapCause::DiskError, Some(10_000_000))),
             ),
         ];
-        let found = timeline(segments, None, 0, 300_000_000);
+        let found = timeline(segments, (None, None), 0, 300_000_000);
         let between: Vec<_> = found.gaps.iter().map(|g| (g.start_us, g.end_us)).collect();
         assert_eq!(
             between,

@@ -129,7 +129,7 @@ impl Watch {
         disk.set_number(shared.catalog.disk_number(&disk.id)?);
         disk.bound(&self.means.driver)?;
         let disk = Arc::new(disk);
-        let (epochs, unknown) = shared.epochs_of(&disk);
+        let (epochs, unknown) = shared.epochs_of(&disk, found);
         let mut at_once = recovery::newest(&shared.catalog, unknown)?;
         at_once.extend(recording_into(shared));
         let mut backlog = Backlog::new();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use hearthkeep::store::Store;
 use hearthkeep::store::lock;
+use hearthkeep::store::{MountedDisk, Store};
 use hearthkeep_format::epoch::{self, EpochSecret};
 use hearthkeep_format::fmp4::parse_fragment;
 use hearthkeep_format::segment::locked::Tail;
@@ -255,38 +255,87 @@ impl Checker<'_> {
         if picture == next {
             return;
         }
-        let what = match segment.start.gap {
+        let what = match (self.told(camera, last, segment), segment.start.gap) {
             _ if picture < next => format!("picture {picture} comes after picture {}", next - 1),
             _ if !is_first && segment.is_recovered => return,
             _ if !is_first => format!("pictures {next} to {picture} are missing within it"),
+            (Some(told), _) => {
+                let Some((last, _)) = last else { return };
+                match self.too_wrong(sent, last, picture, told) {
+                    Some(what) => what,
+                    None => return,
+                }
+            }
             // The next had begun when the end of the last could not be written.
-            None if last.is_some_and(|(_, last)| self.is_poisoned(&last.id)) => return,
-            None => {
+            (None, None) if last.is_some_and(|(_, last)| self.is_poisoned(&last.id)) => return,
+            (None, None) => {
                 format!("pictures {next} to {picture} are missing before it, and no gap is told")
             }
-            Some(gap) => {
-                let Some((last, _)) = last.filter(|_| gap.cause != GapCause::Start) else {
+            (None, Some(gap)) => {
+                let told = gap.length_us.map(|length_us| (gap.cause, length_us));
+                let last = last.filter(|_| gap.cause != GapCause::Start);
+                let Some(((last, _), told)) = last.zip(told) else {
                     return;
                 };
-                let (from_us, to_us) = (sent.sent[last] + sent.model.period_us, sent.sent[picture]);
-                let hole_us = to_us.saturating_sub(from_us);
-                let ledger = self.house.world.ledger.borrow();
-                // Dates from before a jump stay in use until a segment ends.
-                let around = from_us.saturating_sub(70 * SECOND_US)..=to_us + SECOND_US;
-                let has_jumped = ledger.jumps.iter().any(|at_us| around.contains(at_us));
-                match gap.length_us.filter(|_| !has_jumped) {
-                    Some(length_us) if !tells(gap.cause, length_us, hole_us) => {
-                        let cause = gap.cause;
-                        format!(
-                            "its gap ({cause}) is {length_us} us long, the hole {hole_us}, from {from_us} to {to_us}"
-                        )
-                    }
-                    _ => return,
+                match self.too_wrong(sent, last, picture, told) {
+                    Some(what) => what,
+                    None => return,
                 }
             }
         };
         self.violations
             .push(format!("camera {camera}, segment {sequence}: {what}"));
+    }
+
+    /// The cause and length of the gaps that are shown between two segments; `None` where they are not shown, or what is between them
+    /// is not told by dates.
+    fn told(
+        &self,
+        camera: usize,
+        last: Option<(usize, &Opened)>,
+        segment: &Opened,
+    ) -> Option<(GapCause, u64)> {
+        let shown = self.house.shown.borrow();
+        let shown = shown.get(camera)?;
+        let span = |id| shown.segments.iter().find(|span| span.segment == id);
+        let (last, next) = (span(last?.1.id)?, span(segment.id)?);
+        let (from_us, to_us) = (last.end_us(), next.start_us);
+        let between = shown.gaps.iter().filter_map(|gap| {
+            let length_us = gap.end_us.min(to_us) - gap.start_us.max(from_us);
+            Some((gap.cause?, u64::try_from(length_us).ok()?))
+        });
+        let between: Vec<_> = between.filter(|(_, us)| *us > 0).collect();
+        let is_of_disk = between
+            .iter()
+            .any(|(cause, _)| *cause == GapCause::DiskError);
+        let first = between.first().map_or(GapCause::Start, |(cause, _)| *cause);
+        let cause = if is_of_disk {
+            GapCause::DiskError
+        } else {
+            first
+        };
+        Some((cause, between.iter().map(|(_, us)| us).sum()))
+    }
+
+    /// What is wrong with a gap that is told between two pictures.
+    fn too_wrong(
+        &self,
+        sent: &Camera,
+        last: usize,
+        picture: usize,
+        (cause, length_us): (GapCause, u64),
+    ) -> Option<String> {
+        let (from_us, to_us) = (sent.sent[last] + sent.model.period_us, sent.sent[picture]);
+        let hole_us = to_us.saturating_sub(from_us);
+        let ledger = self.house.world.ledger.borrow();
+        // Dates from before a jump stay in use until a segment ends.
+        let around = from_us.saturating_sub(70 * SECOND_US)..=to_us + SECOND_US;
+        let has_jumped = ledger.jumps.iter().any(|at_us| around.contains(at_us));
+        (!has_jumped && !tells(cause, length_us, hole_us)).then(|| {
+            format!(
+                "its gap ({cause}) is {length_us} us long, the hole {hole_us}, from {from_us} to {to_us}"
+            )
+        })
     }
 
     fn budgets(&mut self, there: &[Opened]) {
@@ -320,7 +369,16 @@ impl Checker<'_> {
         let anew = SimShelf::default();
         let folder = tempfile::tempdir().unwrap();
         let lock = lock::acquire(folder.path()).unwrap();
-        if let Err(error) = Store::reindex(self.house.options(&anew), &lock) {
+        let mut options = self.house.options(&anew);
+        // The disks get their numbers in the same order.
+        let number_of = |disk: &MountedDisk| {
+            let disks = kept.iter().filter(|(key, _)| key.first() == Some(&b'd'));
+            disks
+                .into_iter()
+                .position(|(_, id)| id == disk.id.as_bytes())
+        };
+        options.disks.sort_by_key(number_of);
+        if let Err(error) = Store::reindex(options, &lock) {
             return self
                 .violations
                 .push(format!("no catalog can be made: {error}"));

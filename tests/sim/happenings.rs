@@ -68,6 +68,11 @@ pub enum Happening {
         off_s: i64,
         trusted: bool,
     },
+    /// Somebody wants all footage of a camera to be held, or no longer.
+    Hold {
+        camera: usize,
+        on: bool,
+    },
     /// After the next power cut the box does not know the time for so long.
     ForgetsTime,
 }
@@ -77,6 +82,7 @@ pub enum Happening {
 pub struct Fate {
     pub cameras: Vec<Model>,
     pub camera_max: Vec<Option<u64>>,
+    pub keep_days: Vec<Option<u32>>,
     /// Capacity and budget of each disk.
     pub disks: Vec<(u64, Option<u64>)>,
     pub queue_bytes: u64,
@@ -105,6 +111,7 @@ impl Fate {
             })
             .collect();
         let mut fate = Self {
+            keep_days: Vec::new(),
             cameras,
             camera_max,
             disks,
@@ -114,6 +121,17 @@ impl Fate {
         };
         for _ in 0..chance.below(10) {
             fate.add(&mut chance);
+        }
+        // None of what lives this long is older, whatever the clock says.
+        let mut keeps = |_: &Model| (chance.below(2) == 0).then_some(1);
+        fate.keep_days = fate.cameras.iter().map(&mut keeps).collect();
+        if chance.below(3) == 0 {
+            let camera = chance.below(fate.cameras.len() as u64) as usize;
+            let begun_us = chance.below(fate.span_us);
+            let ended_us = begun_us + chance.below(fate.span_us);
+            for (at_us, on) in [(begun_us, true), (ended_us, false)] {
+                fate.script.push((at_us, Happening::Hold { camera, on }));
+            }
         }
         fate.script.sort_by_key(|(at_us, _)| *at_us);
         fate
@@ -218,6 +236,7 @@ impl World {
                 self.cameras.borrow_mut()[camera].change();
             }
             Happening::Clock { off_s, trusted } => self.set_clock(off_s, trusted),
+            Happening::Hold { camera, on } => self.holds.borrow_mut().wanted.push((camera, on)),
             Happening::ForgetsTime => self.forgets_time.set(true),
         }
     }

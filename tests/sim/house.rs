@@ -1,5 +1,6 @@
 //! The box: a store on simulated disks, and the recorder's own code on what the cameras send.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,14 +13,17 @@ use hearthkeep::record::ByHand;
 use hearthkeep::store::layout::{self, DiskIdentity};
 use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::writer::Budget;
-use hearthkeep::store::{AbsentDisk, Doorkeeper, MountedDisk, Options, SharedKeys, Store, lock};
+use hearthkeep::store::{
+    AbsentDisk, Doorkeeper, MountedDisk, Options, SharedKeys, Store, Timeline, lock,
+};
 use hearthkeep_format::{DiskId, Identity, MetadataKey, Random, SeededRandom, StoreId};
 
 use crate::careless::Planted;
 use crate::database::SimShelf;
+use crate::history;
 use crate::world::World;
 
-const GENERATION: u32 = 1;
+pub const GENERATION: u32 = 1;
 const SECOND_US: u64 = 1_000_000;
 /// What ends of segments and heads may take beyond the queues' bound: they are never refused.
 const ENDS_BYTES_MAX: u64 = 64 << 10;
@@ -29,12 +33,16 @@ pub struct House {
     pub world: Rc<World>,
     pub identity: Identity,
     pub m: [u8; 32],
-    store_id: StoreId,
+    pub store_id: StoreId,
     sealing: Arc<Sealing>,
     random: SharedRandom,
     queues: Arc<Budget>,
     state: tempfile::TempDir,
     planted: Option<Planted>,
+    /// What there is of each camera in the end, as the page shows it.
+    pub shown: RefCell<Vec<Timeline>>,
+    /// Footage that the recorder says somebody removed, which nobody did.
+    pub accused: RefCell<Vec<String>>,
 }
 
 impl House {
@@ -65,9 +73,13 @@ impl House {
             state: state.unwrap(),
             planted,
             world,
+            shown: RefCell::default(),
+            accused: RefCell::default(),
         };
         for (number, disk) in house.world.disks.iter().enumerate() {
-            layout::mark(disk, Path::new("disk"), &house.disk_identity(number)).unwrap();
+            // One that fails meanwhile is asked again.
+            let mark = || layout::mark(disk, Path::new("disk"), &house.disk_identity(number));
+            assert!((0..9).any(|_| mark().is_ok()), "seed {seed}");
         }
         house
     }
@@ -116,12 +128,15 @@ impl House {
         options.queues = Arc::clone(&self.queues);
         options.catalog = Some(Arc::new(shelf.clone()));
         options.random = self.random.clone();
-        let cameras = self.world.fate.cameras.iter();
-        let cameras = cameras.zip(&self.world.fate.camera_max);
+        options.log = Some(history::settings());
+        let fate = &self.world.fate;
+        let limits = fate.camera_max.iter().zip(&fate.keep_days);
+        let cameras = fate.cameras.iter().zip(limits);
         options.cameras = cameras
-            .map(|(model, max_bytes)| CameraBudget {
+            .map(|(model, (max_bytes, keep_days))| CameraBudget {
                 streams: vec![model.stream],
                 max_bytes: *max_bytes,
+                keep_days: *keep_days,
                 ..CameraBudget::default()
             })
             .collect();
@@ -134,13 +149,24 @@ impl House {
         self.world.stop.set(false);
         let lock = lock::acquire(self.state.path()).unwrap();
         let options = self.options(&self.world.shelf);
-        self.world.ledger.borrow_mut().is_without |= !options.absent.is_empty();
+        let is_lost = self.world.shelf.content().is_empty();
+        self.world.ledger.borrow_mut().is_without |= is_lost && !options.absent.is_empty();
+        if !options.absent.is_empty() {
+            self.world.holds.borrow_mut().forget();
+        }
         let opened = Store::open_driven(options, lock);
         let (store, hands, report) = opened
             .inspect_err(|error| tracing::warn!("the recorder does not start: {error}"))
             .ok()?;
         tracing::info!(at_us = self.world.now_us(), ?report, "the recorder starts");
         let store = Arc::new(store);
+        let streams = self.world.fate.cameras.iter().map(|model| model.stream);
+        let begins_anew = |stream| matches!(store.last(&stream), Ok(None));
+        self.world.ledger.borrow_mut().begin_anew(
+            &streams
+                .filter(|stream| begins_anew(*stream))
+                .collect::<Vec<_>>(),
+        );
         self.world.runs(hands, store.events());
         if with_cameras && !self.world.off.get() {
             for (number, camera) in self.world.cameras.borrow_mut().iter_mut().enumerate() {
@@ -176,6 +202,8 @@ impl House {
     pub fn live(&self) {
         let world = &self.world;
         let span_us = world.fate.span_us;
+        let begun_us = world.now_us();
+        world.ledger.borrow_mut().excuse(0, begun_us, None);
         while world.now_us() < span_us {
             self.record_until(span_us);
             world.off.set(false);
@@ -193,11 +221,29 @@ impl House {
         for _ in 0..2 {
             if let Some(store) = self.start(false) {
                 world.run_until(world.now_us() + 5 * SECOND_US);
+                let shown = world.fate.cameras.iter().map(|model| {
+                    let all = store.timeline(&model.stream, i64::MIN, i64::MAX);
+                    all.expect("the catalog can be read")
+                });
+                self.shown.replace(shown.collect());
+                let accused = world.fate.cameras.iter().flat_map(|model| {
+                    let removed = store.log().removed(&model.stream, i64::MIN, i64::MAX);
+                    let of_it = |segment| format!("somebody is said to have removed {segment:?}");
+                    removed.into_iter().map(of_it).collect::<Vec<_>>()
+                });
+                self.accused.replace(accused.collect());
                 self.end(&store);
             }
         }
         let now_us = world.now_us();
         world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+    }
+
+    /// Remembers what the log has published.
+    fn look_at_log(&self, store: &Store) {
+        let published = store.log().published().into_iter();
+        let published = published.map(|published| (published.key, published.note));
+        self.world.ledger.borrow_mut().published.extend(published);
     }
 
     /// Records until then, or until the recorder ends.
@@ -211,8 +257,15 @@ impl House {
         };
         let now_us = world.now_us();
         world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+        let is_healed = world.script.borrow().is_empty() && end_us > world.fate.span_us;
         while world.now_us() < end_us && !world.off.get() && !world.stop.get() {
             world.run_until(end_us.min(world.now_us() + SECOND_US));
+            self.look_at_log(&store);
+            if !world.off.get() && is_healed {
+                world.holds.borrow_mut().end(&store);
+            } else if !world.off.get() {
+                world.holds.borrow_mut().act(world, &store);
+            }
             let queued = self.queues.queued_bytes();
             if queued > world.fate.queue_bytes + ENDS_BYTES_MAX {
                 let mut ledger = world.ledger.borrow_mut();

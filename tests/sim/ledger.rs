@@ -45,6 +45,8 @@ pub struct Before<'a> {
     pub ahead: u64,
     /// The same of its camera.
     pub camera_ahead: u64,
+    /// Whether its camera's footage is held.
+    pub is_held: bool,
     pub now_us: u64,
 }
 
@@ -53,10 +55,13 @@ pub struct Ledger {
     pub known: BTreeMap<SegmentId, Known>,
     pub removed: Vec<Removed>,
     pub violations: Vec<String>,
-    /// The recorder started without one of its disks: it may have given numbers again that are in use there.
+    /// The recorder started without one of its disks and without a catalog that knew it, or after all footage of a camera was deleted:
+    /// numbers may be given again.
     pub is_without: bool,
     /// What a disk did not let be removed.
     pub refused: BTreeSet<PathBuf>,
+    /// Keys and checkpoints of the log that were published.
+    pub published: BTreeSet<(String, String)>,
     /// When footage may be missing, true time, us; of all cameras, or of one.
     excuses: Vec<(u64, u64, Option<usize>)>,
     /// Until when what was planned before may be deleted, though its reason has gone meanwhile; us.
@@ -102,6 +107,12 @@ impl Ledger {
         self.plans_until_us = self.plans_until_us.max(now_us + PLAN_WAITS_US);
     }
 
+    /// These streams have no footage, whether or not they had some before: their numbers begin anew.
+    pub fn begin_anew(&mut self, streams: &[StreamId]) {
+        let had_some = |known: &Known| streams.contains(&known.stream);
+        self.is_without |= self.known.values().any(had_some);
+    }
+
     /// The process is gone: nothing is open any more.
     pub fn all_are_closed(&mut self) {
         self.known
@@ -138,13 +149,20 @@ impl Ledger {
         };
         self.removed.push(removed);
         let Some((stream, _, segment)) = place_of(path) else {
-            return self.violated(format!("{} was removed", path.display()));
+            // Of the log, and what stood beside it while it was written, nothing is asked here.
+            if path.starts_with(layout::FOOTAGE) {
+                self.violated(format!("{} was removed", path.display()));
+            }
+            return;
         };
         let Some(known) = self.known.get(&segment).cloned() else {
             return;
         };
         if known.is_open {
             self.violated(format!("{segment} was deleted while it grew"));
+        }
+        if before.is_held {
+            self.violated(format!("{segment} was deleted although it was held"));
         }
         let bytes = |is_meant: &dyn Fn(usize, StreamId) -> bool| -> u64 {
             let of = |(disk, path, bytes): &(usize, PathBuf, u64)| {

@@ -19,6 +19,7 @@ use crate::chance::Chance;
 use crate::database::SimShelf;
 use crate::disk::SimDisk;
 use crate::happenings::{Fate, Happening};
+use crate::history::Holds;
 use crate::ledger::{Before, Ledger, place_of};
 
 /// True wall time at the beginning, us.
@@ -53,6 +54,7 @@ pub struct World {
     hands: RefCell<Hands>,
     events: RefCell<Option<broadcast::Receiver<Event>>>,
     pub forgets_time: Cell<bool>,
+    pub holds: RefCell<Holds>,
     pub power_cuts: Cell<u64>,
     pub kills: Cell<u64>,
     /// Who acted when, and what the disks held then, in one number.
@@ -142,6 +144,7 @@ impl World {
             hands: RefCell::default(),
             events: RefCell::default(),
             forgets_time: Cell::new(false),
+            holds: RefCell::default(),
             power_cuts: Cell::default(),
             kills: Cell::default(),
             story: Cell::default(),
@@ -176,6 +179,7 @@ impl World {
         self.hands.take().let_go();
         self.events.take();
         self.ledger.borrow_mut().all_are_closed();
+        self.holds.borrow_mut().lose();
     }
 
     /// Goes on until this time, or until the process ends or is to stop.
@@ -308,6 +312,7 @@ impl World {
             reserve: self.reserve(disk),
             ahead: self.ahead(disk),
             camera_ahead: camera.map_or(0, |camera| self.camera_ahead(camera)),
+            is_held: camera.is_some_and(|camera| self.holds.borrow().is_held(camera)),
             now_us: self.now_us(),
         };
         self.ledger

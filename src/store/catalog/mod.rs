@@ -7,6 +7,7 @@ mod database;
 mod db;
 mod directory;
 mod entry;
+mod groups;
 mod memory;
 mod queries;
 
@@ -141,7 +142,10 @@ impl Catalog {
             let mut batch = Batch::default();
             batch.put(&[b'd', (number >> 8) as u8, number as u8], disk.as_bytes());
             self.db.apply(batch)?;
-            self.db.flush()?;
+            // Where this fails it becomes durable with what is said of the disk later, or not at all as that.
+            if let Err(error) = self.db.flush() {
+                tracing::error!("the catalog does not keep a disk's number yet: {error}");
+            }
             self.directory_mut(|directory| directory.disks.push(*disk));
         }
         Ok(number)
@@ -176,6 +180,12 @@ impl Catalog {
         self.change(entries, |bucket, entry| {
             bucket.retain(|known| known.segment != entry.segment);
         })
+    }
+
+    /// Summaries of buckets, and of groups of them, that were looked at since it was opened: what is asked of it costs that, beside
+    /// what the database is asked for.
+    pub fn looks(&self) -> u64 {
+        self.directory().looks()
     }
 
     /// Makes all changes durable.
@@ -366,9 +376,10 @@ fn read_directory(db: &dyn Database) -> Result<Directory, CatalogError> {
         let stream = StreamId::from_bytes(key.take());
         let number = u64::from_be_bytes(key.take());
         let summary = Summary::unpack(summary).ok_or(STRANGE)?;
-        directory.set(stream, number, Some(summary));
+        directory.set_summary(stream, number, Some(summary));
         Ok(())
     })?;
+    directory.sum_up();
     Ok(directory)
 }
 

@@ -1,11 +1,12 @@
 //! What the catalog is asked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hearthkeep_format::{DiskId, EpochId, SegmentId, StreamId};
 
-use super::{BUCKET_SEGMENTS, Catalog, CatalogError, Entry, Summary, Tally};
-use crate::store::age::{History, Piece};
+use super::groups::{self, Group, LEVELS, Order, Step};
+use super::{BUCKET_SEGMENTS, Catalog, CatalogError, Entry, Tally};
+use crate::store::age::{History, Part, Piece};
 use crate::store::held::Held;
 use crate::store::retention::{Bucket, Buckets};
 
@@ -58,6 +59,25 @@ impl Catalog {
         Ok(later.min_by_key(|entry| entry.start_us))
     }
 
+    /// The segment of a stream that ends last at or before a wall time.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn last_before(
+        &self,
+        stream: &StreamId,
+        at_us: i64,
+    ) -> Result<Option<Entry>, CatalogError> {
+        let Some(number) = self.directory().last_before(stream, at_us) else {
+            return Ok(None);
+        };
+        let bucket = self.bucket(stream, number)?;
+        let earlier = bucket.into_iter().filter(|entry| entry.end_us() <= at_us);
+        Ok(earlier
+            .filter(|entry| !entry.tombstone)
+            .max_by_key(Entry::end_us))
+    }
+
     /// A segment of a stream.
     ///
     /// # Errors
@@ -107,8 +127,21 @@ impl Catalog {
         OldestFirst {
             catalog: self,
             stream: *stream,
-            buckets: self.buckets(stream).into_iter(),
+            next: 0,
+            disks: None,
             entries: Vec::new().into_iter(),
+        }
+    }
+
+    /// The same of some disks only.
+    pub(in crate::store) fn oldest_first_on(
+        &self,
+        stream: &StreamId,
+        disks: HashSet<u16>,
+    ) -> OldestFirst<'_> {
+        OldestFirst {
+            disks: Some(disks),
+            ..self.oldest_first(stream)
         }
     }
 
@@ -148,19 +181,15 @@ impl Catalog {
     pub fn usage(&self, stream: &StreamId) -> Usage {
         let directory = self.directory();
         let mut usage = Usage::default();
-        for summary in directory
-            .streams
-            .get(stream)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-        {
-            usage.segments += summary.fingerprints.len() as u64;
-            usage.bytes += summary.bytes.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        directory.walk(stream, 0..=u64::MAX, Order::OldestFirst, &mut |group| {
+            usage.segments += group.segments as u64;
+            usage.bytes += group.disks.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
             let first = usage.first_us.unwrap_or(i64::MAX);
-            usage.first_us = Some(first.min(summary.from_us));
+            usage.first_us = Some(first.min(group.from_us));
             let last = usage.last_us.unwrap_or(i64::MIN);
-            usage.last_us = Some(last.max(summary.to_us));
-        }
+            usage.last_us = Some(last.max(group.to_us));
+            Step::Over
+        });
         usage
     }
 
@@ -183,19 +212,24 @@ impl Catalog {
         since_us: i64,
     ) -> Option<(i64, BTreeMap<u16, u64>)> {
         let directory = self.directory();
+        directory.streams.get(stream)?;
         let (mut first_us, mut sums) = (i64::MAX, BTreeMap::new());
-        for summary in directory.streams.get(stream)?.values().rev() {
-            if summary.to_us <= since_us {
-                break;
+        directory.walk(stream, 0..=u64::MAX, Order::NewestFirst, &mut |group| {
+            if group.to_us <= since_us {
+                return Step::Stop;
             }
-            first_us = first_us.min(summary.from_us);
-            let young_us = summary.to_us.saturating_sub(summary.from_us.max(since_us));
-            let spans_us = summary.to_us.saturating_sub(summary.from_us).max(1);
+            if group.level > 0 && group.from_us < since_us {
+                return Step::Into;
+            }
+            first_us = first_us.min(group.from_us);
+            let young_us = group.to_us.saturating_sub(group.from_us.max(since_us));
+            let spans_us = group.to_us.saturating_sub(group.from_us).max(1);
             let part = young_us as f64 / spans_us as f64;
-            for (disk, bytes) in &summary.bytes {
+            for (disk, bytes, _) in &group.disks {
                 *sums.entry(*disk).or_insert(0) += (*bytes as f64 * part) as u64;
             }
-        }
+            Step::Over
+        });
         Some((first_us.max(since_us), sums))
     }
 
@@ -206,13 +240,17 @@ impl Catalog {
             return sums;
         }
         let directory = self.directory();
-        for (stream, buckets) in &directory.streams {
-            for summary in buckets.values() {
-                let part = held.share(stream, summary.from_us, summary.to_us);
-                for (disk, bytes) in summary.bytes.iter().filter(|_| part > 0.0) {
+        for stream in directory.streams.keys() {
+            directory.walk(stream, 0..=u64::MAX, Order::OldestFirst, &mut |group| {
+                let part = held.share(stream, group.from_us, group.to_us);
+                if group.level > 0 && part > 0.0 && part < 1.0 {
+                    return Step::Into;
+                }
+                for (disk, bytes, _) in group.disks.iter().filter(|_| part > 0.0) {
                     *sums.entry((*stream, *disk)).or_insert(0) += (*bytes as f64 * part) as u64;
                 }
-            }
+                Step::Over
+            });
         }
         sums
     }
@@ -239,14 +277,23 @@ impl Catalog {
     pub fn disk_oldest_us(&self, disk: u16) -> Result<Option<i64>, CatalogError> {
         let first = {
             let directory = self.directory();
-            let buckets = directory.streams.iter().flat_map(|(stream, buckets)| {
-                let numbered = buckets.iter();
-                numbered.map(move |(number, summary)| (*stream, *number, summary))
-            });
-            let on_it = buckets.filter(|(.., s)| s.bytes.iter().any(|(on, _)| *on == disk));
-            on_it
-                .min_by_key(|(.., summary)| summary.from_us)
-                .map(|(stream, number, _)| (stream, number))
+            let since = |group: &Group| {
+                let on_it = group.disks.iter().find(|(on, ..)| *on == disk);
+                on_it.map(|(.., from_us)| *from_us)
+            };
+            let mut first: Option<(i64, StreamId)> = None;
+            for stream in directory.streams.keys() {
+                directory.walk(stream, 0..=u64::MAX, Order::OldestFirst, &mut |group| {
+                    let of_it = since(group).map(|from_us| (from_us, *stream));
+                    first = first.into_iter().chain(of_it).min();
+                    Step::Over
+                });
+            }
+            first.and_then(|(first_us, stream)| {
+                let is_it = &mut |group: &Group| since(group) == Some(first_us);
+                let bucket = directory.first_wanted(&stream, 0, is_it)?;
+                Some((stream, bucket.number))
+            })
         };
         let Some((stream, number)) = first else {
             return Ok(None);
@@ -317,8 +364,26 @@ impl Catalog {
 pub struct OldestFirst<'a> {
     catalog: &'a Catalog,
     stream: StreamId,
-    buckets: std::vec::IntoIter<u64>,
+    /// The number of the bucket from which on the next is looked for.
+    next: u64,
+    /// The disks of which segments are wanted; `None` means all.
+    disks: Option<HashSet<u16>>,
     entries: std::vec::IntoIter<Entry>,
+}
+
+impl OldestFirst<'_> {
+    fn is_on(&self, disk: u16) -> bool {
+        self.disks
+            .as_ref()
+            .is_none_or(|disks| disks.contains(&disk))
+    }
+
+    fn next_bucket(&self) -> Option<u64> {
+        let wanted = &mut |group: &Group| group.disks.iter().any(|(disk, ..)| self.is_on(*disk));
+        let directory = self.catalog.directory();
+        let bucket = directory.first_wanted(&self.stream, self.next, wanted)?;
+        Some(bucket.number)
+    }
 }
 
 impl Iterator for OldestFirst<'_> {
@@ -327,9 +392,14 @@ impl Iterator for OldestFirst<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(entry) = self.entries.next() {
-                return Some(Ok(entry));
+                if self.is_on(entry.disk) {
+                    return Some(Ok(entry));
+                }
+                continue;
             }
-            match self.catalog.bucket(&self.stream, self.buckets.next()?) {
+            let number = self.next_bucket()?;
+            self.next = number.checked_add(1)?;
+            match self.catalog.bucket(&self.stream, number) {
                 Ok(entries) => self.entries = entries.into_iter(),
                 Err(error) => return Some(Err(error)),
             }
@@ -340,14 +410,31 @@ impl Iterator for OldestFirst<'_> {
 impl Buckets for Catalog {
     fn from(&self, stream: &StreamId, number: u64) -> Option<Bucket> {
         let directory = self.directory();
-        let buckets = directory.streams.get(stream)?;
-        buckets.range(number..).next().map(bucket_of)
+        let first = directory.first_wanted(stream, number, &mut |_| true);
+        first.as_ref().map(bucket_of)
     }
 
     fn before(&self, stream: &StreamId, number: u64) -> Option<Bucket> {
+        let until = number.checked_sub(1)?;
+        let (directory, mut found) = (self.directory(), None);
+        let newest = Order::NewestFirst;
+        directory.walk_from(stream, 0, 0..=until, newest, &mut |group| {
+            found = Some(bucket_of(group));
+            Step::Stop
+        });
+        found
+    }
+
+    fn wanted_from(
+        &self,
+        stream: &StreamId,
+        number: u64,
+        is_wanted: &mut dyn FnMut(&Bucket) -> bool,
+    ) -> Option<Bucket> {
         let directory = self.directory();
-        let buckets = directory.streams.get(stream)?;
-        buckets.range(..number).next_back().map(bucket_of)
+        let wanted = &mut |group: &Group| is_wanted(&bucket_of(group));
+        let first = directory.first_wanted(stream, number, wanted);
+        first.as_ref().map(bucket_of)
     }
 
     fn segments(&self, stream: &StreamId, number: u64) -> Vec<Entry> {
@@ -356,13 +443,18 @@ impl Buckets for Catalog {
     }
 }
 
-fn bucket_of((number, summary): (&u64, &Summary)) -> Bucket {
+/// Of several buckets, under the number of the last.
+fn bucket_of(group: &Group) -> Bucket {
     Bucket {
-        number: *number,
-        from_us: summary.from_us,
-        to_us: summary.to_us,
-        segments: summary.fingerprints.len(),
-        bytes: summary.bytes.to_vec(),
+        number: *group.buckets().end(),
+        from_us: group.from_us,
+        to_us: group.to_us,
+        segments: group.segments,
+        bytes: group
+            .disks
+            .iter()
+            .map(|(disk, bytes, _)| (*disk, *bytes))
+            .collect(),
     }
 }
 
@@ -373,16 +465,23 @@ struct StreamHistory<'a> {
 }
 
 impl History for StreamHistory<'_> {
-    fn pieces(&self) -> Vec<Piece> {
+    fn parts(&self, of: Option<&Part>) -> Vec<Part> {
         let directory = self.catalog.directory();
-        let buckets = directory.streams.get(&self.stream).into_iter().flatten();
-        let piece = |(number, summary): (&u64, &Summary)| Piece {
-            number: *number,
-            from_us: summary.from_us,
-            to_us: summary.to_us,
-            dated: true,
+        let (level, buckets) = match of {
+            Some(part) => (part.level - 1, groups::buckets(part.level, part.number)),
+            None => (LEVELS, 0..=u64::MAX),
         };
-        buckets.rev().map(piece).collect()
+        let mut parts = Vec::new();
+        let newest = Order::NewestFirst;
+        directory.walk_from(&self.stream, level, buckets, newest, &mut |group| {
+            parts.push(Part {
+                level: group.level,
+                number: group.number,
+                run: group.run,
+            });
+            Step::Over
+        });
+        parts
     }
 
     fn segments(&self, number: u64) -> Option<Vec<Piece>> {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use hearthkeep_format::LogId;
 use hearthkeep_format::log::{BeginCause, Deleted, DeletedSegment, Record};
 
-use super::LogSettings;
 use super::files::End;
 use super::own::{Own, OwnFile};
 use super::seats::{self, Current, Seats};
+use super::unlogged::Unlogged;
 use super::walk::{Search, Walk};
+use super::{DELETED_AT_ONCE, LogSettings};
 use crate::limits::{LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
@@ -22,8 +23,6 @@ use writing::cause_of;
 
 /// Steps that are made towards disks that lack something when the recorder ends.
 const LAST_STEPS: usize = 16;
-/// Segments that a record of deletion names here.
-const DELETED_AT_ONCE: usize = 256;
 
 /// What keeps the log.
 pub(in crate::store) struct Keeping {
@@ -40,6 +39,8 @@ pub(in crate::store) struct Keeping {
     /// Segments that the catalog has and the log is still to get.
     closed: Vec<Entry>,
     batch_at_us: Option<u64>,
+    /// Where deletions stand that could not be written.
+    unlogged: Unlogged,
     /// Not before this is the log written again after a failure.
     retry_at_us: u64,
     /// Where something was left out for want of room: the catalog is walked once more.
@@ -63,10 +64,20 @@ struct Ours {
 
 impl Keeping {
     pub fn new(shared: Arc<Shared>, settings: LogSettings, state_dir: &std::path::Path) -> Self {
+        let unlogged = Unlogged::new(state_dir, settings.state_key.clone());
+        match unlogged.read() {
+            Ok(deleted) => deleted.into_iter().for_each(|deleted| {
+                shared.log.append(Record::Deleted(deleted));
+            }),
+            Err(what) => tracing::error!(
+                "log.deleted.sealed in the state folder cannot be used ({what}): of some footage that was deleted the log does not say so"
+            ),
+        }
         Self {
             shared,
             generation: settings.generation,
             file: OwnFile::new(state_dir, settings.state_key),
+            unlogged,
             stage: Stage::Unopened,
             ours: None,
             fresh: None,
@@ -150,8 +161,28 @@ impl Keeping {
         }
         let gone = |entry: &Entry| deletions.iter().any(|d| d.entry.segment == entry.segment);
         self.closed.retain(|entry| !gone(entry));
-        if !self.is_starting() && self.now_us() >= self.retry_at_us {
-            self.flush();
+        let is_due = !self.is_starting() && self.now_us() >= self.retry_at_us;
+        if !(is_due && self.flush()) {
+            self.keep_unlogged();
+        }
+    }
+
+    /// Remembers in the state folder which deletions the log is still to be told.
+    fn keep_unlogged(&mut self) {
+        let inner = self.shared.log.lock();
+        let deleted = inner
+            .queue
+            .iter()
+            .filter_map(|stamped| match &stamped.record {
+                Record::Deleted(deleted) => Some(deleted),
+                _ => None,
+            });
+        let random = &mut self.shared.random.clone();
+        if let Err(error) = self.unlogged.write(deleted, random) {
+            tracing::error!(
+                "log.deleted.sealed in the state folder cannot be written: {error}. If the recorder dies now, the next start says that somebody \
+                 removed what it deleted itself"
+            );
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Found {
 pub(super) enum Course {
     /// The log goes on where it ends on this disk.
     GoOn { own: Own, end: End, leader: DiskId },
+    /// All that was published is there, on disks that do not let it be gone on with now: that is tried again. Why, in a sentence.
+    Later(String),
     /// A new one begins.
     Begin { cause: BeginCause, previous: String },
 }
@@ -93,6 +95,7 @@ fn with_memory(
             previous: log.files.note.clone(),
         };
     }
+    let mut failed = None;
     for disk in disks {
         // Its own checkpoint may be older: it is written after that of the state folder.
         let end = LogFiles::open(&*disk.disk, store, &checkpoint.log)
@@ -108,11 +111,11 @@ fn with_memory(
                 let leader = disk.id;
                 return Course::GoOn { own, end, leader };
             }
-            Err(error) => troubles.push(format!(
-                "the log in {} cannot be written: {error}",
-                disk.path.display()
-            )),
+            Err(error) => failed = Some(format!("{}: {error}", disk.path.display())),
         }
+    }
+    if let Some(failed) = failed {
+        return Course::Later(failed);
     }
     let there = chain.logs.iter().find(is_ours);
     let sentence = rolled_back(checkpoint, there);

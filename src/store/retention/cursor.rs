@@ -126,23 +126,27 @@ impl Cursor {
 
     /// Reads the next bucket that has something; `None` at the end.
     fn read_on(&mut self, buckets: &impl Buckets, rules: &Rules<'_>) -> Option<()> {
-        loop {
-            let bucket = buckets.from(&self.stream, self.next)?;
-            if bucket.number >= self.until {
-                return None;
-            }
-            self.next = bucket.number + 1;
-            let held = rules.held;
-            if self.has_some(&bucket, rules)
-                && !held.covers(&self.stream, bucket.from_us, bucket.to_us)
-            {
-                self.ahead = buckets.segments(&self.stream, bucket.number).into();
-                return Some(());
-            }
-            if rules.now_us.is_none_or(|now_us| bucket.to_us <= now_us) {
-                self.before_us = bucket.to_us;
-            }
+        let is_wanted = &mut |bucket: &Bucket| {
+            let is_held = || {
+                let held = rules.held;
+                held.covers(&self.stream, bucket.from_us, bucket.to_us)
+            };
+            bucket.number >= self.until || (self.has_some(bucket, rules) && !is_held())
+        };
+        let bucket = buckets.wanted_from(&self.stream, self.next, is_wanted)?;
+        if bucket.number >= self.until {
+            return None;
         }
+        let last = buckets.before(&self.stream, bucket.number);
+        // Passed over, and not read.
+        if let Some(last) = last.filter(|last| last.number >= self.next)
+            && rules.now_us.is_none_or(|now_us| last.to_us <= now_us)
+        {
+            self.before_us = last.to_us;
+        }
+        self.next = bucket.number + 1;
+        self.ahead = buckets.segments(&self.stream, bucket.number).into();
+        Some(())
     }
 
     fn has_some(&self, bucket: &Bucket, rules: &Rules<'_>) -> bool {

@@ -118,6 +118,7 @@ pub struct Segment {
     durable_us: AtomicU64,
     /// Media time to which its stream ended it, us; zero before.
     ended_us: AtomicU64,
+    handed_us: AtomicU64,
 }
 
 impl Segment {
@@ -129,6 +130,7 @@ impl Segment {
             durable_bytes: AtomicU64::new(0),
             durable_us: AtomicU64::new(0),
             ended_us: AtomicU64::new(0),
+            handed_us: AtomicU64::new(0),
         }
     }
 
@@ -159,6 +161,11 @@ impl Segment {
         let is_lost = self.state() == State::Poisoned && ended_us > durable_us;
         let at = |media_us| self.new.start.wall_us.saturating_add_unsigned(media_us);
         is_lost.then(|| (at(durable_us), at(ended_us)))
+    }
+
+    /// Media time of what was handed over to be written, us after its first sample.
+    pub fn handed_us(&self) -> u64 {
+        self.handed_us.load(Ordering::Acquire)
     }
 
     /// The disk it is written to is gone.
@@ -389,6 +396,7 @@ impl SegmentHandle {
     /// Queues a chunk for which [`room`](Self::room) was granted, whatever has happened since: it is sealed, so a footer
     /// names it. With it the segment reaches to `reached_us` of media time after its first sample.
     pub fn append(&self, chunk: Bytes, reached_us: u64) {
+        self.segment.handed_us.store(reached_us, Ordering::Release);
         let command = Command::Append {
             segment: Arc::clone(&self.segment),
             bytes: chunk,
@@ -402,6 +410,7 @@ impl SegmentHandle {
     pub fn finish(mut self, end: Bytes, duration_us: u64) {
         self.ended = true;
         self.segment.ended_us.store(duration_us, Ordering::Release);
+        self.segment.handed_us.store(duration_us, Ordering::Release);
         let command = Command::Finish {
             segment: Arc::clone(&self.segment),
             bytes: end,

@@ -61,7 +61,7 @@ impl Keeping {
         } = start::look(&disks, &self.shared.store, &*self.shared.keys, &self.file);
         let goes_on = match &course {
             Course::GoOn { own, .. } => Some(own.key.log()),
-            Course::Begin { .. } => None,
+            Course::Later(_) | Course::Begin { .. } => None,
         };
         let before = chain.logs.iter().map(|log| &log.files);
         let before = before.filter(|files| Some(files.checkpoint.log) != goes_on);
@@ -89,6 +89,7 @@ impl Keeping {
                 self.ours = Some(Ours { own, end });
                 self.publish();
             }
+            Course::Later(what) => self.failed(&what),
             Course::Begin { cause, previous } => self.begin(cause, previous),
         }
         // Also where none could be begun: what is held must be known before anything is deleted.

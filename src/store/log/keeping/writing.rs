@@ -42,7 +42,11 @@ impl Keeping {
             inner.replayed.apply(record);
         }
         inner.trouble.writing = None;
+        let is_all = inner.queue.is_empty();
         drop(inner);
+        if is_all {
+            self.unlogged.forget();
+        }
         self.shared.log.news.notify_all();
         true
     }
