@@ -26,6 +26,7 @@ mod mark;
 mod mount;
 mod mover;
 mod moves;
+mod opening;
 mod options;
 mod pass;
 mod placement;
@@ -50,7 +51,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hearthkeep_format::log::{LogKey, Record};
-use hearthkeep_format::{EpochId, LogId, MetadataKey, SegmentId, StoreId, StreamId};
+use hearthkeep_format::{LogId, MetadataKey, SegmentId, StoreId, StreamId};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
@@ -64,14 +65,15 @@ pub use disks::OnDisk;
 pub use error::{Error, Result};
 use forecast::Forecast;
 pub use holds::NewHold;
-use keeper::{Backlog, Keeper, Notes};
+use keeper::{Keeper, Notes};
 use lock::Lock;
 pub use log::LogSettings;
 use log::{Keeping, Log, LogDisk, LogFiles};
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
+use opening::{prepare, prepare_with, recover};
 pub use options::Options;
-use recovery::{Elsewhere, Recovery, Report};
+use recovery::Report;
 use retention::{CameraBudget, DiskState};
 use scrub::{Board, Scrub};
 pub use scrub::{ScrubFinding, ScrubPhase, ScrubSettings, ScrubStatus};
@@ -496,131 +498,4 @@ impl Shared {
         };
         answering.map(disk).collect()
     }
-
-    fn recovery<'a>(
-        &'a self,
-        number: u16,
-        disk: &'a dyn Disk,
-        elsewhere: &'a Elsewhere<'a>,
-    ) -> Recovery<'a> {
-        Recovery {
-            store: self.store,
-            disk,
-            number,
-            catalog: &self.catalog,
-            anchors: &self.anchors,
-            keys: &*self.keys,
-            elsewhere,
-            random: &self.random,
-        }
-    }
-
-    /// Makes catalog and disk agree on one epoch.
-    fn compare(&self, disk: &MountedDisk, stream: &StreamId, epoch: &EpochId) -> Result<Report> {
-        let elsewhere = |number| self.other(number);
-        let patient = disk.patient();
-        let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
-        let report = recovery.epoch(stream, epoch)?;
-        self.strange.fetch_add(report.strange, Ordering::Relaxed);
-        // Whether the log was told before the crash that came between, nobody knows.
-        self.log.deleted(&report.deleted);
-        Ok(report)
-    }
-
-    /// The epochs of a disk; and of those that the catalog does not know there, how new they are.
-    fn epochs_of(
-        &self,
-        disk: &MountedDisk,
-        report: &mut Report,
-    ) -> (Vec<(StreamId, EpochId)>, Vec<recovery::Unknown>) {
-        let elsewhere = |number| self.other(number);
-        let patient = disk.patient();
-        let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
-        // A folder that cannot be read is no reason not to record.
-        let epochs = recovery.epochs(report).unwrap_or_else(|error| {
-            tracing::error!("{}", Error::io("list", &disk.path, error));
-            report.unread += 1;
-            Vec::new()
-        });
-        let unknown = recovery.unknown(&epochs);
-        (epochs, unknown)
-    }
-}
-
-/// Makes catalog and disks agree on the newest epochs; says which others are to be compared later.
-fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
-    let (mut epochs, mut unknown) = (Vec::new(), Vec::new());
-    let (mut report, mut backlog) = (Report::default(), Vec::new());
-    let disks = shared.slots.mounted();
-    for disk in &disks {
-        let (of_disk, unknown_there) = shared.epochs_of(disk, &mut report);
-        unknown.extend(unknown_there);
-        epochs.push(of_disk);
-    }
-    let newest = recovery::newest(&shared.catalog, unknown)?;
-    for (disk, of_disk) in disks.iter().zip(epochs) {
-        for (stream, epoch) in of_disk {
-            if newest.contains(&(stream, epoch)) {
-                report.add(shared.compare(disk, &stream, &epoch)?);
-            } else {
-                backlog.push((disk.number(), stream, epoch));
-            }
-        }
-    }
-    Ok((report, backlog))
-}
-
-/// Opens catalog and disks, without looking at any footage.
-fn prepare(options: Options) -> Result<Shared> {
-    let opened = match &options.catalog {
-        Some(shelf) => Catalog::open_from(&**shelf, &options.store)?,
-        None => reserve::open_catalog(&options.state_dir, &options.store)?,
-    };
-    prepare_with(options, opened)
-}
-
-fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
-    if options.disks.is_empty() {
-        return Err(Error::NoDisk);
-    }
-    if let Some((why, aside)) = &opened.moved_aside {
-        let aside = aside.display();
-        tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");
-    }
-    for disk in &options.disks {
-        disk.set_number(opened.catalog.disk_number(&disk.id)?);
-    }
-    let log = Log::new(Arc::clone(&options.clock), options.log.as_ref());
-    let anchors = Anchors::read(&options.state_dir, || {
-        let disks = options.disks.iter().map(|disk| Arc::clone(&disk.disk));
-        Anchors::logged(&disks.collect::<Vec<_>>(), &options.store, &options.keys)
-    });
-    if let Some(record) = anchors.look(&*options.clock) {
-        log.append(record);
-    }
-    let slots = Slots::new(options.disks, &options.absent, &options.spread);
-    Ok(Shared {
-        store: options.store,
-        may_not_know_all: !slots.is_whole(),
-        slots,
-        doorkeeper: options.doorkeeper,
-        cold_after_days: options.spread.cold_after_days,
-        catalog: opened.catalog,
-        segments: Mutex::default(),
-        cameras: options.cameras,
-        at_rest: options.at_rest,
-        forecast: Mutex::default(),
-        deleted: Mutex::default(),
-        gate: Mutex::default(),
-        scrub: Board::default(),
-        strange: AtomicU64::new(0),
-        catalog_failed: AtomicBool::new(false),
-        events: broadcast::channel(EVENTS_KEPT).0,
-        anchors,
-        log,
-        keys: options.keys,
-        clock: options.clock,
-        random: options.random,
-        reserve_bytes_min: options.reserve_bytes_min,
-    })
 }
