@@ -1,5 +1,6 @@
 //! Holds and the forecast, in a store.
 
+use std::fs;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::turns::Hands;
 use hearthkeep::store::{Error, LogSettings, NewHold, Options, Store, lock};
 use hearthkeep_format::StreamId;
-use hearthkeep_format::log::{Hold, Record};
+use hearthkeep_format::log::{Hold, LogKey, Record};
 use zeroize::Zeroizing;
 
 use crate::store_support::{FaultyDisk, GENERATION, Home, START_US, Sealed, until};
@@ -137,6 +138,38 @@ fn a_hold_follows_footage_whose_time_becomes_known_later() {
     is_read(&store);
     store.unhold(&hold.id, "", "").unwrap();
     until("it goes", || !path(2).exists());
+}
+
+#[test]
+fn a_hold_is_known_where_the_disk_has_no_checkpoint_of_it_yet() {
+    let home = Home::new(65);
+    let mut stream = home.stream(0);
+    let sealed: Vec<_> = (0..4).map(|_| stream.seal(2, 500)).collect();
+    let checkpoint = |store: &Store| {
+        let log = store.log().published().pop().unwrap();
+        let log = LogKey::from_text(&log.key).unwrap().log().to_string();
+        home.disk.path().join("log").join(log).join("checkpoint")
+    };
+    let (path, before) = {
+        let (store, _) = home.open_with(options(&home, None));
+        sealed.iter().for_each(|sealed| sealed.record(&store));
+        until("all are catalogued", || {
+            store.usage(&stream.id).segments == 4
+        });
+        is_read(&store);
+        until("the log is begun", || !store.log().published().is_empty());
+        let path = checkpoint(&store);
+        let before = fs::read(&path).unwrap();
+        set(&store, hold_of(&sealed[1]));
+        (path, before)
+    };
+    // As where the recorder dies, or the disk refuses, after the state folder was told of it.
+    fs::write(&path, before).unwrap();
+    let (store, _) = home.open_with(options(&home, Some((stream.id, 0))));
+    until("the others go", || store.usage(&stream.id).segments <= 1);
+    assert!(home.path_of(&sealed[1].new).exists());
+    assert_eq!(store.holds().unwrap().len(), 1);
+    assert_eq!(store.log().troubles(), Vec::<String>::new());
 }
 
 #[test]

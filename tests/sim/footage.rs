@@ -7,7 +7,6 @@ use hearthkeep::store::lock;
 use hearthkeep::store::{MountedDisk, Store};
 use hearthkeep_format::epoch::{self, EpochSecret};
 use hearthkeep_format::fmp4::parse_fragment;
-use hearthkeep_format::segment::locked::Tail;
 use hearthkeep_format::segment::{
     File, GapCause, HEADER_LEN, Header, ReadError, SegmentOpener, Start,
 };
@@ -28,9 +27,9 @@ struct Opened {
     pictures: Vec<usize>,
     /// Up to here every chunk opens.
     good_bytes: u64,
+    /// Whether one behind that does too: sectors between them never came to the disk.
+    has_hole: bool,
     damage: Option<String>,
-    /// Closed at a start, after whatever is whole: chunks before its end may never have been written.
-    is_recovered: bool,
     disk: usize,
     bytes: u64,
 }
@@ -138,20 +137,20 @@ impl Checker<'_> {
             start: file.opener().start()?,
             pictures: Vec::new(),
             good_bytes: file.opener().head_len() as u64,
+            has_hole: false,
             damage: None,
-            is_recovered: is_recovered(content),
             disk,
             bytes: content.len() as u64,
         };
         let mut buffer = Vec::new();
         for place in file.places() {
-            let body = match file.read_into(place, &mut buffer) {
-                Ok(body) => &buffer[body],
-                Err(error) => {
-                    opened.damage = Some(format!("chunk {} does not open: {error}", place.k));
-                    return Ok(opened);
-                }
+            // How much of it had been durable is looked at later: all of that must be there.
+            opened.has_hole |= place.offset > opened.good_bytes;
+            let Ok(body) = file.read_into(place, &mut buffer) else {
+                opened.has_hole = true;
+                continue;
             };
+            let body = &buffer[body];
             let Ok(fragment) = parse_fragment(body) else {
                 opened.damage = Some(format!("chunk {} is no fragment", place.k));
                 return Ok(opened);
@@ -170,9 +169,11 @@ impl Checker<'_> {
                     }
                 }
             }
-            opened.good_bytes = place.offset + u64::from(place.length);
+            if !opened.has_hole {
+                opened.good_bytes = place.offset + u64::from(place.length);
+            }
         }
-        if file.footer().is_some() {
+        if file.footer().is_some() && !opened.has_hole {
             opened.good_bytes = content.len() as u64;
         }
         Ok(opened)
@@ -257,7 +258,7 @@ impl Checker<'_> {
         }
         let what = match (self.told(camera, last, segment), segment.start.gap) {
             _ if picture < next => format!("picture {picture} comes after picture {}", next - 1),
-            _ if !is_first && segment.is_recovered => return,
+            _ if !is_first && segment.has_hole => return,
             _ if !is_first => format!("pictures {next} to {picture} are missing within it"),
             (Some(told), _) => {
                 let Some((last, _)) = last else { return };
@@ -399,11 +400,6 @@ impl Checker<'_> {
             ));
         }
     }
-}
-
-fn is_recovered(content: &[u8]) -> bool {
-    let tail = content.last_chunk().and_then(Tail::parse);
-    tail.is_none_or(|tail| tail.recovered)
 }
 
 /// Whether a gap of this length tells of the hole. Of a poisoned segment more may be there than was known to be durable.

@@ -54,6 +54,20 @@ impl Chain {
         while !reader.next(&copy.files)?.is_empty() {}
         Ok(())
     }
+
+    /// All logs, that one as it is given.
+    pub(super) fn logs_with(self, whole: Option<FoundLog>) -> Vec<FoundLog> {
+        let mut logs = self.logs;
+        if let Some(whole) = whole {
+            let log = whole.files.checkpoint.log;
+            match logs.iter_mut().find(|of| of.files.checkpoint.log == log) {
+                Some(of) => *of = whole,
+                // Its first checkpoint never came to a disk: there is none after it.
+                None => logs.push(whole),
+            }
+        }
+        logs
+    }
 }
 
 /// Finds the logs of a store. Of each the longest copy that holds what its checkpoint was signed for counts.
@@ -130,14 +144,20 @@ fn look(
     log: &LogId,
     keys: &Keys,
 ) -> Result<FoundLog, Flaw> {
-    let files = LogFiles::open(disk, store, log)?;
+    found(LogFiles::open(disk, store, log)?, index, keys)
+}
+
+/// A log whose files were opened on this of the disks, if it holds what its checkpoint was signed for.
+pub(super) fn found(files: LogFiles, index: usize, keys: &Keys) -> Result<FoundLog, Flaw> {
     if !files.holds(&files.checkpoint) {
         return Err(Flaw::Unsound);
     }
     let first = files.piece(0, 1)?;
     let entry = Entry::parse(&first)?;
     let m = keys(entry.generation).ok_or(Flaw::NotBegun)?;
-    let stamped = entry.open(log, 0, &m).map_err(|_| Flaw::NotBegun)?;
+    let stamped = entry
+        .open(&files.checkpoint.log, 0, &m)
+        .map_err(|_| Flaw::NotBegun)?;
     match stamped.record {
         Record::Begun {
             store,

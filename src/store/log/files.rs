@@ -109,6 +109,21 @@ impl LogFiles {
         })
     }
 
+    /// Opens a log as far as this checkpoint says, which its writer has signed: that on the disk may be older, or not be there yet.
+    ///
+    /// # Errors
+    /// Where its files cannot be opened.
+    pub(super) fn open_at(disk: &dyn Disk, key: LogKey, note: &str) -> Result<Self, Flaw> {
+        let folder = folder(&key.log());
+        Ok(Self {
+            checkpoint: Checkpoint::verify(note, &key)?,
+            key,
+            note: note.to_owned(),
+            entries: disk.open_read(&folder.join(ENTRIES))?,
+            tree: disk.open_read(&folder.join(TREE))?,
+        })
+    }
+
     /// The root of a complete subtree, and where its last entry ends.
     fn node(&self, level: u32, index: u64) -> io::Result<(Hash, u64)> {
         let mut node = [0; NODE_LEN];

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hearthkeep_format::log::{Checkpoint, LogKey};
+use hearthkeep_format::log::LogKey;
 use hearthkeep_format::{DiskId, LogId, StoreId};
 
 use super::files::{self, End, LogFiles};
@@ -160,7 +160,7 @@ impl Seats {
             }
         }
         let Some(leader) = self.leader() else {
-            return self.look_for_leader(store, current, retry_us);
+            return self.look_for_leader(current, retry_us);
         };
         let unknown = self.seats.iter().position(|s| s.state == State::Unknown);
         if let Some(index) = unknown {
@@ -187,15 +187,13 @@ impl Seats {
     }
 
     /// Looks for a disk that has all that was published.
-    fn look_for_leader(&mut self, store: &StoreId, current: &Current<'_>, retry_us: u64) -> Step {
+    fn look_for_leader(&mut self, current: &Current<'_>, retry_us: u64) -> Step {
         let log = current.key.log();
-        let Ok(checkpoint) = Checkpoint::verify(current.note, &current.key) else {
-            return Step::Idle(u64::MAX);
-        };
         let unknown = |seat: &&mut Seat| seat.state == State::Unknown;
         if let Some(seat) = self.seats.iter_mut().find(unknown) {
             let disk = &*seat.disk.disk;
-            let has_all = LogFiles::open(disk, store, &log).is_ok_and(|f| f.holds(&checkpoint));
+            let files = LogFiles::open_at(disk, current.key, current.note);
+            let has_all = files.is_ok_and(|files| files.holds(&files.checkpoint));
             let cut = || {
                 files::cut(disk, &log, current.end)?;
                 files::put_checkpoint(disk, &log, current.note)

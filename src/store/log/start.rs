@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hearthkeep_format::log::{BeginCause, Checkpoint};
 use hearthkeep_format::{DiskId, StoreId};
 
-use super::chain::{Chain, FoundLog, find_and_mend};
+use super::chain::{self, Chain, FoundLog, find_and_mend};
 use super::files::{self, End, LogFiles};
 use super::own::{Own, OwnFile, rolled_back};
 use super::seats::LogDisk;
@@ -14,8 +14,10 @@ use crate::store::inspect::Keys;
 
 /// What a start found.
 pub(super) struct Found {
-    /// All logs that the disks have.
+    /// All logs that the disks have, as far as the disks' own checkpoints say.
     pub chain: Chain,
+    /// The one of them that the state folder remembers, as far as that says, where a disk has all of it.
+    pub whole: Option<FoundLog>,
     /// What is wrong, in sentences.
     pub troubles: Vec<String>,
     pub course: Course,
@@ -52,14 +54,17 @@ pub(super) fn look(disks: &[LogDisk], store: &StoreId, keys: &Keys, file: &OwnFi
         ));
         None
     });
+    let mut whole = None;
     let course = match remembered {
         None => without_memory(&chain),
         Some((own, checkpoint)) => {
-            with_memory(disks, store, &chain, own, &checkpoint, &mut troubles)
+            whole = find_whole(&raw, &own, keys);
+            with_memory(disks, &chain, own, &checkpoint, &mut troubles)
         }
     };
     Found {
         chain,
+        whole,
         troubles,
         course,
     }
@@ -75,9 +80,17 @@ fn without_memory(chain: &Chain) -> Course {
     Course::Begin { cause, previous }
 }
 
+/// A disk's own checkpoint may be older than its entries: it is written after that of the state folder.
+fn find_whole(disks: &[Arc<dyn Disk>], own: &Own, keys: &Keys) -> Option<FoundLog> {
+    let mut disks = disks.iter().enumerate();
+    disks.find_map(|(index, disk)| {
+        let files = LogFiles::open_at(&**disk, own.key, &own.note).ok()?;
+        chain::found(files, index, keys).ok()
+    })
+}
+
 fn with_memory(
     disks: &[LogDisk],
-    store: &StoreId,
     chain: &Chain,
     own: Own,
     checkpoint: &Checkpoint,
@@ -97,8 +110,7 @@ fn with_memory(
     }
     let mut failed = None;
     for disk in disks {
-        // Its own checkpoint may be older: it is written after that of the state folder.
-        let end = LogFiles::open(&*disk.disk, store, &checkpoint.log)
+        let end = LogFiles::open_at(&*disk.disk, own.key, &own.note)
             .ok()
             .filter(|files| files.holds(checkpoint))
             .and_then(|files| files.end(checkpoint.size).ok());

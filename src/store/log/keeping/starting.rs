@@ -56,6 +56,7 @@ impl Keeping {
         let disks = self.shared.log_disks();
         let Found {
             chain,
+            whole,
             troubles,
             course,
         } = start::look(&disks, &self.shared.store, &*self.shared.keys, &self.file);
@@ -93,7 +94,8 @@ impl Keeping {
             Course::Begin { cause, previous } => self.begin(cause, previous),
         }
         // Also where none could be begun: what is held must be known before anything is deleted.
-        self.stage = Stage::Replaying(Box::new(Replay::new(chain.logs)));
+        let logs = chain.logs_with(whole);
+        self.stage = Stage::Replaying(Box::new(Replay::new(logs)));
     }
 
     /// Begins a log, or leaves that for later.
