@@ -38,9 +38,9 @@ impl Seen {
 
     /// One start and end of the recorder: what it does is in the log.
     fn run(&self) {
+        let before = self.entries();
         let mut recorder = self.installation.start();
         recorder.address();
-        let before = self.entries();
         await_condition("its log is written on", LONG, || self.entries() > before);
         recorder.terminate();
     }
