@@ -32,8 +32,6 @@ const INSERT_AGAIN_US: u64 = 10_000_000;
 enum Note {
     /// Something happened to a segment.
     Event(Event),
-    /// The clock has become known, or was set.
-    Anchored,
     /// What is to be done with a disk has changed: look at them at once.
     Disks,
     /// Forget all segments of the disk with this number: it is used no more.
@@ -133,11 +131,6 @@ impl Keeper {
         Ok(Self { notes, worker })
     }
 
-    /// Brings the catalog to the times that the newest anchor says.
-    pub(super) fn reanchor(&self) {
-        self.notes.note(Note::Anchored);
-    }
-
     pub(super) fn notes(&self) -> &Notes {
         &self.notes
     }
@@ -177,11 +170,6 @@ impl turns::Work for Work {
         loop {
             match self.inbox.try_recv() {
                 Ok(Note::Event(event)) => self.event(event),
-                Ok(Note::Anchored) => {
-                    // What waits was dated before.
-                    self.insert();
-                    self.reanchoring = Reanchoring::begin(&self.shared);
-                }
                 Ok(Note::Disks) => {
                     self.watch.hurry();
                     self.mover.hurry();
@@ -205,6 +193,7 @@ impl turns::Work for Work {
             self.look_at_disks();
         }
         let is_settled = self.backlog.is_empty();
+            self.look_at_clock();
         let log = self.log.as_mut();
         let log_at_us = log.map_or(u64::MAX, |log| log.turn(is_settled));
         // A catalog that does not know all footage would call the wrong segments the oldest.
@@ -357,6 +346,17 @@ impl Work {
     /// Forgets the segments of a disk.
     fn forget(&mut self, number: u16) {
         self.insert();
+    /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it.
+    fn look_at_clock(&mut self) {
+        let Some(record) = self.shared.anchors.look(&*self.shared.clock) else {
+            return;
+        };
+        self.shared.log.append(record);
+        // What waits was dated before.
+        self.insert();
+        self.reanchoring = Reanchoring::begin(&self.shared);
+    }
+
         self.shared
             .segments()
             .retain(|_, segment| segment.disk != number);

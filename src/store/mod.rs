@@ -331,18 +331,6 @@ impl Store {
         self.mark.after_crash()
     }
 
-    /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it. To
-    /// be called each second or so.
-    pub fn look_at_clock(&self) {
-        let Some(record) = self.shared.anchors.look(&*self.shared.clock) else {
-            return;
-        };
-        self.shared.log.append(record);
-        if let Some(keeper) = self.keeper().as_ref() {
-            keeper.reanchor();
-        }
-    }
-
     /// What a stream has in the catalog.
     pub fn usage(&self, stream: &StreamId) -> Usage {
         self.shared.catalog.usage(stream)
