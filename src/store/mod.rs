@@ -19,6 +19,7 @@ pub mod held;
 mod holds;
 pub mod inspect;
 mod keeper;
+mod later;
 pub mod layout;
 pub mod lock;
 pub mod log;
@@ -56,7 +57,7 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Front};
-use crate::limits::SEQUENCES_PASSED_OVER;
+use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, SEQUENCES_PASSED_OVER};
 use crate::random::SharedRandom;
 use anchors::Anchors;
 pub use catalog::CatalogError;
@@ -167,6 +168,9 @@ impl Store {
         let (log, scrub) = (options.log.clone(), options.scrub);
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let mut shared = prepare(options)?;
+        for disk in &shared.slots.mounted() {
+            disk.bound(driver, DISK_START_PATIENCE_MS_MAX)?;
+        }
         let (report, backlog) = recover(&shared)?;
         shared.may_not_know_all |= report.unread > 0;
         if let Err(error) = shared.catalog.flush() {
@@ -187,7 +191,7 @@ impl Store {
             driver: driver.clone(),
         };
         for disk in &disks {
-            disk.bound(driver)?;
+            disk.bound(driver, DISK_PATIENCE_MS_MAX)?;
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
         let mark = match shared.at_rest {

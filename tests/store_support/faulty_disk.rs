@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use hearthkeep::disk::{Disk, DiskFile, RealDisk, Space};
+use hearthkeep::disk::{Disk, DiskFile, RealDisk, Space, no_answer};
 
 /// A real disk that fails or stalls when told to.
 pub struct FaultyDisk {
@@ -25,6 +25,8 @@ pub struct Faults {
     pub panic: AtomicBool,
     pub fail_sync_folder: AtomicBool,
     pub fail_list: AtomicBool,
+    /// Whoever asks for footage has given up waiting by then.
+    pub silent: AtomicBool,
     /// Nothing can be deleted, as on a file system that became read-only.
     pub fail_remove: AtomicBool,
     /// No footage can be deleted, and all else can.
@@ -58,6 +60,13 @@ impl Faults {
     pub fn stall_log(&self, stalled: bool) {
         self.stalled.lock().unwrap().log = stalled;
         self.go_on.notify_all();
+    }
+
+    fn answer(&self, path: &Path) -> io::Result<()> {
+        match path.starts_with("footage") && self.silent.load(Ordering::SeqCst) {
+            true => Err(no_answer()),
+            false => Ok(()),
+        }
     }
 
     fn pass(&self, is_log: bool) {
@@ -106,10 +115,12 @@ impl Disk for FaultyDisk {
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.faults.answer(path)?;
         self.real.open_read(path)
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.faults.answer(path)?;
         self.wrap(path, self.real.open_write(path))
     }
 
@@ -117,6 +128,7 @@ impl Disk for FaultyDisk {
         if self.faults.fail_list.load(Ordering::SeqCst) {
             return Err(io::Error::other("the folder cannot be read"));
         }
+        self.faults.answer(folder)?;
         self.real.list(folder, each)
     }
 
