@@ -117,6 +117,8 @@ pub const LOG_REMOVED_MAX: usize = 10_000;
 pub const DISK_PATIENCE_MS_MAX: u64 = 5_000;
 /// The same at a start, where drives spin up, which takes them 10 to 20 s, and where nothing could be recorded to most boxes without.
 pub const DISK_START_PATIENCE_MS_MAX: u64 = 30_000;
+/// What `hearthkeep status` may take to look at a disk itself, where no recorder tells: a drive spins up, and a large one is walked.
+pub const STATUS_LOOK_MS_MAX: u64 = 60_000;
 /// A disk whose writer has waited for it for this long gets its copy of the log later.
 pub const LOG_PATIENCE_MS_MAX: u64 = 5_000;
 

@@ -74,6 +74,7 @@ use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
 use opening::{prepare, prepare_with, recover};
 pub use options::Options;
+pub use reading::Kept;
 use recovery::Report;
 use retention::{CameraBudget, DiskState};
 use scrub::{Board, Scrub};
