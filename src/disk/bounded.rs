@@ -25,6 +25,7 @@ pub struct BoundedDisk {
 pub struct Lane {
     errands: mpsc::Sender<Errand>,
     patience_ms: AtomicU64,
+    given_up: AtomicU64,
     /// Since when a call that was given up has not come back.
     hangs_since: Mutex<Option<Instant>>,
 }
@@ -103,6 +104,7 @@ impl Lane {
         let lane = Self {
             errands,
             patience_ms: AtomicU64::default(),
+            given_up: AtomicU64::default(),
             hangs_since: Mutex::default(),
         };
         lane.set_patience(patience);
@@ -129,7 +131,7 @@ impl Lane {
         act: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         if self.hangs().is_some() {
-            return Err(no_answer());
+            return Err(self.give_up());
         }
         let patience = Duration::from_millis(self.patience_ms.load(Ordering::Relaxed));
         let (answer, answered) = mpsc::sync_channel(1);
@@ -166,9 +168,19 @@ impl Lane {
                     Stage::Queued | Stage::GivenUp => {}
                 }
                 *stage = Stage::GivenUp;
-                Err(no_answer())
+                Err(self.give_up())
             }
         }
+    }
+
+    /// How many calls were given up by now, those included that were not made since another one hangs.
+    pub fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    fn give_up(&self) -> io::Error {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
+        no_answer()
     }
 
     fn send(&self, errand: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! A disk of the store while this process uses it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,7 +15,7 @@ use super::layout::{self, DiskIdentity};
 use super::retention::DiskState;
 use super::scrub::ScrubStatus;
 use super::slots::Drain;
-use super::turns::Driver;
+use super::turns::{self, Driver};
 use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
 use crate::config::{self, Tier};
@@ -44,6 +45,8 @@ pub struct MountedDisk {
     errands: OnceLock<Arc<BoundedDisk>>,
     /// On a thread of its own: what hangs in a write may have been unplugged since.
     looks: OnceLock<Arc<BoundedDisk>>,
+    /// On one of the lowest priority, for who is in no hurry.
+    unhurried: OnceLock<Arc<BoundedDisk>>,
     number: AtomicU16,
     health: Arc<Health>,
     writer: OnceLock<Writer>,
@@ -197,6 +200,7 @@ impl MountedDisk {
             disk,
             errands: OnceLock::new(),
             looks: OnceLock::new(),
+            unhurried: OnceLock::new(),
             number: AtomicU16::new(0),
             health: Arc::default(),
             writer: OnceLock::new(),
@@ -248,6 +252,27 @@ impl MountedDisk {
     /// The disk, for all that looks after the other disks too: a call that hangs comes back with an error.
     pub fn patient(&self) -> Arc<dyn Disk> {
         self.on_lane(&self.errands)
+    }
+
+    /// The disk, for who is in no hurry: what hangs there keeps nobody else.
+    pub(super) fn unhurried(&self) -> io::Result<Arc<dyn Disk>> {
+        if self.errands.get().is_some() && self.unhurried.get().is_none() {
+            let name = format!("unhurried-{}", self.number());
+            let patience = Duration::from_millis(DISK_PATIENCE_MS_MAX);
+            let bounded = BoundedDisk::new(Arc::clone(&self.disk), name, patience)?;
+            bounded.lane().call(|| {
+                turns::step_back();
+                Ok(())
+            })?;
+            let _ = self.unhurried.set(Arc::new(bounded));
+        }
+        Ok(self.on_lane(&self.unhurried))
+    }
+
+    /// How many calls of that were given up.
+    pub(super) fn given_up_unhurried(&self) -> u64 {
+        let unhurried = self.unhurried.get();
+        unhurried.map_or(0, |bounded| bounded.lane().given_up())
     }
 
     fn on_lane(&self, lane: &OnceLock<Arc<BoundedDisk>>) -> Arc<dyn Disk> {

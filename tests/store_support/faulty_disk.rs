@@ -35,6 +35,7 @@ pub struct Faults {
     pub removals: AtomicU64,
     pub syncs: AtomicU64,
     pub appends: AtomicU64,
+    pub read_bytes: AtomicU64,
     /// Which folders were synced, in order.
     pub synced_folders: Mutex<Vec<PathBuf>>,
     /// Is done when a segment was removed, once.
@@ -43,11 +44,12 @@ pub struct Faults {
     go_on: Condvar,
 }
 
-/// What does not come back from a write or a sync.
+/// What does not come back from a write or a sync, or from a read.
 #[derive(Default)]
 struct Stalled {
     all: bool,
     log: bool,
+    reads: bool,
 }
 
 impl Faults {
@@ -60,6 +62,21 @@ impl Faults {
     pub fn stall_log(&self, stalled: bool) {
         self.stalled.lock().unwrap().log = stalled;
         self.go_on.notify_all();
+    }
+
+    /// Nothing comes back from reading a file.
+    pub fn stall_reads(&self, stalled: bool) {
+        self.stalled.lock().unwrap().reads = stalled;
+        self.go_on.notify_all();
+    }
+
+    fn read(&self) {
+        let stalled = self.stalled.lock().unwrap();
+        drop(
+            self.go_on
+                .wait_while(stalled, |stalled| stalled.reads)
+                .unwrap(),
+        );
     }
 
     fn answer(&self, path: &Path) -> io::Result<()> {
@@ -116,7 +133,7 @@ impl Disk for FaultyDisk {
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.faults.answer(path)?;
-        self.real.open_read(path)
+        self.wrap(path, self.real.open_read(path))
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -197,7 +214,12 @@ struct FaultyFile {
 
 impl DiskFile for FaultyFile {
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        self.real.read_at(offset, bytes)
+        self.faults.read();
+        let read = self.real.read_at(offset, bytes)?;
+        self.faults
+            .read_bytes
+            .fetch_add(read as u64, Ordering::SeqCst);
+        Ok(read)
     }
 
     fn size(&self) -> io::Result<u64> {
