@@ -1,6 +1,6 @@
 //! What lies on the disks, by a look of this process where no recorder tells. A drive that does not answer is told as such.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Looked {
 }
 
 /// What is free on a disk, and what lies on it, or why nobody can tell.
-fn look(path: &PathBuf) -> (Option<u64>, Result<Vec<Surveyed>, String>) {
+fn look(path: &Path) -> (Option<u64>, Result<Vec<Surveyed>, String>) {
     let disk = match open_disk(path) {
         Ok(disk) => disk,
         Err(failure) => return (None, Err(failure.sentence)),
