@@ -35,6 +35,8 @@ pub const WRITE_EARLY_BYTES: u64 = 32 << 20;
 pub const CATALOG_LAG_MS_MAX: u64 = 2_000;
 /// Between two looks at whether the disks are where they should be: a loss is to be told within 10 s, and a return used within 15 s.
 pub const WATCH_PERIOD_MS: u64 = 2_000;
+/// For how long retention and the log wait for footage of a disk that did not answer when that was compared with the catalog.
+pub const COMPARED_LATE_MS_MAX: u64 = 60_000;
 /// How fast footage moves from a disk to others, at most, in bytes a second.
 pub const MOVE_BYTES_PER_S_MAX: u64 = 32 << 20;
 /// For each time that a piece of it took, the disks are left to recording for this many times as long.
@@ -113,6 +115,10 @@ pub const LOG_GAPS_MAX: usize = 65_536;
 pub const LOG_REMOVED_MAX: usize = 10_000;
 /// A disk is waited for at most so long by what keeps the store, which has other disks to look after.
 pub const DISK_PATIENCE_MS_MAX: u64 = 5_000;
+/// The same at a start, where drives spin up, which takes them 10 to 20 s, and where nothing could be recorded to most boxes without.
+pub const DISK_START_PATIENCE_MS_MAX: u64 = 30_000;
+/// What `hearthkeep status` may take to look at a disk itself, where no recorder tells: a drive spins up, and a large one is walked.
+pub const STATUS_LOOK_MS_MAX: u64 = 60_000;
 /// A disk whose writer has waited for it for this long gets its copy of the log later.
 pub const LOG_PATIENCE_MS_MAX: u64 = 5_000;
 

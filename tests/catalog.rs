@@ -90,6 +90,14 @@ fn check(catalog: &Catalog, disk: DiskId, entries: &[Entry]) {
         .next_from(&stream, entries[700].start_us - 5)
         .unwrap();
     assert_eq!(next.as_ref(), Some(&entries[700]));
+    // Also where a bucket, of 64 segments, ends in between.
+    for n in 1..entries.len() {
+        let (before, after) = (&entries[n - 1], &entries[n]);
+        let next = catalog.next_from(&stream, before.start_us + 1).unwrap();
+        assert_eq!(next.as_ref(), Some(after), "after {n}");
+        let last = catalog.last_before(&stream, after.end_us() - 1).unwrap();
+        assert_eq!(last.as_ref(), Some(before), "before {n}");
+    }
     assert_eq!(
         catalog.next_from(&stream, entries[999].end_us()).unwrap(),
         None

@@ -482,24 +482,8 @@ fn without_days_nothing_is_read() {
 
 #[test]
 fn the_thread_ends_in_the_midst_of_a_segment() {
-    let home = Home::new(11);
-    // Half a minute's reading at the least rate.
-    left(&home, 1, 1_000_000);
-    let mut options = home.options();
-    options.scrub = Some(ScrubSettings {
-        days: DAYS,
-        peace: Duration::ZERO,
-    });
-    let (store, _) = home.open_with(options);
-    let begun = Instant::now();
-    let reads = || {
-        let disks = store.disks();
-        disks[0].scrub.as_ref().map(|scrub| scrub.phase)
-    };
-    while reads() != Some(ScrubPhase::Reading) {
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        std::thread::yield_now();
-    }
+    let (home, _other, faults, store) = two_disks(11);
+    wait_until(&store, "it reads", |_| is_in_the_midst(&faults));
     let told = Instant::now();
     store.close();
     drop(store);
@@ -507,6 +491,85 @@ fn the_thread_ends_in_the_midst_of_a_segment() {
         told.elapsed() < Duration::from_secs(20),
         "it was waited for"
     );
+    assert!(
+        home.state.path().join("scrub.json").exists(),
+        "what it knew is noted"
+    );
     // Nothing is left that holds the catalog.
     home.open();
+}
+
+/// A store with threads. Its first disk is faulty and has a segment of half a minute's reading, the second three shorter ones.
+fn two_disks(seed: u64) -> (Home, tempfile::TempDir, Arc<store_support::Faults>, Store) {
+    let home = Home::new(seed);
+    left(&home, 1, 1_000_000);
+    let other = tempfile::tempdir().unwrap();
+    let second = home.another_disk(other.path(), 9);
+    let mut stream = home.stream(2);
+    for _ in 0..3 {
+        let sealed = stream.seal(8, 300_000);
+        sealed.leave_on(other.path(), sealed.bytes().len());
+    }
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let mut options = home.options_on(disk);
+    options.disks.push(second);
+    options.scrub = Some(ScrubSettings {
+        days: DAYS,
+        peace: Duration::ZERO,
+    });
+    let own = home.disk.path().to_owned();
+    options.spread.pinned.insert(home.stream(3).id, own);
+    let (store, _) = home.open_with(options);
+    (home, other, faults, store)
+}
+
+/// Whether the first disk's segment is being read: a start reads only its ends.
+fn is_in_the_midst(faults: &store_support::Faults) -> bool {
+    faults.read_bytes.load(Ordering::SeqCst) > 500_000
+}
+
+fn wait_until(store: &Store, what: &str, mut is_so: impl FnMut(&Store) -> bool) {
+    let begun = Instant::now();
+    while !is_so(store) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+fn phase(store: &Store, disk: usize) -> Option<ScrubPhase> {
+    store.disks()[disk].scrub.as_ref().map(|scrub| scrub.phase)
+}
+
+#[test]
+fn a_disk_that_recording_needs_keeps_no_other_from_being_read() {
+    let (home, _other, faults, store) = two_disks(12);
+    wait_until(&store, "it reads", |_| is_in_the_midst(&faults));
+    faults.stall(true);
+    let sealed = home.stream(3).seal(2, 1_000);
+    let handle = sealed.begin(&store);
+    let appends = || faults.appends.load(Ordering::SeqCst);
+    wait_until(&store, "a write hangs", |_| appends() > 0);
+    for (disk, wanted) in [(1, ScrubPhase::Resting), (0, ScrubPhase::Waiting)] {
+        wait_until(&store, "the other is read, and this waits", |store| {
+            home.clock.advance_us(1_000_000);
+            phase(store, disk) == Some(wanted)
+        });
+    }
+    faults.stall(false);
+    drop(handle);
+    store.close();
+}
+
+#[test]
+fn a_disk_that_hangs_keeps_no_other_from_being_read() {
+    let (home, _other, faults, store) = two_disks(13);
+    wait_until(&store, "it reads", |_| is_in_the_midst(&faults));
+    faults.stall_reads(true);
+    wait_until(&store, "the other is read", |store| {
+        home.clock.advance_us(100_000);
+        phase(store, 1) == Some(ScrubPhase::Resting)
+    });
+    assert_eq!(store.disks()[0].scrub.as_ref().unwrap().damaged, 0);
+    faults.stall_reads(false);
+    store.close();
 }

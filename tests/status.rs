@@ -108,6 +108,46 @@ fn all_is_well_or_every_trouble_is_told() {
     assert!(!installation.state().join("status.socket").exists());
 }
 
+/// A pipe that nobody writes to keeps whoever opens it, as a drive that hangs does.
+#[test]
+fn what_hangs_on_a_disk_keeps_nobody_who_asks_a_running_recorder() {
+    let cameras = Cameras::start(&[&format!("good={}", clip("h264_small").display())]);
+    let good = CameraEntry {
+        name: "good",
+        url: cameras.url("good"),
+        more: "",
+    };
+    let installation = Installation::new(&[good]);
+    let recorder = installation.start();
+    let mut status = Value::Null;
+    await_condition("it is recorded", LONG, || {
+        status = ask(&installation).1;
+        status["cameras"][0]["newest"].is_string()
+    });
+    assert!(status["cameras"][0]["segments"].as_u64().unwrap() > 0);
+    assert!(status["cameras"][0]["bytes"].as_u64().unwrap() > 0);
+    assert!(status["disks"][0]["free_bytes"].as_u64().unwrap() > 0);
+    let footage = installation.footage().join("footage");
+    let segment = Installation::files(&footage).pop().unwrap();
+    let newest = segment.with_file_name(format!("{}.hks", "f".repeat(32)));
+    assert_eq!(newest.extension(), segment.extension());
+    let made = std::process::Command::new("mkfifo").arg(&newest).status();
+    assert!(made.unwrap().success());
+    let (answered, answer) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| answered.send(ask(&installation)));
+        let asked = answer.recv_timeout(LONG);
+        // Whoever is kept is let go, so that this ends.
+        let _ = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&newest);
+        assert_eq!(asked.unwrap().0, 0);
+    });
+    std::fs::remove_file(&newest).unwrap();
+    recorder.terminate();
+}
+
 #[test]
 fn a_page_that_cannot_be_served_is_a_trouble() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -137,9 +137,6 @@ impl World {
 
     fn pass(&mut self) {
         self.clock.advance_us(STEP_US);
-        if self.clock.monotonic_us().is_multiple_of(SECOND_US as u64) {
-            self.store().look_at_clock();
-        }
         self.work();
     }
 

@@ -258,7 +258,7 @@ fn record(
             rfc3339(clock.wall_us())
         );
     }
-    let Some(disks) = wait_for_a_disk(config, state_folder, footage, ended) else {
+    let Some(disks) = wait_for_a_disk(config, pool, footage, ended) else {
         return Ok(None);
     };
     let sources = sources(config, &mut locked(state_folder))?;
@@ -297,13 +297,13 @@ fn record(
 /// The disks, once there is one to record on: it may be mounted late. `None` when the program is to end instead.
 fn wait_for_a_disk(
     config: &Config,
-    state: &Mutex<StateFolder>,
+    pool: &Pool,
     footage: &RecorderFootage,
     ended: &End,
 ) -> Option<pool::Disks> {
     let mut said = Vec::new();
     loop {
-        let disks = pool::mount(config, &mut locked(state));
+        let disks = pool.mount(config);
         for disk in &disks.absent {
             if !said.contains(&disk.error) {
                 tracing::error!("{}", disk.error);

@@ -6,6 +6,7 @@
 
 use std::io::{self, IoSlice};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,9 +22,10 @@ pub struct BoundedDisk {
 }
 
 /// The thread and those who wait for it.
-struct Lane {
+pub struct Lane {
     errands: mpsc::Sender<Errand>,
-    patience: Duration,
+    patience_ms: AtomicU64,
+    given_up: AtomicU64,
     /// Since when a call that was given up has not come back.
     hangs_since: Mutex<Option<Instant>>,
 }
@@ -38,11 +40,14 @@ enum Stage {
 }
 
 /// Whether an error says that a disk did not answer in time.
+///
+/// A kernel that says `ETIMEDOUT` of a drive has an answer: that drive has failed.
 pub fn is_no_answer(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::TimedOut
+    error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
 }
 
-fn no_answer() -> io::Error {
+/// That a disk did not answer in time.
+pub fn no_answer() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")
 }
 
@@ -52,23 +57,17 @@ impl BoundedDisk {
     /// # Errors
     /// When the machine gives no thread.
     pub fn new(disk: Arc<dyn Disk>, name: String, patience: Duration) -> io::Result<Self> {
-        let (errands, asked) = mpsc::channel::<Errand>();
-        let work = move || asked.iter().for_each(|errand| errand());
-        std::thread::Builder::new().name(name).spawn(work)?;
-        let lane = Lane {
-            errands,
-            patience,
-            hangs_since: Mutex::default(),
-        };
-        Ok(Self {
-            disk,
-            lane: Arc::new(lane),
-        })
+        Ok(Self::on(Arc::new(Lane::new(name, patience)?), disk))
     }
 
-    /// For how long it has not answered, if it does not.
-    pub fn hangs_for(&self) -> Option<Duration> {
-        self.lane.hangs().map(|since| since.elapsed())
+    /// The same on a thread that there is.
+    pub fn on(lane: Arc<Lane>, disk: Arc<dyn Disk>) -> Self {
+        Self { disk, lane }
+    }
+
+    /// The thread of its calls.
+    pub fn lane(&self) -> &Arc<Lane> {
+        &self.lane
     }
 
     fn call<T: Send + 'static>(
@@ -94,13 +93,47 @@ impl BoundedDisk {
 }
 
 impl Lane {
-    fn call<T: Send + 'static>(
+    /// A thread, and for how long it is waited for.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn new(name: String, patience: Duration) -> io::Result<Self> {
+        let (errands, asked) = mpsc::channel::<Errand>();
+        let work = move || asked.iter().for_each(|errand| errand());
+        std::thread::Builder::new().name(name).spawn(work)?;
+        let lane = Self {
+            errands,
+            patience_ms: AtomicU64::default(),
+            given_up: AtomicU64::default(),
+            hangs_since: Mutex::default(),
+        };
+        lane.set_patience(patience);
+        Ok(lane)
+    }
+
+    /// From now on it is waited for as long as this.
+    pub fn set_patience(&self, patience: Duration) {
+        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.patience_ms.store(patience_ms, Ordering::Relaxed);
+    }
+
+    /// For how long a call has lasted by now that was given up, if one lasts.
+    pub fn hangs_for(&self) -> Option<Duration> {
+        self.hangs().map(|since| since.elapsed())
+    }
+
+    /// Does something on the thread, and waits for it.
+    ///
+    /// # Errors
+    /// What it says, or that there was no answer in time.
+    pub fn call<T: Send + 'static>(
         self: &Arc<Self>,
         act: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         if self.hangs().is_some() {
-            return Err(no_answer());
+            return Err(self.give_up());
         }
+        let patience = Duration::from_millis(self.patience_ms.load(Ordering::Relaxed));
         let (answer, answered) = mpsc::sync_channel(1);
         let stage = Arc::new(Mutex::new(Stage::Queued));
         let (asked, lane) = (Instant::now(), Arc::downgrade(self));
@@ -124,7 +157,7 @@ impl Lane {
             // Of one that was given up nobody takes the answer; it is let go of here.
             let _ = answer.send(result);
         })?;
-        match answered.recv_timeout(self.patience) {
+        match answered.recv_timeout(patience) {
             Ok(result) => result,
             Err(RecvTimeoutError::Disconnected) => Err(no_answer()),
             Err(RecvTimeoutError::Timeout) => {
@@ -135,9 +168,19 @@ impl Lane {
                     Stage::Queued | Stage::GivenUp => {}
                 }
                 *stage = Stage::GivenUp;
-                Err(no_answer())
+                Err(self.give_up())
             }
         }
+    }
+
+    /// How many calls were given up by now, those included that were not made since another one hangs.
+    pub fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    fn give_up(&self) -> io::Error {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
+        no_answer()
     }
 
     fn send(&self, errand: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -295,105 +338,4 @@ impl Drop for BoundedFile {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Condvar;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::super::RealDisk;
-    use super::*;
-
-    /// A disk of which `space` does not come back before it is told to.
-    struct Hanging {
-        real: RealDisk,
-        hangs: Mutex<bool>,
-        go_on: Condvar,
-        removals: AtomicUsize,
-    }
-
-    impl Hanging {
-        fn hang(&self, hangs: bool) {
-            *lock(&self.hangs) = hangs;
-            self.go_on.notify_all();
-        }
-    }
-
-    impl Disk for Hanging {
-        fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-            self.real.create_new(path)
-        }
-        fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-            self.real.open_read(path)
-        }
-        fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-            self.real.open_write(path)
-        }
-        fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> io::Result<()> {
-            self.real.list(folder, each)
-        }
-        fn create_folder(&self, path: &Path) -> io::Result<()> {
-            self.real.create_folder(path)
-        }
-        fn sync_folder(&self, path: &Path) -> io::Result<()> {
-            self.real.sync_folder(path)
-        }
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            self.real.rename(from, to)
-        }
-        fn remove_file(&self, path: &Path) -> io::Result<()> {
-            self.removals.fetch_add(1, Ordering::SeqCst);
-            self.real.remove_file(path)
-        }
-        fn remove_folder(&self, path: &Path) -> io::Result<()> {
-            self.real.remove_folder(path)
-        }
-        fn space(&self) -> io::Result<Space> {
-            let hangs = lock(&self.hangs);
-            drop(self.go_on.wait_while(hangs, |hangs| *hangs));
-            self.real.space()
-        }
-    }
-
-    #[test]
-    fn a_disk_that_hangs_keeps_nobody_and_is_used_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let hanging = Arc::new(Hanging {
-            real: RealDisk::open(folder.path()).unwrap(),
-            hangs: Mutex::new(false),
-            go_on: Condvar::new(),
-            removals: AtomicUsize::new(0),
-        });
-        let raw: Arc<dyn Disk> = Arc::clone(&hanging) as _;
-        let bounded = BoundedDisk::new(raw, "test".into(), Duration::from_millis(50)).unwrap();
-        let path = Path::new("file");
-        let file = bounded.create_new(path).unwrap();
-        file.append(&mut [IoSlice::new(b"some "), IoSlice::new(b"bytes")])
-            .unwrap();
-        file.sync_data().unwrap();
-        let mut read = [0; 16];
-        assert_eq!(file.read_at(5, &mut read).unwrap(), 5);
-        assert_eq!(&read[..5], b"bytes");
-        let mut names = Vec::new();
-        let mut each = |name: &str, is_folder| names.push((name.to_owned(), is_folder));
-        bounded.list(Path::new(""), &mut each).unwrap();
-        assert_eq!(names, [("file".to_owned(), false)]);
-
-        hanging.hang(true);
-        assert!(is_no_answer(&bounded.space().unwrap_err()));
-        assert!(bounded.hangs_for().is_some());
-        assert!(is_no_answer(&bounded.remove_file(path).unwrap_err()));
-        assert!(is_no_answer(&file.size().unwrap_err()));
-        drop(file);
-        hanging.hang(false);
-        while bounded.hangs_for().is_some() {
-            std::thread::yield_now();
-        }
-        assert!(bounded.space().is_ok());
-        assert_eq!(
-            hanging.removals.load(Ordering::SeqCst),
-            0,
-            "what was given up before it was begun is not made later"
-        );
-        bounded.remove_file(path).unwrap();
-        assert!(!folder.path().join("file").exists());
-    }
-}
+mod tests;

@@ -1,14 +1,16 @@
 //! Which disk a folder is, and what must be right with it before it is used.
 
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hearthkeep_format::{DiskId, Keyring};
 
 use super::error::{Error, Result};
+use super::folder::{Doors, Folder};
 use crate::config::{self, Config};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::Disk;
 use crate::keys::{Standing, StateFolder};
+use crate::limits::DISK_START_PATIENCE_MS_MAX;
 use crate::random::OsRandom;
 use crate::store::layout::{self, DiskIdentity};
 use crate::store::survey::survey;
@@ -28,19 +30,54 @@ pub struct Disks {
 /// # Errors
 /// What is wrong with the first that cannot.
 pub fn identify_all(config: &Config, state: &mut StateFolder) -> Result<()> {
+    let doors = Doors::default();
     let mut disks = config.disks.iter();
-    disks.try_for_each(|disk| identify(&disk.path, state, false).map(drop))
+    disks.try_for_each(|disk| {
+        let folder = doors.open(&disk.path, DISK_START_PATIENCE_MS_MAX)?;
+        identify(&folder, state, false).map(drop)
+    })
 }
 
 /// Opens the configured disks, and makes a new one of a folder that is empty. What their keyrings know that ours does not is
 /// ours from then on; [`spread_keyring`] is to follow.
 ///
 /// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused. The others are used
-/// all the same.
+/// all the same. Drives that have to spin up do so together, and are waited for; one that does not answer in that time is left out.
 pub fn mount(config: &Config, state: &mut StateFolder) -> Disks {
+    let folders = open_all(&Doors::default(), config);
+    mount_opened(config, folders, state)
+}
+
+/// The folders of a configuration, opened, in its order.
+pub(super) type Opened = Vec<Result<Folder>>;
+
+/// Opens the folders of all disks.
+pub(super) fn open_all(doors: &Doors, config: &Config) -> Opened {
+    let open = |wanted: &config::Disk| {
+        let folder = doors.open(&wanted.path, DISK_START_PATIENCE_MS_MAX)?;
+        // That of a folder the kernel may know without its drive.
+        layout::identify(&folder.disk, &folder.path)?;
+        Ok(folder)
+    };
+    std::thread::scope(|scope| {
+        let opening = config
+            .disks
+            .iter()
+            .map(|disk| scope.spawn(move || open(disk)));
+        let opening: Vec<_> = opening.collect();
+        let opened = opening
+            .into_iter()
+            .map(|one| one.join().expect("opening a folder does not panic"));
+        opened.collect()
+    })
+}
+
+/// See [`mount`].
+pub(super) fn mount_opened(config: &Config, folders: Opened, state: &mut StateFolder) -> Disks {
     let mut disks = Disks::default();
-    for (index, wanted) in config.disks.iter().enumerate() {
-        let mounted = mount_one(wanted, state).and_then(|(disk, _)| {
+    for (index, (wanted, folder)) in config.disks.iter().zip(folders).enumerate() {
+        let mounted = folder.and_then(|folder| mount_one(wanted, &folder, state));
+        let mounted = mounted.and_then(|(disk, _)| {
             match disks.mounted.iter().any(|other| other.id == disk.id) {
                 true => Err(Error::Twice {
                     path: wanted.path.clone(),
@@ -61,24 +98,24 @@ pub fn mount(config: &Config, state: &mut StateFolder) -> Disks {
     disks
 }
 
-/// Opens one, and says whether its keyring knew what ours did not.
+/// Mounts one, and says whether its keyring knew what ours did not.
 pub(super) fn mount_one(
     wanted: &config::Disk,
+    folder: &Folder,
     state: &mut StateFolder,
 ) -> Result<(MountedDisk, bool)> {
-    let id = identify(&wanted.path, state, false)?;
-    let mut mounted = MountedDisk::open(&wanted.path, state.store(), id, wanted.max_bytes)?;
+    let id = identify(folder, state, false)?;
+    let (lane, raw) = (folder.disk.lane(), Arc::clone(&folder.raw));
+    let store = state.store();
+    let mut mounted = MountedDisk::on(lane, raw, &wanted.path, store, id, wanted.max_bytes)?;
     mounted.tier = wanted.tier;
-    let has_news = adopt(&*mounted.disk, &wanted.path, state)?;
+    let has_news = adopt(&folder.disk, &wanted.path, state)?;
     Ok((mounted, has_news))
 }
 
 /// Takes over what a disk's keyring knows that ours does not, and gives it ours.
-pub(super) fn exchange_keyrings(
-    disk: &RealDisk,
-    path: &Path,
-    state: &mut StateFolder,
-) -> Result<()> {
+pub(super) fn exchange_keyrings(folder: &Folder, state: &mut StateFolder) -> Result<()> {
+    let (disk, path) = (&folder.disk, &folder.path);
     adopt(disk, path, state)?;
     let keyring = Keyring::decode(&state.keyring_bytes()?);
     let keyring = keyring.map_err(|source| store::Error::Keyring {
@@ -114,13 +151,14 @@ pub fn spread_keyring<'a>(
         source,
     })?;
     for disk in disks {
-        let there = layout::read_keyring(&*disk.disk, &disk.path);
+        let patient = disk.patient();
+        let there = layout::read_keyring(&*patient, &disk.path);
         if there.is_ok_and(|there| there.encode() == bytes) {
             continue;
         }
         // A full disk must not keep the recorder from starting: only the newest cameras' names are missing on it, and the
         // next start writes them.
-        if let Err(error) = layout::write_keyring(&*disk.disk, &disk.path, &keyring) {
+        if let Err(error) = layout::write_keyring(&*patient, &disk.path, &keyring) {
             tracing::warn!("{error}; it is written at the next start");
         }
     }
@@ -129,15 +167,9 @@ pub fn spread_keyring<'a>(
 
 /// Which disk is at this path. An empty folder that the store has never used becomes a new disk; one that was retired is taken in
 /// only where `anew` says so.
-pub(super) fn identify(path: &Path, state: &mut StateFolder, anew: bool) -> Result<DiskId> {
-    let disk = open(path)?;
-    let cannot = |source| Error::Open {
-        path: path.to_owned(),
-        source,
-    };
-    // However the configuration writes it: what is remembered must be found again.
-    let path = &std::fs::canonicalize(path).map_err(cannot)?;
-    if let Some(identity) = layout::identify(&disk, path)? {
+pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> Result<DiskId> {
+    let (disk, path) = (&folder.disk, &folder.real_path);
+    if let Some(identity) = layout::identify(disk, path)? {
         if identity.store != state.store() {
             return Err(store::Error::OtherStore {
                 disk: path.to_owned(),
@@ -146,14 +178,14 @@ pub(super) fn identify(path: &Path, state: &mut StateFolder, anew: bool) -> Resu
             .into());
         }
         let is_retired =
-            layout::is_retired(&disk, path)? || state.standing(identity.disk) == Standing::Retired;
+            layout::is_retired(disk, path)? || state.standing(identity.disk) == Standing::Retired;
         if is_retired && !anew {
             return Err(store::Error::Retired {
                 disk: path.to_owned(),
             }
             .into());
         }
-        layout::set_retired(&disk, path, false)?;
+        layout::set_retired(disk, path, false)?;
         state.remember_disk(path, identity.disk, &mut OsRandom)?;
         return Ok(identity.disk);
     }
@@ -163,46 +195,36 @@ pub(super) fn identify(path: &Path, state: &mut StateFolder, anew: bool) -> Resu
         }
         .into());
     }
-    refuse_what_is_in_use(path)?;
+    refuse_what_is_in_use(folder)?;
     let identity = DiskIdentity {
         store: state.store(),
         disk: DiskId::random(&mut OsRandom),
     };
-    layout::mark(&disk, path, &identity)?;
+    layout::mark(disk, path, &identity)?;
     state.remember_disk(path, identity.disk, &mut OsRandom)?;
     Ok(identity.disk)
 }
 
 /// What a folder holds that is no disk yet is somebody's: only an empty one, as a new file system's is, becomes a disk.
-fn refuse_what_is_in_use(path: &Path) -> Result<()> {
-    let entries = std::fs::read_dir(path).map_err(|source| Error::Open {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut entries = entries.filter_map(io::Result::ok);
-    match entries.find(|entry| entry.file_name() != "lost+found") {
+fn refuse_what_is_in_use(folder: &Folder) -> Result<()> {
+    match folder.something()? {
         None => Ok(()),
         Some(found) => Err(Error::NotEmptyFolder {
-            path: path.to_owned(),
-            found: found.file_name(),
+            path: folder.real_path.clone(),
+            found,
         }),
     }
 }
 
-/// A disk's folder, opened.
-pub(super) fn open(path: &Path) -> Result<RealDisk> {
-    RealDisk::open(path).map_err(|source| Error::Open {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 /// The disk that was at a path last.
 pub(super) fn remembered(path: &Path, state: &StateFolder) -> Option<DiskId> {
-    let path = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-    let path = path.ok()?;
-    let mut known = state.disks().iter().rev();
-    known.find(|known| known.path == path).map(|known| known.id)
+    let known = |path: PathBuf| {
+        let mut known = state.disks().iter().rev();
+        known.find(|known| known.path == path).map(|known| known.id)
+    };
+    // Where its drive hangs, only one that is written otherwise waits for it.
+    let plain = std::path::absolute(path).ok().and_then(known);
+    plain.or_else(|| known(std::fs::canonicalize(path).ok()?))
 }
 
 /// Segment files on a disk, whatever they are.
@@ -215,10 +237,10 @@ pub(super) fn footage_files(path: &Path) -> Result<u64> {
 }
 
 /// Says on a disk that it is used no more, if it is still the one.
-pub(super) fn mark_retired(path: &Path, id: DiskId) -> Result<()> {
-    let disk = open(path)?;
-    match layout::identify(&disk, path)? {
-        Some(identity) if identity.disk == id => Ok(layout::set_retired(&disk, path, true)?),
+pub(super) fn mark_retired(folder: &Folder, id: DiskId) -> Result<()> {
+    let (disk, path) = (&folder.disk, &folder.path);
+    match layout::identify(disk, path)? {
+        Some(identity) if identity.disk == id => Ok(layout::set_retired(disk, path, true)?),
         _ => Err(store::Error::NotMounted {
             disk: path.to_owned(),
         }

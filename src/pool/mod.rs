@@ -4,6 +4,7 @@
 mod desk;
 mod door;
 mod error;
+mod folder;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,10 +15,11 @@ use hearthkeep_format::DiskId;
 pub use desk::Desk;
 pub use door::{Disks, identify_all, mount, spread_keyring};
 pub use error::{Error, Result};
+use folder::Doors;
 
-use crate::config::{self, Edited};
+use crate::config::{self, Config, Edited};
 use crate::keys::{Standing, StateFolder};
-use crate::limits::LOG_COPIED_MS_MAX;
+use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, LOG_COPIED_MS_MAX};
 use crate::random::OsRandom;
 use crate::store::check::{Page, PageFrom};
 use crate::store::forecast::Forecast;
@@ -31,6 +33,7 @@ pub struct Pool {
     state: Arc<Mutex<StateFolder>>,
     /// While it is open here.
     store: OnceLock<Arc<Store>>,
+    doors: Doors,
     /// One command at a time.
     commanding: Mutex<()>,
 }
@@ -52,8 +55,16 @@ impl Pool {
         Self {
             state,
             store: OnceLock::new(),
+            doors: Doors::default(),
             commanding: Mutex::default(),
         }
+    }
+
+    /// Opens the configured disks as [`mount`] does. One that hangs is not asked again before it answers, however often this is called.
+    pub fn mount(&self, config: &Config) -> Disks {
+        // Whoever else needs the state folder does not wait for drives that spin up.
+        let folders = door::open_all(&self.doors, config);
+        door::mount_opened(config, folders, &mut self.state())
     }
 
     /// The store is open: what is commanded from now on, it does.
@@ -93,8 +104,8 @@ impl Pool {
         let _one = self.one_at_a_time();
         let path = std::path::absolute(&wanted.path).unwrap_or_else(|_| wanted.path.clone());
         let wanted = config::Disk { path, ..*wanted };
-        let disk = door::open(&wanted.path)?;
-        let identity = layout::identify(&disk, &wanted.path)?;
+        let folder = self.doors.open(&wanted.path, DISK_START_PATIENCE_MS_MAX)?;
+        let identity = layout::identify(&folder.disk, &wanted.path)?;
         if let Some(store) = self.store.get() {
             let is_it = |status: &DiskStatus| {
                 same(&status.path, &wanted.path)
@@ -107,10 +118,10 @@ impl Pool {
             }
         }
         let mut state = self.state();
-        let id = door::identify(&wanted.path, &mut state, true)?;
+        let id = door::identify(&folder, &mut state, true)?;
         state.set_standing(id, Standing::InUse, &mut OsRandom)?;
         if state.is_claimed() {
-            door::exchange_keyrings(&disk, &wanted.path, &mut state)?;
+            door::exchange_keyrings(&folder, &mut state)?;
         }
         drop(state);
         if let Some(store) = self.store.get() {
@@ -174,7 +185,10 @@ impl Pool {
             .set_standing(id, Standing::Retired, &mut OsRandom)?;
         let unmarked = match status.state {
             DiskUse::Absent => Some("it is not there".to_owned()),
-            _ => door::mark_retired(&status.path, id)
+            _ => self
+                .doors
+                .open(&status.path, DISK_START_PATIENCE_MS_MAX)
+                .and_then(|folder| door::mark_retired(&folder, id))
                 .err()
                 .map(|error| error.to_string()),
         };
@@ -238,11 +252,21 @@ impl store::Doorkeeper for Pool {
         wanted: &config::Disk,
         others: &[Arc<store::MountedDisk>],
     ) -> std::result::Result<store::MountedDisk, String> {
+        let words = |error: Error| error.to_string();
+        let folder = self.doors.open(&wanted.path, DISK_PATIENCE_MS_MAX);
+        let folder = folder.map_err(words)?;
         let mut state = self.state();
-        let (disk, has_news) =
-            door::mount_one(wanted, &mut state).map_err(|error| error.to_string())?;
+        // It may have been taken out while it was opened: what is empty there then is no new disk.
+        if self
+            .store
+            .get()
+            .is_some_and(|store| !store.has_slot(&wanted.path))
+        {
+            return Err("it was taken out of use".to_owned());
+        }
+        let (disk, has_news) = door::mount_one(wanted, &folder, &mut state).map_err(words)?;
         let disks = others.iter().map(|other| &**other).filter(|_| has_news);
-        door::spread_keyring(disks.chain([&disk]), &state).map_err(|error| error.to_string())?;
+        door::spread_keyring(disks.chain([&disk]), &state).map_err(words)?;
         Ok(disk)
     }
 }

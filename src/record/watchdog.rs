@@ -50,11 +50,10 @@ impl Watchdog {
         store: Arc<Store>,
     ) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let mut rounds = Rounds::new(streams, ingest, clock, Arc::clone(&store));
+        let mut rounds = Rounds::new(streams, ingest, clock, store);
         let told = Arc::clone(&shared);
         let watch = move || {
             while !told.stop.load(Ordering::Acquire) {
-                store.look_at_clock();
                 let still_us = rounds.turn();
                 told.ingest_still_us.store(still_us, Ordering::Relaxed);
                 std::thread::park_timeout(Duration::from_micros(WATCHDOG_PERIOD_US));

@@ -10,7 +10,7 @@ use super::catalog::Entry;
 use super::inspect::{Place, Strange};
 use super::layout;
 use super::recovery::{Recovery, Report};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_no_answer};
 
 /// What is read at once.
 pub(super) const PIECE_BYTES: usize = 1 << 20;
@@ -46,6 +46,10 @@ impl Recovery<'_> {
         let digest_of = |disk: &dyn Disk| digest(&*disk.open_read(&path)?);
         let theirs = match digest_of(&*other) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+            Err(error) if is_no_answer(&error) => {
+                report.undecided += 1;
+                return true;
+            }
             read => read,
         };
         let compared = theirs.and_then(|theirs| Ok(theirs == digest_of(self.disk)?));

@@ -1,5 +1,7 @@
 //! What is asked and commanded of the disks while the store is open.
 
+use std::path::Path;
+
 use hearthkeep_format::DiskId;
 
 use super::lock::Lock;
@@ -45,6 +47,12 @@ impl Store {
     /// When the catalog cannot be read.
     pub fn on_disk(&self, id: DiskId) -> Result<OnDisk> {
         self.shared.on_disk(id)
+    }
+
+    /// Whether a disk of this path is to be used.
+    pub fn has_slot(&self, path: &Path) -> bool {
+        let slots = self.shared.slots.read();
+        slots.iter().any(|slot| slot.wanted.path == path)
     }
 
     /// Uses another disk from now on: it is mounted within moments, or its status says why not.

@@ -51,6 +51,14 @@ pub enum Error {
         /// The folder.
         disk: PathBuf,
     },
+    /// A disk did not answer in time.
+    #[error(
+        "the disk at {} does not answer: it may be spinning up. Where that lasts, look at its cable, its power and its health. It is          used by itself once it answers", disk.display()
+    )]
+    NoAnswer {
+        /// The folder.
+        disk: PathBuf,
+    },
     /// A disk was retired.
     #[error(
         "the disk at {} was retired: `hearthkeep disk add` takes it into use again", disk.display()

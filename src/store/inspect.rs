@@ -203,11 +203,23 @@ pub fn find_head(
     }
 }
 
-/// What the start block of a segment says, torn or not.
-pub fn start_of(file: &Front, place: &Place, store: &StoreId, keys: &Keys) -> Option<Start> {
-    let header = read_header(file, 0).ok()?.ok()?;
-    let m = check_header(&header, place, store, keys).ok()?;
-    locked::open_start(header.as_bytes(), &m).ok()
+/// What the start block of a segment says, torn or not; `None` where that is not there or cannot be opened.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn start_of(
+    file: &Front,
+    place: &Place,
+    store: &StoreId,
+    keys: &Keys,
+) -> io::Result<Option<Start>> {
+    let Ok(header) = read_header(file, 0)? else {
+        return Ok(None);
+    };
+    let start = check_header(&header, place, store, keys)
+        .ok()
+        .and_then(|m| locked::open_start(header.as_bytes(), &m).ok());
+    Ok(start)
 }
 
 /// Walks a file that has no valid tail, and says what there is of it: what [`mend`] would make of it.

@@ -12,8 +12,9 @@ use hearthkeep_format::{EpochId, StreamId};
 use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
+use super::later::Later;
 use super::log::Keeping;
-use super::mount::is_full;
+use super::mount::{MountedDisk, is_full};
 use super::mover::Mover;
 use super::pass::Passes;
 use super::reanchoring::Reanchoring;
@@ -32,8 +33,6 @@ const INSERT_AGAIN_US: u64 = 10_000_000;
 enum Note {
     /// Something happened to a segment.
     Event(Event),
-    /// The clock has become known, or was set.
-    Anchored,
     /// What is to be done with a disk has changed: look at them at once.
     Disks,
     /// Forget all segments of the disk with this number: it is used no more.
@@ -121,6 +120,7 @@ impl Keeper {
             shared,
             inbox: inbox.notes,
             backlog,
+            later: Later::default(),
             found: Report::default(),
             entries: Vec::new(),
             insert_at_us: None,
@@ -131,11 +131,6 @@ impl Keeper {
         };
         let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
         Ok(Self { notes, worker })
-    }
-
-    /// Brings the catalog to the times that the newest anchor says.
-    pub(super) fn reanchor(&self) {
-        self.notes.note(Note::Anchored);
     }
 
     pub(super) fn notes(&self) -> &Notes {
@@ -160,6 +155,7 @@ struct Work {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Note>,
     backlog: Backlog,
+    later: Later,
     found: Report,
     /// What the catalog is to know.
     entries: Vec<Entry>,
@@ -177,11 +173,6 @@ impl turns::Work for Work {
         loop {
             match self.inbox.try_recv() {
                 Ok(Note::Event(event)) => self.event(event),
-                Ok(Note::Anchored) => {
-                    // What waits was dated before.
-                    self.insert();
-                    self.reanchoring = Reanchoring::begin(&self.shared);
-                }
                 Ok(Note::Disks) => {
                     self.watch.hurry();
                     self.mover.hurry();
@@ -202,15 +193,24 @@ impl turns::Work for Work {
             self.insert();
         }
         if self.now_us() >= self.watch.due_us() {
+            self.look_at_clock();
             self.look_at_disks();
         }
-        let is_settled = self.backlog.is_empty();
+        if self.now_us() >= self.later.due_us() {
+            self.try_again();
+        }
+        let is_settled = self.backlog.is_empty() && !self.later.holds_up(self.now_us());
         let log = self.log.as_mut();
         let log_at_us = log.map_or(u64::MAX, |log| log.turn(is_settled));
         // A catalog that does not know all footage would call the wrong segments the oldest.
-        if !is_settled {
+        if !self.backlog.is_empty() {
             self.compare_one_epoch();
             return Next::At(self.now_us());
+        }
+        let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
+        let looked_at_us = self.watch.due_us().min(self.later.due_us()).min(log_at_us);
+        if !is_settled {
+            return Next::At(insert_at_us.min(looked_at_us));
         }
         // Retention's ages follow from these times.
         if let Some(reanchoring) = &mut self.reanchoring {
@@ -228,8 +228,7 @@ impl turns::Work for Work {
             let moved = self.mover.turn(&self.shared, self.passes.now());
             self.passes.moved(&moved);
         }
-        let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
-        let background_us = self.watch.due_us().min(self.mover.due_us()).min(log_at_us);
+        let background_us = self.mover.due_us().min(looked_at_us);
         Next::At(self.look_at_us.min(insert_at_us).min(background_us))
     }
 }
@@ -248,7 +247,7 @@ impl Work {
         match event {
             Event::Durable(_) => {}
             Event::Closed(segment) => self.insert_soon(self.entry_of(&segment)),
-            Event::Abandoned(segment) => self.mend(&segment),
+            Event::Abandoned(segment) => self.mend(segment),
             Event::Poisoned(segment, error) => {
                 let id = segment.new.segment;
                 tracing::error!(%id, stream = %segment.new.stream, "a segment is poisoned: {error}");
@@ -310,8 +309,8 @@ impl Work {
         self.log.iter_mut().for_each(|log| log.closed(&entries));
     }
 
-    /// Gives an abandoned segment its tail.
-    fn mend(&mut self, segment: &Segment) {
+    /// Gives an abandoned segment its tail; later, where its disk does not answer.
+    fn mend(&mut self, segment: Arc<Segment>) {
         let new = &segment.new;
         let place = Place {
             stream: new.stream,
@@ -328,7 +327,11 @@ impl Work {
         let elsewhere = |number| shared.other(number);
         let patient = disk.patient();
         let recovery = shared.recovery(disk.number(), &*patient, &elsewhere);
-        match recovery.mend(&place, &mut report) {
+        let mended = recovery.mend(&place, &mut report);
+        if report.unanswered > 0 {
+            return self.later.mend(segment, self.now_us());
+        }
+        match mended {
             Some(entry) => {
                 self.entries.push(entry);
                 self.insert();
@@ -341,6 +344,17 @@ impl Work {
     fn look(&mut self) {
         let wait_us = self.passes.next(&self.shared, self.log.as_mut());
         self.look_at_us = self.now_us().saturating_add(wait_us);
+    }
+
+    /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it.
+    fn look_at_clock(&mut self) {
+        let Some(record) = self.shared.anchors.look(&*self.shared.clock) else {
+            return;
+        };
+        self.shared.log.append(record);
+        // What waits was dated before.
+        self.insert();
+        self.reanchoring = Reanchoring::begin(&self.shared);
     }
 
     fn look_at_disks(&mut self) {
@@ -376,23 +390,54 @@ impl Work {
         }
     }
 
+    /// Tries again what disks did not answer for.
+    fn try_again(&mut self) {
+        let (epochs, torn) = self.later.take(&self.shared, self.now_us());
+        self.backlog.extend(epochs);
+        torn.into_iter().for_each(|segment| self.mend(segment));
+    }
+
+    /// Compares an epoch with the catalog. True where that is to be done again later.
+    fn compare(
+        &mut self,
+        disk: &MountedDisk,
+        stream: &StreamId,
+        epoch: &EpochId,
+    ) -> super::Result<bool> {
+        let report = self.shared.compare(disk, stream, epoch)?;
+        if report.unanswered + report.undecided > 0 {
+            return Ok(true);
+        }
+        self.shared.found(&report);
+        self.found.add(report);
+        Ok(false)
+    }
+
     fn compare_one_epoch(&mut self) {
-        let Some((disk, stream, epoch)) = self.backlog.pop() else {
+        let Some((number, stream, epoch)) = self.backlog.pop() else {
             return;
         };
         // One that is gone again is compared when it comes back.
-        if let Some(disk) = self.shared.slots.disk(disk) {
-            match self.shared.compare(&disk, &stream, &epoch) {
-                Ok(report) => self.found.add(report),
+        if let Some(disk) = self.shared.slots.disk(number) {
+            let later = match disk.hangs() {
+                true => Ok(true),
+                false => self.compare(&disk, &stream, &epoch),
+            };
+            match later {
+                Ok(false) => {}
+                Ok(true) => self.later.compare((number, stream, epoch), self.now_us()),
                 Err(error) => tracing::error!("{error}"),
             }
         }
-        if self.backlog.is_empty() {
+        if !self.backlog.is_empty() {
+            return;
+        }
+        self.passes.taken_in();
+        if let Err(error) = self.shared.catalog.flush() {
+            tracing::error!("{}", super::Error::Catalog(error));
+        }
+        if self.later.is_over() {
             let found = std::mem::take(&mut self.found);
-            self.passes.taken_in();
-            if let Err(error) = self.shared.catalog.flush() {
-                tracing::error!("{}", super::Error::Catalog(error));
-            }
             tracing::info!(
                 files = found.files,
                 inserted = found.inserted,

@@ -19,6 +19,7 @@ pub mod held;
 mod holds;
 pub mod inspect;
 mod keeper;
+mod later;
 pub mod layout;
 pub mod lock;
 pub mod log;
@@ -56,7 +57,7 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Front};
-use crate::limits::SEQUENCES_PASSED_OVER;
+use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, SEQUENCES_PASSED_OVER};
 use crate::random::SharedRandom;
 use anchors::Anchors;
 pub use catalog::CatalogError;
@@ -73,6 +74,7 @@ use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
 use opening::{prepare, prepare_with, recover};
 pub use options::Options;
+pub use reading::Kept;
 use recovery::Report;
 use retention::{CameraBudget, DiskState};
 use scrub::{Board, Scrub};
@@ -167,6 +169,9 @@ impl Store {
         let (log, scrub) = (options.log.clone(), options.scrub);
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let mut shared = prepare(options)?;
+        for disk in &shared.slots.mounted() {
+            disk.bound(driver, DISK_START_PATIENCE_MS_MAX)?;
+        }
         let (report, backlog) = recover(&shared)?;
         shared.may_not_know_all |= report.unread > 0;
         if let Err(error) = shared.catalog.flush() {
@@ -187,7 +192,7 @@ impl Store {
             driver: driver.clone(),
         };
         for disk in &disks {
-            disk.bound(driver)?;
+            disk.bound(driver, DISK_PATIENCE_MS_MAX)?;
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
         let mark = match shared.at_rest {
@@ -329,18 +334,6 @@ impl Store {
     /// Whether the recorder before this one died.
     pub fn is_after_crash(&self) -> bool {
         self.mark.after_crash()
-    }
-
-    /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it. To
-    /// be called each second or so.
-    pub fn look_at_clock(&self) {
-        let Some(record) = self.shared.anchors.look(&*self.shared.clock) else {
-            return;
-        };
-        self.shared.log.append(record);
-        if let Some(keeper) = self.keeper().as_ref() {
-            keeper.reanchor();
-        }
     }
 
     /// What a stream has in the catalog.

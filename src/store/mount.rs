@@ -1,5 +1,6 @@
 //! A disk of the store while this process uses it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,11 +15,11 @@ use super::layout::{self, DiskIdentity};
 use super::retention::DiskState;
 use super::scrub::ScrubStatus;
 use super::slots::Drain;
-use super::turns::Driver;
+use super::turns::{self, Driver};
 use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
 use crate::config::{self, Tier};
-use crate::disk::{BoundedDisk, Disk, RealDisk, Space};
+use crate::disk::{BoundedDisk, Disk, Lane, RealDisk, Space};
 use crate::limits::{
     DISK_PATIENCE_MS_MAX, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS, WRITE_EARLY_BYTES,
 };
@@ -41,17 +42,14 @@ pub struct MountedDisk {
     /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The same for who must not wait for it.
-    bounded: OnceLock<Bounded>,
+    errands: OnceLock<Arc<BoundedDisk>>,
+    /// On a thread of its own: what hangs in a write may have been unplugged since.
+    looks: OnceLock<Arc<BoundedDisk>>,
+    /// On one of the lowest priority, for who is in no hurry.
+    unhurried: OnceLock<Arc<BoundedDisk>>,
     number: AtomicU16,
     health: Arc<Health>,
     writer: OnceLock<Writer>,
-}
-
-/// A disk for who must not wait for it.
-struct Bounded {
-    errands: Arc<BoundedDisk>,
-    /// On a thread of its own: what hangs in a write may have been unplugged since.
-    looks: Arc<BoundedDisk>,
 }
 
 /// A disk of the configuration that cannot be used now.
@@ -157,6 +155,31 @@ impl MountedDisk {
         Self::with(Arc::new(disk), path, store, id, max_bytes)
     }
 
+    /// The same with a disk that was opened on a lane, and is not waited for beyond that one's patience.
+    ///
+    /// # Errors
+    /// As [`MountedDisk::open`].
+    pub fn on(
+        lane: &Arc<Lane>,
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        store: StoreId,
+        id: DiskId,
+        max_bytes: Option<u64>,
+    ) -> Result<Self> {
+        let bounded = Arc::new(BoundedDisk::on(Arc::clone(lane), Arc::clone(&disk)));
+        let mut mounted = Self::with(
+            Arc::clone(&bounded) as Arc<dyn Disk>,
+            path,
+            store,
+            id,
+            max_bytes,
+        )?;
+        mounted.disk = disk;
+        let _ = mounted.errands.set(bounded);
+        Ok(mounted)
+    }
+
     /// The same with a disk that is open already, such as a simulated one.
     ///
     /// # Errors
@@ -175,7 +198,9 @@ impl MountedDisk {
             max_bytes,
             tier: Tier::default(),
             disk,
-            bounded: OnceLock::new(),
+            errands: OnceLock::new(),
+            looks: OnceLock::new(),
+            unhurried: OnceLock::new(),
             number: AtomicU16::new(0),
             health: Arc::default(),
             writer: OnceLock::new(),
@@ -201,36 +226,65 @@ impl MountedDisk {
     }
 
     /// From now on [`patient`](Self::patient) waits for it for so long only. Where turns are given by hand, nothing hangs.
-    pub(super) fn bound(&self, driver: &Driver) -> Result<()> {
-        if matches!(driver, Driver::Hands(_)) || self.bounded.get().is_some() {
+    pub(super) fn bound(&self, driver: &Driver, patience_ms: u64) -> Result<()> {
+        if matches!(driver, Driver::Hands(_)) {
             return Ok(());
         }
-        let patience = Duration::from_millis(DISK_PATIENCE_MS_MAX);
-        let start = |what: &str| {
-            let name = format!("{what}-{}", self.number());
-            BoundedDisk::new(Arc::clone(&self.disk), name, patience)
-                .map(Arc::new)
-                .map_err(|error| Error::io("start a thread for", &self.path, error))
-        };
-        let (errands, looks) = (start("errands")?, start("looks")?);
-        let _ = self.bounded.set(Bounded { errands, looks });
+        let patience = Duration::from_millis(patience_ms);
+        for (lane, name) in [(&self.errands, "errands"), (&self.looks, "looks")] {
+            if let Some(bounded) = lane.get() {
+                bounded.lane().set_patience(patience);
+                continue;
+            }
+            let name = format!("{name}-{}", self.number());
+            let bounded = BoundedDisk::new(Arc::clone(&self.disk), name, patience)
+                .map_err(|error| Error::io("start a thread for", &self.path, error))?;
+            let _ = lane.set(Arc::new(bounded));
+        }
         Ok(())
     }
 
     /// The disk, for a look whether it is still there, whatever hangs in it.
     pub(super) fn looked_at(&self) -> Arc<dyn Disk> {
-        match self.bounded.get() {
-            Some(bounded) => Arc::clone(&bounded.looks) as Arc<dyn Disk>,
+        self.on_lane(&self.looks)
+    }
+
+    /// The disk, for all that looks after the other disks too: a call that hangs comes back with an error.
+    pub fn patient(&self) -> Arc<dyn Disk> {
+        self.on_lane(&self.errands)
+    }
+
+    /// The disk, for who is in no hurry: what hangs there keeps nobody else.
+    pub(super) fn unhurried(&self) -> io::Result<Arc<dyn Disk>> {
+        if self.errands.get().is_some() && self.unhurried.get().is_none() {
+            let name = format!("unhurried-{}", self.number());
+            let patience = Duration::from_millis(DISK_PATIENCE_MS_MAX);
+            let bounded = BoundedDisk::new(Arc::clone(&self.disk), name, patience)?;
+            bounded.lane().call(|| {
+                turns::step_back();
+                Ok(())
+            })?;
+            let _ = self.unhurried.set(Arc::new(bounded));
+        }
+        Ok(self.on_lane(&self.unhurried))
+    }
+
+    /// How many calls of that were given up.
+    pub(super) fn given_up_unhurried(&self) -> u64 {
+        let unhurried = self.unhurried.get();
+        unhurried.map_or(0, |bounded| bounded.lane().given_up())
+    }
+
+    fn on_lane(&self, lane: &OnceLock<Arc<BoundedDisk>>) -> Arc<dyn Disk> {
+        match lane.get() {
+            Some(bounded) => Arc::clone(bounded) as Arc<dyn Disk>,
             None => Arc::clone(&self.disk),
         }
     }
 
-    /// The disk, for all that looks after the other disks too: a call that hangs comes back with an error.
-    pub(super) fn patient(&self) -> Arc<dyn Disk> {
-        match self.bounded.get() {
-            Some(bounded) => Arc::clone(&bounded.errands) as Arc<dyn Disk>,
-            None => Arc::clone(&self.disk),
-        }
+    /// For how long a call has not come back that was given up.
+    fn hangs_for(&self) -> Option<Duration> {
+        self.errands.get()?.lane().hangs_for()
     }
 
     /// What the file system answers.
@@ -316,11 +370,16 @@ impl MountedDisk {
         self.waited_us() > LOG_PATIENCE_MS_MAX * 1_000
     }
 
+    /// Whether somebody gave up waiting for it, and that call has not come back.
+    pub(super) fn hangs(&self) -> bool {
+        self.hangs_for().is_some()
+    }
+
     /// For how long the call has lasted that it has not come back from, us.
     fn waited_us(&self) -> u64 {
-        let bounded = self.bounded.get();
-        let hangs_for = bounded.and_then(|bounded| bounded.errands.hangs_for());
-        let hangs_us = hangs_for.map_or(0, |hangs| u64::try_from(hangs.as_micros()).unwrap_or(0));
+        let hangs_us = self
+            .hangs_for()
+            .map_or(0, |hangs| u64::try_from(hangs.as_micros()).unwrap_or(0));
         let writer_us = self.writer.get().map_or(0, Writer::waited_us);
         writer_us.max(hangs_us)
     }

@@ -22,7 +22,7 @@ use super::mount::MountedDisk;
 use super::moves::{Move, Moves};
 use super::recovery::Report;
 use super::{Shared, layout};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, is_no_answer};
 use crate::limits::{MOVE_BYTES_PER_S_MAX, MOVE_REST, MOVE_UNSYNCED_BYTES_MAX};
 
 /// Until it is looked again whether there is old footage to move.
@@ -250,6 +250,9 @@ impl Mover {
     ) -> u64 {
         let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
         match failed {
+            Failed::Source(error) if is_no_answer(&error) => {
+                tracing::warn!(path = %from.path.display(), "footage is moved from there later: {error}");
+            }
             Failed::Source(error) => {
                 let path = from.path.join(path);
                 let sentence = format!("{} cannot be read: {error}", path.display());
@@ -277,9 +280,12 @@ fn mend(shared: &Shared, entry: &Entry, from: &MountedDisk, moves: &mut Moves) {
     let patient = from.patient();
     let recovery = shared.recovery(from.number(), &*patient, &elsewhere);
     let catalog = &shared.catalog;
-    let mended = match recovery.mend(&place, &mut Report::default()) {
-        Some(mended) => catalog.insert(&[mended]).and_then(|()| catalog.flush()),
-        None => {
+    let mut report = Report::default();
+    let mended = match recovery.mend(&place, &mut report) {
+        // It is on the next list again.
+        _ if report.unanswered > 0 => return,
+        Some(mended) if !mended.torn => catalog.insert(&[mended]).and_then(|()| catalog.flush()),
+        _ => {
             moves.pass_over(entry);
             Ok(())
         }

@@ -36,7 +36,7 @@ impl Shared {
         }
     }
 
-    /// Makes catalog and disk agree on one epoch.
+    /// Makes catalog and disk agree on one epoch. What is strange counts once [`Shared::found`] is told.
     pub(super) fn compare(
         &self,
         disk: &MountedDisk,
@@ -47,10 +47,14 @@ impl Shared {
         let patient = disk.patient();
         let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
         let report = recovery.epoch(stream, epoch)?;
-        self.strange.fetch_add(report.strange, Ordering::Relaxed);
         // Whether the log was told before the crash that came between, nobody knows.
         self.log.deleted(&report.deleted);
         Ok(report)
+    }
+
+    /// Counts what a comparison found that is not made again.
+    pub(super) fn found(&self, report: &Report) {
+        self.strange.fetch_add(report.strange, Ordering::Relaxed);
     }
 
     /// The epochs of a disk; and of those that the catalog does not know there, how new they are.
@@ -64,36 +68,60 @@ impl Shared {
         let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
         // A folder that cannot be read is no reason not to record.
         let epochs = recovery.epochs(report).unwrap_or_else(|error| {
-            tracing::error!("{}", Error::io("list", &disk.path, error));
-            report.unread += 1;
+            let path = disk.path.display();
+            tracing::error!("the footage on {path} cannot be listed: {error}");
+            report.not_read(&error);
             Vec::new()
         });
-        let unknown = recovery.unknown(&epochs);
+        let unknown = recovery.unknown(&epochs, report);
         (epochs, unknown)
     }
 }
 
-/// Makes catalog and disks agree on the newest epochs; says which others are to be compared later.
+/// Makes catalog and disks agree on the newest epochs; says which others are to be compared later. A disk that does not answer is
+/// away from then on, and comes back as any other.
 pub(super) fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
     let (mut epochs, mut unknown) = (Vec::new(), Vec::new());
     let (mut report, mut backlog) = (Report::default(), Vec::new());
-    let disks = shared.slots.mounted();
-    for disk in &disks {
-        let (of_disk, unknown_there) = shared.epochs_of(disk, &mut report);
-        unknown.extend(unknown_there);
-        epochs.push(of_disk);
+    for disk in shared.slots.mounted() {
+        let mut found = Report::default();
+        let (of_disk, unknown_there) = shared.epochs_of(&disk, &mut found);
+        if answers(shared, &disk, &found) {
+            unknown.extend(unknown_there);
+            epochs.push((disk, of_disk));
+        }
+        report.add(found);
     }
     let newest = recovery::newest(&shared.catalog, unknown)?;
-    for (disk, of_disk) in disks.iter().zip(epochs) {
+    for (disk, of_disk) in epochs {
+        let (mut found, mut older) = (Report::default(), Backlog::new());
         for (stream, epoch) in of_disk {
-            if newest.contains(&(stream, epoch)) {
-                report.add(shared.compare(disk, &stream, &epoch)?);
-            } else {
-                backlog.push((disk.number(), stream, epoch));
+            if !newest.contains(&(stream, epoch)) {
+                older.push((disk.number(), stream, epoch));
+            } else if found.unanswered == 0 {
+                found.add(shared.compare(&disk, &stream, &epoch)?);
             }
         }
+        if answers(shared, &disk, &found) {
+            shared.found(&found);
+            backlog.extend(older);
+        }
+        report.add(found);
     }
     Ok((report, backlog))
+}
+
+/// Whether a disk answered when it was looked at; one that did not is away.
+fn answers(shared: &Shared, disk: &MountedDisk, found: &Report) -> bool {
+    if found.unanswered == 0 {
+        return true;
+    }
+    let silent = Error::NoAnswer {
+        disk: disk.path.clone(),
+    };
+    tracing::error!("{silent}");
+    shared.slots.miss(&disk.path, &silent.to_string());
+    false
 }
 
 /// Opens catalog and disks, without looking at any footage.
@@ -119,7 +147,7 @@ pub(super) fn prepare_with(options: Options, opened: catalog::Opened) -> Result<
     }
     let log = Log::new(Arc::clone(&options.clock), options.log.as_ref());
     let anchors = Anchors::read(&options.state_dir, || {
-        let disks = options.disks.iter().map(|disk| Arc::clone(&disk.disk));
+        let disks = options.disks.iter().map(MountedDisk::patient);
         Anchors::logged(&disks.collect::<Vec<_>>(), &options.store, &options.keys)
     });
     if let Some(record) = anchors.look(&*options.clock) {

@@ -13,6 +13,17 @@ use crate::disk::Front;
 /// Segments on disks that are away which are passed over in search of one that is here: a week's.
 const AWAY_PASSED_OVER_MAX: usize = 10_000;
 
+/// How much there is of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Number of segments.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Wall time at which the newest ends, us; `None` where there is nothing.
+    pub newest_us: Option<i64>,
+}
+
 impl Store {
     /// What there is of a stream in a span of wall time, us; open segments as far as they are durable.
     ///
@@ -47,6 +58,26 @@ impl Store {
             timeline.next = self.next_here(stream, timeline.next, &away)?;
         }
         Ok(timeline)
+    }
+
+    /// How much there is of a stream and when it ends, open segments as far as they are durable. No disk is asked.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn kept(&self, stream: &StreamId) -> Result<Kept> {
+        let mut kept = Kept::default();
+        for span in self.in_memory(stream) {
+            let catalogued = self.shared.catalog.find(stream, &span.segment)?;
+            kept.segments += u64::from(catalogued.is_none());
+            kept.bytes += catalogued.map_or(span.bytes, |_| 0);
+            kept.newest_us = kept.newest_us.max(Some(span.end_us()));
+        }
+        let usage = self.usage(stream);
+        Ok(Kept {
+            segments: kept.segments + usage.segments,
+            bytes: kept.bytes + usage.bytes,
+            newest_us: kept.newest_us.max(usage.last_us),
+        })
     }
 
     /// A page of what the catalog has, from there on or from its beginning.

@@ -107,5 +107,6 @@ fn start_block(shared: &Shared, disk: &MountedDisk, entry: &Entry) -> Option<Sta
         epoch: entry.epoch,
         segment: entry.segment,
     };
-    start_of(&file, &place, &shared.store, &*shared.keys)
+    let start = start_of(&file, &place, &shared.store, &*shared.keys);
+    start.ok().flatten()
 }

@@ -18,7 +18,7 @@ use super::anchors::Anchors;
 use super::catalog::{Catalog, Entry, Tally};
 use super::inspect::{Inspected, Keys, Mended, Place, Strange, inspect, mend, start_of, walk_torn};
 use super::{CatalogError, layout};
-use crate::disk::{Disk, Front};
+use crate::disk::{Disk, Front, is_no_answer};
 use crate::random::SharedRandom;
 
 /// Strange files that a report names; more are counted.
@@ -49,6 +49,10 @@ pub struct Report {
     pub strange: u64,
     /// Files and folders among these, and folders beside them, that the disk did not let be read: what is in them nobody knows.
     pub unread: u64,
+    /// Times that the disk gave no answer in time: what was left for that is to be looked at again.
+    pub unanswered: u64,
+    /// Files left since another disk, which has the same, gave none.
+    pub undecided: u64,
     /// The first hundred of those, and why.
     pub named: Vec<(PathBuf, Strange)>,
 }
@@ -64,17 +68,39 @@ impl Report {
         self.deleted.extend(other.deleted);
         self.strange += other.strange;
         self.unread += other.unread;
+        self.unanswered += other.unanswered;
+        self.undecided += other.undecided;
         let room = NAMED_MAX.saturating_sub(self.named.len());
         self.named.extend(other.named.into_iter().take(room));
     }
 
     pub(super) fn leave(&mut self, path: PathBuf, why: Strange) {
+        if let Strange::Io(error) = &why
+            && is_no_answer(error)
+        {
+            tracing::warn!(path = %path.display(), "left for later: {error}");
+            return self.was_not_answered();
+        }
         tracing::warn!(path = %path.display(), "left alone: {why}");
         self.strange += 1;
         self.unread += u64::from(matches!(why, Strange::Io(_)));
         if self.named.len() < NAMED_MAX {
             self.named.push((path, why));
         }
+    }
+}
+
+impl Report {
+    /// A call did not come back in time: what it was to tell nobody knows yet.
+    pub(super) fn was_not_answered(&mut self) {
+        self.unread += 1;
+        self.unanswered += 1;
+    }
+
+    /// Something could not be read, and is passed over if the disk says why.
+    pub(super) fn not_read(&mut self, error: &io::Error) {
+        self.unread += 1;
+        self.unanswered += u64::from(is_no_answer(error));
     }
 }
 
@@ -117,7 +143,7 @@ impl Recovery<'_> {
             let folder = layout::stream_folder(&stream);
             let mut of_stream = ids(self.disk, &folder, EpochId::from_hex).unwrap_or_else(|error| {
                 tracing::error!(folder = %folder.display(), "the footage in it cannot be looked at: {error}");
-                report.unread += 1;
+                report.not_read(&error);
                 Vec::new()
             });
             of_stream.extend(self.catalog.epochs(&stream, self.number));
@@ -136,13 +162,16 @@ impl Recovery<'_> {
 
     /// Of a disk's epochs, those that the catalog knows nothing of there, with the sequence of any segment in each. Sequences go on
     /// over epochs whatever the clock said: they say which is the newest.
-    pub fn unknown(&self, epochs: &[(StreamId, EpochId)]) -> Vec<Unknown> {
+    pub fn unknown(&self, epochs: &[(StreamId, EpochId)], report: &mut Report) -> Vec<Unknown> {
         let is_unknown = |(stream, epoch): &&(StreamId, EpochId)| {
             self.catalog.epoch_tally(stream, epoch, self.number) == Tally::default()
         };
         let sampled = epochs.iter().filter(is_unknown).map(|(stream, epoch)| {
-            let sequence = self.sample(stream, epoch).unwrap_or(0);
-            (*stream, *epoch, sequence)
+            let sampled = self.sample(stream, epoch).unwrap_or_else(|error| {
+                report.not_read(&error);
+                None
+            });
+            (*stream, *epoch, sampled.unwrap_or(0))
         });
         sampled.collect()
     }
@@ -176,7 +205,7 @@ impl Recovery<'_> {
         let mut known: HashMap<_, _> = known.into_iter().map(|e| (e.segment, e)).collect();
         // What is left in `known` is gone, or goes now; what is torn is looked at as if it were not known.
         let is_unknown = |segment: &SegmentId| match known.remove(segment) {
-            Some(entry) if entry.tombstone && !self.finish_deletion(&entry) => false,
+            Some(entry) if entry.tombstone && !self.finish_deletion(&entry, &mut report) => false,
             Some(entry) if entry.tombstone => {
                 report.deleted.push(entry);
                 known.insert(*segment, entry);
@@ -223,19 +252,23 @@ impl Recovery<'_> {
     }
 
     /// Finishes a deletion that a crash had interrupted; whether the file is gone.
-    fn finish_deletion(&self, entry: &Entry) -> bool {
+    fn finish_deletion(&self, entry: &Entry, report: &mut Report) -> bool {
         let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
         let removed = self.disk.remove_file(&path);
         if let Err(error) = &removed {
             tracing::error!(path = %path.display(), "could not delete: {error}");
+            if is_no_answer(error) {
+                report.was_not_answered();
+            }
         }
         removed.is_ok()
     }
 
     fn take_in(&self, unknown: &[Place], report: &mut Report) -> Result<(), CatalogError> {
         let mut entries = Vec::new();
-        if unknown.len() <= SETTLED_MAX {
-            self.settle(unknown);
+        if unknown.len() <= SETTLED_MAX && !self.settle(unknown) {
+            report.was_not_answered();
+            return Ok(());
         }
         for (place, inspected) in unknown.iter().zip(self.inspect_all(unknown)) {
             match inspected {
@@ -261,9 +294,10 @@ impl Recovery<'_> {
     }
 
     /// Whoever wrote these files may have died before they were durable, or a sync may have failed: then memory has what the disk
-    /// does not. So they are synced, and read from the disk itself.
-    fn settle(&self, places: &[Place]) {
+    /// does not. So they are synced, and read from the disk itself. False where the disk does not answer: then nobody knows.
+    fn settle(&self, places: &[Place]) -> bool {
         let mut folders = BTreeSet::new();
+        let mut is_answered = true;
         for place in places {
             let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
             let settled = self.disk.open_write(&path).and_then(|file| {
@@ -272,14 +306,17 @@ impl Recovery<'_> {
             });
             if let Err(error) = settled {
                 tracing::warn!(path = %path.display(), "could not be made durable: {error}");
+                is_answered &= !is_no_answer(&error);
             }
             folders.extend(path.ancestors().skip(1).map(Path::to_owned));
         }
         for folder in folders {
             if let Err(error) = self.disk.sync_folder(&folder) {
                 tracing::warn!(folder = %folder.display(), "could not be made durable: {error}");
+                is_answered &= !is_no_answer(&error);
             }
         }
+        is_answered
     }
 
     /// Gives a torn segment its tail.
@@ -318,8 +355,8 @@ impl Recovery<'_> {
         None
     }
 
-    /// What there is to know of a torn segment that the disk did not let be mended. The next start tries again; until then its
-    /// stream goes on after it.
+    /// What there is to know of a torn segment that the disk did not let be mended. The next start tries again, or soon whoever asked
+    /// a disk that did not answer; until then its stream goes on after it.
     fn unmended(&self, place: &Place, path: &Path, why: &Strange) -> Option<Entry> {
         let Strange::Io(_) = why else { return None };
         let file = self.disk.open_read(path).and_then(Front::whole).ok()?;
@@ -359,20 +396,28 @@ impl Recovery<'_> {
         }
     }
 
-    /// The sequence of any segment of an epoch.
-    fn sample(&self, stream: &StreamId, epoch: &EpochId) -> Option<u64> {
+    /// The sequence of any segment of an epoch. What cannot be read is passed over, but for a disk that does not answer.
+    fn sample(&self, stream: &StreamId, epoch: &EpochId) -> io::Result<Option<u64>> {
         let folder = layout::epoch_folder(stream, epoch);
-        let names = ids(self.disk, &folder, layout::segment_of).ok()?;
-        names.into_iter().find_map(|segment| {
+        for segment in ids(self.disk, &folder, layout::segment_of)? {
             let place = Place {
                 stream: *stream,
                 epoch: *epoch,
                 segment,
             };
             let path = layout::segment_path(stream, epoch, &segment);
-            let file = Front::whole(self.disk.open_read(&path).ok()?).ok()?;
-            Some(start_of(&file, &place, &self.store, self.keys)?.sequence)
-        })
+            let file = match self.disk.open_read(&path).and_then(Front::whole) {
+                Err(error) if is_no_answer(&error) => return Err(error),
+                Err(_) => continue,
+                Ok(file) => file,
+            };
+            match start_of(&file, &place, &self.store, self.keys) {
+                Err(error) if is_no_answer(&error) => return Err(error),
+                Ok(Some(start)) => return Ok(Some(start.sequence)),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -190,7 +190,8 @@ impl Slots {
         let mut has_left = true;
         self.change(path, |slot| {
             if let Place::Leaving(disk, why) = &slot.place {
-                has_left = disk.writer_has_ended();
+                // A write that nobody waits for any more still lands in the file, which may be open anew by then.
+                has_left = disk.writer_has_ended() && !disk.hangs();
                 if has_left {
                     slot.place = Place::Absent(why.clone());
                 }

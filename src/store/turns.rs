@@ -135,7 +135,7 @@ fn go_on(work: &mut impl Work, bell: &Bell, clock: &dyn Clock) {
 }
 
 /// Gives this thread the lowest priority there is for an ordinary user; the kernel derives that at the disk from it.
-fn step_back() {
+pub(super) fn step_back() {
     const LOWEST: i32 = 19;
     let this = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(this), LOWEST) {

@@ -25,7 +25,7 @@ use super::writer::Means;
 use super::{Error, Result, Shared};
 use crate::config;
 use crate::disk::is_no_answer;
-use crate::limits::WATCH_PERIOD_MS;
+use crate::limits::{DISK_PATIENCE_MS_MAX, WATCH_PERIOD_MS};
 
 /// Who knows which disk belongs where, and what must stand on it before it is written to.
 pub trait Doorkeeper: Send + Sync {
@@ -124,22 +124,29 @@ impl Watch {
     }
 
     /// What a stream is recording into now is compared before the disk is written to, so that no file is taken for torn that
-    /// grows; the rest afterwards.
+    /// grows; the rest afterwards. A disk that does not answer meanwhile is not used yet.
     fn take_in(&self, shared: &Shared, disk: MountedDisk, found: &mut Report) -> Result<Backlog> {
         disk.set_number(shared.catalog.disk_number(&disk.id)?);
-        disk.bound(&self.means.driver)?;
+        disk.bound(&self.means.driver, DISK_PATIENCE_MS_MAX)?;
         let disk = Arc::new(disk);
-        let (epochs, unknown) = shared.epochs_of(&disk, found);
+        let mut seen = Report::default();
+        let (epochs, unknown) = shared.epochs_of(&disk, &mut seen);
         let mut at_once = recovery::newest(&shared.catalog, unknown)?;
         at_once.extend(recording_into(shared));
         let mut backlog = Backlog::new();
         for (stream, epoch) in epochs {
-            if at_once.contains(&(stream, epoch)) {
-                found.add(shared.compare(&disk, &stream, &epoch)?);
-            } else {
+            if !at_once.contains(&(stream, epoch)) {
                 backlog.push((disk.number(), stream, epoch));
+            } else if seen.unanswered == 0 {
+                seen.add(shared.compare(&disk, &stream, &epoch)?);
             }
         }
+        if seen.unanswered > 0 {
+            let disk = disk.path.clone();
+            return Err(Error::NoAnswer { disk });
+        }
+        shared.found(&seen);
+        found.add(seen);
         shared.state(&disk);
         disk.start_writer(
             self.means.clone(),

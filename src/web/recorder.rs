@@ -64,6 +64,11 @@ impl RecorderFootage {
         *self.waiting_for() = disks;
     }
 
+    /// How much there is of a stream; `None` before recording has begun, and where the catalog cannot be read.
+    pub fn kept(&self, stream: &StreamId) -> Option<store::Kept> {
+        self.recording.get()?.store.kept(stream).ok()
+    }
+
     /// Recording has begun; to be called once.
     pub fn begun(&self, recording: Recording) {
         if self.recording.set(recording).is_err() {

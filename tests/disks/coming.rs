@@ -220,3 +220,54 @@ fn a_disk_that_hangs_when_it_goes_is_not_used_before_it_let_go() {
     drop(handle);
     store.close();
 }
+
+#[test]
+fn a_disk_in_which_a_moved_segment_hangs_is_not_used_before_it_let_go() {
+    use std::time::{Duration, Instant};
+
+    use super::store_support::{FaultyDisk, QUICK};
+    use hearthkeep::store::MountedDisk;
+    const LONG: Duration = Duration::from_secs(60);
+    let until = |what: &str, is_so: &mut dyn FnMut() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < LONG, "{what}");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    };
+    let home = Home::new(38);
+    let folder = tempfile::tempdir().unwrap();
+    let usb = folder.path().join("usb");
+    let id = second_disk(&home, &usb, 9).id;
+    let (faulty, faults) = FaultyDisk::new(&usb);
+    let disk = MountedDisk::with(faulty, &usb, home.store, id, None).unwrap();
+    let mut both = options(&home, vec![disk]);
+    both.pace = QUICK;
+    let own = home.disk.path().to_owned();
+    both.spread.pinned.insert(home.stream(1).id, own);
+    let (store, _) = home.open_with(both);
+    let sealed = home.stream(1).seal(2, 20_000);
+    sealed.record(&store);
+    until("it is catalogued", &mut || {
+        store.usage(&sealed.new.stream).segments == 1
+    });
+    faults.stall(true);
+    store.drain_disk(home.disk_id, false).unwrap();
+    let appends = || faults.appends.load(std::sync::atomic::Ordering::SeqCst);
+    until("it hangs where it is moved to", &mut || appends() > 0);
+    unmount(&usb);
+    let status = || store.disks().into_iter().find(|s| s.path == usb).unwrap();
+    until("the disk is missed", &mut || {
+        status().state == DiskUse::Absent
+    });
+    mount(&usb);
+    // It is looked at every 2 s.
+    let mounted = Instant::now();
+    while mounted.elapsed() < Duration::from_secs(7) {
+        assert_eq!(status().state, DiskUse::Absent, "a write hangs in it");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    faults.stall(false);
+    until("it is used again", &mut || status().state == DiskUse::InUse);
+    store.close();
+}

@@ -11,7 +11,7 @@ use super::rig::{Rig, SECOND_US, options, path_of, second_disk, still_home};
 use super::store_support::{Faults, FaultyDisk, Home};
 
 /// A second disk that fails when told to.
-fn faulty_second(home: &Home, folder: &std::path::Path) -> (MountedDisk, Arc<Faults>) {
+pub fn faulty_second(home: &Home, folder: &std::path::Path) -> (MountedDisk, Arc<Faults>) {
     let id = second_disk(home, folder, 9).id;
     let (disk, faults) = FaultyDisk::new(folder);
     let disk = MountedDisk::with(disk, folder, home.store, id, None).unwrap();

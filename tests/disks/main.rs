@@ -19,3 +19,4 @@ mod failing;
 mod mounts;
 mod moving;
 mod rig;
+mod silent;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::left_out::Missing;
+
 /// Something that not every machine has or allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -16,15 +18,6 @@ pub enum Need {
     Fuse,
     /// A control group whose memory can be limited.
     MemoryGroup,
-}
-
-/// Why a test is left out.
-#[derive(Debug, Clone, Copy)]
-pub struct Missing {
-    /// In words.
-    pub words: &'static str,
-    /// Whether a package would bring it.
-    pub is_program: bool,
 }
 
 impl Need {

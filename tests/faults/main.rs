@@ -1,8 +1,7 @@
 //! Faults made for real: disks that lose their power, run full, crawl, fail or hang, and a recorder that is stopped or runs
 //! out of memory. Judged by the pictures that are exported afterwards.
 //!
-//! What the machine cannot do is left out, said and counted. With `HEARTHKEEP_TEST_NO_SKIPS=programs` it is a failure where a package is
-//! missing, with any other value always.
+//! What the machine cannot do is left out, said and counted ([`left_out`]).
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/chance.rs"]
@@ -40,7 +39,7 @@ mod stopped;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use machine::{Missing, Need};
+use machine::Need;
 
 /// A test's name, what it needs, and itself.
 type Test = (&'static str, &'static [Need], fn());
@@ -104,18 +103,12 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They measure time, and would take the processor from each other.
     arguments.test_threads.get_or_insert(1);
-    let no_skips = std::env::var("HEARTHKEEP_TEST_NO_SKIPS").ok();
-    let must_run = |missing: &Missing| match no_skips.as_deref() {
-        None => false,
-        Some("programs") => missing.is_program,
-        Some(_) => true,
-    };
     let mut left_out = Vec::new();
     let mut trials = Vec::new();
     for (name, needs, test) in TESTS {
         let missing = needs.iter().find_map(|need| need.missing());
         let trial = match missing {
-            Some(missing) if must_run(&missing) => {
+            Some(missing) if missing.must_not_be() => {
                 Trial::test(*name, move || Err(Failed::from(missing.words)))
             }
             Some(missing) => {

@@ -261,10 +261,6 @@ impl House {
         while world.now_us() < end_us && !world.off.get() && !world.stop.get() {
             world.run_until(end_us.min(world.now_us() + SECOND_US));
             self.look_at_log(&store);
-            if !world.off.get() {
-                // As the watchdog does.
-                store.look_at_clock();
-            }
             if !world.off.get() && is_healed {
                 world.holds.borrow_mut().end(&store);
             } else if !world.off.get() {

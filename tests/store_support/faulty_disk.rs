@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use hearthkeep::disk::{Disk, DiskFile, RealDisk, Space};
+use hearthkeep::disk::{Disk, DiskFile, RealDisk, Space, no_answer};
 
 /// A real disk that fails or stalls when told to.
 pub struct FaultyDisk {
@@ -25,6 +25,8 @@ pub struct Faults {
     pub panic: AtomicBool,
     pub fail_sync_folder: AtomicBool,
     pub fail_list: AtomicBool,
+    /// Whoever asks for footage has given up waiting by then.
+    pub silent: AtomicBool,
     /// Nothing can be deleted, as on a file system that became read-only.
     pub fail_remove: AtomicBool,
     /// No footage can be deleted, and all else can.
@@ -33,6 +35,7 @@ pub struct Faults {
     pub removals: AtomicU64,
     pub syncs: AtomicU64,
     pub appends: AtomicU64,
+    pub read_bytes: AtomicU64,
     /// Which folders were synced, in order.
     pub synced_folders: Mutex<Vec<PathBuf>>,
     /// Is done when a segment was removed, once.
@@ -41,11 +44,12 @@ pub struct Faults {
     go_on: Condvar,
 }
 
-/// What does not come back from a write or a sync.
+/// What does not come back from a write or a sync, or from a read.
 #[derive(Default)]
 struct Stalled {
     all: bool,
     log: bool,
+    reads: bool,
 }
 
 impl Faults {
@@ -58,6 +62,28 @@ impl Faults {
     pub fn stall_log(&self, stalled: bool) {
         self.stalled.lock().unwrap().log = stalled;
         self.go_on.notify_all();
+    }
+
+    /// Nothing comes back from reading a file.
+    pub fn stall_reads(&self, stalled: bool) {
+        self.stalled.lock().unwrap().reads = stalled;
+        self.go_on.notify_all();
+    }
+
+    fn read(&self) {
+        let stalled = self.stalled.lock().unwrap();
+        drop(
+            self.go_on
+                .wait_while(stalled, |stalled| stalled.reads)
+                .unwrap(),
+        );
+    }
+
+    fn answer(&self, path: &Path) -> io::Result<()> {
+        match path.starts_with("footage") && self.silent.load(Ordering::SeqCst) {
+            true => Err(no_answer()),
+            false => Ok(()),
+        }
     }
 
     fn pass(&self, is_log: bool) {
@@ -106,10 +132,12 @@ impl Disk for FaultyDisk {
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.real.open_read(path)
+        self.faults.answer(path)?;
+        self.wrap(path, self.real.open_read(path))
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.faults.answer(path)?;
         self.wrap(path, self.real.open_write(path))
     }
 
@@ -117,6 +145,7 @@ impl Disk for FaultyDisk {
         if self.faults.fail_list.load(Ordering::SeqCst) {
             return Err(io::Error::other("the folder cannot be read"));
         }
+        self.faults.answer(folder)?;
         self.real.list(folder, each)
     }
 
@@ -185,7 +214,12 @@ struct FaultyFile {
 
 impl DiskFile for FaultyFile {
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        self.real.read_at(offset, bytes)
+        self.faults.read();
+        let read = self.real.read_at(offset, bytes)?;
+        self.faults
+            .read_bytes
+            .fetch_add(read as u64, Ordering::SeqCst);
+        Ok(read)
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -1,32 +1,30 @@
-//! `hearthkeep status`: reads only, and works beside the recorder. What lies on the disks it looks at itself; how the cameras are,
-//! the running recorder tells ([`report`]).
+//! `hearthkeep status`: reads only, and works beside the recorder. How cameras and disks are the running recorder tells ([`report`]);
+//! no drive is touched then, since one that hangs would not let this process end. Where none runs, it looks itself ([`look`]).
 
+mod look;
 pub mod report;
 mod show;
 
 use std::path::{Path, PathBuf};
 
-use hearthkeep_format::StreamId;
 use serde::Serialize;
 
 use super::ConfigArgument;
-use super::local::{load_config, open_disk, state_failure};
+use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
+use super::run;
 use super::socket::{self, Request};
 use super::span::rfc3339;
-use super::{run, store};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
-use crate::disk::Disk;
+use crate::config::{self, Config};
 use crate::keys::StateFolder;
 use crate::people::claim_code_path;
-use crate::store::anchors::Anchors;
-use crate::store::survey::{Surveyed, survey};
-use crate::store::{browse, layout, lock};
+use crate::store::lock;
 use crate::web::footage::ScrubStatus;
 use crate::web::tls::names::{Names, host_name, interface_addresses};
 use crate::web::tls::read_fingerprint;
-use report::{GapReport, Report, StreamReport, Trouble};
+use look::Looked;
+use report::{DiskReport, GapReport, Report, StreamReport, Trouble};
 
 /// Durable footage lies behind by a fragment and a batch; from here on it is said.
 const FRESH_US: i64 = 10_000_000;
@@ -119,7 +117,9 @@ pub(super) fn main(arguments: StatusArguments) -> Result<ExitStatus, Failure> {
     let report = pid.and_then(|_| ask(&config.state_dir));
     let settings = run::tls_settings(&config);
     let fingerprint = read_fingerprint(&config.state_dir, &settings);
-    let looked: Vec<_> = config.disks.iter().map(look).collect();
+    let is_told = |disk: &&config::Disk| told_of(&disk.path, report.as_ref()).is_some();
+    let untold = config.disks.iter().filter(|disk| !is_told(disk));
+    let looked: Vec<_> = untold.map(Looked::at).collect();
     let code = claim_code_path(&config.state_dir);
     let cameras = cameras(&config, &state, pid.is_some(), report.as_ref(), &looked)?;
     let mut status = Status {
@@ -134,7 +134,7 @@ pub(super) fn main(arguments: StatusArguments) -> Result<ExitStatus, Failure> {
             None => SystemClock::new().trusted(),
         },
         cameras,
-        disks: disks(looked, report.as_ref()),
+        disks: disks(&config, looked, report.as_ref()),
         troubles: Vec::new(),
     };
     if status.running {
@@ -178,17 +178,28 @@ fn addresses(config: &Config, report: Option<&Report>) -> Vec<String> {
     }
 }
 
-/// What the recorder and this process found out about the disks.
-fn disks(looked: Vec<(DiskStatus, Vec<Surveyed>)>, report: Option<&Report>) -> Vec<DiskStatus> {
-    let with_report = |(mut disk, _): (DiskStatus, _)| {
-        let told = report.and_then(|report| report.disks.iter().find(|it| it.path == disk.path));
-        if let Some(error) = told.and_then(|told| told.error.clone()) {
-            disk.error = Some(error);
+/// What the running recorder says of a disk.
+fn told_of<'a>(path: &Path, report: Option<&'a Report>) -> Option<&'a DiskReport> {
+    report?.disks.iter().find(|disk| disk.path == path)
+}
+
+/// What the recorder and, of those that it does not know, this process found out about the disks.
+fn disks(config: &Config, looked: Vec<Looked>, report: Option<&Report>) -> Vec<DiskStatus> {
+    let mut looked: Vec<_> = looked.into_iter().map(|looked| looked.status).collect();
+    let disk = |configured: &config::Disk| match told_of(&configured.path, report) {
+        Some(told) => Some(DiskStatus {
+            path: told.path.clone(),
+            free_bytes: told.free_bytes,
+            footage_bytes: told.footage_bytes,
+            error: told.error.clone(),
+            scrub: told.scrub.clone(),
+        }),
+        None => {
+            let at = looked.iter().position(|it| it.path == configured.path)?;
+            Some(looked.remove(at))
         }
-        disk.scrub = told.and_then(|told| told.scrub.clone());
-        disk
     };
-    looked.into_iter().map(with_report).collect()
+    config.disks.iter().filter_map(disk).collect()
 }
 
 /// Of files: what is wrong with them, and what to do.
@@ -252,40 +263,12 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
     troubles
 }
 
-/// A disk, and what lies on it by stream. A disk that is not there is said, and the others are shown.
-fn look(configured: &crate::config::Disk) -> (DiskStatus, Vec<Surveyed>) {
-    let mut status = DiskStatus {
-        path: configured.path.clone(),
-        free_bytes: None,
-        footage_bytes: 0,
-        error: None,
-        scrub: None,
-    };
-    let looked = open_disk(&configured.path).and_then(|disk| {
-        status.free_bytes = Some(disk.space().or_fail(ExitStatus::Failed)?.free_bytes);
-        if layout::identify(&disk, &configured.path)
-            .or_fail(ExitStatus::Failed)?
-            .is_none()
-        {
-            let sentence = "it is no disk of a store: not mounted, or not used yet";
-            return Err(Failure::new(ExitStatus::Nothing, sentence));
-        }
-        survey(&configured.path).or_fail(ExitStatus::Failed)
-    });
-    let surveyed = looked.unwrap_or_else(|failure| {
-        status.error = Some(failure.sentence);
-        Vec::new()
-    });
-    status.footage_bytes = surveyed.iter().map(|one| one.bytes).sum();
-    (status, surveyed)
-}
-
 fn cameras(
     config: &Config,
     state: &StateFolder,
     running: bool,
     report: Option<&Report>,
-    looked: &[(DiskStatus, Vec<Surveyed>)],
+    looked: &[Looked],
 ) -> Result<Vec<CameraStatus>, Failure> {
     let known = match state.is_claimed() {
         true => state.streams().map_err(state_failure)?,
@@ -293,15 +276,18 @@ fn cameras(
     };
     let now_us = SystemClock::new().wall_us();
     let mut rows: Vec<CameraStatus> = Vec::new();
+    let streams = report.map(|report| &report.streams[..]).unwrap_or_default();
     for stream in &known {
-        let on_disks = of_stream(&stream.id, looked);
-        let newest_us = newest_end_us(config, state, &on_disks);
         let name = &stream.name;
+        let mut told = streams.iter().filter(|it| it.is(&name.camera, &name.feed));
+        let kept = told.find_map(|told| told.kept);
+        let kept = kept.unwrap_or_else(|| look::kept(config, state, &stream.id, looked));
+        let newest_us = kept.newest_us;
         rows.push(CameraStatus {
             newest: newest_us.map(rfc3339),
             age_s: newest_us.map(|newest_us| now_us.saturating_sub(newest_us) as f64 / 1e6),
-            segments: on_disks.iter().map(|(_, one)| one.segments).sum(),
-            bytes: on_disks.iter().map(|(_, one)| one.bytes).sum(),
+            segments: kept.segments,
+            bytes: kept.bytes,
             ..CameraStatus::new(&name.camera, &name.feed)
         });
     }
@@ -314,10 +300,7 @@ fn cameras(
         .is_none_or(|report| report.clock_trusted)
         .then_some(now_us);
     for row in &mut rows {
-        let streams = report.map(|report| &report.streams[..]).unwrap_or_default();
-        let told = streams
-            .iter()
-            .find(|it| it.camera == row.camera && it.feed == row.feed);
+        let told = streams.iter().find(|it| it.is(&row.camera, &row.feed));
         row.since = told.and_then(|told| told.since_us).map(rfc3339);
         row.trouble = told.and_then(|told| told.trouble.clone());
         row.gap = told.and_then(|told| told.gap.as_ref()).map(Gap::from);
@@ -380,38 +363,4 @@ impl CameraStatus {
             _ => "failed",
         }
     }
-}
-
-/// What there is of a stream, with the number of the disk.
-fn of_stream<'a>(
-    stream: &StreamId,
-    looked: &'a [(DiskStatus, Vec<Surveyed>)],
-) -> Vec<(usize, &'a Surveyed)> {
-    let disks = looked.iter().enumerate();
-    let all = disks.flat_map(|(disk, (_, surveyed))| surveyed.iter().map(move |one| (disk, one)));
-    all.filter(|(_, one)| one.stream == *stream).collect()
-}
-
-/// Wall time at which a stream's newest footage ends, in microseconds.
-fn newest_end_us(
-    config: &Config,
-    state: &StateFolder,
-    on_disks: &[(usize, &Surveyed)],
-) -> Option<i64> {
-    let keys = store::shared_keys(state);
-    let anchors = Anchors::read(&config.state_dir, Anchors::default);
-    let ends = on_disks.iter().filter_map(|(disk, surveyed)| {
-        let (_, place) = surveyed.newest.as_ref()?;
-        let disk = open_disk(&config.disks.get(*disk)?.path).ok()?;
-        let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
-        let (facts, _) = browse::look(&disk, &path, place, &state.store(), &*keys).ok()?;
-        let facts = facts.corrected(&anchors);
-        Some(
-            facts
-                .start
-                .wall_us
-                .saturating_add_unsigned(facts.end.duration_us),
-        )
-    });
-    ends.max()
 }

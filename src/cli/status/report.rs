@@ -46,6 +46,25 @@ pub struct StreamReport {
     pub trouble: Option<Trouble>,
     #[serde(default)]
     pub gap: Option<GapReport>,
+    /// What there is of it; nothing before the store is open.
+    #[serde(default)]
+    pub kept: Option<KeptReport>,
+}
+
+/// How much there is of a stream.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct KeptReport {
+    pub segments: u64,
+    pub bytes: u64,
+    /// To where there is footage, in µs of wall time.
+    pub newest_us: Option<i64>,
+}
+
+impl StreamReport {
+    /// Whether it is of this camera's feed.
+    pub fn is(&self, camera: &str, feed: &str) -> bool {
+        self.camera == camera && self.feed == feed
+    }
 }
 
 /// That nothing of a stream is kept now.
@@ -67,6 +86,11 @@ pub struct Trouble {
 pub struct DiskReport {
     pub path: PathBuf,
     pub error: Option<String>,
+    /// What its file system has left, where that answers.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
+    #[serde(default)]
+    pub footage_bytes: u64,
     /// How far its footage was read again in the background.
     #[serde(default)]
     pub scrub: Option<ScrubStatus>,
@@ -88,6 +112,8 @@ impl Report {
         let disk = |disk: DiskStatus| DiskReport {
             path: disk.path.into(),
             error: disk.error,
+            free_bytes: disk.size_bytes.map(|_| disk.free_bytes),
+            footage_bytes: disk.used_bytes,
             scrub: disk.scrub,
         };
         Self {
@@ -97,7 +123,11 @@ impl Report {
             strange_files: status.strange_files,
             log_troubles: status.log_troubles,
             forecast_troubles: forecast_troubles(&status.forecast, &status.disks),
-            streams: footage.streams().into_iter().map(stream).collect(),
+            streams: footage
+                .streams()
+                .into_iter()
+                .map(|status| stream(footage, status))
+                .collect(),
             disks: status.disks.into_iter().map(disk).collect(),
         }
     }
@@ -109,7 +139,7 @@ fn forecast_troubles(cameras: &[CameraForecast], disks: &[DiskStatus]) -> Vec<St
     cameras.chain(disks.iter().filter_map(disk)).collect()
 }
 
-fn stream(status: StreamStatus) -> StreamReport {
+fn stream(footage: &RecorderFootage, status: StreamStatus) -> StreamReport {
     let state = match status.state {
         StreamState::Recording => "recording",
         StreamState::Connecting => "connecting",
@@ -122,6 +152,11 @@ fn stream(status: StreamStatus) -> StreamReport {
         feed: status.feed,
         state: state.to_owned(),
         since_us: status.since_us,
+        kept: footage.kept(&status.id).map(|kept| KeptReport {
+            segments: kept.segments,
+            bytes: kept.bytes,
+            newest_us: kept.newest_us,
+        }),
         gap: status.gap.map(|gap| GapReport {
             cause: gap.cause,
             since_us: gap.since_us,

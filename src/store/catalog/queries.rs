@@ -50,13 +50,25 @@ impl Catalog {
     ///
     /// # Errors
     /// When the catalog cannot be read.
-    pub fn next_from(&self, stream: &StreamId, at_us: i64) -> Result<Option<Entry>, CatalogError> {
-        let Some(number) = self.directory().first_from(stream, at_us) else {
-            return Ok(None);
-        };
-        let bucket = self.bucket(stream, number)?;
-        let later = bucket.into_iter().filter(|entry| entry.start_us >= at_us);
-        Ok(later.min_by_key(|entry| entry.start_us))
+    pub fn next_from(
+        &self,
+        stream: &StreamId,
+        mut at_us: i64,
+    ) -> Result<Option<Entry>, CatalogError> {
+        loop {
+            let Some(number) = self.directory().first_from(stream, at_us) else {
+                return Ok(None);
+            };
+            let bucket = self.bucket(stream, number)?;
+            let to_us = bucket.iter().map(Entry::end_us).max();
+            let later = bucket.into_iter().filter(|entry| entry.start_us >= at_us);
+            let next = later.min_by_key(|entry| entry.start_us);
+            match to_us {
+                // The time may be within the last segment of a bucket.
+                Some(to_us) if next.is_none() && to_us > at_us => at_us = to_us,
+                _ => return Ok(next),
+            }
+        }
     }
 
     /// The segment of a stream that ends last at or before a wall time.
@@ -66,16 +78,24 @@ impl Catalog {
     pub fn last_before(
         &self,
         stream: &StreamId,
-        at_us: i64,
+        mut at_us: i64,
     ) -> Result<Option<Entry>, CatalogError> {
-        let Some(number) = self.directory().last_before(stream, at_us) else {
-            return Ok(None);
-        };
-        let bucket = self.bucket(stream, number)?;
-        let earlier = bucket.into_iter().filter(|entry| entry.end_us() <= at_us);
-        Ok(earlier
-            .filter(|entry| !entry.tombstone)
-            .max_by_key(Entry::end_us))
+        loop {
+            let Some(number) = self.directory().last_before(stream, at_us) else {
+                return Ok(None);
+            };
+            let bucket = self.bucket(stream, number)?;
+            let from_us = bucket.iter().map(|entry| entry.start_us).min();
+            let earlier = bucket.into_iter().filter(|entry| entry.end_us() <= at_us);
+            let last = earlier
+                .filter(|entry| !entry.tombstone)
+                .max_by_key(Entry::end_us);
+            match from_us {
+                // The time may be within the first segment of a bucket.
+                Some(from_us) if last.is_none() && from_us < at_us => at_us = from_us,
+                _ => return Ok(last),
+            }
+        }
     }
 
     /// A segment of a stream.

@@ -25,6 +25,8 @@ use crate::store::watch::is_still_there;
 const IDLE_US: u64 = 60_000_000;
 /// While recording needs the disk.
 const PAUSE_US: u64 = 10_000_000;
+/// A disk that recording needs for longer than this within a segment is left for the others; the segment is read again later.
+const NEEDED_US_MAX: u64 = 60_000_000;
 /// What is not as it should be is looked at again after this: a disk that has gone is known to be by then.
 const AGAIN_US: u64 = 5 * WATCH_PERIOD_MS * 1_000;
 /// The longest pause within a segment before it is looked whether to end; and the shortest, since a pause is a wake-up: what may be
@@ -82,6 +84,11 @@ impl turns::Work for Work {
         {
             seat.due_us = self.step(disk, &mut seat);
             self.seats.insert(disk.id, seat);
+        }
+        // A pause within a segment may have heard the bell, which then rings no more.
+        if self.shared.scrub.is_over() {
+            self.save();
+            return Next::Never;
         }
         let since_saved_us = now_us.saturating_sub(self.saved_us);
         match self.news {
@@ -297,7 +304,15 @@ impl Work {
             at_work: true,
             open: None,
         };
-        let looked = check::look(0, &*disk.disk, &place, &known, true, &pace);
+        let Ok(unhurried) = disk.unhurried() else {
+            return (Verdict::Nothing, begun_us);
+        };
+        let given_up = disk.given_up_unhurried();
+        let looked = check::look(0, &*unhurried, &place, &known, true, &pace);
+        // A drive that does not answer has said nothing of its footage, and keeps the others no longer.
+        if disk.given_up_unhurried() != given_up {
+            is_stopped.store(true, Ordering::Relaxed);
+        }
         let finding = match looked {
             None => Some(Finding::gone(0, &place)),
             Some(looked) => looked.of_a_closed_one(0, &place),
@@ -328,7 +343,17 @@ impl Work {
         if left() < BREATH && !disk.is_needed() {
             return is_to_go_on();
         }
+        let mut needed_since_us = None;
         while !left().is_zero() || disk.is_needed() {
+            // The other disks are not to wait for this one.
+            match disk.is_needed() {
+                true => _ = needed_since_us.get_or_insert_with(|| self.now_us()),
+                false => needed_since_us = None,
+            }
+            let needed_us = needed_since_us.map(|since_us| self.now_us().saturating_sub(since_us));
+            if needed_us.is_some_and(|needed_us| needed_us > NEEDED_US_MAX) {
+                return false;
+            }
             let breath = match left() {
                 Duration::ZERO => BREATH,
                 left => left.min(BREATH),

@@ -1,0 +1,87 @@
+//! What a disk that did not answer is to be asked again: epochs that could not be compared, and torn segments that got no tail.
+//!
+//! A drive that spins up, or that a cable holds up, is back within a minute, and what was given up must not be lost for that until the
+//! next start. So it waits here; what no disk answers for costs nobody else anything but for a while: see [`Later::holds_up`].
+
+use std::sync::Arc;
+
+use hearthkeep_format::{EpochId, StreamId};
+
+use super::Shared;
+use super::keeper::Backlog;
+use super::writer::Segment;
+use crate::limits::{COMPARED_LATE_MS_MAX, WATCH_PERIOD_MS};
+
+/// What waits, and when it is looked at again.
+#[derive(Default)]
+pub(super) struct Later {
+    epochs: Backlog,
+    mends: Vec<Arc<Segment>>,
+    at_us: Option<u64>,
+    /// Since when there has been an epoch.
+    since_us: Option<u64>,
+}
+
+impl Later {
+    /// An epoch is to be compared again.
+    pub(super) fn compare(&mut self, epoch: (u16, StreamId, EpochId), now_us: u64) {
+        self.since_us.get_or_insert(now_us);
+        self.epochs.push(epoch);
+        self.wake(now_us);
+    }
+
+    /// A torn segment is to get its tail.
+    pub(super) fn mend(&mut self, segment: Arc<Segment>, now_us: u64) {
+        self.mends.push(segment);
+        self.wake(now_us);
+    }
+
+    /// When it is to be looked at, by monotonic time in us.
+    pub(super) fn due_us(&self) -> u64 {
+        self.at_us.unwrap_or(u64::MAX)
+    }
+
+    /// Whether epochs are still missing which have not been missing for long. Whoever needs a catalog that knows all footage waits so
+    /// long, and no longer for a drive that may never come back.
+    pub(super) fn holds_up(&self, now_us: u64) -> bool {
+        let missing_us = self
+            .since_us
+            .map(|since_us| now_us.saturating_sub(since_us));
+        missing_us.is_some_and(|us| us < COMPARED_LATE_MS_MAX * 1_000)
+    }
+
+    /// What can be tried now; all else stays, without another word, until its disk answers. What is on a disk that has gone is seen to
+    /// when it comes back.
+    pub(super) fn take(&mut self, shared: &Shared, now_us: u64) -> (Backlog, Vec<Arc<Segment>>) {
+        self.at_us = None;
+        let hangs = |number| {
+            let disk = shared.slots.disk(number);
+            disk.is_some_and(|disk| disk.hangs())
+        };
+        let (epochs, mends) = (
+            std::mem::take(&mut self.epochs),
+            std::mem::take(&mut self.mends),
+        );
+        let (stay, epochs) = epochs.into_iter().partition(|(disk, _, _)| hangs(*disk));
+        self.epochs = stay;
+        let (stay, mends) = mends.into_iter().partition(|segment| hangs(segment.disk));
+        self.mends = stay;
+        if !self.epochs.is_empty() || !self.mends.is_empty() {
+            self.wake(now_us);
+        }
+        (epochs, mends)
+    }
+
+    /// Whether all epochs that waited were compared, once those were that could be tried.
+    pub(super) fn is_over(&mut self) -> bool {
+        if self.epochs.is_empty() {
+            self.since_us = None;
+        }
+        self.epochs.is_empty()
+    }
+
+    fn wake(&mut self, now_us: u64) {
+        let at_us = now_us.saturating_add(WATCH_PERIOD_MS * 1_000);
+        self.at_us.get_or_insert(at_us);
+    }
+}

@@ -1,0 +1,187 @@
+//! Disks that do not answer in time, as drives that spin up: what was given up is made up for as soon as they do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hearthkeep::config;
+use hearthkeep::store::{DiskUse, Doorkeeper, MountedDisk};
+use hearthkeep_format::{DiskId, StoreId};
+
+use super::failing::faulty_second;
+use super::rig::{Rig, SECOND_US, away, options, path_of, second_disk, still_home};
+use super::store_support::{Faults, FaultyDisk, Home, Sealed};
+
+/// Lets in a disk that may not answer.
+struct SilentDoor {
+    store: StoreId,
+    id: DiskId,
+    disk: Arc<FaultyDisk>,
+}
+
+impl Doorkeeper for SilentDoor {
+    fn admit(&self, wanted: &config::Disk, _: &[Arc<MountedDisk>]) -> Result<MountedDisk, String> {
+        let disk = Arc::clone(&self.disk) as Arc<_>;
+        MountedDisk::with(disk, &wanted.path, self.store, self.id, None)
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn be_silent(faults: &Faults, silent: bool) {
+    faults.silent.store(silent, Ordering::SeqCst);
+}
+
+/// A home with a second disk, on which there is footage of two epochs that no catalog knows, the newest last.
+fn with_footage(seed: u64) -> (Home, tempfile::TempDir, PathBuf, [Sealed; 2]) {
+    let (home, folder) = still_home(seed);
+    let usb = folder.path().join("usb");
+    second_disk(&home, &usb, 9);
+    let mut stream = home.stream(1);
+    let older = stream.seal(2, 20_000);
+    stream.new_epoch(&home);
+    let newer = stream.seal(2, 20_000);
+    for sealed in [&older, &newer] {
+        sealed.leave_on(&usb, sealed.bytes().len());
+    }
+    (home, folder, usb, [older, newer])
+}
+
+fn is_known(rig: &Rig, sealed: &Sealed) -> bool {
+    let timeline = rig.store.timeline(&sealed.new.stream, i64::MIN, i64::MAX);
+    let segments = timeline.unwrap().segments;
+    segments
+        .iter()
+        .any(|span| span.segment == sealed.new.segment)
+}
+
+#[test]
+fn a_disk_that_returns_is_used_once_it_answers() {
+    let (home, _folder, usb, [older, newer]) = with_footage(51);
+    let (disk, faults) = FaultyDisk::new(&usb);
+    let id = DiskId::from_bytes([9; 16]);
+    let mut one = options(&home, Vec::new());
+    one.absent.push(away(&usb, 1, Some(id)));
+    let store = home.store;
+    one.doorkeeper = Some(Arc::new(SilentDoor { store, id, disk }));
+    be_silent(&faults, true);
+    let rig = Rig::open(&home, one);
+    rig.pass(20 * SECOND_US);
+    assert_eq!(rig.is(&usb), DiskUse::Absent);
+    let error = rig.status(&usb).error.unwrap();
+    assert!(error.contains("does not answer"), "{error}");
+    let mut stream = home.stream(2);
+    assert_eq!(rig.record(&mut stream).1, home.disk.path());
+    be_silent(&faults, false);
+    rig.pass(3 * SECOND_US);
+    assert_eq!(rig.is(&usb), DiskUse::InUse);
+    for sealed in [&older, &newer] {
+        assert_eq!(rig.read(sealed), sealed.bytes());
+    }
+    assert_eq!(rig.store.strange_files(), 0);
+}
+
+#[test]
+fn a_disk_that_does_not_answer_at_a_start_is_away_until_it_does() {
+    let (home, _folder, usb, [older, newer]) = with_footage(52);
+    let (disk, faults) = faulty_second(&home, &usb);
+    be_silent(&faults, true);
+    let rig = Rig::open(&home, options(&home, vec![disk]));
+    assert_eq!(rig.is(&usb), DiskUse::Absent);
+    let error = rig.status(&usb).error.unwrap();
+    assert!(error.contains("does not answer"), "{error}");
+    let sequence = rig.store.next_sequence(&newer.new.stream);
+    assert!(sequence > newer.new.start.sequence, "none is given twice");
+    // What lets it in sees another one, which answers.
+    rig.pass(3 * SECOND_US);
+    assert_eq!(rig.is(&usb), DiskUse::InUse);
+    for sealed in [&older, &newer] {
+        assert_eq!(rig.read(sealed), sealed.bytes());
+    }
+}
+
+#[test]
+fn what_is_compared_in_the_background_is_compared_again() {
+    let (home, _folder, usb, [older, newer]) = with_footage(53);
+    let (disk, faults) = faulty_second(&home, &usb);
+    let rig = Rig::open(&home, options(&home, vec![disk]));
+    be_silent(&faults, true);
+    assert!(is_known(&rig, &newer) && !is_known(&rig, &older));
+    rig.pass(20 * SECOND_US);
+    assert!(!is_known(&rig, &older), "nobody could look");
+    assert_eq!(rig.store.strange_files(), 0, "and nothing is wrong with it");
+    be_silent(&faults, false);
+    rig.pass(3 * SECOND_US);
+    assert_eq!(rig.read(&older), older.bytes());
+}
+
+#[test]
+fn a_disk_that_stays_silent_keeps_retention_waiting_for_a_minute_only() {
+    let (home, _folder, usb, _) = with_footage(54);
+    let (disk, faults) = faulty_second(&home, &usb);
+    let mut both = options(&home, vec![disk]);
+    both.disks[0].max_bytes = Some(100_000);
+    let stream = home.stream(2).id;
+    let own = home.disk.path().to_owned();
+    both.spread.pinned.insert(stream, own);
+    let rig = Rig::open(&home, both);
+    be_silent(&faults, true);
+    let used_bytes = || rig.status(home.disk.path()).used_bytes;
+    let mut stream = home.stream(2);
+    for _ in 0..5 {
+        rig.record(&mut stream);
+    }
+    assert!(used_bytes() > 100_000, "it waits for what it does not know");
+    rig.pass(80 * SECOND_US);
+    assert!(used_bytes() <= 100_000);
+}
+
+#[test]
+fn a_torn_segment_gets_its_tail_once_its_disk_answers() {
+    let (home, folder) = still_home(55);
+    let usb = folder.path().join("usb");
+    let (disk, faults) = faulty_second(&home, &usb);
+    let mut both = options(&home, vec![disk]);
+    both.spread.pinned.insert(home.stream(1).id, usb.clone());
+    let rig = Rig::open(&home, both);
+    let torn = home.stream(1).seal(4, 20_000);
+    let handle = torn.begin(&rig.store);
+    rig.pass(2 * SECOND_US);
+    be_silent(&faults, true);
+    drop(handle);
+    rig.pass(20 * SECOND_US);
+    assert!(is_known(&rig, &torn), "it is not forgotten");
+    be_silent(&faults, false);
+    rig.pass(3 * SECOND_US);
+    let timeline = rig.store.timeline(&torn.new.stream, i64::MIN, i64::MAX);
+    let span = timeline.unwrap().segments[0];
+    assert!(span.recovered && !span.open, "{span:?}");
+}
+
+#[test]
+fn a_drain_goes_on_once_the_disk_answers() {
+    let (home, folder) = still_home(56);
+    let usb = folder.path().join("usb");
+    let (disk, faults) = faulty_second(&home, &usb);
+    let id = disk.id;
+    let mut both = options(&home, vec![disk]);
+    both.spread.pinned.insert(home.stream(1).id, usb.clone());
+    let rig = Rig::open(&home, both);
+    let mut stream = home.stream(1);
+    let all: Vec<_> = (0..3).map(|_| rig.record(&mut stream).0).collect();
+    assert!(is_on(&usb, &all[0]));
+    be_silent(&faults, true);
+    rig.store.drain_disk(id, false).unwrap();
+    rig.pass(60 * SECOND_US);
+    assert_eq!(rig.is(&usb), DiskUse::Draining);
+    be_silent(&faults, false);
+    rig.pass(60 * SECOND_US);
+    assert_eq!(rig.is(&usb), DiskUse::Drained);
+    for sealed in &all {
+        assert!(is_on(home.disk.path(), sealed));
+        assert_eq!(rig.read(sealed), sealed.bytes());
+    }
+}
+
+fn is_on(disk: &Path, sealed: &Sealed) -> bool {
+    disk.join(path_of(sealed)).exists()
+}
