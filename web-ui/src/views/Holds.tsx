@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import * as box from "../api/box";
 import type { Hold, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
-import { fieldOf, instantOf } from "../timeline/holds";
+import { fieldsOf, meantBy, spanBy } from "../timeline/holds";
 import type { Span } from "../timeline/scale";
 import { holds, loadHolds } from "../ui/app-state";
 import { Button, Dialog, Field, Notice } from "../ui/parts";
@@ -27,18 +27,21 @@ export function Keep({ stream, span }: KeepProps) {
 }
 
 function KeepDialog({ stream, span, onClose }: KeepProps & { onClose: () => void }) {
-  const [from, setFrom] = useState(() => fieldOf(span.fromUs));
-  const [to, setTo] = useState(() => fieldOf(span.toUs));
+  // What is in view may move on while somebody types.
+  const [first] = useState(span);
+  const [from, setFrom] = useState(() => fieldsOf(span).from);
+  const [to, setTo] = useState(() => fieldsOf(span).to);
   const [until, setUntil] = useState("");
   const [isAll, setAll] = useState(false);
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
-  const [fromUs, toUs] = [instantOf(from), instantOf(to)];
   const keep = async () => {
-    if (fromUs === null || toUs === null || fromUs >= toUs) return setError("Say from when to when: the end is after the beginning.");
+    const chosen = spanBy(from, to, first);
+    if (chosen === null) return setError("Say from when to when: the end is after the beginning.");
     setBusy(true);
-    const body = { streams: isAll ? [] : [stream.id], from_us: fromUs, to_us: toUs, until_us: instantOf(until), reason };
+    const streams = isAll ? [] : [stream.id];
+    const body = { streams, from_us: chosen.fromUs, to_us: chosen.toUs, until_us: meantBy(until)?.lastUs ?? null, reason };
     const answer = await box.hold(body);
     setBusy(false);
     if (answer.kind === "error") return setError(answer.message);
