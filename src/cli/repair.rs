@@ -1,7 +1,6 @@
 //! `hearthkeep repair`
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -10,14 +9,12 @@ use super::check::{Absent, Row, check, part, subjects};
 use super::local::{Local, load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::store;
-use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::keys::{self, StateFolder};
 use crate::pool;
 use crate::store::check::{Finding, Kind, STATE, Slice, Subject};
 use crate::store::lock::Lock;
 use crate::store::repair::{Action, Repair, Step, plan};
-use crate::store::{Options, Store};
 
 #[derive(Debug, clap::Args)]
 pub struct RepairArguments {
@@ -45,6 +42,9 @@ struct Report<'a> {
     /// What is as it was found.
     left: Vec<Row<'a>>,
     absent: Vec<Absent>,
+    /// What the new catalog does not have, since a disk is not here and the old one could not be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -87,10 +87,17 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         let write = || keys::write_keyring(state.folder(), &keyring);
         rows.push(StepRow::of_state(state, "keyring", &arguments, write));
     }
+    let mut left_out = None;
     let differs = |f: &Finding| matches!(f.kind, Kind::Catalog | Kind::Gone);
     let is_changed = steps.iter().any(Step::changes_a_segment);
     if is_changed || catalog.unknown > 0 || findings.has(differs) {
-        let rebuild = || rebuild(&config, &lock).map_err(|failure| failure.sentence);
+        let rebuild = || match rebuild(&config, &lock) {
+            Ok(left) => {
+                left_out = left;
+                Ok(())
+            }
+            Err(failure) => Err(failure.sentence),
+        };
         rows.push(StepRow::of_state(state, "catalog", &arguments, rebuild));
     }
     let left = findings.found.iter();
@@ -100,6 +107,7 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         left: left.map(|found| Row::new(&local, &disks, found)).collect(),
         steps: rows,
         absent,
+        left_out,
     };
     match arguments.json {
         true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
@@ -129,16 +137,11 @@ fn is_done(finding: &Finding, steps: &[Step], rows: &[StepRow<'_>]) -> bool {
     }
 }
 
-fn rebuild(config: &Config, lock: &Lock) -> Result<(), Failure> {
+/// Says what the new catalog does not have of what the old one had.
+fn rebuild(config: &Config, lock: &Lock) -> Result<Option<String>, Failure> {
     let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
     let disks = store::or_failure(pool::mount(config, &mut state))?;
-    let keys = store::shared_keys(&state);
-    let folder = config.state_dir.clone();
-    let clock = Arc::new(SystemClock::new());
-    let options = Options::new(folder, state.store(), disks.mounted, keys, clock);
-    Store::reindex(options, lock)
-        .map(drop)
-        .or_fail(ExitStatus::Failed)
+    Ok(store::reindex(config, &state, disks, lock)?.1)
 }
 
 impl<'a> StepRow<'a> {
@@ -203,6 +206,9 @@ impl Report<'_> {
         }
         for absent in &self.absent {
             line(format_args!("{}: {}", absent.disk.display(), absent.what))?;
+        }
+        if let Some(left_out) = &self.left_out {
+            line(left_out)?;
         }
         match (self.steps.is_empty(), self.dry_run) {
             (true, _) => line("there is nothing to repair"),

@@ -63,7 +63,7 @@ pub fn listed(installation: &Installation, folder: &Path) -> Value {
         .clone()
 }
 
-fn folder(installation: &Installation, name: &str) -> std::path::PathBuf {
+pub fn folder(installation: &Installation, name: &str) -> std::path::PathBuf {
     let folder = installation.folder().join(name);
     std::fs::create_dir_all(&folder).unwrap();
     folder

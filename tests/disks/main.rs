@@ -18,4 +18,5 @@ mod copies;
 mod failing;
 mod mounts;
 mod moving;
+mod reindexed;
 mod rig;
