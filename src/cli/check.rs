@@ -109,6 +109,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     let witnessed = local.witness(&logs);
     let mut told = Told::read(&local, &logs);
     told.compare_copies(&local, &logs);
+    told.advise(&local, &logs);
     let (disks, absent) = subjects(&local);
     let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
     let checked = Checked {

@@ -1,5 +1,6 @@
 //! `hearthkeep repair`
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Serialize;
@@ -9,6 +10,7 @@ use super::check::{Absent, Row, check, part, subjects};
 use super::local::{Local, load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::store;
+use super::told::{LogFinding, Told};
 use crate::config::Config;
 use crate::keys::{self, StateFolder};
 use crate::pool;
@@ -41,6 +43,8 @@ struct Report<'a> {
     steps: Vec<StepRow<'a>>,
     /// What is as it was found.
     left: Vec<Row<'a>>,
+    /// What is wrong with the signed log and is as it was found.
+    log: Vec<LogFinding>,
     absent: Vec<Absent>,
     /// What the new catalog does not have, since a disk is not here and the old one could not be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +55,7 @@ struct Report<'a> {
 struct StepRow<'a> {
     action: &'static str,
     disk: &'a Path,
-    path: &'a Path,
+    path: Cow<'a, Path>,
     #[serde(skip)]
     words: &'static str,
     done: bool,
@@ -87,6 +91,8 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         let write = || keys::write_keyring(state.folder(), &keyring);
         rows.push(StepRow::of_state(state, "keyring", &arguments, write));
     }
+    let (copies, log) = mend_logs(&local, &disks, &arguments);
+    rows.extend(copies);
     let mut left_out = None;
     let differs = |f: &Finding| matches!(f.kind, Kind::Catalog | Kind::Gone);
     let is_changed = steps.iter().any(Step::changes_a_segment);
@@ -104,6 +110,7 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
     let left = left.filter(|finding| !is_done(finding, &steps, &rows));
     let report = Report {
         dry_run: arguments.dry_run,
+        log,
         left: left.map(|found| Row::new(&local, &disks, found)).collect(),
         steps: rows,
         absent,
@@ -144,12 +151,43 @@ fn rebuild(config: &Config, lock: &Lock) -> Result<Option<String>, Failure> {
     Ok(store::reindex(config, &state, disks, lock)?.1)
 }
 
+/// Copies damaged copies of the signed log from whole ones, or says that it would; and what stays wrong with the log.
+fn mend_logs<'a>(
+    local: &'a Local,
+    disks: &[Subject],
+    arguments: &RepairArguments,
+) -> (Vec<StepRow<'a>>, Vec<LogFinding>) {
+    let logs = local.logs();
+    let mut told = Told::read(local, &logs);
+    told.compare_copies(local, &logs);
+    let mut mendable = told.advise(local, &logs);
+    // One whose id file is gone is written to when that is mended.
+    mendable.retain(|one| disks.iter().any(|disk| disk.path == local.paths[one.to]));
+    let (mut rows, mut left) = (Vec::new(), told.flaws);
+    for one in mendable {
+        let work = || one.mend(&local.disks, &local.store());
+        let done = (!arguments.dry_run).then(|| work().map_err(|error| error.to_string()));
+        let disk = &local.paths[one.to];
+        let path = one.path.display().to_string();
+        left.retain(|flaw| flaw.disk.as_ref() != Some(disk) || flaw.path != path);
+        rows.push(StepRow {
+            action: "log",
+            disk,
+            path: one.path.into(),
+            words: "to be moved to the folder lost of its disk, and copied from another disk that has a whole copy",
+            done: matches!(done, Some(Ok(()))),
+            error: done.and_then(Result::err),
+        });
+    }
+    (rows, left)
+}
+
 impl<'a> StepRow<'a> {
     fn of_disk(disks: &'a [Subject], step: &'a Step, done: Option<Result<(), String>>) -> Self {
         Self {
             action: step.action.as_str(),
             disk: disks.get(step.disk).map_or(Path::new(""), |d| &d.path),
-            path: &step.path,
+            path: Cow::Borrowed(&step.path),
             words: step.action.words(),
             done: matches!(done, Some(Ok(()))),
             error: done.and_then(Result::err),
@@ -166,7 +204,7 @@ impl<'a> StepRow<'a> {
         Self {
             action: what,
             disk: state.folder(),
-            path: Path::new(what),
+            path: Cow::Borrowed(Path::new(what)),
             words: match what {
                 "catalog" => "to be made anew from the footage",
                 _ => "both copies to be written",
@@ -188,7 +226,7 @@ impl<'a> StepRow<'a> {
 impl Report<'_> {
     fn show(&self) -> Result<(), Failure> {
         for step in &self.steps {
-            let file = step.disk.join(step.path);
+            let file = step.disk.join(&step.path);
             let (file, words) = (file.display(), step.words);
             match (&step.error, step.done) {
                 (Some(error), _) => line(format_args!("{file}: {words}; not done: {error}"))?,
@@ -203,6 +241,15 @@ impl Report<'_> {
         }
         for row in &self.left {
             line(format_args!("left as it is: {row}"))?;
+        }
+        for finding in &self.log {
+            let file = finding.disk.clone().unwrap_or_default();
+            let file = file.join(&finding.path);
+            line(format_args!(
+                "left as it is: {}: {}",
+                file.display(),
+                finding.what
+            ))?;
         }
         for absent in &self.absent {
             line(format_args!("{}: {}", absent.disk.display(), absent.what))?;
@@ -223,7 +270,7 @@ impl Report<'_> {
 
     fn status(&self) -> ExitStatus {
         match (
-            self.left.is_empty(),
+            self.left.is_empty() && self.log.is_empty(),
             self.has_failed() || !self.absent.is_empty(),
         ) {
             (false, _) => ExitStatus::Damaged,
