@@ -268,9 +268,11 @@ impl Report<'_> {
         self.steps.iter().any(|step| step.error.is_some())
     }
 
+    /// What would be done is damage that was found.
     fn status(&self) -> ExitStatus {
+        let is_mended = self.left.is_empty() && self.log.is_empty();
         match (
-            self.left.is_empty() && self.log.is_empty(),
+            is_mended && (!self.dry_run || self.steps.is_empty()),
             self.has_failed() || !self.absent.is_empty(),
         ) {
             (false, _) => ExitStatus::Damaged,

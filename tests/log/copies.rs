@@ -162,7 +162,8 @@ fn a_copy_that_was_changed_is_told_by_check() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         (output.status.code(), said)
     };
-    let (_, said) = repair(&["--dry-run"]);
+    let (code, said) = repair(&["--dry-run"]);
+    assert_eq!(code, Some(65), "{said}");
     assert!(said.contains("copied from another disk"), "{said}");
     assert_eq!(fs::read(&entries).unwrap(), damaged);
     let (code, said) = repair(&[]);
