@@ -13,7 +13,7 @@ HEARTHKEEP_TEST_LEFT_OUT=$(mktemp)
 export HEARTHKEEP_TEST_LEFT_OUT
 trap 'rm -f "$HEARTHKEEP_TEST_LEFT_OUT"' EXIT
 
-echo "This takes about 35 minutes the first time on two cores, and 25 later."
+echo "This takes about 40 minutes the first time on two cores, and 30 later."
 sh packaging/setup.sh
 sh web-ui/build.sh
 step cargo fmt --all --check
