@@ -66,7 +66,7 @@ function KeepDialog({ stream, span, onClose }: KeepProps & { onClose: () => void
           {stream.camera} alone
         </label>
         <Field label="Why" value={reason} onInput={setReason} input={{ required: true, maxLength: 500 }} />
-        <Instant label="No longer than until (may be left empty)" value={until} onInput={setUntil} />
+        <Instant label="Stop keeping it on (optional)" value={until} onInput={setUntil} />
         {error && <Notice kind="error">{error}</Notice>}
         <Button label="Keep" kind="primary" submit disabled={busy} />
       </form>
@@ -114,8 +114,8 @@ function Row({ hold, streams }: { hold: Hold; streams: readonly Stream[] }) {
         )}
       </div>
       <div class="row-side">
-        {camerasOf(hold, streams)} · {when(hold.from_us)} to {hold.to_us === null ? "whatever comes" : when(hold.to_us)} · set by {hold.who}
-        {hold.until_us !== null && ` · until ${when(hold.until_us)}`}
+        {camerasOf(hold, streams)} · {when(hold.from_us)} {hold.to_us === null ? "and everything after" : `to ${when(hold.to_us)}`} · set by {hold.who}
+        {hold.until_us !== null && ` · kept until ${when(hold.until_us)}`}
       </div>
       {error && <p class="row-error">{error}</p>}
     </li>
