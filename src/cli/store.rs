@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::local::state_failure;
 use super::output::{ExitStatus, Failure, OrFail};
+use super::running;
 use super::socket::{self, Request};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -43,10 +44,8 @@ pub(super) fn ask_recorder<T: DeserializeOwned>(
     if !state_dir.exists() {
         return Ok(None);
     }
-    let answer = socket::ask(state_dir, request).map_err(|error| {
-        let sentence = format!("the running recorder cannot be asked: {error}");
-        Failure::new(ExitStatus::Failed, sentence)
-    })?;
+    let answer = socket::ask(state_dir, request)
+        .map_err(|error| Failure::new(ExitStatus::Failed, running::unasked(&error)))?;
     match answer {
         Some(Ok(done)) => Ok(Some(done)),
         Some(Err(sentence)) => Err(Failure::new(ExitStatus::Failed, sentence)),

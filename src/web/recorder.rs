@@ -267,13 +267,11 @@ impl Footage for RecorderFootage {
         Ok(Hold::of(&hold, store.log().wait_for(ticket, longest)))
     }
 
-    fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<()> {
+    fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<bool> {
         let store = self.store()?;
         let ticket = store.unhold(hold, "it is not needed any more", who)?;
-        store
-            .log()
-            .wait_for(ticket, Duration::from_millis(HOLD_WRITTEN_MS_MAX));
-        Ok(())
+        let longest = Duration::from_millis(HOLD_WRITTEN_MS_MAX);
+        Ok(store.log().wait_for(ticket, longest))
     }
 
     fn status(&self) -> RecorderStatus {
