@@ -26,7 +26,7 @@ fn main() {
 
     let held = lock::acquire(home.state.path()).unwrap();
     let begun = Instant::now();
-    let report = Store::reindex(home.options(), &held).unwrap();
+    let report = Store::reindex(home.options(), &held).unwrap().report;
     let took = begun.elapsed();
     println!("catalog rebuilt in {took:.1?} ({} files)", report.files);
     assert_eq!(report.inserted, report.files);

@@ -2,6 +2,9 @@
 //! is exact, and that the log says it once.
 #![allow(clippy::unwrap_used)]
 
+#[path = "web/client.rs"]
+#[allow(dead_code)]
+mod client;
 mod common;
 #[path = "common/installation.rs"]
 mod installation;
@@ -9,6 +12,8 @@ mod installation;
 mod judge;
 #[path = "common/scripted.rs"]
 mod scripted;
+#[path = "common/viewer.rs"]
+mod viewer;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +22,7 @@ use common::{Cameras, clip};
 use installation::{CameraEntry, Installation, await_condition, path};
 use scripted::{IDR, SLICE, Script, Scripted, Step, video};
 use serde_json::Value;
+use viewer::Viewer;
 
 const LONG: Duration = Duration::from_secs(90);
 /// A fragment: an export ends with the one that its end lies in.
@@ -136,7 +142,8 @@ fn a_gap_is_told_while_it_lasts() {
     recorder.terminate();
 }
 
-/// What no real server would do. Each is told within ten seconds wherever one may look, and ends by itself.
+/// What no real server would do. Each is told wherever one may look, and ends by itself; how soon is printed: 10 s are promised, and
+/// a busy machine may take longer.
 #[test]
 fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
     let well = || script(vec![live_gop(0, 60 * 30)]);
@@ -168,40 +175,73 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
     let names = cameras.each_ref().map(|(name, _, _)| *name);
     let installation = Installation::new(&CameraEntry::plain(&names, &urls));
     let mut recorder = installation.start();
+    let viewer = Viewer::new(&installation, &mut recorder);
+    let visit = viewer.visit(&mut recorder);
     recorder.until("the silent one is recorded", LONG, |list| {
         rows(list, "silent")
             .iter()
             .any(|row| duration_us(row) > 1_000_000)
     });
-    let mut silent_since = std::time::Instant::now();
-    recorder.until("it is silent", LONG, |list| {
-        let now = rows(list, "silent")
-            .iter()
-            .map(|row| duration_us(row))
-            .sum::<i64>();
-        now >= 1_900_000
+    let metrics = || {
+        let metrics = installation.run("status", &["--metrics"]);
+        String::from_utf8(metrics.stdout).unwrap()
+    };
+    let stream_of = |name: &str| {
+        let streams = visit.streams().into_iter();
+        let mut of_it = streams.filter(|stream| stream["camera"] == name);
+        of_it.next().unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let ids = names.map(stream_of);
+    let gaps = |id: &str| visit.timeline(id)["gaps"].as_array().unwrap().clone();
+    // It begins anew by itself soon after it was told: all are looked for at once.
+    let mut told: [Option<i64>; 4] = [None; 4];
+    await_condition("all tell of it", LONG, || {
+        let log = || installation.log().contains("cause=\"camera-stalled\"");
+        let open = "hearthkeep_stream_gap_open{camera=\"silent\",feed=\"main\"} 1\n";
+        let is_it = |gap: &Value| gap["open"] == true && gap["cause"] == "camera-stalled";
+        let looks: [&dyn Fn() -> bool; 4] = [
+            &|| open_gap(&installation, "silent")["cause"] == "camera-stalled",
+            &|| metrics().contains(open),
+            &|| gaps(&ids[0]).iter().any(is_it),
+            &log,
+        ];
+        for (told, look) in told.iter_mut().zip(looks) {
+            if told.is_none() && look() {
+                *told = Some(jiff::Timestamp::now().as_microsecond());
+            }
+        }
+        told.iter().all(Option::is_some)
     });
-    await_condition("status tells of it", LONG, || {
-        open_gap(&installation, "silent")["cause"] == "camera-stalled"
-    });
-    println!("told after {:?}", silent_since.elapsed());
-    silent_since = std::time::Instant::now();
-    let metrics = installation.run("status", &["--metrics"]);
-    let metrics = String::from_utf8(metrics.stdout).unwrap();
-    assert!(
-        metrics.contains("hearthkeep_stream_gap_open{camera=\"silent\",feed=\"main\"} 1\n"),
-        "{metrics}"
-    );
-    assert!(installation.log().contains("cause=\"camera-stalled\""));
+    let list = installation.list(&["--camera", "silent"]);
+    // The moment of the last picture, by what was recorded of it.
+    let last_us = start_us(&list[0]) + duration_us(&list[0]);
+    for (told, place) in told
+        .iter()
+        .zip(["status", "metrics", "the timeline", "the log"])
+    {
+        let seconds = (told.unwrap() - last_us) as f64 / 1e6;
+        println!("{place} tells of it {seconds:.1} s after the last picture");
+    }
     recorder.until("all are recorded again", LONG, |list| {
         names.iter().all(|name| rows(list, name).len() >= 2)
     });
-    println!("all again after {:?} more", silent_since.elapsed());
     await_condition("no gap is open", LONG, || {
         names
             .iter()
             .all(|name| open_gap(&installation, name) == Value::Null)
     });
+    let counted = metrics();
+    for ((name, _, cause), id) in cameras.iter().zip(&ids) {
+        let metric = format!(
+            "hearthkeep_stream_gap_seconds_total{{camera=\"{name}\",feed=\"main\",cause=\"{cause}\"}}"
+        );
+        assert!(counted.contains(&metric), "{metric}: {counted}");
+        let told = gaps(id);
+        assert!(
+            told.iter().any(|gap| gap["cause"] == *cause),
+            "{name}: {told:?}"
+        );
+    }
     recorder.terminate();
     // What it does itself is told in the same way.
     let mut recorder = installation.start();

@@ -109,6 +109,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     let witnessed = local.witness(&logs);
     let mut told = Told::read(&local, &logs);
     told.compare_copies(&local, &logs);
+    told.advise(&local, &logs);
     let (disks, absent) = subjects(&local);
     let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
     let checked = Checked {
@@ -175,7 +176,9 @@ fn known_id(local: &Local, path: &Path) -> Result<Option<DiskId>, String> {
     let known = state.disks().iter().find(|known| known.path == canonical);
     let has_id_file = path.join(layout::ID_FILE).exists();
     match (known, has_id_file) {
-        (_, false) => Err("it is no disk of a store: not mounted, or not used yet".to_owned()),
+        (_, false) => Err(
+            "it is no disk of a store: mount it there, and try again. A new one becomes a disk when the recorder is started".to_owned(),
+        ),
         (known, true) => Ok(known.map(|known| known.id)),
     }
 }

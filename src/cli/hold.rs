@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hearthkeep_format::{HoldId, StreamId};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ConfigArgument;
@@ -19,7 +20,7 @@ use super::store::{ask_recorder, prepare};
 use super::told::Told;
 use crate::config::Config;
 use crate::keys::{KnownStream, StateFolder};
-use crate::limits::{HOLD_REASON_CHARS_MAX, HOLD_WRITTEN_MS_MAX};
+use crate::limits::{HOLD_REASON_CHARS_MAX, HOLD_WRITTEN_MS_MAX, STATUS_ANSWER_BYTES_MAX};
 use crate::store::{self, NewHold, Store};
 use crate::web::footage::{Footage, Hold};
 
@@ -187,14 +188,15 @@ fn show(hold: &Hold, names: &HashMap<String, &str>) -> Result<(), Failure> {
         true => "all cameras".to_owned(),
         false => cameras.join(", "),
     };
-    let to = hold
-        .to_us
-        .map_or_else(|| "whatever comes".to_owned(), rfc3339);
+    let to = hold.to_us.map_or_else(
+        || " and everything after".to_owned(),
+        |us| format!(" to {}", rfc3339(us)),
+    );
     let until = hold
         .until_us
         .map_or_else(String::new, |us| format!(", until {}", rfc3339(us)));
     line(format_args!(
-        "{}\n  {cameras}, {} to {to}\n  set by {}{until}: {}",
+        "{}\n  {cameras}, {}{to}\n  set by {}{until}: {}",
         hold.id,
         rfc3339(hold.from_us),
         hold.who,
@@ -212,13 +214,22 @@ fn remove(place: &Place, id: HoldId) -> Result<ExitStatus, Failure> {
     if !holds(place)?.iter().any(|hold| hold.id == id.to_string()) {
         return Err(Failure::new(ExitStatus::Nothing, store::Error::NoSuchHold));
     }
-    if ask_recorder::<Value>(config, &request)?.is_none() {
-        here(config, |store| {
+    let is_written = match ask_recorder::<bool>(config, &request)? {
+        Some(is_written) => is_written,
+        None => here(config, |store| {
             let ticket = store.unhold(&id, ENDED, &who());
             written(store, ticket.or_fail(ExitStatus::Failed)?)
-        })?;
-    }
+        })
+        .map(|()| true)?,
+    };
     line("It is ended: what it kept may be deleted.")?;
+    if !is_written {
+        eprintln!(
+            "hearthkeep: the signed log cannot be written now, and until it can, a restart would bring this hold back: `hearthkeep status` \
+             says what is wrong"
+        );
+        return Ok(ExitStatus::Failed);
+    }
     Ok(ExitStatus::Done)
 }
 
@@ -227,7 +238,7 @@ const ENDED: &str = "it is not needed any more";
 
 /// The holds that stand, by the recorder or by the log on the disks.
 fn holds(place: &Place) -> Result<Vec<Hold>, Failure> {
-    if let Some(holds) = ask_recorder(&place.config, &Request::Holds)? {
+    if let Some(holds) = told_holds(&place.config)? {
         return Ok(holds);
     }
     let local = Local::of_config(&place.path)?;
@@ -243,6 +254,51 @@ fn holds(place: &Place) -> Result<Vec<Hold>, Failure> {
         .values()
         .map(|hold| Hold::of(hold, true))
         .collect())
+}
+
+/// Those that a running recorder tells, a page at a time; `None` where none runs.
+fn told_holds(config: &Config) -> Result<Option<Vec<Hold>>, Failure> {
+    let mut holds: Vec<Hold> = Vec::new();
+    loop {
+        let after = holds.last().map(|hold| hold.id.clone());
+        let Some(page) = ask_recorder::<Page>(config, &Request::Holds { after })? else {
+            return Ok(None);
+        };
+        let is_last = page.is_last || page.holds.is_empty();
+        holds.extend(page.holds);
+        if is_last {
+            return Ok(Some(holds));
+        }
+    }
+}
+
+/// Some of the holds, by their ids.
+#[derive(Serialize, Deserialize)]
+struct Page {
+    holds: Vec<Hold>,
+    is_last: bool,
+}
+
+impl Page {
+    /// Those after an id, as many as an answer takes.
+    fn of(mut all: Vec<Hold>, after: Option<&str>) -> Self {
+        all.retain(|hold| after.is_none_or(|after| hold.id.as_str() > after));
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        let mut bytes = 0;
+        let fits = all.iter().take_while(|hold| {
+            let length = serde_json::to_vec(hold).map_or(0, |text| text.len() as u64);
+            bytes += length;
+            // At least one, which is far below the limit.
+            bytes == length || bytes < STATUS_ANSWER_BYTES_MAX / 2
+        });
+        let count = fits.count();
+        let is_last = count == all.len();
+        all.truncate(count);
+        Self {
+            holds: all,
+            is_last,
+        }
+    }
 }
 
 /// Does something to the store in this process, once its log is read.
@@ -309,7 +365,9 @@ fn who() -> String {
 /// What a running recorder answers to commands about holds.
 pub(super) fn answer(footage: &dyn Footage, request: Request) -> Result<Value, String> {
     let done = match request {
-        Request::Holds => footage.holds().map(|holds| serde_json::json!(holds)),
+        Request::Holds { after } => footage
+            .holds()
+            .map(|holds| serde_json::json!(Page::of(holds, after.as_deref()))),
         Request::AddHold {
             streams,
             from_us,
@@ -332,9 +390,49 @@ pub(super) fn answer(footage: &dyn Footage, request: Request) -> Result<Value, S
         }
         Request::EndHold { id, who } => {
             let id = HoldId::from_hex(&id).ok_or("a hold's id is 32 hex digits")?;
-            footage.end_hold(&id, &who).map(|()| Value::Null)
+            footage.end_hold(&id, &who).map(Value::Bool)
         }
         _ => Ok(Value::Null),
     };
     done.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(n: usize, streams: usize) -> Hold {
+        Hold {
+            id: format!("{n:032x}"),
+            streams: (0..streams).map(|n| format!("{n:032x}")).collect(),
+            from_us: 1,
+            to_us: None,
+            until_us: None,
+            reason: "r".repeat(HOLD_REASON_CHARS_MAX),
+            who: "owner".to_owned(),
+            written: true,
+        }
+    }
+
+    #[test]
+    fn more_holds_than_an_answer_takes_come_in_pages() {
+        // 70 kB each: all at once would be twice what an answer takes.
+        let many = 120;
+        let all: Vec<_> = (0..many).rev().map(|n| hold(n, 2_048)).collect();
+        let (mut ids, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = Page::of(all.clone(), after.as_deref());
+            let bytes = serde_json::to_vec(&page).unwrap().len() as u64;
+            assert!(bytes < STATUS_ANSWER_BYTES_MAX * 3 / 4, "{bytes}");
+            ids.extend(page.holds.iter().map(|hold| hold.id.clone()));
+            after = ids.last().cloned();
+            if page.is_last {
+                break;
+            }
+            assert!(!page.holds.is_empty());
+        }
+        let expected: Vec<_> = (0..many).map(|n| format!("{n:032x}")).collect();
+        assert_eq!(ids, expected);
+        assert!(Page::of(Vec::new(), None).is_last);
+    }
 }

@@ -66,7 +66,9 @@ impl ExitStatus {
             Self::Troubled => {
                 "status: it runs, and something is wrong: a camera, a disk, damaged footage, the clock, the page; each has its line of trouble"
             }
-            Self::Damaged => "damaged, changed or foreign data was found",
+            Self::Damaged => {
+                "damaged, changed or foreign data was found; repair: some of it is left as it is, or --dry-run says what would be done about it"
+            }
             Self::Nothing => "nothing there: not initialised, or no footage in the span",
             Self::Unreachable => "the box or the camera cannot be reached",
             Self::Busy => "another process uses this store",

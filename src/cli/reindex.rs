@@ -1,18 +1,16 @@
 //! `hearthkeep reindex`
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use super::ConfigArgument;
 use super::local::{Local, load_config, state_failure};
-use super::output::{ExitStatus, Failure, OrFail, line};
+use super::output::{ExitStatus, Failure, line};
 use super::store;
 use super::told::{Told, removed};
-use crate::clock::SystemClock;
 use crate::keys::StateFolder;
 use crate::pool;
 use crate::state_file::StateKey;
-use crate::store::{Options, Store, log};
+use crate::store::{Carried, log};
 
 #[derive(Debug, clap::Args)]
 pub struct ReindexArguments {
@@ -26,21 +24,28 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
     let disks = store::or_failure(pool::mount(&config, &mut state))?;
     pool::spread_keyring(disks.mounted.iter(), &state).map_err(store::pool_failure)?;
-    let keys = store::shared_keys(&state);
-    let clock = Arc::new(SystemClock::new());
-    let folder = config.state_dir.clone();
-    let options = Options::new(folder, state.store(), disks.mounted, keys, clock);
-    let report = Store::reindex(options, &lock).or_fail(ExitStatus::Failed)?;
+    let (done, left_out) = store::reindex(&config, &state, disks, &lock)?;
+    let report = done.report;
     line(format_args!(
         "{} segments are in the catalog; {} were torn and are closed now, {} were empty and are gone, {} files were left alone",
         report.inserted, report.recovered, report.removed, report.strange
     ))?;
+    if let Carried::All(carried @ 1..) = done.carried {
+        line(format_args!(
+            "{} on disks that are not here stay in the catalog as they were",
+            many(carried, "segment", "segments")
+        ))?;
+    }
     for (path, why) in &report.named {
         eprintln!("hearthkeep: {}: {why}", path.display());
     }
     let log = tell_log(&arguments.config, state.state_key())?;
+    let left_out = left_out.map_or(ExitStatus::Done, |sentence| {
+        eprintln!("hearthkeep: {sentence}");
+        ExitStatus::Failed
+    });
     Ok(match report.strange {
-        0 => log,
+        0 => log.or(left_out),
         _ => ExitStatus::Damaged,
     })
 }

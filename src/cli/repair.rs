@@ -1,7 +1,7 @@
 //! `hearthkeep repair`
 
+use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -10,14 +10,13 @@ use super::check::{Absent, Row, check, part, subjects};
 use super::local::{Local, load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::store;
-use crate::clock::SystemClock;
+use super::told::{LogFinding, Told};
 use crate::config::Config;
 use crate::keys::{self, StateFolder};
 use crate::pool;
 use crate::store::check::{Finding, Kind, STATE, Slice, Subject};
 use crate::store::lock::Lock;
 use crate::store::repair::{Action, Repair, Step, plan};
-use crate::store::{Options, Store};
 
 #[derive(Debug, clap::Args)]
 pub struct RepairArguments {
@@ -44,14 +43,19 @@ struct Report<'a> {
     steps: Vec<StepRow<'a>>,
     /// What is as it was found.
     left: Vec<Row<'a>>,
+    /// What is wrong with the signed log and is as it was found.
+    log: Vec<LogFinding>,
     absent: Vec<Absent>,
+    /// What the new catalog does not have, since a disk is not here and the old one could not be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<String>,
 }
 
 #[derive(Serialize)]
 struct StepRow<'a> {
     action: &'static str,
     disk: &'a Path,
-    path: &'a Path,
+    path: Cow<'a, Path>,
     #[serde(skip)]
     words: &'static str,
     done: bool,
@@ -87,19 +91,30 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         let write = || keys::write_keyring(state.folder(), &keyring);
         rows.push(StepRow::of_state(state, "keyring", &arguments, write));
     }
+    let (copies, log) = mend_logs(&local, &disks, &arguments);
+    rows.extend(copies);
+    let mut left_out = None;
     let differs = |f: &Finding| matches!(f.kind, Kind::Catalog | Kind::Gone);
     let is_changed = steps.iter().any(Step::changes_a_segment);
     if is_changed || catalog.unknown > 0 || findings.has(differs) {
-        let rebuild = || rebuild(&config, &lock).map_err(|failure| failure.sentence);
+        let rebuild = || match rebuild(&config, &lock) {
+            Ok(left) => {
+                left_out = left;
+                Ok(())
+            }
+            Err(failure) => Err(failure.sentence),
+        };
         rows.push(StepRow::of_state(state, "catalog", &arguments, rebuild));
     }
     let left = findings.found.iter();
     let left = left.filter(|finding| !is_done(finding, &steps, &rows));
     let report = Report {
         dry_run: arguments.dry_run,
+        log,
         left: left.map(|found| Row::new(&local, &disks, found)).collect(),
         steps: rows,
         absent,
+        left_out,
     };
     match arguments.json {
         true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
@@ -129,16 +144,42 @@ fn is_done(finding: &Finding, steps: &[Step], rows: &[StepRow<'_>]) -> bool {
     }
 }
 
-fn rebuild(config: &Config, lock: &Lock) -> Result<(), Failure> {
+/// Says what the new catalog does not have of what the old one had.
+fn rebuild(config: &Config, lock: &Lock) -> Result<Option<String>, Failure> {
     let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
     let disks = store::or_failure(pool::mount(config, &mut state))?;
-    let keys = store::shared_keys(&state);
-    let folder = config.state_dir.clone();
-    let clock = Arc::new(SystemClock::new());
-    let options = Options::new(folder, state.store(), disks.mounted, keys, clock);
-    Store::reindex(options, lock)
-        .map(drop)
-        .or_fail(ExitStatus::Failed)
+    Ok(store::reindex(config, &state, disks, lock)?.1)
+}
+
+/// Copies damaged copies of the signed log from whole ones, or says that it would; and what stays wrong with the log.
+fn mend_logs<'a>(
+    local: &'a Local,
+    disks: &[Subject],
+    arguments: &RepairArguments,
+) -> (Vec<StepRow<'a>>, Vec<LogFinding>) {
+    let logs = local.logs();
+    let mut told = Told::read(local, &logs);
+    told.compare_copies(local, &logs);
+    let mut mendable = told.advise(local, &logs);
+    // One whose id file is gone is written to when that is mended.
+    mendable.retain(|one| disks.iter().any(|disk| disk.path == local.paths[one.to]));
+    let (mut rows, mut left) = (Vec::new(), told.flaws);
+    for one in mendable {
+        let work = || one.mend(&local.disks, &local.store());
+        let done = (!arguments.dry_run).then(|| work().map_err(|error| error.to_string()));
+        let disk = &local.paths[one.to];
+        let path = one.path.display().to_string();
+        left.retain(|flaw| flaw.disk.as_ref() != Some(disk) || flaw.path != path);
+        rows.push(StepRow {
+            action: "log",
+            disk,
+            path: one.path.into(),
+            words: "to be moved to the folder lost of its disk, and copied from another disk that has a whole copy",
+            done: matches!(done, Some(Ok(()))),
+            error: done.and_then(Result::err),
+        });
+    }
+    (rows, left)
 }
 
 impl<'a> StepRow<'a> {
@@ -146,7 +187,7 @@ impl<'a> StepRow<'a> {
         Self {
             action: step.action.as_str(),
             disk: disks.get(step.disk).map_or(Path::new(""), |d| &d.path),
-            path: &step.path,
+            path: Cow::Borrowed(&step.path),
             words: step.action.words(),
             done: matches!(done, Some(Ok(()))),
             error: done.and_then(Result::err),
@@ -163,7 +204,7 @@ impl<'a> StepRow<'a> {
         Self {
             action: what,
             disk: state.folder(),
-            path: Path::new(what),
+            path: Cow::Borrowed(Path::new(what)),
             words: match what {
                 "catalog" => "to be made anew from the footage",
                 _ => "both copies to be written",
@@ -185,7 +226,7 @@ impl<'a> StepRow<'a> {
 impl Report<'_> {
     fn show(&self) -> Result<(), Failure> {
         for step in &self.steps {
-            let file = step.disk.join(step.path);
+            let file = step.disk.join(&step.path);
             let (file, words) = (file.display(), step.words);
             match (&step.error, step.done) {
                 (Some(error), _) => line(format_args!("{file}: {words}; not done: {error}"))?,
@@ -201,8 +242,20 @@ impl Report<'_> {
         for row in &self.left {
             line(format_args!("left as it is: {row}"))?;
         }
+        for finding in &self.log {
+            let file = finding.disk.clone().unwrap_or_default();
+            let file = file.join(&finding.path);
+            line(format_args!(
+                "left as it is: {}: {}",
+                file.display(),
+                finding.what
+            ))?;
+        }
         for absent in &self.absent {
             line(format_args!("{}: {}", absent.disk.display(), absent.what))?;
+        }
+        if let Some(left_out) = &self.left_out {
+            line(left_out)?;
         }
         match (self.steps.is_empty(), self.dry_run) {
             (true, _) => line("there is nothing to repair"),
@@ -215,9 +268,11 @@ impl Report<'_> {
         self.steps.iter().any(|step| step.error.is_some())
     }
 
+    /// What would be done is damage that was found.
     fn status(&self) -> ExitStatus {
+        let is_mended = self.left.is_empty() && self.log.is_empty();
         match (
-            self.left.is_empty(),
+            is_mended && (!self.dry_run || self.steps.is_empty()),
             self.has_failed() || !self.absent.is_empty(),
         ) {
             (false, _) => ExitStatus::Damaged,

@@ -123,7 +123,7 @@ fn answer_commands(
         Request::Status => {
             serde_json::to_value(Report::of(&footage, &page)).map_err(|error| error.to_string())
         }
-        request @ (Request::Holds | Request::AddHold { .. } | Request::EndHold { .. }) => {
+        request @ (Request::Holds { .. } | Request::AddHold { .. } | Request::EndHold { .. }) => {
             hold::answer(&*footage, request)
         }
         Request::Metrics => Ok(text_of(&footage.measures()).into()),

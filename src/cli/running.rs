@@ -1,5 +1,6 @@
 //! What a running recorder says that its catalog has.
 
+use std::io;
 use std::path::Path;
 
 use crate::cli::socket::{self, Request};
@@ -30,13 +31,26 @@ pub(super) fn still_has(state_dir: &Path, before: &Catalogued) -> Result<bool, S
     Ok(now.iter().any(is_it))
 }
 
+/// That a recorder runs and cannot be asked, and what to do.
+pub(super) fn unasked(error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "run this as the user that it runs as, such as `sudo -u hearthkeep hearthkeep ...`"
+        }
+        _ => {
+            "it may be busy or just starting, so try again in a moment; where that does not help, its log says what it does, and it can \
+             be started again without harm"
+        }
+    };
+    format!("the running recorder cannot be asked ({error}): {advice}")
+}
+
 fn page(
     state_dir: &Path,
     from: Option<PageFrom>,
 ) -> Result<(Vec<Catalogued>, Option<PageFrom>), String> {
     let answer = socket::ask::<Page>(state_dir, &Request::Catalog { from });
-    let answer =
-        answer.map_err(|error| format!("the running recorder cannot be asked: {error}"))?;
+    let answer = answer.map_err(|error| unasked(&error))?;
     let page = answer.unwrap_or_else(|| {
         let sentence = "the process that holds this store does not say what it has: it is just starting, or is another command";
         Err(sentence.to_owned())

@@ -64,8 +64,11 @@ pub enum Request {
         /// With its footage.
         forget: bool,
     },
-    /// Which holds stand.
-    Holds,
+    /// Which holds stand, a page at a time.
+    Holds {
+        /// The id after which the page begins; the first where nothing is said.
+        after: Option<String>,
+    },
     /// To hold footage.
     AddHold {
         /// The ids of its streams; none means all.

@@ -8,13 +8,16 @@ use zeroize::Zeroizing;
 
 use super::local::state_failure;
 use super::output::{ExitStatus, Failure, OrFail};
+use super::running;
 use super::socket::{self, Request};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::StateFolder;
 use crate::pool::{self, Disks, Pool};
 use crate::store::lock::{self, Lock};
-use crate::store::{self, LogSettings, Options, ScrubSettings, SharedKeys, Spread};
+use crate::store::{
+    self, Carried, LogSettings, Options, Reindexed, ScrubSettings, SharedKeys, Spread, Store,
+};
 
 /// Takes the lock of the configured store.
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
@@ -41,10 +44,8 @@ pub(super) fn ask_recorder<T: DeserializeOwned>(
     if !state_dir.exists() {
         return Ok(None);
     }
-    let answer = socket::ask(state_dir, request).map_err(|error| {
-        let sentence = format!("the running recorder cannot be asked: {error}");
-        Failure::new(ExitStatus::Failed, sentence)
-    })?;
+    let answer = socket::ask(state_dir, request)
+        .map_err(|error| Failure::new(ExitStatus::Failed, running::unasked(&error)))?;
     match answer {
         Some(Ok(done)) => Ok(Some(done)),
         Some(Err(sentence)) => Err(Failure::new(ExitStatus::Failed, sentence)),
@@ -81,6 +82,33 @@ pub(super) fn or_failure(disks: Disks) -> Result<Disks, Failure> {
         eprintln!("hearthkeep: {}", disk.error);
     }
     Ok(disks)
+}
+
+/// Makes the catalog anew. Says what is wrong with it where something is left out.
+pub(super) fn reindex(
+    config: &Config,
+    state: &StateFolder,
+    disks: Disks,
+    lock: &Lock,
+) -> Result<(Reindexed, Option<String>), Failure> {
+    let absent = disks.absent.iter().map(|disk| &disk.wanted.path);
+    let absent: Vec<_> = absent.map(|path| path.display().to_string()).collect();
+    let keys = shared_keys(state);
+    let clock = Arc::new(SystemClock::new());
+    let folder = config.state_dir.clone();
+    let mut options = Options::new(folder, state.store(), disks.mounted, keys, clock);
+    options.absent = disks.absent;
+    let done = Store::reindex(options, lock).or_fail(ExitStatus::Failed)?;
+    let left_out = match &done.carried {
+        Carried::All(_) => None,
+        Carried::Unknown(why) => Some(format!(
+            "what lies on {} is not in the catalog, for that disk is not here and the catalog before this one could not be asked ({why}). \
+             Until it is back its footage looks as if it had been deleted: plug it in and mount it; a running recorder, or the next \
+             `hearthkeep reindex`, enters it again",
+            absent.join(" and ")
+        )),
+    };
+    Ok((done, left_out))
 }
 
 /// An error of the pool, with the exit status that fits it.

@@ -10,7 +10,12 @@ use serde::Serialize;
 use super::local::Local;
 use super::span::rfc3339;
 use crate::store::layout;
-use crate::store::log::{Chain, FoundLog, Reader};
+use crate::store::log::{Chain, Flaw, FoundLog, Mendable, Reader};
+
+/// What to do about a damaged copy of which no other disk has a whole one.
+const ALONE: &str = "no other disk that is here has a whole copy that goes on from it. Plug in those that are away and run `hearthkeep check` \
+                     again; where there is none, copy this folder to another disk before it gets worse. Footage opens without the log, but what \
+                     is held and what was removed is known only as far as the log can be read";
 
 /// All that the logs say.
 #[derive(Default)]
@@ -19,6 +24,8 @@ pub(super) struct Told {
     pub live: HashMap<SegmentId, SegmentClosed>,
     /// What is wrong with the logs.
     pub flaws: Vec<LogFinding>,
+    /// Of those the last about each copy that is damaged: which of the disks, where on it, and the number of the flaw.
+    damaged: BTreeMap<(usize, PathBuf), usize>,
     /// Entries that were read.
     pub entries: u64,
     /// The gaps that they tell of, by stream and beginning.
@@ -43,7 +50,7 @@ impl Told {
     pub fn read(local: &Local, logs: &Chain) -> Self {
         let mut told = Self::default();
         for (disk, path, flaw) in &logs.flaws {
-            told.flaw(local, *disk, path, flaw);
+            told.damage(local, *disk, path, flaw);
         }
         logs.logs.iter().for_each(|log| told.take(local, log));
         told
@@ -52,10 +59,35 @@ impl Told {
     /// Reads their further copies too.
     pub fn compare_copies(&mut self, local: &Local, logs: &Chain) {
         for copy in &logs.copies {
-            if let Err(flaw) = logs.compare(copy) {
-                self.flaw(local, copy.disk, &path_of(copy), &flaw);
+            match logs.compare(copy) {
+                Ok(()) => {}
+                Err(flaw @ Flaw::Forked) => self.flaw(local, copy.disk, &path_of(copy), &flaw),
+                Err(flaw) => self.damage(local, copy.disk, &path_of(copy), &flaw),
             }
         }
+    }
+
+    /// Says of each damaged copy what to do, and returns those that another disk has a whole one of. To be called once, after the
+    /// copies were compared.
+    pub fn advise(&mut self, local: &Local, logs: &Chain) -> Vec<Mendable> {
+        let damaged = std::mem::take(&mut self.damaged);
+        if damaged.is_empty() {
+            return Vec::new();
+        }
+        let mendable = logs.mendable(&local.disks, &local.store());
+        for ((disk, path), flaw) in damaged {
+            let is_it = |one: &&Mendable| one.to == disk && one.path == path;
+            let advice = match mendable.iter().find(is_it) {
+                Some(from) => format!(
+                    "stop the recorder and run `hearthkeep repair`, which copies it from {}",
+                    local.paths[from.from].display()
+                ),
+                None => ALONE.to_owned(),
+            };
+            let what = &mut self.flaws[flaw].what;
+            *what = format!("{what}: {advice}");
+        }
+        mendable
     }
 
     fn take(&mut self, local: &Local, log: &FoundLog) {
@@ -65,7 +97,7 @@ impl Told {
             let read = match reader.next(&log.files) {
                 Ok(read) if read.is_empty() => return,
                 Ok(read) => read,
-                Err(flaw) => return self.flaw(local, log.disk, &path, &flaw),
+                Err(flaw) => return self.damage(local, log.disk, &path, &flaw),
             };
             for (index, stamped) in read {
                 self.entries += 1;
@@ -104,6 +136,12 @@ impl Told {
             Record::ClockAnchor { .. } => self.anchors += 1,
             _ => {}
         }
+    }
+
+    fn damage(&mut self, local: &Local, disk: usize, path: &Path, what: &Flaw) {
+        self.flaw(local, disk, path, what);
+        let number = self.flaws.len() - 1;
+        self.damaged.insert((disk, path.to_owned()), number);
     }
 
     fn flaw(&mut self, local: &Local, disk: usize, path: &Path, what: &dyn std::fmt::Display) {

@@ -99,9 +99,9 @@ pub const fn sentence(cause: Option<GapCause>) -> &'static str {
         Some(GapCause::QueueFull) => "The disk was too slow.",
         Some(GapCause::DiskError) => "The disk failed or was full.",
         Some(GapCause::Parameters) => "The camera changed its video settings.",
-        Some(GapCause::NoKeyFrame) => "The camera sent no key frame to begin with.",
+        Some(GapCause::NoKeyFrame) => "The camera sent no whole picture to begin with.",
         Some(GapCause::Timestamps) => "The camera's clock jumped.",
         Some(GapCause::CameraData) => "The camera sent what cannot be recorded.",
-        Some(GapCause::Stuck) => "The recorder did not get on; its log says where.",
+        Some(GapCause::Stuck) => "The recorder was stuck, and began anew by itself.",
     }
 }

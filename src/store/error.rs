@@ -100,7 +100,8 @@ pub enum Error {
     /// A disk's id file cannot be understood.
     #[error(
         "{}/hearthkeep-disk.json cannot be understood: it is damaged or a newer version's. \
-         Nothing is written there", disk.display()
+         Nothing is written there. Where it is damaged, `hearthkeep repair` writes it anew while the recorder is stopped; where a newer \
+         version wrote it, use that version", disk.display()
     )]
     StrangeIdFile {
         /// The disk's folder.
@@ -131,7 +132,10 @@ pub enum Error {
         found: StoreId,
     },
     /// No copy of a disk's keyring is whole.
-    #[error("no copy of the keyring on {} can be read: {source}", disk.display())]
+    #[error(
+        "no copy of the keyring on {} can be read: {source}. Each disk of the store has one: read another disk; on the box itself \
+         `hearthkeep repair` writes it anew", disk.display()
+    )]
     Keyring {
         /// The disk's folder.
         disk: PathBuf,
@@ -139,7 +143,10 @@ pub enum Error {
         source: hearthkeep_format::Error,
     },
     /// None of the disks can be used.
-    #[error("none of the store's disks can be used")]
+    #[error(
+        "none of the store's disks can be used: `hearthkeep disk list` says what is wrong with each. Mount one, or add another with \
+         `hearthkeep disk add`"
+    )]
     NoDisk,
     /// No such segment.
     #[error("there is no such segment: it may have been deleted to make room")]

@@ -8,6 +8,7 @@
 mod chain;
 mod files;
 mod keeping;
+mod mending;
 mod moves;
 mod own;
 mod ranges;
@@ -30,6 +31,7 @@ use hearthkeep_format::{DiskId, EpochId, StreamId};
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
 pub(super) use keeping::Keeping;
+pub use mending::Mendable;
 pub use own::lacking;
 use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};

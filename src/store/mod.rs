@@ -34,6 +34,7 @@ mod placement;
 mod reading;
 mod reanchoring;
 pub mod recovery;
+mod reindex;
 pub mod repair;
 mod reserve;
 pub mod retention;
@@ -72,10 +73,11 @@ pub use log::LogSettings;
 use log::{Keeping, Log, LogDisk, LogFiles};
 use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
-use opening::{prepare, prepare_with, recover};
+use opening::{prepare, recover};
 pub use options::Options;
 pub use reading::Kept;
 use recovery::Report;
+pub use reindex::{Carried, Reindexed};
 use retention::{CameraBudget, DiskState};
 use scrub::{Board, Scrub};
 pub use scrub::{ScrubFinding, ScrubPhase, ScrubSettings, ScrubStatus};
@@ -230,44 +232,6 @@ impl Store {
             },
             report,
         ))
-    }
-
-    /// Rebuilds the catalog wholly from the disks: both ends of every segment are read. The new one is made beside the old one,
-    /// and takes its place when it is whole.
-    ///
-    /// # Errors
-    /// As [`Store::open`], or when a disk cannot be listed: then the old one is as it was.
-    pub fn reindex(options: Options, _lock: &Lock) -> Result<Report> {
-        let (opened, successor) = match &options.catalog {
-            Some(shelf) => {
-                let failed = |error| Error::io("remove", &options.state_dir, error);
-                shelf.remove().map_err(failed)?;
-                (Catalog::open_from(&**shelf, &options.store)?, None)
-            }
-            None => {
-                let (opened, successor) =
-                    reserve::begin_beside(&options.state_dir, &options.store)?;
-                (opened, Some(successor))
-            }
-        };
-        let shared = prepare_with(options, opened)?;
-        let mut report = Report::default();
-        let elsewhere = |number| shared.other(number);
-        for disk in shared.slots.mounted() {
-            let recovery = shared.recovery(disk.number(), &*disk.disk, &elsewhere);
-            let epochs = recovery
-                .epochs(&mut report)
-                .map_err(|e| Error::io("list", &disk.path, e))?;
-            for (stream, epoch) in &epochs {
-                report.add(recovery.epoch(stream, epoch)?);
-            }
-        }
-        shared.catalog.flush()?;
-        drop(shared);
-        if let Some(successor) = successor {
-            successor.take_over()?;
-        }
-        Ok(report)
     }
 
     /// Begins a segment on the disk that the rule of placement names, or the next that takes it. `head` is header, envelope and chunk 0. Never waits.

@@ -66,11 +66,11 @@ pub trait Footage: Send + Sync + 'static {
     /// Why it is not held.
     fn hold(&self, new: NewHold) -> store::Result<Hold>;
 
-    /// Ends a hold. Waits until that is written.
+    /// Ends a hold. Waits until that is written, for a while: false where it could not be, and a restart would bring it back.
     ///
     /// # Errors
     /// Why it stands.
-    fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<()>;
+    fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<bool>;
 
     /// How the recorder is. Must not block for long.
     fn status(&self) -> RecorderStatus;

@@ -70,6 +70,9 @@ pub async fn add(
     Ok(HttpResponse::Ok().json(hold.await?))
 }
 
+/// Said where the end of a hold is not in the log.
+const NOT_WRITTEN: &str = "It is ended, but the box cannot write that down now: after a restart it would be kept again. See what is wrong with its disks.";
+
 /// `POST /api/v1/holds/{hold}/end`
 #[utoipa::path(post, path = "/api/v1/holds/{hold}/end", tag = "holds",
     params(("hold" = String, Path, description = "32 hex digits")), responses(
@@ -81,8 +84,14 @@ pub async fn end(
 ) -> Result<HttpResponse, ApiError> {
     let hold = HoldId::from_hex(&hold).ok_or_else(|| ApiError::not_found("hold"))?;
     let name = who.name.clone();
-    blocking(move || Ok(house.footage.end_hold(&hold, &name)?)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    match blocking(move || Ok(house.footage.end_hold(&hold, &name)?)).await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-written",
+            NOT_WRITTEN,
+        )),
+    }
 }
 
 impl From<store::Error> for ApiError {

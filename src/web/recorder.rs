@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -272,13 +272,11 @@ impl Footage for RecorderFootage {
         Ok(Hold::of(&hold, store.log().wait_for(ticket, longest)))
     }
 
-    fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<()> {
+    fn end_hold(&self, hold: &HoldId, who: &str) -> store::Result<bool> {
         let store = self.store()?;
         let ticket = store.unhold(hold, "it is not needed any more", who)?;
-        store
-            .log()
-            .wait_for(ticket, Duration::from_millis(HOLD_WRITTEN_MS_MAX));
-        Ok(())
+        let longest = Duration::from_millis(HOLD_WRITTEN_MS_MAX);
+        Ok(store.log().wait_for(ticket, longest))
     }
 
     fn status(&self) -> RecorderStatus {
@@ -507,16 +505,12 @@ fn gap_row(gap: &GapSpan, away: &HashMap<u16, PathBuf>) -> TimelineGap {
         GapSpan {
             away: Some(disk), ..
         } => {
-            // It may be back already.
-            let disk = away
-                .get(disk)
-                .map_or(Path::new("that is back"), PathBuf::as_path);
-            (
-                "away",
-                error::sentence(&store::Error::Away {
-                    disk: disk.to_owned(),
-                }),
-            )
+            let sentence = match away.get(disk) {
+                Some(disk) => error::sentence(&store::Error::Away { disk: disk.clone() }),
+                // It came while this was asked.
+                None => "This footage is on a disk that has just come back: look again.".to_owned(),
+            };
+            ("away", sentence)
         }
         gap => (
             gap.cause.map_or("unknown", GapCause::as_str),
@@ -541,4 +535,28 @@ fn open_gap_row(gap: &record::OpenGap, now_us: i64) -> Option<TimelineGap> {
         sentence: gap.sentence().to_owned(),
         open: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn footage_on_a_disk_that_has_come_back_is_not_said_to_be_away() {
+        let gap = GapSpan {
+            start_us: 0,
+            end_us: 1,
+            cause: None,
+            removed: false,
+            away: Some(3),
+        };
+        let here = gap_row(&gap, &HashMap::new()).sentence;
+        assert!(here.contains("come back"), "{here}");
+        let away = HashMap::from([(3, PathBuf::from("/mnt/b"))]);
+        let away = gap_row(&gap, &away).sentence;
+        assert!(
+            away.contains("the disk /mnt/b, which is not here"),
+            "{away}"
+        );
+    }
 }

@@ -63,7 +63,7 @@ pub fn listed(installation: &Installation, folder: &Path) -> Value {
         .clone()
 }
 
-fn folder(installation: &Installation, name: &str) -> std::path::PathBuf {
+pub fn folder(installation: &Installation, name: &str) -> std::path::PathBuf {
     let folder = installation.folder().join(name);
     std::fs::create_dir_all(&folder).unwrap();
     folder
@@ -166,6 +166,10 @@ fn without_a_recorder_the_command_does_it_itself() {
         "{row}"
     );
     refused(&installation, &["retire", path(&old)], 1, "empty it first");
+    for command in [&["drain"][..], &["drain", "--stop"], &["retire"]] {
+        let nowhere = [command, &["nowhere"]].concat();
+        refused(&installation, &nowhere, 66, "`hearthkeep disk list` shows");
+    }
     let id = row["id"].as_str().unwrap();
     let told = done(&installation, &["drain", id]);
     assert!(told.contains("It is empty"), "{told}");
@@ -211,7 +215,7 @@ fn a_folder_that_is_no_disk_is_refused_and_not_written_to() {
     ] {
         refused(&installation, &["add", path(&folder)], 1, sentence);
     }
-    refused(&installation, &["drain", "nowhere"], 1, "no such disk");
+    refused(&installation, &["drain", "nowhere"], 66, "no such disk");
     assert_eq!(std::fs::read_dir(&in_use).unwrap().count(), 1);
     assert_eq!(std::fs::read(installation.config()).unwrap(), before);
     // A configuration that cannot be written is found out before anything is done.

@@ -18,5 +18,6 @@ mod copies;
 mod failing;
 mod mounts;
 mod moving;
+mod reindexed;
 mod rig;
 mod silent;

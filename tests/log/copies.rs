@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use hearthkeep::disk::{Disk, RealDisk};
 use hearthkeep::store::layout;
 use hearthkeep::store::log::Flaw;
 use hearthkeep_format::log::{BeginCause, Checkpoint, Entry, LogKey, Record, Stamped};
@@ -147,7 +149,96 @@ fn a_copy_that_was_changed_is_told_by_check() {
     assert_eq!(code, Some(65), "{said}");
     let told = said.lines().find(|line| line.contains(path(&spare)));
     assert!(
-        told.is_some_and(|told| told.contains("its entries are not those")),
+        told.is_some_and(|told| told.contains("its entries are not those")
+            && told.contains("run `hearthkeep repair`, which copies it from")
+            && told.contains(path(&installation.footage()))),
         "{said}"
     );
+
+    // It is copied from the whole one; what it was is kept.
+    let damaged = fs::read(&entries).unwrap();
+    let repair = |more: &[&str]| {
+        let output = installation.run("repair", more);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = repair(&["--dry-run"]);
+    assert_eq!(code, Some(65), "{said}");
+    assert!(said.contains("copied from another disk"), "{said}");
+    assert_eq!(fs::read(&entries).unwrap(), damaged);
+    let (code, said) = repair(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    let whole = folder(&installation.footage());
+    for name in ["key", "entries", "tree", "checkpoint"] {
+        let of = |folder: &Path| fs::read(folder.join(name)).unwrap();
+        assert_eq!(of(&folder(&spare)), of(&whole), "{name}");
+    }
+    let aside = spare.join("lost/log").join(whole.file_name().unwrap());
+    assert_eq!(fs::read(aside.join("entries")).unwrap(), damaged);
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = repair(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("there is nothing to repair"), "{said}");
+    // Where both are damaged, none is copied.
+    for disk in [&spare, &installation.footage()] {
+        let entries = folder(disk).join("entries");
+        let mut bytes = fs::read(&entries).unwrap();
+        bytes[first + 30] ^= 1;
+        fs::write(&entries, bytes).unwrap();
+    }
+    let (code, said) = repair(&[]);
+    assert_eq!(code, Some(65), "{said}");
+    assert!(
+        said.contains("no other disk that is here has a whole copy"),
+        "{said}"
+    );
+}
+
+#[test]
+fn only_a_whole_copy_that_goes_on_from_a_damaged_one_takes_its_place() {
+    let home = Home::new(52);
+    let key = Identity::generate(&mut SeededRandom::new(8)).signing_key();
+    let disks: Vec<_> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
+    let paths: Vec<_> = disks.iter().map(|disk| disk.path()).collect();
+    leave(&home, paths[0], &key, &[1, 2, 3]);
+    let damage = |entries: &Path| {
+        let mut bytes = fs::read(entries).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(entries, bytes).unwrap();
+    };
+    // The beginning of it; another history; more than it; and one that was cut off.
+    damage(&leave(&home, paths[1], &key, &[1, 2]));
+    damage(&leave(&home, paths[2], &key, &[1, 9]));
+    damage(&leave(&home, paths[3], &key, &[1, 2, 3, 4]));
+    let cut = leave(&home, paths[4], &key, &[1, 2, 3]);
+    fs::write(&cut, &fs::read(&cut).unwrap()[..60]).unwrap();
+    let opened: Vec<_> = paths
+        .iter()
+        .map(|path| Arc::new(RealDisk::open(path).unwrap()) as Arc<dyn Disk>)
+        .collect();
+    let mendable = || {
+        let found = chain(&home, &paths).mendable(&opened, &home.store);
+        let mut of: Vec<_> = found.iter().map(|one| (one.from, one.to)).collect();
+        of.sort_unstable();
+        of
+    };
+    assert_eq!(mendable(), [(0, 1), (0, 4)]);
+    for one in chain(&home, &paths).mendable(&opened, &home.store) {
+        one.mend(&opened, &home.store).unwrap();
+    }
+    assert_eq!(mendable(), []);
+    let whole = folder(paths[0]);
+    for disk in [paths[1], paths[4]] {
+        for name in ["key", "entries", "tree", "checkpoint"] {
+            let of = |folder: &Path| fs::read(folder.join(name)).unwrap();
+            let of = |folder: &Path| of(folder).trim_ascii_end().to_vec();
+            assert_eq!(of(&folder(disk)), of(&whole), "{name}");
+        }
+    }
+    // Two whole ones that contradict each other.
+    leave(&home, paths[2], &key, &[1, 9]);
+    damage(&leave(&home, paths[1], &key, &[1, 2]));
+    assert_eq!(mendable(), []);
 }

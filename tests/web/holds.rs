@@ -29,6 +29,20 @@ fn a_hold_is_set_listed_and_ended_by_who_is_signed_in() {
 }
 
 #[test]
+fn an_end_that_could_not_be_written_is_not_said_to_be_done() {
+    let (_house, client, _) = House::claimed();
+    let body = json!({"streams": [], "from_us": 5, "to_us": 9, "reason": "for ever"});
+    let hold = client.post("/api/v1/holds", &body).json();
+    let end = format!("/api/v1/holds/{}/end", hold["id"].as_str().unwrap());
+    let ended = client.post(&end, &json!({}));
+    assert_eq!(
+        (ended.status, ended.code()),
+        (503, "not-written".to_owned())
+    );
+    assert_eq!(client.get("/api/v1/holds").json(), json!([]));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_in_words() {
     let (_house, client, _) = House::claimed();
     let ask = |body: Value| {

@@ -176,11 +176,12 @@ impl Footage for FakeFootage {
         Ok(hold)
     }
 
-    fn end_hold(&self, hold: &HoldId, _: &str) -> hearthkeep::store::Result<()> {
+    fn end_hold(&self, hold: &HoldId, _: &str) -> hearthkeep::store::Result<bool> {
         let mut holds = self.holds.lock().unwrap();
         let at = holds.iter().position(|known| known.id == hold.to_string());
-        holds.remove(at.ok_or(hearthkeep::store::Error::NoSuchHold)?);
-        Ok(())
+        let ended = holds.remove(at.ok_or(hearthkeep::store::Error::NoSuchHold)?);
+        // What was said to be for ever cannot be written to be over.
+        Ok(ended.reason != "for ever")
     }
 
     fn status(&self) -> RecorderStatus {

@@ -108,6 +108,8 @@ pub(super) fn main(arguments: DiskArguments) -> Result<ExitStatus, Failure> {
             stop,
         } => {
             let desk = Desk::open(&config)?;
+            // What is not there has an exit status of its own, and over the socket come sentences only.
+            desk.path_of(&disk)?;
             match stop {
                 true => keep(&desk, disk),
                 false => drain(&desk, disk, let_go),
@@ -150,9 +152,6 @@ impl Desk {
     /// The folder of a disk that is to go, as the configuration names it.
     fn path_of(&self, disk: &str) -> Result<PathBuf, Failure> {
         let disks = self.disks()?;
-        if disks.len() == 1 {
-            return Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk));
-        }
         let is_it = |known: &&DiskStatus| {
             known.id.as_deref() == Some(disk) || pool::same(Path::new(&known.path), Path::new(disk))
         };
@@ -160,7 +159,12 @@ impl Desk {
             .iter()
             .find(is_it)
             .map(|known| PathBuf::from(&known.path));
-        found.ok_or_else(|| Failure::new(ExitStatus::Nothing, store::Error::NoSuchDisk))
+        let found =
+            found.ok_or_else(|| Failure::new(ExitStatus::Nothing, store::Error::NoSuchDisk))?;
+        match disks.len() {
+            1 => Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk)),
+            _ => Ok(found),
+        }
     }
 }
 
@@ -266,7 +270,7 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
             .map(|page| serde_json::json!(page)),
         Request::Status
         | Request::Metrics
-        | Request::Holds
+        | Request::Holds { .. }
         | Request::AddHold { .. }
         | Request::EndHold { .. } => Ok(Value::Null),
     };

@@ -3,6 +3,7 @@
 //! It may lag the footage and never leads it: an entry is written when its segment is durable. It holds no names. See
 //! [`entry`] for what stands where.
 
+mod copied;
 mod database;
 mod db;
 mod directory;
@@ -17,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use hearthkeep_format::{DiskId, EpochId, StoreId, StreamId};
 
+pub(super) use copied::Copied;
 pub use database::{Batch, Database, Each, Shelf};
 pub use db::CatalogError;
 use db::Folder;

@@ -1,14 +1,13 @@
 //! The catalog against the disks.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hearthkeep_format::SegmentId;
 
 use super::{Catalogued, Finding, Findings, Kind, Known, Subject};
-use crate::store::catalog::{Catalog, CatalogError, Entry};
+use crate::store::catalog::{CatalogError, Copied, Entry};
 use crate::store::inspect::{Facts, Place};
 use crate::store::lock::Lock;
 
@@ -51,21 +50,18 @@ impl Findings {
         disks: &[Subject],
         _lock: &Lock,
     ) -> Result<Compared, CatalogError> {
-        let folder = state_dir.join("catalog");
-        if !folder.exists() {
+        let Some(copy) = Copied::of(state_dir, &known.store)? else {
             let unknown = self.indexed.len() as u64;
             return Ok(Compared { known: 0, unknown });
-        }
-        let copy = Copy::of(&folder, state_dir.join("catalog.copy"))?;
-        let opened = Catalog::open(&copy.0, &known.store)?;
-        if let Some((why, _)) = opened.moved_aside {
+        };
+        if let Some((why, _)) = &copy.opened.moved_aside {
             let what =
                 format!("{why}; it is rebuilt at the next start, or by `hearthkeep reindex`");
             let finding = Finding::new(Kind::Catalog, super::STATE, "catalog", what);
             self.found.push(finding.repairable());
             return Ok(Compared::default());
         }
-        let catalog = &opened.catalog;
+        let catalog = &copy.opened.catalog;
         let streams = catalog.streams().into_iter();
         let entries = streams.flat_map(|stream| catalog.oldest_first(&stream));
         let told = entries.map(|entry| {
@@ -180,37 +176,4 @@ fn differ(disk: usize, entry: &Entry, found: Entry, is_settled: bool) -> Option<
             ..finding.repairable()
         }
     })
-}
-
-/// A folder that is removed at the end.
-struct Copy(PathBuf);
-
-impl Copy {
-    fn of(folder: &Path, to: PathBuf) -> io::Result<Self> {
-        Catalog::remove(&to)?;
-        let copy = Self(to);
-        copy_folder(folder, &copy.0)?;
-        Ok(copy)
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        if let Err(error) = Catalog::remove(&self.0) {
-            tracing::warn!("{} could not be removed: {error}", self.0.display());
-        }
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => copy_folder(&entry.path(), &to)?,
-            false => drop(fs::copy(entry.path(), to)?),
-        }
-    }
-    Ok(())
 }

@@ -238,7 +238,7 @@ impl Repair<'_> {
 }
 
 /// Moves a file or folder to the same path below the folder `lost`; what is there already stays, and gets company.
-fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+pub(in crate::store) fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     let to = Path::new(layout::LOST).join(path);
     let folder = to.parent().unwrap_or(Path::new(""));
     layout::create_folders(disk, folder)?;

@@ -1,7 +1,11 @@
 /** Footage that is kept whatever its age: which spans of a stream, and how to write and read their times. Pure. */
 import type { Hold } from "../api/types";
-import { dateOf } from "./day";
+import { SECOND_US, dateOf } from "./day";
 import type { Span } from "./scale";
+
+const US_PER_MS = 1000;
+const MS_PER_MINUTE = 60_000;
+const MS_PER_DAY = 24 * 60 * MS_PER_MINUTE;
 
 export const holdsOf = (holds: readonly Hold[], stream: string): readonly Hold[] =>
   holds.filter((hold) => hold.streams.length === 0 || hold.streams.includes(stream));
@@ -27,8 +31,39 @@ export function fieldOf(us: number): string {
   return `${date}T${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
 }
 
-/** The instant that such a field says; null where it says none. */
-export function instantOf(field: string): number | null {
-  const ms = new Date(field).getTime();
-  return field && Number.isFinite(ms) ? ms * 1000 : null;
+/** The first and the last instant that such a field may mean; null where it says none. */
+export interface Meant {
+  readonly firstUs: number;
+  readonly lastUs: number;
 }
+
+/**
+ * A local time means two instants where clocks go back over it. Where they skip it, it means what it would by the clock before
+ * and by the clock after: who asks for the earlier and the later one keeps more, never less.
+ */
+export function meantBy(field: string): Meant | null {
+  const asUtc = utcOf(field);
+  if (!Number.isFinite(asUtc)) return null;
+  const offsetAt = (ms: number): number => new Date(ms).getTimezoneOffset() * MS_PER_MINUTE;
+  const both = [offsetAt(asUtc - MS_PER_DAY), offsetAt(asUtc + MS_PER_DAY)].map((offset) => asUtc + offset);
+  const shown = both.filter((ms) => ms - offsetAt(ms) === asUtc);
+  const meant = (shown.length > 0 ? shown : both).map((ms) => ms * US_PER_MS);
+  return { firstUs: Math.min(...meant), lastUs: Math.max(...meant) };
+}
+
+/** What the two fields for a span show at first: whole seconds, and none of the span is outside. */
+export const fieldsOf = (span: Span): { from: string; to: string } => ({
+  from: fieldOf(span.fromUs),
+  to: fieldOf(Math.ceil(span.toUs / SECOND_US) * SECOND_US),
+});
+
+/** The span that the two fields say, in whole microseconds; where one is as it was at first, its end of the span is too. */
+export function spanBy(from: string, to: string, first: Span): Span | null {
+  const untouched = fieldsOf(first);
+  const fromUs = utcOf(from) === utcOf(untouched.from) ? Math.floor(first.fromUs) : meantBy(from)?.firstUs;
+  const toUs = utcOf(to) === utcOf(untouched.to) ? Math.ceil(first.toUs) : meantBy(to)?.lastUs;
+  return fromUs === undefined || toUs === undefined || fromUs >= toUs ? null : { fromUs, toUs };
+}
+
+/** A field's text as if it were UTC, in ms: browsers leave out seconds that are 0. */
+const utcOf = (field: string): number => Date.parse(`${field}Z`);

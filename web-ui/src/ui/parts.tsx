@@ -91,6 +91,21 @@ export function Notice({ kind, children }: { kind: "error" | "info" | "good"; ch
   );
 }
 
+/** A sentence for anybody; behind "More", what is there for who knows the box well. */
+export function Said({ text, detail }: { text: string; detail?: string | undefined }) {
+  return (
+    <>
+      {text}
+      {detail && (
+        <details class="more">
+          <summary>More</summary>
+          {detail}
+        </details>
+      )}
+    </>
+  );
+}
+
 interface DialogProps {
   title: string;
   onClose: () => void;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { BoxStatus, Stream } from "../api/types";
-import { slowText, troubles } from "./troubles";
+import { safeText, slowText, troubles } from "./troubles";
 
 const well: BoxStatus = {
   state: "locked",
@@ -28,24 +28,40 @@ describe("troubles", () => {
     const found = troubles({ ...well, disks, clock_trusted: false, fsync_p99_ms: 900 }, []);
     expect(found.map(({ kind }) => kind)).toEqual(["clock", "disk", "disk"]);
     expect(found[0]?.text).toContain("does not know what time it is");
-    expect(found[1]?.text).toBe("/srv/b is not mounted.");
+    expect(found[1]?.text).toMatch(/^The disk “b” is not there\. .*plugged in.*record on without it/);
+    expect(found[1]?.detail).toBe("/srv/b is not mounted.");
+    expect(troubles({ ...well, disks: disks.slice(1) }, [])[0]?.text).toContain("Nothing is recorded until then");
+    const failed = well.disks.map((disk) => ({ ...disk, error: "a write failed" }));
+    expect(troubles({ ...well, disks: failed }, [])).toEqual([
+      { kind: "disk", text: expect.stringMatching(/^Something is wrong with the disk “footage”\./), detail: "A write failed." },
+    ]);
     expect(found[2]?.text).toContain("900 ms");
     expect(slowText(null)).toBeNull();
-    expect(troubles({ ...well, strange_files: 2 }, [])[0]?.text).toContain("2 files on the disks cannot be read");
+    expect(troubles({ ...well, strange_files: 2 }, [])[0]?.detail).toContain("2 files on the disks cannot be read");
     const forecast = [{ camera: "yard", bytes_per_day: 1, keep_days: 9, days: 2, trouble: 'camera "yard": 2 days' }];
     const late = well.disks.map((disk) => ({ ...disk, trouble: "held footage takes all" }));
     expect(troubles({ ...well, forecast, disks: late }, []).map(({ kind, text }) => [kind, text])).toEqual([
       ["room", "/srv/footage: held footage takes all."],
       ["room", 'Camera "yard": 2 days.'],
     ]);
-    const log_troubles = ["the log was rolled back"];
-    expect(troubles({ ...well, log_troubles }, [])).toEqual([{ kind: "log", text: "The log was rolled back." }]);
+    const log_troubles = ["the log was rolled back", "one more"];
+    expect(troubles({ ...well, log_troubles }, [])).toEqual([
+      { kind: "log", text: expect.stringContaining("record of what happened"), detail: "The log was rolled back. One more." },
+    ]);
+  });
+
+  it("tell how soon footage is safe, with the time in which it is gathered", () => {
+    expect(safeText(null)).toBe("Not measured yet.");
+    expect(safeText(12)).toContain("within 2.1 s");
+    expect(safeText(300)).toContain("within 2.3 s");
   });
 
   it("tell of damage that was found in the background", () => {
     const scrub = { state: "resting", percent: 100, begun_us: 1, finished_us: 2, damaged: 1, findings: [], trouble: "one of its segments is damaged" } as const;
     const disks = well.disks.map((disk) => ({ ...disk, scrub: { ...scrub, findings: [] } }));
-    expect(troubles({ ...well, disks }, [])).toEqual([{ kind: "disk", text: "/srv/footage: one of its segments is damaged." }]);
+    expect(troubles({ ...well, disks }, [])).toEqual([
+      { kind: "disk", text: expect.stringContaining("footage on the disk “footage” is damaged"), detail: "/srv/footage: one of its segments is damaged." },
+    ]);
   });
 
   it("put cameras with one trouble on one line, each once", () => {

@@ -1,24 +1,32 @@
 /** What is wrong with the box, to be seen from every view. Pure. */
 import { sentence } from "../api/sentence";
 import type { BoxStatus, Stream } from "../api/types";
+import type { Complaint } from "./witness";
 
 /** Beyond this a power cut can cost more than 2.5 s of footage. */
 const FSYNC_MS_MAX = 300;
+
+/** For how long pictures of a camera are gathered before they are sealed, and for how long sealed ones before they are written. */
+const GATHERED_MS = 500;
+const BATCH_MS = 1500;
 
 const CAMERA_LINES_MAX = 3;
 
 export interface Trouble {
   readonly kind: "clock" | "disk" | "camera" | "log" | "room";
+  /** What is wrong and what to do, for anybody. */
   readonly text: string;
+  /** What the box says of it, for who knows it well. */
+  readonly detail?: string;
 }
 
 /** `complaint` is what this browser has to say of the box's signed log. */
 export function troubles(
   status: BoxStatus | null,
   streams: readonly Stream[] | null,
-  complaint: string | null = null,
+  complaint: Complaint | null = null,
 ): Trouble[] {
-  const seen: Trouble[] = complaint === null ? [] : [{ kind: "log", text: complaint }];
+  const seen: Trouble[] = complaint === null ? [] : [{ kind: "log", ...complaint }];
   return [...seen, ...clock(status), ...disks(status), ...log(status), ...room(status), ...cameras(streams ?? [])];
 }
 
@@ -28,8 +36,13 @@ export const CLOCK_WRONG =
 const clock = (status: BoxStatus | null): Trouble[] =>
   status && !status.clock_trusted ? [{ kind: "clock", text: CLOCK_WRONG }] : [];
 
-const log = (status: BoxStatus | null): Trouble[] =>
-  (status?.log_troubles ?? []).map((text) => ({ kind: "log", text: sentence(text) }));
+const LOG_WRONG =
+  "The box’s record of what happened to footage is not as it should be: a disk is missing or fails, or somebody removed footage or put back an older copy. If you know of none of that, ask who could.";
+
+function log(status: BoxStatus | null): Trouble[] {
+  const said = status?.log_troubles ?? [];
+  return said.length === 0 ? [] : [{ kind: "log", text: LOG_WRONG, detail: said.map(sentence).join(" ") }];
+}
 
 /** For what there will not be room. */
 function room(status: BoxStatus | null): Trouble[] {
@@ -37,15 +50,32 @@ function room(status: BoxStatus | null): Trouble[] {
   return told.flatMap((text): Trouble[] => (text ? [{ kind: "room", text: sentence(text) }] : []));
 }
 
+/** A disk as people call it: the last part of where it is. */
+export const diskName = (path: string): string => path.split("/").filter(Boolean).at(-1) ?? path;
+
 function disks(status: BoxStatus | null): Trouble[] {
-  const found = (status?.disks ?? []).flatMap(({ path, error, scrub }): Trouble[] => {
-    const texts = [error, scrub?.trouble && `${path}: ${scrub.trouble}`];
-    return texts.flatMap((text): Trouble[] => (text ? [{ kind: "disk", text: sentence(text) }] : []));
+  const all = status?.disks ?? [];
+  const others = all.some(({ state }) => state !== "absent")
+    ? "The cameras record on without it meanwhile"
+    : "Nothing is recorded until then";
+  const found = all.flatMap(({ path, state, error, scrub }): Trouble[] => {
+    const name = `“${diskName(path)}”`;
+    const wrong =
+      state === "absent"
+        ? `The disk ${name} is not there. Look whether it is plugged in and switched on. ${others}; it is used again by itself.`
+        : `Something is wrong with the disk ${name}. Look at its cable, its power and its health; where that does not help, use another one.`;
+    const damaged = `Some footage on the disk ${name} is damaged. The view “Box” says which. Where it becomes more, use another disk.`;
+    return [
+      ...(error ? [{ kind: "disk", text: wrong, detail: sentence(error) } as const] : []),
+      ...(scrub?.trouble ? [{ kind: "disk", text: damaged, detail: sentence(`${path}: ${scrub.trouble}`) } as const] : []),
+    ];
   });
-  if (status && status.strange_files > 0) found.push({ kind: "disk", text: strangeText(status.strange_files) });
+  if (status && status.strange_files > 0) found.push({ kind: "disk", text: STRANGE, detail: strangeText(status.strange_files) });
   const slow = status && slowText(status.fsync_p99_ms);
   return slow ? [...found, { kind: "disk", text: slow }] : found;
 }
+
+const STRANGE = "Something on the disks is not footage of this box, or is damaged. All other footage plays. Ask who looks after the box to check it.";
 
 const strangeText = (files: number): string =>
   `${files === 1 ? "A file" : `${files} files`} on the disks cannot be read as footage of this box: damaged, moved here or from elsewhere. “hearthkeep check” on the box names each.`;
@@ -56,15 +86,25 @@ export function slowText(fsyncMs: number | null): string | null {
   return `A disk is slow: it takes ${Math.round(fsyncMs)} ms to make footage safe. A power cut can cost more than the last 2.5 s. Look at its health, or use a faster one.`;
 }
 
+/** How soon footage is safe from a power cut: pictures are gathered and written in batches, and the disk takes its time too. */
+export function safeText(fsyncMs: number | null): string {
+  if (fsyncMs === null) return "Not measured yet.";
+  const seconds = Math.ceil((GATHERED_MS + BATCH_MS + fsyncMs) / 100) / 10;
+  return `What a camera sends is safe on a disk within ${seconds.toFixed(1)} s. A power cut costs no more than that.`;
+}
+
 /** One line for all cameras that have the same trouble; where many have many, their names. */
 function cameras(streams: readonly Stream[]): Trouble[] {
-  const names = new Map<string, Set<string>>();
+  const found = new Map<string, { of: Set<string>; advice: string }>();
   for (const { camera, error } of streams) {
-    if (error) names.set(error.message, (names.get(error.message) ?? new Set()).add(camera));
+    if (!error) continue;
+    const known = found.get(error.message) ?? { of: new Set<string>(), advice: error.advice };
+    known.of.add(camera);
+    found.set(error.message, known);
   }
-  if (names.size <= CAMERA_LINES_MAX) {
-    return [...names].map(([message, of]) => ({ kind: "camera", text: `${[...of].join(", ")}: ${message}` }));
+  if (found.size <= CAMERA_LINES_MAX) {
+    return [...found].map(([message, { of, advice }]) => ({ kind: "camera", text: `${[...of].join(", ")}: ${message}`, detail: advice }));
   }
-  const all = new Set([...names.values()].flatMap((of) => [...of]));
+  const all = new Set([...found.values()].flatMap(({ of }) => [...of]));
   return [{ kind: "camera", text: `${all.size} cameras are in trouble: ${[...all].join(", ")}.` }];
 }

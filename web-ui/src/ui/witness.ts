@@ -20,8 +20,20 @@ export const UNSEEN: Witness = { look: null, atMs: 0, renewed: false, failure: n
 /** A box that answers everything but this for so long is told of: who hides a log that was changed may not answer at all. */
 const UNANSWERED_MS_MAX = 5 * 60_000;
 
-export const RENEWED =
-  "A new signed log has begun since this browser last looked. It goes on from the one that was seen here, as after the box’s state folder or its log was lost or put back; if nobody did that, ask who could.";
+/** What is wrong: for anybody, and behind that for who knows the box well. */
+export interface Complaint {
+  readonly text: string;
+  readonly detail: string;
+}
+
+export const RENEWED: Complaint = {
+  text: "The box began a new record of what happens to footage since you last looked. That is so after its settings were lost or put back; if nobody did that, ask who could.",
+  detail:
+    "A new signed log has begun since this browser last looked. It goes on from the one that was seen here, as after the box’s state folder or its log was lost or put back.",
+};
+
+const CONTRADICTED =
+  "The box does not show the same past as when you last looked. Somebody put back an older copy of it or of its disks, or footage may have been changed or removed. If you know of none of that, ask who could.";
 
 export function witnessed(before: Witness, looked: Result<LogLook>, nowMs: number): Witness {
   if (looked.kind === "success") {
@@ -32,25 +44,23 @@ export function witnessed(before: Witness, looked: Result<LogLook>, nowMs: numbe
 }
 
 /** What is wrong, to be seen from every view; null where nothing is. */
-export function complaintOf({ look, renewed, failure }: Witness): string | null {
-  if (look?.complaint) return sentence(look.complaint);
+export function complaintOf({ look, renewed, failure }: Witness): Complaint | null {
+  if (look?.complaint) return { text: CONTRADICTED, detail: sentence(look.complaint) };
   if (failure && failure.lastMs - failure.sinceMs >= UNANSWERED_MS_MAX) {
-    return `This browser has not been able to check the box’s signed log since ${clock(failure.sinceMs * 1000)}: ${sentence(failure.message)}`;
+    const text = `This browser has not been able to check since ${clock(failure.sinceMs * 1000)} whether footage was removed. Load the page again; where that does not help, look at the box.`;
+    return { text, detail: `The box’s signed log: ${sentence(failure.message)}` };
   }
   return renewed ? RENEWED : null;
 }
 
-/** The same for the box's own view, where it is also said that all is well. */
-export function witnessText(witness: Witness): string {
-  const wrong = complaintOf(witness);
-  if (wrong !== null) return wrong;
-  const { look, failure } = witness;
+/** Where nothing is wrong, what was found. `isTroubled`: whether the box itself says that something is wrong with its log. */
+export function wellText({ look, atMs, failure }: Witness, isTroubled: boolean): string {
   if (failure) return `It could not be checked just now: ${sentence(failure.message)}`;
   if (look === null) return "Not checked yet.";
-  if (look.entries === null) return "The box has none.";
-  const entries = look.entries === 1 ? "1 entry" : `${look.entries} entries`;
-  const how = look.compared
-    ? "and it goes on from what this browser saw before"
-    : "and from now on this browser notices if it is cut short or rewritten";
-  return `All well: ${entries}, ${how}. Checked at ${clock(witness.atMs * 1000)}.`;
+  if (look.entries === null) return "The box has none yet.";
+  const checked = `Checked at ${clock(atMs * 1000)}.`;
+  if (isTroubled) return `The box says that something is wrong: it stands above. ${checked}`;
+  return look.compared
+    ? `All well: nothing has been removed since you last looked. ${checked}`
+    : `All well: from now on this browser notices when something is removed. ${checked}`;
 }

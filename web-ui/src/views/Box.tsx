@@ -3,9 +3,9 @@ import { sentence } from "../api/sentence";
 import type { BoxStatus, Disk, Forecast, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
 import { status, streams, witness } from "../ui/app-state";
-import { Spinner, bytesText } from "../ui/parts";
-import { CLOCK_WRONG, slowText } from "../ui/troubles";
-import { complaintOf, witnessText } from "../ui/witness";
+import { Said, Spinner, bytesText } from "../ui/parts";
+import { CLOCK_WRONG, safeText, slowText } from "../ui/troubles";
+import { complaintOf, wellText } from "../ui/witness";
 import { Holds } from "./Holds";
 import { YourBox } from "./YourBox";
 
@@ -28,6 +28,7 @@ export function Box() {
 
 function Told({ status: told }: { status: BoxStatus }) {
   const slow = slowText(told.fsync_p99_ms);
+  const complaint = complaintOf(witness.value);
   return (
     <>
       <section>
@@ -43,14 +44,13 @@ function Told({ status: told }: { status: BoxStatus }) {
           </dd>
           <dt>Clock</dt>
           <dd class={told.clock_trusted ? undefined : "row-error"}>{told.clock_trusted ? "Set." : CLOCK_WRONG}</dd>
-          <dt>Signed log</dt>
-          <dd class={complaintOf(witness.value) ? "row-error" : undefined} data-log>
-            {witnessText(witness.value)}
+          <dt>Removed footage</dt>
+          <dd class={complaint ? "row-error" : undefined} data-log>
+            {complaint ? <Said {...complaint} /> : wellText(witness.value, told.log_troubles.length > 0)}
           </dd>
           <dt>Disks’ speed</dt>
           <dd class={slow ? "row-error" : undefined}>
-            {slow ??
-              (told.fsync_p99_ms === null ? "Not measured yet." : `Footage is safe within ${Math.ceil(told.fsync_p99_ms)} ms of being written.`)}
+            {slow ?? safeText(told.fsync_p99_ms)}
           </dd>
           <dt>Version</dt>
           <dd>{told.version}</dd>
@@ -114,6 +114,10 @@ function diskText({ state, tier, drain }: Disk): string | null {
   return tier === "cold" ? "For old footage" : null;
 }
 
+/** What is on a disk, and what of it is free; of one that is not there nobody knows. */
+const usedText = ({ state, used_bytes: used, free_bytes: free }: Disk): string =>
+  state === "absent" ? `${bytesText(used)} of footage, to be seen again when it is back` : `${bytesText(used)} of footage · ${bytesText(free)} free`;
+
 /** For how long there is room on a disk, and what of it is held. */
 function roomText({ full_in_days: days, held_bytes: held }: Disk): string {
   const room = days === null ? [] : [days === 0 ? "The oldest goes for the newest" : `Room for ${daysText(days)} more`];
@@ -176,10 +180,8 @@ function Disks({ status: told }: { status: BoxStatus }) {
               <b class="mono">{disk.path}</b>
               {diskText(disk) && <span class="quiet-text"> {diskText(disk)}</span>}
             </div>
-            <meter min={0} max={Math.max(total, 1)} value={disk.used_bytes} aria-label={`${disk.path}, used`} />
-            <div class="row-side">
-              {bytesText(disk.used_bytes)} of footage · {bytesText(disk.free_bytes)} free
-            </div>
+            {disk.state !== "absent" && <meter min={0} max={Math.max(total, 1)} value={disk.used_bytes} aria-label={`${disk.path}, used`} />}
+            <div class="row-side">{usedText(disk)}</div>
             <div class="row-side">{roomText(disk)}</div>
             <ReadAgain disk={disk} />
             {disk.trouble && <p class="row-error">{sentence(disk.trouble)}</p>}

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import * as box from "../api/box";
 import type { Hold, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
-import { fieldOf, instantOf } from "../timeline/holds";
+import { fieldsOf, meantBy, spanBy } from "../timeline/holds";
 import type { Span } from "../timeline/scale";
 import { holds, loadHolds } from "../ui/app-state";
 import { Button, Dialog, Field, Notice } from "../ui/parts";
@@ -27,18 +27,21 @@ export function Keep({ stream, span }: KeepProps) {
 }
 
 function KeepDialog({ stream, span, onClose }: KeepProps & { onClose: () => void }) {
-  const [from, setFrom] = useState(() => fieldOf(span.fromUs));
-  const [to, setTo] = useState(() => fieldOf(span.toUs));
+  // What is in view may move on while somebody types.
+  const [first] = useState(span);
+  const [from, setFrom] = useState(() => fieldsOf(span).from);
+  const [to, setTo] = useState(() => fieldsOf(span).to);
   const [until, setUntil] = useState("");
   const [isAll, setAll] = useState(false);
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
-  const [fromUs, toUs] = [instantOf(from), instantOf(to)];
   const keep = async () => {
-    if (fromUs === null || toUs === null || fromUs >= toUs) return setError("Say from when to when: the end is after the beginning.");
+    const chosen = spanBy(from, to, first);
+    if (chosen === null) return setError("Say from when to when: the end is after the beginning.");
     setBusy(true);
-    const body = { streams: isAll ? [] : [stream.id], from_us: fromUs, to_us: toUs, until_us: instantOf(until), reason };
+    const streams = isAll ? [] : [stream.id];
+    const body = { streams, from_us: chosen.fromUs, to_us: chosen.toUs, until_us: meantBy(until)?.lastUs ?? null, reason };
     const answer = await box.hold(body);
     setBusy(false);
     if (answer.kind === "error") return setError(answer.message);
@@ -63,7 +66,7 @@ function KeepDialog({ stream, span, onClose }: KeepProps & { onClose: () => void
           {stream.camera} alone
         </label>
         <Field label="Why" value={reason} onInput={setReason} input={{ required: true, maxLength: 500 }} />
-        <Instant label="No longer than until (may be left empty)" value={until} onInput={setUntil} />
+        <Instant label="Stop keeping it on (optional)" value={until} onInput={setUntil} />
         {error && <Notice kind="error">{error}</Notice>}
         <Button label="Keep" kind="primary" submit disabled={busy} />
       </form>
@@ -111,8 +114,8 @@ function Row({ hold, streams }: { hold: Hold; streams: readonly Stream[] }) {
         )}
       </div>
       <div class="row-side">
-        {camerasOf(hold, streams)} · {when(hold.from_us)} to {hold.to_us === null ? "whatever comes" : when(hold.to_us)} · set by {hold.who}
-        {hold.until_us !== null && ` · until ${when(hold.until_us)}`}
+        {camerasOf(hold, streams)} · {when(hold.from_us)} {hold.to_us === null ? "and everything after" : `to ${when(hold.to_us)}`} · set by {hold.who}
+        {hold.until_us !== null && ` · kept until ${when(hold.until_us)}`}
       </div>
       {error && <p class="row-error">{error}</p>}
     </li>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { isNotKept, signOut, status, streams, streamsFailure, witness } from "../ui/app-state";
 import { Icon, type IconName, Mark } from "../ui/icons";
-import { Button, Dialog, Notice } from "../ui/parts";
+import { Button, Dialog, Notice, Said } from "../ui/parts";
 import { type RouteName, hrefTo, route } from "../ui/route";
 import { troubles } from "../ui/troubles";
 import { complaintOf } from "../ui/witness";
@@ -88,13 +88,13 @@ function Troubles() {
     <div class="troubles" role="status">
       <Icon name="warning" />
       <ul>
-        {found.map(({ kind, text }) => (
+        {found.map(({ kind, text, detail }) => (
           <li key={text} data-trouble={kind}>
-            {text}
+            <Said text={text} detail={detail} />
           </li>
         ))}
       </ul>
-      <a href={hrefTo("box")}>More</a>
+      <a href={hrefTo("box")}>See the box</a>
     </div>
   );
 }
