@@ -15,7 +15,8 @@ pub(super) struct Reanchoring {
     /// Of the last of these, the buckets that are left; `None` before it was begun.
     buckets: Option<Vec<u64>>,
     moved: u64,
-    /// Whether some of it is on a disk that is away: that is looked at when it is back.
+    /// Whether some of it is on a disk that is away, or the catalog did not take it: that is looked at when the disk is back, and at
+    /// the next start.
     is_incomplete: bool,
 }
 
@@ -51,6 +52,7 @@ impl Reanchoring {
                 .one_of(shared, &stream, bucket)
                 .unwrap_or_else(|error| {
                     tracing::error!("{}", super::Error::Catalog(error));
+                    self.is_incomplete = true;
                     false
                 }),
             None => false,
