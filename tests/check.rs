@@ -81,17 +81,20 @@ impl Desk {
     }
 
     fn repair_first(&self, home: &Home, findings: &Findings) -> Result<(), Refusal> {
-        let keys = home.keys();
-        let repair = Repair {
-            disks: &self.disks,
-            store: home.store,
-            keys: &*keys,
-            keyring: None,
-        };
-        repair.carry_out(&plan(findings, false)[0])
+        self.carry_out(home, findings, 1).remove(0).1
     }
 
     fn repair(&self, home: &Home, findings: &Findings) -> Vec<(Action, Result<(), Refusal>)> {
+        self.carry_out(home, findings, usize::MAX)
+    }
+
+    /// Makes the first `steps_max` steps.
+    fn carry_out(
+        &self,
+        home: &Home,
+        findings: &Findings,
+        steps_max: usize,
+    ) -> Vec<(Action, Result<(), Refusal>)> {
         let keys = home.keys();
         let repair = Repair {
             disks: &self.disks,
@@ -99,7 +102,7 @@ impl Desk {
             keys: &*keys,
             keyring: None,
         };
-        let steps = plan(findings, false).into_iter();
+        let steps = plan(findings, false).into_iter().take(steps_max);
         steps
             .map(|step| (step.action.clone(), repair.carry_out(&step)))
             .collect()

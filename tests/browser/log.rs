@@ -1,13 +1,13 @@
 //! A browser that comes back checks the signed log against what it saw, and says what somebody did to the store meanwhile.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::common::{Cameras, clip};
 use super::installation::{CameraEntry, HEARTHKEEP, Installation, await_condition, path};
 use super::trouble::look;
-use super::{alone, copy};
+use super::{alone, copy, file_of};
 
 const LONG: Duration = Duration::from_secs(90);
 
@@ -153,12 +153,7 @@ fn a_segment_that_was_removed_is_told_on_the_page_as_that() {
         .as_str()
         .unwrap()
         .to_owned();
-    let files = Installation::files(&installation.footage());
-    let file: PathBuf = files
-        .into_iter()
-        .find(|file| path(file).contains(&segment))
-        .unwrap();
-    std::fs::remove_file(file).unwrap();
+    std::fs::remove_file(file_of(&installation, &segment)).unwrap();
     look(&installation, installation.start(), "removed", &[]);
 }
 

@@ -17,7 +17,7 @@ mod scripted;
 mod shifted;
 mod trouble;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -124,6 +124,13 @@ fn drive(command: &[&str], settings: &[(&str, &str)]) -> Value {
             String::from_utf8_lossy(&output.stderr)
         )
     })
+}
+
+/// The file of a segment, on the disk.
+fn file_of(installation: &Installation, segment: &str) -> PathBuf {
+    let files = Installation::files(&installation.footage());
+    let file = files.into_iter().find(|file| path(file).contains(segment));
+    file.unwrap()
 }
 
 /// Copies a file, or a folder with all in it; a socket is left out.

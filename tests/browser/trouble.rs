@@ -1,7 +1,6 @@
 //! The page where things are wrong: each is said in its sentence, and what works goes on.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,7 +11,7 @@ use super::installation::{
 };
 use super::scripted::{Offer, Script, Scripted};
 use super::shifted::ShiftedClock;
-use super::{alone, drive};
+use super::{alone, drive, file_of};
 
 const LONG: Duration = Duration::from_secs(90);
 
@@ -127,11 +126,7 @@ fn damage(installation: &Installation) -> (String, usize) {
         .as_str()
         .unwrap()
         .to_owned();
-    let files = Installation::files(&installation.footage());
-    let file: PathBuf = files
-        .into_iter()
-        .find(|file| file.to_str().unwrap().contains(&id))
-        .unwrap();
+    let file = file_of(installation, &id);
     let mut bytes = read(&file);
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
