@@ -25,6 +25,8 @@ pub struct Faults {
     pub panic: AtomicBool,
     pub fail_sync_folder: AtomicBool,
     pub fail_list: AtomicBool,
+    /// Nothing of the log can be read or listed: EIO.
+    pub fail_log: AtomicBool,
     /// Nothing can be deleted, as on a file system that became read-only.
     pub fail_remove: AtomicBool,
     /// No footage can be deleted, and all else can.
@@ -46,6 +48,7 @@ pub struct Faults {
 struct Stalled {
     all: bool,
     log: bool,
+    reads: bool,
 }
 
 impl Faults {
@@ -58,6 +61,23 @@ impl Faults {
     pub fn stall_log(&self, stalled: bool) {
         self.stalled.lock().unwrap().log = stalled;
         self.go_on.notify_all();
+    }
+
+    /// No read of the log comes back.
+    pub fn stall_log_reads(&self, stalled: bool) {
+        self.stalled.lock().unwrap().reads = stalled;
+        self.go_on.notify_all();
+    }
+
+    /// What a read of the log comes to.
+    fn read(&self, is_log: bool) -> io::Result<()> {
+        let stalled = self.stalled.lock().unwrap();
+        let hangs = |stalled: &mut Stalled| is_log && stalled.reads;
+        drop(self.go_on.wait_while(stalled, hangs).unwrap());
+        match is_log && self.fail_log.load(Ordering::SeqCst) {
+            true => Err(rustix::io::Errno::IO.into()),
+            false => Ok(()),
+        }
     }
 
     fn pass(&self, is_log: bool) {
@@ -106,7 +126,8 @@ impl Disk for FaultyDisk {
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.real.open_read(path)
+        self.faults.read(path.starts_with("log"))?;
+        self.wrap(path, self.real.open_read(path))
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -117,6 +138,7 @@ impl Disk for FaultyDisk {
         if self.faults.fail_list.load(Ordering::SeqCst) {
             return Err(io::Error::other("the folder cannot be read"));
         }
+        self.faults.read(folder.starts_with("log"))?;
         self.real.list(folder, each)
     }
 
@@ -185,6 +207,7 @@ struct FaultyFile {
 
 impl DiskFile for FaultyFile {
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        self.faults.read(self.is_log)?;
         self.real.read_at(offset, bytes)
     }
 

@@ -107,7 +107,7 @@ pub fn lacking(state_dir: &Path, key: StateKey, store: &StoreId, chain: &Chain) 
     };
     let mut logs = chain.logs.iter();
     let there = logs.find(|log| log.files.checkpoint.log == checkpoint.log);
-    if there.is_some_and(|log| log.files.holds(&checkpoint)) {
+    if there.is_some_and(|log| log.files.holds(&checkpoint).unwrap_or(false)) {
         return None;
     }
     Some(rolled_back(&checkpoint, there))

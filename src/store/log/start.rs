@@ -1,5 +1,6 @@
 //! Which log is gone on with after a start, or why a new one begins.
 
+use std::io;
 use std::sync::Arc;
 
 use hearthkeep_format::log::{BeginCause, Checkpoint};
@@ -110,11 +111,14 @@ fn with_memory(
     }
     let mut failed = None;
     for disk in disks {
-        let end = LogFiles::open_at(&*disk.disk, own.key, &own.note)
-            .ok()
-            .filter(|files| files.holds(checkpoint))
-            .and_then(|files| files.end(checkpoint.size).ok());
-        let Some(end) = end else { continue };
+        let end = match end_on(&*disk.disk, &own, checkpoint) {
+            Ok(Some(end)) => end,
+            Ok(None) => continue,
+            Err(error) => {
+                failed = Some(format!("{}: {error}", disk.path.display()));
+                continue;
+            }
+        };
         let log = &checkpoint.log;
         let cut = files::cut(&*disk.disk, log, &end)
             .and_then(|()| files::put_checkpoint(&*disk.disk, log, &own.note));
@@ -136,5 +140,17 @@ fn with_memory(
     Course::Begin {
         cause: BeginCause::RolledBack,
         previous: own.note,
+    }
+}
+
+/// Where the log ends on a disk that has all that was published; `None` where that does not have it.
+fn end_on(disk: &dyn Disk, own: &Own, checkpoint: &Checkpoint) -> io::Result<Option<End>> {
+    let files = match LogFiles::open_at(disk, own.key, &own.note) {
+        Ok(files) => files,
+        Err(flaw) => return flaw.of_copy().map(|()| None),
+    };
+    match files.holds(checkpoint)? {
+        true => files.end(checkpoint.size).map(Some),
+        false => Ok(None),
     }
 }
