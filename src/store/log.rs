@@ -11,8 +11,10 @@ mod keeping;
 mod moves;
 mod own;
 mod ranges;
+mod remembered;
 mod replayed;
 mod seats;
+mod source;
 mod start;
 mod unlogged;
 mod walk;
@@ -29,8 +31,9 @@ use hearthkeep_format::{DiskId, EpochId, StreamId};
 
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
-pub(super) use keeping::Keeping;
+pub(super) use keeping::{Keeping, May};
 pub use own::lacking;
+use remembered::Remembered;
 use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
@@ -99,6 +102,8 @@ struct Inner {
     published_records: u64,
     replayed: Replayed,
     is_replayed: bool,
+    /// What the state folder says of holds; `None` where it says nothing.
+    remembered: Option<Remembered>,
     /// Another one after each change of what is held.
     holds_version: u64,
     /// The disks that have all of it.
@@ -164,7 +169,10 @@ impl Log {
         }
         if matches!(
             stamped.record,
-            Record::Hold(_) | Record::Unhold { .. } | Record::ClockAnchor { .. }
+            Record::Started { .. }
+                | Record::Hold(_)
+                | Record::Unhold { .. }
+                | Record::ClockAnchor { .. }
         ) {
             inner.holds_version += 1;
         }
@@ -251,7 +259,14 @@ impl Log {
     /// What these cover, and a number that another one follows when they change.
     pub(super) fn held(&self) -> (Held, u64) {
         let inner = self.lock();
-        (inner.replayed.held(), inner.holds_version)
+        if inner.is_replayed {
+            return (inner.replayed.held(), inner.holds_version);
+        }
+        let Remembered { holds, moves } = inner.remembered.clone().unwrap_or_default();
+        let mut known = Replayed::doubting(holds);
+        known.recall(moves, self.clock.boot_id());
+        inner.queue.iter().for_each(|stamped| known.apply(stamped));
+        (known.held(), inner.holds_version)
     }
 
     /// See [`Log::held`].

@@ -54,20 +54,6 @@ impl Chain {
         while !reader.next(&copy.files)?.is_empty() {}
         Ok(())
     }
-
-    /// All logs, that one as it is given.
-    pub(super) fn logs_with(self, whole: Option<FoundLog>) -> Vec<FoundLog> {
-        let mut logs = self.logs;
-        if let Some(whole) = whole {
-            let log = whole.files.checkpoint.log;
-            match logs.iter_mut().find(|of| of.files.checkpoint.log == log) {
-                Some(of) => *of = whole,
-                // Its first checkpoint never came to a disk: there is none after it.
-                None => logs.push(whole),
-            }
-        }
-        logs
-    }
 }
 
 /// Finds the logs of a store. Of each the longest copy that holds what its checkpoint was signed for counts.

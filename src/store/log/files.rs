@@ -191,15 +191,17 @@ impl LogFiles {
     /// # Errors
     /// Where the disk does not let that be found out.
     pub(super) fn holds(&self, checkpoint: &Checkpoint) -> io::Result<bool> {
-        let looked = || -> io::Result<bool> {
-            let end = self.end(checkpoint.size)?;
-            if end.tree.root() != checkpoint.root {
-                return Ok(false);
-            }
-            let size = self.entries.size()?;
-            // No hash covers where the tree says that the last entry ends, and what comes after is cut off.
-            Ok(size == end.bytes || size > end.bytes && self.ends_at(checkpoint.size)? == end.bytes)
-        };
+        let looked =
+            || -> io::Result<bool> {
+                let end = self.end(checkpoint.size)?;
+                if end.tree.root() != checkpoint.root {
+                    return Ok(false);
+                }
+                let size = self.entries.size()?;
+                // No hash covers where the tree says that the last entry ends, and what comes after is cut off.
+                Ok(size == end.bytes
+                    || size > end.bytes && self.ends_at(checkpoint.size)? == end.bytes)
+            };
         match looked() {
             Err(error) if is_lack(&error) => Ok(false),
             looked => looked,
@@ -239,6 +241,14 @@ impl LogFiles {
             0 => Err(io::ErrorKind::InvalidData.into()),
             _ => Ok(bytes),
         }
+    }
+
+    /// What lies there from this byte on, as much as fits a piece.
+    pub(super) fn bytes_from(&self, start: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; LOG_PIECE_BYTES];
+        let read = self.entries.read_at(start, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 
     /// The proof that the log with the first `from` entries is the beginning of that with `to`.
