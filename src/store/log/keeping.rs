@@ -200,14 +200,12 @@ impl Keeping {
 
     /// Remembers in the state folder which deletions the log is still to be told.
     fn keep_unlogged(&mut self) {
-        let inner = self.shared.log.lock();
-        let deleted = inner
-            .queue
-            .iter()
-            .filter_map(|stamped| match &stamped.record {
-                Record::Deleted(deleted) => Some(deleted),
-                _ => None,
-            });
+        // Not under the lock, which a segment that begins waits for.
+        let queued = self.shared.log.lock().queue.clone();
+        let deleted = queued.iter().filter_map(|stamped| match &stamped.record {
+            Record::Deleted(deleted) => Some(deleted),
+            _ => None,
+        });
         let random = &mut self.shared.random.clone();
         if let Err(error) = self.unlogged.write(deleted, random) {
             tracing::error!(

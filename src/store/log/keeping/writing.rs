@@ -167,8 +167,12 @@ impl Keeping {
     /// What the log says of a segment, from both ends of its file. Nothing where it is not whole or not there any more.
     fn closed_record(&self, entry: &Entry) -> Option<Stamped> {
         let is_logged = |live: &Ranges| live.contains(entry.sequence);
-        let live = &self.shared.log.lock().replayed.live;
-        if live.get(&entry.stream).is_some_and(is_logged) {
+        // Not under the lock, which a segment that begins waits for: the file is read below.
+        let is_known = {
+            let live = &self.shared.log.lock().replayed.live;
+            live.get(&entry.stream).is_some_and(is_logged)
+        };
+        if is_known {
             return None;
         }
         let disk = self.shared.slots.disk(entry.disk)?;
