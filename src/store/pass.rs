@@ -300,7 +300,7 @@ fn end_holds(shared: &Shared, now: Now) {
             .any(|stream| old(stream).is_some())
     };
     for hold in over.iter().filter(|hold| has_passed(hold.until_us)) {
-        tracing::info!(id = %hold.id, reason = hold.reason, "a hold has ended: its time is over");
+        tracing::info!(id = %hold.id, "a hold has ended: its time is over");
         shared.log.append(Record::Unhold {
             id: hold.id,
             reason: "its time is over".to_owned(),
