@@ -54,7 +54,7 @@ use hearthkeep_format::log::{LogKey, Record};
 use hearthkeep_format::{LogId, MetadataKey, SegmentId, StoreId, StreamId};
 use tokio::sync::broadcast;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, offset_us};
 use crate::disk::{Disk, Front};
 use crate::limits::SEQUENCES_PASSED_OVER;
 use crate::random::SharedRandom;
@@ -334,7 +334,13 @@ impl Store {
     /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it. To
     /// be called each second or so.
     pub fn look_at_clock(&self) {
-        let Some(record) = self.shared.anchors.look(&*self.shared.clock) else {
+        let clock = &*self.shared.clock;
+        if !clock.trusted() {
+            self.shared
+                .log
+                .clock_says(clock.boot_id(), offset_us(clock));
+        }
+        let Some(record) = self.shared.anchors.look(clock) else {
             return;
         };
         self.shared.log.append(record);
