@@ -13,7 +13,7 @@ use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
 use super::later::Later;
-use super::log::Keeping;
+use super::log::{Keeping, May};
 use super::mount::{MountedDisk, is_full};
 use super::mover::Mover;
 use super::pass::Passes;
@@ -22,8 +22,8 @@ use super::recovery::Report;
 use super::retention::{Deletion, Reason};
 use super::turns::{self, Bell, Next, Worker};
 use super::watch::Watch;
-use super::writer::Means;
-use super::writer::{Event, Segment, State};
+use super::writer::{Event, Means, Segment, State};
+use crate::clock::offset_us;
 use crate::limits::CATALOG_LAG_MS_MAX;
 
 /// What the catalog did not take is tried again after this.
@@ -128,6 +128,7 @@ impl Keeper {
             watch: Watch::new(means, notes.clone()),
             mover: Mover::new(clock.monotonic_us()),
             log,
+            may: May::Nothing,
         };
         let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
         Ok(Self { notes, worker })
@@ -166,6 +167,8 @@ struct Work {
     watch: Watch,
     mover: Mover,
     log: Option<Keeping>,
+    /// What was allowed to be deleted in the last turn.
+    may: May,
 }
 
 impl turns::Work for Work {
@@ -220,16 +223,27 @@ impl turns::Work for Work {
             }
             return Next::At(self.now_us());
         }
-        let is_waiting = self.log.as_ref().is_some_and(Keeping::is_starting);
-        if self.now_us() >= self.look_at_us && !is_waiting {
-            self.look();
+        let may = self.log.as_ref().map_or(May::All, Keeping::may_delete);
+        if std::mem::replace(&mut self.may, may) != may {
+            self.look_at_us = match self.look_at_us {
+                // At rest nothing is ever deleted.
+                u64::MAX => u64::MAX,
+                at_us => at_us.min(self.now_us()),
+            };
+        }
+        if self.now_us() >= self.look_at_us && may != May::Nothing {
+            self.look(may);
         }
         if self.now_us() >= self.mover.due_us() {
             let moved = self.mover.turn(&self.shared, self.passes.now());
             self.passes.moved(&moved);
         }
         let background_us = self.mover.due_us().min(looked_at_us);
-        Next::At(self.look_at_us.min(insert_at_us).min(background_us))
+        let look_at_us = match may {
+            May::Nothing => u64::MAX,
+            May::All | May::Reserve => self.look_at_us,
+        };
+        Next::At(look_at_us.min(insert_at_us).min(background_us))
     }
 }
 
@@ -341,14 +355,20 @@ impl Work {
     }
 
     /// Makes a pass of retention, and says when the next one is due.
-    fn look(&mut self) {
-        let wait_us = self.passes.next(&self.shared, self.log.as_mut());
+    fn look(&mut self, may: May) {
+        let wait_us = self.passes.next(&self.shared, self.log.as_mut(), may);
         self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 
     /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it.
     fn look_at_clock(&mut self) {
-        let Some(record) = self.shared.anchors.look(&*self.shared.clock) else {
+        let clock = &*self.shared.clock;
+        if !clock.trusted() {
+            self.shared
+                .log
+                .clock_says(clock.boot_id(), offset_us(clock));
+        }
+        let Some(record) = self.shared.anchors.look(clock) else {
             return;
         };
         self.shared.log.append(record);

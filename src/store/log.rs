@@ -12,8 +12,10 @@ mod mending;
 mod moves;
 mod own;
 mod ranges;
+mod remembered;
 mod replayed;
 mod seats;
+mod source;
 mod start;
 mod unlogged;
 mod walk;
@@ -26,13 +28,14 @@ use hearthkeep_format::log::{
     Deleted, DeletedSegment, DeletionCause, Hold, Record, SegmentClosed, Stamped,
 };
 use hearthkeep_format::segment::{Gap, GapCause};
-use hearthkeep_format::{DiskId, EpochId, StreamId};
+use hearthkeep_format::{BootId, DiskId, EpochId, StreamId};
 
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
-pub(super) use keeping::Keeping;
+pub(super) use keeping::{Keeping, May};
 pub use mending::Mendable;
 pub use own::lacking;
+use remembered::Remembered;
 use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
@@ -48,6 +51,8 @@ use crate::state_file::StateKey;
 
 /// Segments that a record of deletion names here.
 const DELETED_AT_ONCE: usize = 256;
+/// The same where the queue is full.
+const MERGED_MAX: usize = 4 * DELETED_AT_ONCE;
 
 /// What the log is kept with.
 #[derive(Clone)]
@@ -101,6 +106,8 @@ struct Inner {
     published_records: u64,
     replayed: Replayed,
     is_replayed: bool,
+    /// What the state folder says of holds; `None` where it says nothing.
+    remembered: Option<Remembered>,
     /// Another one after each change of what is held.
     holds_version: u64,
     /// The disks that have all of it.
@@ -153,11 +160,15 @@ impl Log {
         if !inner.is_kept {
             return Ticket(0);
         }
-        if inner.queue.len() == LOG_QUEUE_RECORDS_MAX {
-            tracing::error!(
-                "the log cannot be written: a record is lost ({:?})",
-                stamped.record
-            );
+        let is_deletion = matches!(stamped.record, Record::Deleted(_));
+        let queued_max = match is_deletion {
+            // Without them the next start would say that somebody removed what was deleted.
+            true => 2 * LOG_QUEUE_RECORDS_MAX,
+            false => LOG_QUEUE_RECORDS_MAX,
+        };
+        if inner.queue.len() >= queued_max {
+            // Not what it says: a hold has people's words.
+            tracing::error!(is_deletion, "the log cannot be written: a record is lost");
             return Ticket(u64::MAX);
         }
         // Before the replay, what is on the disk comes first.
@@ -166,18 +177,31 @@ impl Log {
         }
         if matches!(
             stamped.record,
-            Record::Hold(_) | Record::Unhold { .. } | Record::ClockAnchor { .. }
+            Record::Started { .. }
+                | Record::Hold(_)
+                | Record::Unhold { .. }
+                | Record::ClockAnchor { .. }
         ) {
             inner.holds_version += 1;
         }
-        inner.queue.push(stamped);
-        inner.taken += 1;
+        if inner.queue.len() < LOG_QUEUE_RECORDS_MAX || !merged(&mut inner.queue, &stamped) {
+            inner.queue.push(stamped);
+            inner.taken += 1;
+        }
         let ticket = Ticket(inner.taken);
         drop(inner);
         if let Some(bell) = self.bell.get() {
             bell.ring();
         }
         ticket
+    }
+
+    /// Takes note of what a clock says that nobody vouches for: what is recorded from now on is shown by it, and held by it.
+    pub(super) fn clock_says(&self, boot: BootId, offset_us: i64) {
+        let mut inner = self.lock();
+        if inner.is_replayed && inner.replayed.moves.started(boot, offset_us) {
+            inner.holds_version += 1;
+        }
     }
 
     /// Takes note of a segment that begins: the gap before it is told at once, and the epoch where it is a new one.
@@ -253,7 +277,14 @@ impl Log {
     /// What these cover, and a number that another one follows when they change.
     pub(super) fn held(&self) -> (Held, u64) {
         let inner = self.lock();
-        (inner.replayed.held(), inner.holds_version)
+        if inner.is_replayed {
+            return (inner.replayed.held(), inner.holds_version);
+        }
+        let Remembered { holds, moves } = inner.remembered.clone().unwrap_or_default();
+        let mut known = Replayed::doubting(holds);
+        known.recall(moves, self.clock.boot_id());
+        inner.queue.iter().for_each(|stamped| known.apply(stamped));
+        (known.held(), inner.holds_version)
     }
 
     /// See [`Log::held`].
@@ -329,5 +360,111 @@ impl Log {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds deletions to those of the same stream and cause that wait already: whether there was room for them.
+fn merged(queue: &mut [Stamped], new: &Stamped) -> bool {
+    let Record::Deleted(new) = &new.record else {
+        return false;
+    };
+    let mut waiting = queue
+        .iter_mut()
+        .rev()
+        .filter_map(|of| match &mut of.record {
+            Record::Deleted(of) => Some(of),
+            _ => None,
+        });
+    let has_room = |of: &&mut Deleted| {
+        (of.stream, of.cause.as_u8()) == (new.stream, new.cause.as_u8())
+            && of.segments.len() + new.segments.len() <= MERGED_MAX
+    };
+    match waiting.find(has_room) {
+        Some(of) => of.segments.extend(new.segments.iter().cloned()),
+        None => return false,
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use hearthkeep_format::log::{AnchorCause, OPEN_END_US};
+    use hearthkeep_format::{HoldId, SegmentId};
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::clock::SimClock;
+
+    fn log() -> Log {
+        let settings = LogSettings {
+            state_key: StateKey::new(Zeroizing::new([1; 32])),
+            generation: 1,
+        };
+        let log = Log::new(Arc::new(SimClock::new(0)), Some(&settings));
+        log.lock().is_replayed = true;
+        log
+    }
+
+    #[test]
+    fn a_full_queue_still_takes_deletions() {
+        let log = log();
+        let stream = StreamId::from_bytes([1; 16]);
+        let gap = || Record::Gap {
+            stream,
+            cause: GapCause::CameraLost,
+            from_us: 0,
+            to_us: 1,
+        };
+        while !log.append(gap()).is_lost() {}
+        for sequence in 0..50_000 {
+            let deleted = log.append(Record::Deleted(Deleted {
+                stream,
+                cause: DeletionCause::FreeSpace,
+                segments: vec![DeletedSegment {
+                    segment: SegmentId::from_bytes([2; 16]),
+                    sequence,
+                }],
+            }));
+            assert!(!deleted.is_lost(), "{sequence}");
+        }
+        let inner = log.lock();
+        let told = inner.queue.iter().map(|stamped| match &stamped.record {
+            Record::Deleted(deleted) => deleted.segments.len(),
+            _ => 0,
+        });
+        assert_eq!(told.sum::<usize>(), 50_000);
+    }
+
+    #[test]
+    fn a_hold_follows_footage_of_a_clock_that_was_set_by_hand() {
+        let log = log();
+        let boot = BootId::from_bytes([3; 16]);
+        let started = Record::Started {
+            boot,
+            monotonic_us: 0,
+            after_crash: false,
+            version: String::new(),
+        };
+        log.append(started);
+        let (by_hand_us, true_us, at_us) = (5_000_000_000_000, 9_000_000_000_000, 60_000_000);
+        log.clock_says(boot, by_hand_us);
+        log.append(Record::Hold(Hold {
+            id: HoldId::from_bytes([4; 16]),
+            streams: Vec::new(),
+            from_us: by_hand_us + at_us,
+            to_us: by_hand_us + at_us + 1,
+            until_us: OPEN_END_US,
+            reason: String::new(),
+            who: String::new(),
+        }));
+        log.append(Record::ClockAnchor {
+            boot,
+            monotonic_us: 2 * at_us as u64,
+            wall_us: true_us + 2 * at_us,
+            cause: AnchorCause::Trusted,
+        });
+        let stream = StreamId::from_bytes([1; 16]);
+        let shown_us = true_us + at_us;
+        assert!(log.held().0.touches(&stream, shown_us, shown_us + 1));
     }
 }

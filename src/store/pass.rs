@@ -13,7 +13,7 @@ use super::deleting::{self, Outcome};
 use super::forecast;
 use super::growth::{Growths, Of};
 use super::held::Held;
-use super::log::Keeping;
+use super::log::{Keeping, May};
 use super::mount::MountedDisk;
 use super::mover::Moved;
 use super::retention::{CameraBudget, Deletion, DiskState, Situation, StreamState, last_day, plan};
@@ -62,7 +62,7 @@ struct Holdings {
 
 impl Passes {
     /// Makes one; how long the next can wait, us.
-    pub(super) fn next(&mut self, shared: &Shared, log: Option<&mut Keeping>) -> u64 {
+    pub(super) fn next(&mut self, shared: &Shared, log: Option<&mut Keeping>, may: May) -> u64 {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
@@ -80,13 +80,17 @@ impl Passes {
             };
             monotonic_us < since_us.saturating_add(wait_us)
         });
-        self.look_at_age(shared, now, monotonic_us);
+        self.look_at_age(shared, now.filter(|_| may == May::All), monotonic_us);
         if self.held.look(shared, monotonic_us) {
             forecast::tell(shared, now, &self.held.bytes);
         }
         let mounted = shared.slots.mounted();
         let states = mounted.iter().map(|disk| shared.state(disk)).collect();
-        let (mut disks, cameras, wait_us) = self.look_ahead(shared, states);
+        let (mut disks, mut cameras, wait_us) = self.look_ahead(shared, states);
+        if may == May::Reserve {
+            cameras.clear();
+            disks.iter_mut().for_each(|state| state.max_bytes = None);
+        }
         disks.retain(|state| !self.refusing.contains_key(&state.disk));
         let streams = self.streams(shared, &disks);
         let spared: HashSet<_> = shared.segments().keys().copied().collect();
@@ -296,7 +300,7 @@ fn end_holds(shared: &Shared, now: Now) {
             .any(|stream| old(stream).is_some())
     };
     for hold in over.iter().filter(|hold| has_passed(hold.until_us)) {
-        tracing::info!(id = %hold.id, reason = hold.reason, "a hold has ended: its time is over");
+        tracing::info!(id = %hold.id, "a hold has ended: its time is over");
         shared.log.append(Record::Unhold {
             id: hold.id,
             reason: "its time is over".to_owned(),

@@ -14,3 +14,4 @@ mod holding;
 mod keeping;
 mod rig;
 mod seen;
+mod unread;

@@ -93,11 +93,6 @@ impl Holds {
     pub fn lose(&mut self) {
         self.set.retain(|held| held.ticket.is_none());
     }
-
-    /// The recorder started without a disk, which may be the only one that knew of them.
-    pub fn forget(&mut self) {
-        self.set.clear();
-    }
 }
 
 /// What was published is there still, and what was deleted stands in it.

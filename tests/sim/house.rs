@@ -151,9 +151,6 @@ impl House {
         let options = self.options(&self.world.shelf);
         let is_lost = self.world.shelf.content().is_empty();
         self.world.ledger.borrow_mut().is_without |= is_lost && !options.absent.is_empty();
-        if !options.absent.is_empty() {
-            self.world.holds.borrow_mut().forget();
-        }
         let opened = Store::open_driven(options, lock);
         let (store, hands, report) = opened
             .inspect_err(|error| tracing::warn!("the recorder does not start: {error}"))

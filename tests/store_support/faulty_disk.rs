@@ -27,6 +27,8 @@ pub struct Faults {
     pub fail_list: AtomicBool,
     /// Whoever asks for footage has given up waiting by then.
     pub silent: AtomicBool,
+    /// Nothing of the log can be read or listed: EIO.
+    pub fail_log: AtomicBool,
     /// Nothing can be deleted, as on a file system that became read-only.
     pub fail_remove: AtomicBool,
     /// No footage can be deleted, and all else can.
@@ -50,6 +52,7 @@ struct Stalled {
     all: bool,
     log: bool,
     reads: bool,
+    log_reads: bool,
 }
 
 impl Faults {
@@ -70,16 +73,28 @@ impl Faults {
         self.go_on.notify_all();
     }
 
-    fn read(&self) {
-        let stalled = self.stalled.lock().unwrap();
-        drop(
-            self.go_on
-                .wait_while(stalled, |stalled| stalled.reads)
-                .unwrap(),
-        );
+    /// No read of the log comes back.
+    pub fn stall_log_reads(&self, stalled: bool) {
+        self.stalled.lock().unwrap().log_reads = stalled;
+        self.go_on.notify_all();
     }
 
+    /// What a read comes to.
+    fn read(&self, is_log: bool) -> io::Result<()> {
+        let stalled = self.stalled.lock().unwrap();
+        let hangs = |stalled: &mut Stalled| stalled.reads || (is_log && stalled.log_reads);
+        drop(self.go_on.wait_while(stalled, hangs).unwrap());
+        match is_log && self.fail_log.load(Ordering::SeqCst) {
+            true => Err(rustix::io::Errno::IO.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// What listing or opening comes to.
     fn answer(&self, path: &Path) -> io::Result<()> {
+        if path.starts_with("log") {
+            self.read(true)?;
+        }
         match path.starts_with("footage") && self.silent.load(Ordering::SeqCst) {
             true => Err(no_answer()),
             false => Ok(()),
@@ -214,7 +229,7 @@ struct FaultyFile {
 
 impl DiskFile for FaultyFile {
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        self.faults.read();
+        self.faults.read(self.is_log)?;
         let read = self.real.read_at(offset, bytes)?;
         self.faults
             .read_bytes

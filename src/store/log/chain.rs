@@ -54,31 +54,17 @@ impl Chain {
         while !reader.next(&copy.files)?.is_empty() {}
         Ok(())
     }
-
-    /// All logs, that one as it is given.
-    pub(super) fn logs_with(self, whole: Option<FoundLog>) -> Vec<FoundLog> {
-        let mut logs = self.logs;
-        if let Some(whole) = whole {
-            let log = whole.files.checkpoint.log;
-            match logs.iter_mut().find(|of| of.files.checkpoint.log == log) {
-                Some(of) => *of = whole,
-                // Its first checkpoint never came to a disk: there is none after it.
-                None => logs.push(whole),
-            }
-        }
-        logs
-    }
 }
 
 /// Finds the logs of a store. Of each the longest copy that holds what its checkpoint was signed for counts.
 pub fn find(disks: &[Arc<dyn Disk>], store: &StoreId, keys: &Keys) -> Chain {
-    find_in(disks, store, keys, |_, _, _| false)
+    find_in(disks, store, keys, |_, _, _| Ok(false))
 }
 
 /// The same by who may write: a tree that does not fit its entries is made again.
 pub(super) fn find_and_mend(disks: &[Arc<dyn Disk>], store: &StoreId, keys: &Keys) -> Chain {
     find_in(disks, store, keys, |disk, store, log| {
-        mend_tree(disk, store, log).unwrap_or(false)
+        mend_tree(disk, store, log)
     })
 }
 
@@ -86,7 +72,7 @@ fn find_in(
     disks: &[Arc<dyn Disk>],
     store: &StoreId,
     keys: &Keys,
-    mend: impl Fn(&dyn Disk, &StoreId, &LogId) -> bool,
+    mend: impl Fn(&dyn Disk, &StoreId, &LogId) -> Result<bool, Flaw>,
 ) -> Chain {
     let mut chain = Chain::default();
     let mut found: BTreeMap<LogId, FoundLog> = BTreeMap::new();
@@ -100,7 +86,11 @@ fn find_in(
         for log in logs {
             let look = || look(&**disk, index, store, &log, keys);
             let looked = match look() {
-                Err(Flaw::Unsound) if mend(&**disk, store, &log) => look(),
+                Err(Flaw::Unsound) => match mend(&**disk, store, &log) {
+                    Ok(true) => look(),
+                    Err(flaw) if flaw.is_failure() => Err(flaw),
+                    _ => Err(Flaw::Unsound),
+                },
                 looked => looked,
             };
             let size = |log: &FoundLog| log.files.checkpoint.size;
@@ -149,7 +139,7 @@ fn look(
 
 /// A log whose files were opened on this of the disks, if it holds what its checkpoint was signed for.
 pub(super) fn found(files: LogFiles, index: usize, keys: &Keys) -> Result<FoundLog, Flaw> {
-    if !files.holds(&files.checkpoint) {
+    if !files.holds(&files.checkpoint)? {
         return Err(Flaw::Unsound);
     }
     let first = files.piece(0, 1)?;

@@ -46,6 +46,31 @@ pub enum Flaw {
     NotBegun,
 }
 
+impl Flaw {
+    /// Whether this says something of the copy: that it is not there, or not as it was written. `Err` where the disk did not let it be
+    /// read, which says nothing of it.
+    pub(super) fn of_copy(self) -> io::Result<()> {
+        match self {
+            Self::Io(error) if !is_lack(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the disk did not let it be read.
+    pub(super) fn is_failure(&self) -> bool {
+        matches!(self, Self::Io(error) if !is_lack(error))
+    }
+}
+
+/// Whether an error says that something is not there, or not as it was written: not that a disk failed to read it.
+pub(super) fn is_lack(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidData, NotADirectory, NotFound, UnexpectedEof};
+    matches!(
+        error.kind(),
+        NotFound | UnexpectedEof | InvalidData | FileTooLarge | NotADirectory
+    )
+}
+
 /// Where a log ends.
 #[derive(Debug, Clone, Default)]
 pub(super) struct End {
@@ -162,12 +187,37 @@ impl LogFiles {
     }
 
     /// Whether all that a checkpoint was signed for is there. That no entry was changed in its place is found on reading it.
-    pub(super) fn holds(&self, checkpoint: &Checkpoint) -> bool {
-        let looked = || -> io::Result<bool> {
-            let end = self.end(checkpoint.size)?;
-            Ok(end.tree.root() == checkpoint.root && self.entries.size()? >= end.bytes)
+    ///
+    /// # Errors
+    /// Where the disk does not let that be found out.
+    pub(super) fn holds(&self, checkpoint: &Checkpoint) -> io::Result<bool> {
+        let looked =
+            || -> io::Result<bool> {
+                let end = self.end(checkpoint.size)?;
+                if end.tree.root() != checkpoint.root {
+                    return Ok(false);
+                }
+                let size = self.entries.size()?;
+                // No hash covers where the tree says that the last entry ends, and what comes after is cut off.
+                Ok(size == end.bytes
+                    || size > end.bytes && self.ends_at(checkpoint.size)? == end.bytes)
+            };
+        match looked() {
+            Err(error) if is_lack(&error) => Ok(false),
+            looked => looked,
+        }
+    }
+
+    /// Where the first `size` entries end by what the last of them says of its length.
+    fn ends_at(&self, size: u64) -> io::Result<u64> {
+        let Some(last) = size.checked_sub(1) else {
+            return Ok(0);
         };
-        looked().unwrap_or(false)
+        let start = self.end_bytes(last)?;
+        let mut bytes = vec![0; ENTRY_LEN_MAX];
+        let read = self.entries.read_at(start, &mut bytes)?;
+        let entry = Entry::parse(&bytes[..read]).map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok(start + entry.bytes().len() as u64)
     }
 
     /// The entries from index `from` to before `to`, as they lie there: as many as fit a piece.
@@ -193,6 +243,14 @@ impl LogFiles {
         }
     }
 
+    /// What lies there from this byte on, as much as fits a piece.
+    pub(super) fn bytes_from(&self, start: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; LOG_PIECE_BYTES];
+        let read = self.entries.read_at(start, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
     /// The proof that the log with the first `from` entries is the beginning of that with `to`.
     ///
     /// # Errors
@@ -215,11 +273,46 @@ impl LogFiles {
     }
 
     /// Whether another checkpoint of this log is of its beginning.
-    pub(super) fn begins_with(&self, checkpoint: &Checkpoint) -> bool {
-        let root = || self.root_at(checkpoint.size);
-        checkpoint.log == self.checkpoint.log
-            && checkpoint.size <= self.checkpoint.size
-            && root().is_ok_and(|root| root == checkpoint.root)
+    ///
+    /// # Errors
+    /// Where that cannot be found out: the disk failed, or entries here are not those that were signed.
+    pub(super) fn begins_with(&self, checkpoint: &Checkpoint) -> io::Result<bool> {
+        if checkpoint.log != self.checkpoint.log || checkpoint.size > self.checkpoint.size {
+            return Ok(false);
+        }
+        Ok(self.root_at(checkpoint.size)? == checkpoint.root
+            || self.signed_root_at(checkpoint.size)? == checkpoint.root)
+    }
+
+    /// The root over the first `size` entries by the entries themselves, all of which must add up to what was signed: a tree that rots
+    /// is no other history.
+    fn signed_root_at(&self, size: u64) -> io::Result<Hash> {
+        let (mut tree, mut at, mut root) = (Tree::default(), 0, Tree::default().root());
+        let mut bytes = vec![0; LOG_PIECE_BYTES];
+        while tree.count() < self.checkpoint.size {
+            let read = self.entries.read_at(at, &mut bytes)?;
+            let whole = whole_entries(&bytes[..read]);
+            let mut rest = &bytes[..whole];
+            while !rest.is_empty() && tree.count() < self.checkpoint.size {
+                let entry = Entry::parse(rest).map_err(|_| io::ErrorKind::InvalidData)?;
+                at += entry.bytes().len() as u64;
+                tree.push(entry.leaf());
+                rest = &rest[entry.bytes().len()..];
+                if tree.count() == size {
+                    root = tree.root();
+                }
+            }
+            if whole == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        match tree.root() == self.checkpoint.root {
+            true => Ok(root),
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                Flaw::Unsound.to_string(),
+            )),
+        }
     }
 }
 

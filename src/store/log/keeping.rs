@@ -10,6 +10,7 @@ use hearthkeep_format::log::{BeginCause, Deleted, DeletedSegment, Record};
 
 use super::files::End;
 use super::own::{Own, OwnFile};
+use super::remembered::RememberedFile;
 use super::seats::{self, Current, Seats};
 use super::unlogged::Unlogged;
 use super::walk::{Search, Walk};
@@ -45,6 +46,23 @@ pub(in crate::store) struct Keeping {
     retry_at_us: u64,
     /// Where something was left out for want of room: the catalog is walked once more.
     walk_again: bool,
+    /// Where holds are remembered besides the log.
+    remembered: RememberedFile,
+    /// How often the log could not be read since the start.
+    tries: u32,
+    /// Whether some of the log could not be read.
+    is_doubtful: bool,
+}
+
+/// What may be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum May {
+    /// All that is not kept.
+    All,
+    /// What a disk needs to be recorded on: only the state folder says what is held.
+    Reserve,
+    /// Nothing: what is held is not known.
+    Nothing,
 }
 
 /// How far a start has come.
@@ -73,8 +91,16 @@ impl Keeping {
                 "log.deleted.sealed in the state folder cannot be used ({what}): of some footage that was deleted the log does not say so"
             ),
         }
+        let remembered = RememberedFile::new(state_dir, settings.state_key.clone());
+        shared.log.lock().remembered = remembered.read().unwrap_or_else(|error| {
+            tracing::error!("log.holds.sealed in the state folder cannot be used ({error}): what is held is what the log says");
+            None
+        });
         Self {
             shared,
+            remembered,
+            tries: 0,
+            is_doubtful: false,
             generation: settings.generation,
             file: OwnFile::new(state_dir, settings.state_key),
             unlogged,
@@ -100,6 +126,11 @@ impl Keeping {
         }
         if matches!(self.stage, Stage::Unopened) {
             return self.retry_at_us;
+        }
+        if now_us >= self.retry_at_us
+            && let Err(what) = self.keep_holds()
+        {
+            self.failed(&what);
         }
         let seats_us = self.step_seats(now_us);
         if self.is_due(now_us) {
@@ -169,14 +200,12 @@ impl Keeping {
 
     /// Remembers in the state folder which deletions the log is still to be told.
     fn keep_unlogged(&mut self) {
-        let inner = self.shared.log.lock();
-        let deleted = inner
-            .queue
-            .iter()
-            .filter_map(|stamped| match &stamped.record {
-                Record::Deleted(deleted) => Some(deleted),
-                _ => None,
-            });
+        // Not under the lock, which a segment that begins waits for.
+        let queued = self.shared.log.lock().queue.clone();
+        let deleted = queued.iter().filter_map(|stamped| match &stamped.record {
+            Record::Deleted(deleted) => Some(deleted),
+            _ => None,
+        });
         let random = &mut self.shared.random.clone();
         if let Err(error) = self.unlogged.write(deleted, random) {
             tracing::error!(
@@ -186,8 +215,17 @@ impl Keeping {
         }
     }
 
-    /// Whether deletions are to wait: until the log is read, a hold in it may not be known.
-    pub fn is_starting(&self) -> bool {
+    /// What may be deleted: until the log is read, a hold in it may not be known.
+    pub fn may_delete(&self) -> May {
+        let inner = self.shared.log.lock();
+        match () {
+            () if inner.is_replayed => May::All,
+            () if self.tries > 0 && inner.remembered.is_some() => May::Reserve,
+            () => May::Nothing,
+        }
+    }
+
+    fn is_starting(&self) -> bool {
         !self.shared.log.is_replayed()
     }
 
@@ -243,6 +281,12 @@ impl Keeping {
                     ),
                 );
                 now_us
+            }
+            // One that keeps others waiting may have it.
+            seats::Step::Lost
+                if self.shared.log_disks().len() < self.shared.slots.mounted().len() =>
+            {
+                self.retry_us()
             }
             seats::Step::Lost => {
                 self.begin_anew(

@@ -21,20 +21,20 @@ const SHIFTS_MAX: usize = 2 * OFFSETS_MAX;
 const SLACK_US: i64 = CLOCK_STEP_US_MIN as i64;
 
 /// How holds are moved.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Moves {
-    boot: Option<BootId>,
+    pub boot: Option<BootId>,
     /// Wall time less monotonic time, as this boot has had it, us.
-    offsets: Vec<i64>,
+    pub offsets: Vec<i64>,
     /// Holds that were set in this boot.
-    set_here: Vec<HoldId>,
+    pub set_here: Vec<HoldId>,
     /// By how much the spans of holds are moved, us.
-    shifts: HashMap<HoldId, Vec<i64>>,
+    pub shifts: HashMap<HoldId, Vec<i64>>,
 }
 
 impl Moves {
-    /// Takes note of what the clock says, in this boot, to what is recorded from now on.
-    pub fn started(&mut self, boot: BootId, offset_us: i64) {
+    /// Takes note of what the clock says, in this boot, to what is recorded from now on; whether that is new.
+    pub fn started(&mut self, boot: BootId, offset_us: i64) -> bool {
         if self.boot != Some(boot) {
             self.boot = Some(boot);
             self.offsets.clear();
@@ -43,12 +43,13 @@ impl Moves {
         }
         let is_known = |known: &i64| known.abs_diff(offset_us) < CLOCK_STEP_US_MIN;
         if self.offsets.iter().any(is_known) {
-            return;
+            return false;
         }
         if self.offsets.len() == OFFSETS_MAX {
             self.offsets.remove(0);
         }
         self.offsets.push(offset_us);
+        true
     }
 
     /// Takes note of an anchor: what the boot has recorded before is shown by it from now on.
@@ -72,7 +73,6 @@ impl Moves {
 
     /// Takes note of a hold that was set.
     pub fn held(&mut self, id: HoldId) {
-        self.shifts.remove(&id);
         if !self.set_here.contains(&id) {
             self.set_here.push(id);
         }
@@ -82,6 +82,25 @@ impl Moves {
     pub fn ended(&mut self, id: &HoldId) {
         self.set_here.retain(|known| known != id);
         self.shifts.remove(id);
+    }
+
+    /// Takes in what was remembered besides, in whichever boot this is.
+    pub fn join(&mut self, other: Self, now: BootId) {
+        if other.boot == Some(now) {
+            other
+                .offsets
+                .iter()
+                .for_each(|offset_us| _ = self.started(now, *offset_us));
+            other.set_here.iter().for_each(|id| self.held(*id));
+        }
+        for (id, shifts) in other.shifts {
+            let of_it = self.shifts.entry(id).or_default();
+            let unknown = shifts.into_iter().filter(|shift| !of_it.contains(shift));
+            let unknown: Vec<_> = unknown.collect();
+            of_it.splice(0..0, unknown);
+            let surplus = of_it.len().saturating_sub(SHIFTS_MAX);
+            of_it.drain(..surplus);
+        }
     }
 
     /// A hold as it was set, and as it is moved.
@@ -139,7 +158,7 @@ mod tests {
             let boot = BootId::from_bytes([3; 16]);
             let mut moves = Moves::default();
             // Some runs while the time was not known, each with a clock of its own.
-            recorded.iter().for_each(|offset_us| moves.started(boot, *offset_us));
+            recorded.iter().for_each(|offset_us| _ = moves.started(boot, *offset_us));
             before.iter().for_each(|offset_us| moves.anchored(boot, *offset_us));
             let monotonic_us = 50_000_000;
             let offset_us = before.last().copied().unwrap_or(recorded[of.index(recorded.len())]);

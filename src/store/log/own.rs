@@ -3,6 +3,7 @@
 //! The checkpoint is written here before it goes to the disks. So disks that have more than it says come from after this state
 //! folder's backup, and disks that have less have lost something.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -50,12 +51,18 @@ impl OwnFile {
     }
 
     /// Reads it; `None` where there is none. `Err` says what is wrong with it.
-    pub fn read(&self, store: StoreId) -> Result<Option<(Own, Checkpoint)>, String> {
-        let sealed = state_file::read(&self.path, STATE_FILE_BYTES_MAX);
-        let Some(sealed) = sealed.map_err(|error| error.to_string())? else {
+    pub fn read(&self, store: StoreId) -> io::Result<Option<(Own, Checkpoint)>> {
+        let Some(sealed) = state_file::read(&self.path, STATE_FILE_BYTES_MAX)? else {
             return Ok(None);
         };
-        let json = self.key.open(FILE, &sealed);
+        let opened = self.open(&sealed, store);
+        opened
+            .map(Some)
+            .map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+
+    fn open(&self, sealed: &[u8], store: StoreId) -> Result<(Own, Checkpoint), String> {
+        let json = self.key.open(FILE, sealed);
         let json = json.ok_or("it was changed, or sealed by another machine key")?;
         let written: Written = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
         if written.version != VERSION {
@@ -75,11 +82,11 @@ impl OwnFile {
             key,
             note: written.checkpoint,
         };
-        Ok(Some((own, checkpoint.map_err(|error| error.to_string())?)))
+        Ok((own, checkpoint.map_err(|error| error.to_string())?))
     }
 
     /// Replaces it, durably.
-    pub fn write(&self, own: &Own, random: &mut SharedRandom) -> std::io::Result<()> {
+    pub fn write(&self, own: &Own, random: &mut SharedRandom) -> io::Result<()> {
         let written = Written {
             version: VERSION,
             seed: BASE64.encode(own.secret.seed()),
@@ -107,7 +114,7 @@ pub fn lacking(state_dir: &Path, key: StateKey, store: &StoreId, chain: &Chain) 
     };
     let mut logs = chain.logs.iter();
     let there = logs.find(|log| log.files.checkpoint.log == checkpoint.log);
-    if there.is_some_and(|log| log.files.holds(&checkpoint)) {
+    if there.is_some_and(|log| log.files.holds(&checkpoint).unwrap_or(false)) {
         return None;
     }
     Some(rolled_back(&checkpoint, there))

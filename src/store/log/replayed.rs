@@ -46,10 +46,32 @@ pub(super) struct Replayed {
     gaps_count: usize,
     /// Sequences of the segments that were closed and not deleted.
     pub live: HashMap<StreamId, Ranges>,
-    moves: Moves,
+    pub moves: Moves,
+    /// Holds that the state folder remembers and of which nothing was read yet, neither that they were set nor that they were ended.
+    doubted: BTreeMap<HoldId, Hold>,
 }
 
 impl Replayed {
+    /// Nothing yet, where the state folder remembers these holds.
+    pub fn doubting(holds: BTreeMap<HoldId, Hold>) -> Self {
+        Self {
+            doubted: holds,
+            ..Self::default()
+        }
+    }
+
+    /// All is read: what is still doubted is held. Returns what of it the log does not have.
+    pub fn recall(&mut self, moves: Moves, now: BootId) -> Vec<Hold> {
+        let lacking = std::mem::take(&mut self.doubted);
+        self.moves.join(moves, now);
+        self.holds.extend(lacking.clone());
+        self.moves
+            .shifts
+            .retain(|id, _| self.holds.contains_key(id));
+        self.moves.set_here.retain(|id| self.holds.contains_key(id));
+        lacking.into_values().collect()
+    }
+
     pub fn apply(&mut self, stamped: &Stamped) {
         match &stamped.record {
             Record::Started {
@@ -86,10 +108,12 @@ impl Replayed {
             ),
             Record::Hold(hold) => {
                 self.moves.held(hold.id);
+                self.doubted.remove(&hold.id);
                 self.holds.insert(hold.id, hold.clone());
             }
             Record::Unhold { id, .. } => {
                 self.moves.ended(id);
+                self.doubted.remove(id);
                 self.holds.remove(id);
             }
             Record::ClockAnchor {

@@ -192,16 +192,19 @@ impl Seats {
         let unknown = |seat: &&mut Seat| seat.state == State::Unknown;
         if let Some(seat) = self.seats.iter_mut().find(unknown) {
             let disk = &*seat.disk.disk;
-            let files = LogFiles::open_at(disk, current.key, current.note);
-            let has_all = files.is_ok_and(|files| files.holds(&files.checkpoint));
+            let has_all = || match LogFiles::open_at(disk, current.key, current.note) {
+                Ok(files) => files.holds(&files.checkpoint),
+                Err(flaw) => flaw.of_copy().map(|()| false),
+            };
             let cut = || {
                 files::cut(disk, &log, current.end)?;
                 files::put_checkpoint(disk, &log, current.note)
             };
-            seat.state = match has_all.then(cut) {
-                Some(Ok(())) => State::Whole,
-                Some(Err(error)) => seat.failed(&error, retry_us),
-                None => State::Lacks,
+            let looked = has_all().and_then(|has_all| has_all.then(cut).transpose());
+            seat.state = match looked {
+                Ok(Some(())) => State::Whole,
+                Ok(None) => State::Lacks,
+                Err(error) => seat.failed(&error, retry_us),
             };
             let found = seat.state == State::Whole;
             let lacking = self.seats.iter_mut().filter(|s| s.state == State::Lacks);
@@ -261,7 +264,7 @@ impl Seats {
     /// What is to be copied of an older log to a disk that has less of it than another.
     fn follow_older(&self, index: usize, store: &StoreId, log: LogId) -> Option<Follow> {
         let open = |disk: &LogDisk| LogFiles::open(&*disk.disk, store, &log).ok();
-        let sound = |files: &LogFiles| files.holds(&files.checkpoint);
+        let sound = |files: &LogFiles| files.holds(&files.checkpoint).unwrap_or(false);
         let others = self.seats.iter().map(|seat| &seat.disk);
         let others = others.filter_map(|disk| Some((disk, open(disk).filter(sound)?)));
         let (from, lead) = others.max_by_key(|(_, files)| files.checkpoint.size)?;
@@ -323,7 +326,7 @@ pub fn give(others: &[Arc<dyn Disk>], to: &dyn Disk, store: &StoreId) -> io::Res
     for log in logs {
         let sound = |disk| {
             let opened = LogFiles::open(disk, store, &log).ok();
-            opened.filter(|files| files.holds(&files.checkpoint))
+            opened.filter(|files| files.holds(&files.checkpoint).unwrap_or(false))
         };
         let found = others
             .iter()
@@ -346,7 +349,8 @@ pub fn has_left_behind(disk: &dyn Disk, others: &[Arc<dyn Disk>], store: &StoreI
         let theirs = LogFiles::open(other, store, &own.key.log());
         // One that forks will never have it.
         theirs.is_ok_and(|theirs| {
-            theirs.checkpoint.size >= own.checkpoint.size || !own.begins_with(&theirs.checkpoint)
+            theirs.checkpoint.size >= own.checkpoint.size
+                || matches!(own.begins_with(&theirs.checkpoint), Ok(false))
         })
     };
     let logs = files::logs_on(disk).unwrap_or_default();
@@ -359,7 +363,7 @@ pub fn has_left_behind(disk: &dyn Disk, others: &[Arc<dyn Disk>], store: &StoreI
 impl Seat {
     fn failed(&self, error: &io::Error, retry_us: u64) -> State {
         let path = self.disk.path.display();
-        tracing::warn!("the log's copy on {path} cannot be written: {error}");
+        tracing::warn!("the log's copy on {path} cannot be read or written: {error}");
         State::Failed(retry_us)
     }
 }
@@ -368,17 +372,22 @@ impl Seat {
 fn look(disk: &dyn Disk, store: &StoreId, key: &LogKey, lead: &LogFiles) -> io::Result<Looked> {
     let log = key.log();
     match LogFiles::open(disk, store, &log) {
-        Ok(files) if files.holds(&files.checkpoint) => {
-            if !lead.begins_with(&files.checkpoint) {
-                return Ok(Looked::Forked);
-            }
-            files::cut(disk, &log, &files.end(files.checkpoint.size)?)?;
-            if files.checkpoint == lead.checkpoint {
-                return Ok(Looked::Whole);
+        Ok(files) => {
+            if files.holds(&files.checkpoint)? {
+                if !lead.begins_with(&files.checkpoint)? {
+                    return Ok(Looked::Forked);
+                }
+                files::cut(disk, &log, &files.end(files.checkpoint.size)?)?;
+                if files.checkpoint == lead.checkpoint {
+                    return Ok(Looked::Whole);
+                }
+                return Ok(Looked::Behind);
             }
         }
-        // Nothing, or nothing that could be believed.
-        _ => files::begin(disk, key)?,
+        // What the disk does not let be read may be all of it.
+        Err(flaw) => flaw.of_copy()?,
     }
+    // Nothing, or nothing that could be believed.
+    files::begin(disk, key)?;
     Ok(Looked::Behind)
 }

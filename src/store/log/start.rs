@@ -1,14 +1,17 @@
 //! Which log is gone on with after a start, or why a new one begins.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hearthkeep_format::log::{BeginCause, Checkpoint};
 use hearthkeep_format::{DiskId, StoreId};
 
-use super::chain::{self, Chain, FoundLog, find_and_mend};
-use super::files::{self, End, LogFiles};
+use super::chain::{Chain, FoundLog, find_and_mend};
+use super::files::{self, End, Flaw, LogFiles};
 use super::own::{Own, OwnFile, rolled_back};
 use super::seats::LogDisk;
+use super::source::{self, Source};
 use crate::disk::Disk;
 use crate::store::inspect::Keys;
 
@@ -16,8 +19,8 @@ use crate::store::inspect::Keys;
 pub(super) struct Found {
     /// All logs that the disks have, as far as the disks' own checkpoints say.
     pub chain: Chain,
-    /// The one of them that the state folder remembers, as far as that says, where a disk has all of it.
-    pub whole: Option<FoundLog>,
+    /// What they say is read from these.
+    pub sources: Vec<Source>,
     /// What is wrong, in sentences.
     pub troubles: Vec<String>,
     pub course: Course,
@@ -33,40 +36,61 @@ pub(super) enum Course {
     Begin { cause: BeginCause, previous: String },
 }
 
-/// Looks at the disks and at what the state folder remembers.
-pub(super) fn look(disks: &[LogDisk], store: &StoreId, keys: &Keys, file: &OwnFile) -> Found {
+/// Looks at the disks and at what the state folder remembers. `is_all` says whether these are all disks that are there, and none of them
+/// keeps others waiting. `Err` says what could not be read: nothing follows from that, and it is to be tried again.
+pub(super) fn look(
+    disks: &[LogDisk],
+    is_all: bool,
+    store: &StoreId,
+    keys: &Keys,
+    file: &OwnFile,
+) -> Result<Found, String> {
     let raw: Vec<Arc<dyn Disk>> = disks.iter().map(|disk| Arc::clone(&disk.disk)).collect();
     let chain = find_and_mend(&raw, store, keys);
-    let mut troubles: Vec<String> = chain
-        .flaws
-        .iter()
-        .map(|(disk, path, flaw)| {
-            let path = disks[*disk].path.join(path);
-            format!(
-                "the copy of the log in {} cannot be used: {flaw}",
-                path.display()
-            )
-        })
-        .collect();
-    let remembered = file.read(*store).unwrap_or_else(|what| {
-        troubles.push(format!(
-            "log.sealed in the state folder cannot be used ({what}): a new log begins"
-        ));
-        None
-    });
-    let mut whole = None;
+    let flaw_in = |(disk, path, flaw): &(usize, PathBuf, Flaw)| {
+        let path = disks[*disk].path.join(path);
+        format!(
+            "the copy of the log in {} cannot be used: {flaw}",
+            path.display()
+        )
+    };
+    let mut troubles: Vec<String> = chain.flaws.iter().map(flaw_in).collect();
+    let is_failure = |(.., flaw): &&(usize, PathBuf, Flaw)| flaw.is_failure();
+    let failed = chain.flaws.iter().find(is_failure).map(flaw_in);
+    let failed = failed.or_else(|| (!is_all).then(|| "a disk does not answer".to_owned()));
+    let remembered = match file.read(*store) {
+        Ok(remembered) => remembered,
+        Err(error) if files::is_lack(&error) => {
+            troubles.push(format!(
+                "log.sealed in the state folder cannot be used ({error}): a new log begins"
+            ));
+            None
+        }
+        Err(error) => return Err(format!("log.sealed in the state folder: {error}")),
+    };
+    let ours = remembered
+        .as_ref()
+        .map(|(own, _)| (own.key, own.note.clone()));
     let course = match remembered {
         None => without_memory(&chain),
-        Some((own, checkpoint)) => {
-            whole = find_whole(&raw, &own, keys);
-            with_memory(disks, &chain, own, &checkpoint, &mut troubles)
-        }
+        Some((own, checkpoint)) => with_memory(disks, &chain, own, &checkpoint, &mut troubles)?,
     };
-    Found {
-        chain,
-        whole,
-        troubles,
-        course,
+    match (course, failed) {
+        // Nobody is accused, and no log ends, for what could not be looked at.
+        (Course::Begin { .. }, Some(failed)) => Err(failed),
+        (course, _) => {
+            troubles
+                .iter()
+                .for_each(|trouble| tracing::error!("{trouble}"));
+            let is_there = !matches!(course, Course::Begin { .. });
+            let ours = ours.map(|(key, note)| (key, note, is_there));
+            Ok(Found {
+                sources: source::all(disks, &chain, ours),
+                chain,
+                troubles,
+                course,
+            })
+        }
     }
 }
 
@@ -80,22 +104,13 @@ fn without_memory(chain: &Chain) -> Course {
     Course::Begin { cause, previous }
 }
 
-/// A disk's own checkpoint may be older than its entries: it is written after that of the state folder.
-fn find_whole(disks: &[Arc<dyn Disk>], own: &Own, keys: &Keys) -> Option<FoundLog> {
-    let mut disks = disks.iter().enumerate();
-    disks.find_map(|(index, disk)| {
-        let files = LogFiles::open_at(&**disk, own.key, &own.note).ok()?;
-        chain::found(files, index, keys).ok()
-    })
-}
-
 fn with_memory(
     disks: &[LogDisk],
     chain: &Chain,
     own: Own,
     checkpoint: &Checkpoint,
     troubles: &mut Vec<String>,
-) -> Course {
+) -> Result<Course, String> {
     let is_ours = |log: &&FoundLog| log.files.checkpoint.log == checkpoint.log;
     if let Some(log) = chain.logs.iter().find(is_ours)
         && log.files.checkpoint.size > checkpoint.size
@@ -103,38 +118,55 @@ fn with_memory(
         tracing::warn!(
             "the disks have more of the log than the state folder knows of: it came back from a backup, and a new log begins"
         );
-        return Course::Begin {
+        return Ok(Course::Begin {
             cause: BeginCause::StateRestored,
             previous: log.files.note.clone(),
-        };
+        });
     }
-    let mut failed = None;
+    let (mut failed, mut unread) = (None, None);
     for disk in disks {
-        let end = LogFiles::open_at(&*disk.disk, own.key, &own.note)
-            .ok()
-            .filter(|files| files.holds(checkpoint))
-            .and_then(|files| files.end(checkpoint.size).ok());
-        let Some(end) = end else { continue };
+        let end = match end_on(&*disk.disk, &own, checkpoint) {
+            Ok(Some(end)) => end,
+            Ok(None) => continue,
+            Err(error) => {
+                unread = Some(format!("{}: {error}", disk.path.display()));
+                continue;
+            }
+        };
         let log = &checkpoint.log;
         let cut = files::cut(&*disk.disk, log, &end)
             .and_then(|()| files::put_checkpoint(&*disk.disk, log, &own.note));
         match cut {
             Ok(()) => {
                 let leader = disk.id;
-                return Course::GoOn { own, end, leader };
+                return Ok(Course::GoOn { own, end, leader });
             }
             Err(error) => failed = Some(format!("{}: {error}", disk.path.display())),
         }
     }
     if let Some(failed) = failed {
-        return Course::Later(failed);
+        return Ok(Course::Later(failed));
+    }
+    if let Some(unread) = unread {
+        return Err(unread);
     }
     let there = chain.logs.iter().find(is_ours);
     let sentence = rolled_back(checkpoint, there);
-    tracing::error!("{sentence}");
     troubles.push(sentence);
-    Course::Begin {
+    Ok(Course::Begin {
         cause: BeginCause::RolledBack,
         previous: own.note,
+    })
+}
+
+/// Where the log ends on a disk that has all that was published; `None` where that does not have it.
+fn end_on(disk: &dyn Disk, own: &Own, checkpoint: &Checkpoint) -> io::Result<Option<End>> {
+    let files = match LogFiles::open_at(disk, own.key, &own.note) {
+        Ok(files) => files,
+        Err(flaw) => return flaw.of_copy().map(|()| None),
+    };
+    match files.holds(checkpoint)? {
+        true => files.end(checkpoint.size).map(Some),
+        false => Ok(None),
     }
 }

@@ -110,6 +110,8 @@ pub(super) struct Search {
     at: Option<(FoundLog, Reader)>,
     keys: SharedKeys,
     found: HashMap<SegmentId, SegmentClosed>,
+    /// Whether something could not be read, which may say that they were deleted.
+    is_doubtful: bool,
 }
 
 impl Search {
@@ -124,6 +126,7 @@ impl Search {
             at: None,
             keys,
             found: HashMap::new(),
+            is_doubtful: false,
         }
     }
 
@@ -137,6 +140,7 @@ impl Search {
             return false;
         };
         let Ok(read) = reader.next(&log.files) else {
+            self.is_doubtful = true;
             return false;
         };
         if read.is_empty() {
@@ -155,7 +159,8 @@ impl Search {
                         self.found.remove(&deleted.segment);
                     }
                 }
-                _ => {}
+                Ok(_) => {}
+                Err(_) => self.is_doubtful = true,
             }
         }
         self.at = Some((log, reader));
@@ -168,6 +173,9 @@ impl Search {
         disks: &[(DiskId, Arc<dyn Disk>)],
     ) -> HashMap<StreamId, Vec<SegmentClosed>> {
         let mut removed: HashMap<_, Vec<_>> = HashMap::new();
+        if self.is_doubtful {
+            return removed;
+        }
         for closed in self.found.into_values() {
             let path = layout::segment_path(&closed.stream, &closed.epoch, &closed.segment);
             let is_on = |disk: &dyn Disk| !is_absent(disk, &path);

@@ -3,25 +3,31 @@
 use std::sync::Arc;
 
 use hearthkeep_format::DiskId;
-use hearthkeep_format::log::{BeginCause, Record, Stamped};
+use hearthkeep_format::log::{BeginCause, Hold, Record, Stamped};
 
 use super::super::Published;
-use super::super::chain::{FoundLog, Reader, find};
+use super::super::chain::find;
 use super::super::files::End;
 use super::super::own::Own;
 use super::super::replayed::Replayed;
 use super::super::seats::Seats;
+use super::super::source::Source;
 use super::super::start::{self, Course, Found};
 use super::super::walk::{self, Search, Walk};
 use super::{Keeping, Ours, Stage};
 use crate::disk::Disk;
-use crate::store::SharedKeys;
+use crate::store::inspect::Keys;
+
+/// Tries to read what a disk fails to read, where the state folder remembers the holds.
+const TRIES_MAX: u32 = 6;
 
 /// The reading of all logs, piece by piece.
 pub(super) struct Replay {
-    logs: std::vec::IntoIter<FoundLog>,
-    at: Option<(FoundLog, Reader)>,
+    sources: std::vec::IntoIter<Source>,
+    at: Option<Source>,
     unread: u64,
+    /// Whether what a disk fails to read is passed over.
+    gives_up: bool,
 }
 
 impl Keeping {
@@ -30,7 +36,18 @@ impl Keeping {
         match std::mem::replace(&mut self.stage, Stage::Unopened) {
             Stage::Unopened if self.now_us() < self.retry_at_us => return false,
             Stage::Unopened => self.open(),
-            Stage::Replaying(replay) => self.stage = self.replay(replay),
+            Stage::Replaying(replay) => match self.replay(replay) {
+                Ok(stage) => {
+                    self.stage = stage;
+                    if matches!(self.stage, Stage::Unopened) {
+                        return false;
+                    }
+                }
+                Err(what) => {
+                    self.unreadable(&what);
+                    return false;
+                }
+            },
             Stage::Walking(walk) => match is_settled {
                 true => self.stage = self.walk(walk),
                 false => {
@@ -54,12 +71,17 @@ impl Keeping {
     /// Finds out which log to go on with, or begins one.
     fn open(&mut self) {
         let disks = self.shared.log_disks();
+        let is_all = disks.len() == self.shared.slots.mounted().len();
+        let (store, keys) = (&self.shared.store, &*self.shared.keys);
         let Found {
             chain,
-            whole,
+            sources,
             troubles,
             course,
-        } = start::look(&disks, &self.shared.store, &*self.shared.keys, &self.file);
+        } = match start::look(&disks, is_all, store, keys, &self.file) {
+            Ok(found) => found,
+            Err(what) => return self.unreadable(&what),
+        };
         let goes_on = match &course {
             Course::GoOn { own, .. } => Some(own.key.log()),
             Course::Later(_) | Course::Begin { .. } => None,
@@ -72,16 +94,15 @@ impl Keeping {
         });
         let published = published.collect();
         self.older = before.map(|files| files.checkpoint.log).collect();
-        for trouble in &troubles {
-            tracing::error!("{trouble}");
-        }
-        {
+        let gives_up = {
             let mut inner = self.shared.log.lock();
             inner.trouble.found = troubles;
             inner.published = published;
-            inner.replayed = Replayed::default();
+            let holds = inner.remembered.as_ref().map(|known| known.holds.clone());
+            inner.replayed = Replayed::doubting(holds.unwrap_or_default());
             inner.is_replayed = false;
-        }
+            inner.remembered.is_some() && self.tries >= TRIES_MAX
+        };
         self.seats = Seats::default();
         self.seats.renew(disks, &self.older);
         match course {
@@ -94,8 +115,20 @@ impl Keeping {
             Course::Begin { cause, previous } => self.begin(cause, previous),
         }
         // Also where none could be begun: what is held must be known before anything is deleted.
-        let logs = chain.logs_with(whole);
-        self.stage = Stage::Replaying(Box::new(Replay::new(logs)));
+        self.stage = Stage::Replaying(Box::new(Replay {
+            sources: sources.into_iter(),
+            at: None,
+            unread: 0,
+            gives_up,
+        }));
+    }
+
+    /// Tries to read the log again later. What is held may not be known until then.
+    fn unreadable(&mut self, what: &str) {
+        self.tries = self.tries.saturating_add(1);
+        self.told(format!(
+            "the log cannot be read: {what}. Recording goes on; until it can be read, nothing is deleted but what a full disk needs"
+        ));
     }
 
     /// Begins a log, or leaves that for later.
@@ -134,14 +167,16 @@ impl Keeping {
         }
     }
 
-    fn replay(&self, mut replay: Box<Replay>) -> Stage {
+    /// Reads on. `Err` says which disk failed.
+    fn replay(&mut self, mut replay: Box<Replay>) -> Result<Stage, String> {
         let log = &self.shared.log;
-        if replay.step(&self.shared.keys, &mut |stamped| {
+        if replay.step(&*self.shared.keys, &mut |stamped| {
             log.lock().replayed.apply(stamped)
-        }) {
-            return Stage::Replaying(replay);
+        })? {
+            return Ok(Stage::Replaying(replay));
         }
         let mut inner = log.lock();
+        self.is_doubtful = replay.unread > 0;
         if replay.unread > 0 {
             let count = replay.unread;
             let sentence =
@@ -149,17 +184,31 @@ impl Keeping {
             tracing::error!("{sentence}");
             inner.trouble.found.push(sentence);
         }
+        let (boot, remembered) = (self.shared.clock.boot_id(), inner.remembered.clone());
+        let moves = remembered.unwrap_or_default().moves;
+        let lacking = inner.replayed.recall(moves, boot);
         let queued = inner.queue.clone();
         queued
             .iter()
             .for_each(|stamped| inner.replayed.apply(stamped));
+        let holds = &inner.replayed.holds;
+        let is_lacking = |hold: &Hold| {
+            let record = Record::Hold(hold.clone());
+            holds.contains_key(&hold.id) && queued.iter().all(|queued| queued.record != record)
+        };
+        let lacking: Vec<_> = lacking.into_iter().filter(is_lacking).collect();
         inner.is_replayed = true;
         inner.holds_version += 1;
         drop(inner);
-        match self.ours {
+        self.tries = 0;
+        for hold in lacking {
+            tracing::warn!(id = %hold.id, "a hold is in the state folder and not in the log that is here: the log gets it again");
+            log.append(Record::Hold(hold));
+        }
+        Ok(match self.ours {
             Some(_) => Stage::Walking(self.new_walk()),
             None => Stage::Unopened,
-        }
+        })
     }
 
     fn new_walk(&self) -> Walk {
@@ -188,7 +237,8 @@ impl Keeping {
                 }
                 Stage::Walking(walk)
             }
-            walk::Step::Over(missing) if missing.is_empty() => Stage::Ready,
+            // What could not be read may say that it was deleted.
+            walk::Step::Over(missing) if missing.is_empty() || self.is_doubtful => Stage::Ready,
             walk::Step::Over(missing) => {
                 let disks: Vec<_> = self.disks().into_iter().map(|(_, disk)| disk).collect();
                 let keys = Arc::clone(&self.shared.keys);
@@ -221,37 +271,29 @@ impl Keeping {
 }
 
 impl Replay {
-    fn new(logs: Vec<FoundLog>) -> Self {
-        Self {
-            logs: logs.into_iter(),
-            at: None,
-            unread: 0,
-        }
-    }
-
-    /// Reads a piece; false at the end.
-    fn step(&mut self, keys: &SharedKeys, apply: &mut dyn FnMut(&Stamped)) -> bool {
-        let Some((log, mut reader)) = self.at.take() else {
-            let next = self.logs.next();
-            self.at = next.map(|log| (log, Reader::new(Arc::clone(keys))));
-            return self.at.is_some();
+    /// Reads a piece; false at the end. `Err` says why that is to be tried again.
+    fn step(&mut self, keys: &Keys, apply: &mut dyn FnMut(&Stamped)) -> Result<bool, String> {
+        let Some(mut source) = self.at.take() else {
+            self.at = self.sources.next();
+            return Ok(self.at.is_some());
         };
-        match reader.next(&log.files) {
-            Ok(read) if read.is_empty() => {}
-            Ok(read) => {
-                for (_, stamped) in &read {
-                    match stamped {
-                        Ok(stamped) => apply(stamped),
-                        Err(_) => self.unread += 1,
-                    }
-                }
-                self.at = Some((log, reader));
+        let piece = match source.next(keys) {
+            Err(error) if self.gives_up => {
+                tracing::error!(log = %source.log(), "an entry of the log cannot be read: {error}");
+                source.pass_over()
             }
-            Err(flaw) => {
-                tracing::error!(log = %log.files.checkpoint.log, "the log cannot be read on: {flaw}");
-                self.unread += 1;
+            read => read.map_err(|error| error.to_string())?,
+        };
+        if piece.is_empty() {
+            return Ok(true);
+        }
+        for stamped in piece {
+            match stamped {
+                Some(stamped) => apply(&stamped),
+                None => self.unread += 1,
             }
         }
-        true
+        self.at = Some(source);
+        Ok(true)
     }
 }

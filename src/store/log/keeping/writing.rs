@@ -7,6 +7,7 @@ use hearthkeep_format::log::{
 use super::super::Published;
 use super::super::files;
 use super::super::ranges::Ranges;
+use super::super::remembered::Remembered;
 use super::{Keeping, Ours};
 use crate::disk::{Disk, Front};
 use crate::limits::LOG_BATCH_SEGMENTS;
@@ -25,9 +26,11 @@ impl Keeping {
         batch.sort_by_key(|entry| entry.sequence);
         batch.dedup_by_key(|entry| entry.segment);
         records.extend(batch.iter().filter_map(|entry| self.closed_record(entry)));
-        if !records.is_empty()
-            && let Err(what) = self.write(&records)
-        {
+        let written = match records.is_empty() {
+            true => Ok(()),
+            false => self.keep_holds().and_then(|()| self.write(&records)),
+        };
+        if let Err(what) = written {
             self.failed(&what);
             return false;
         }
@@ -51,10 +54,34 @@ impl Keeping {
         true
     }
 
+    /// Has the state folder remember the holds as they are now: before the log does.
+    pub(super) fn keep_holds(&mut self) -> Result<(), String> {
+        let remembered = {
+            let inner = self.shared.log.lock();
+            if !inner.is_replayed || self.remembered.is_of(inner.holds_version) {
+                return Ok(());
+            }
+            let (holds, moves) = (&inner.replayed.holds, &inner.replayed.moves);
+            let (holds, moves) = (holds.clone(), moves.clone());
+            (Remembered { holds, moves }, inner.holds_version)
+        };
+        let (remembered, version) = remembered;
+        let random = &mut self.shared.random.clone();
+        self.remembered
+            .write(&remembered, version, random)
+            .map_err(|error| format!("log.holds.sealed in the state folder: {error}"))?;
+        self.shared.log.lock().remembered = Some(remembered);
+        Ok(())
+    }
+
     pub(super) fn failed(&mut self, what: &str) {
-        let sentence = format!(
+        self.told(format!(
             "the log cannot be written: {what}. Recording goes on; what happens meanwhile is written when it can be"
-        );
+        ));
+    }
+
+    /// Says what is wrong, once, and leaves the log alone for a while.
+    pub(super) fn told(&mut self, sentence: String) {
         let mut inner = self.shared.log.lock();
         if inner.trouble.writing.as_ref() != Some(&sentence) {
             tracing::error!("{sentence}");
@@ -140,8 +167,12 @@ impl Keeping {
     /// What the log says of a segment, from both ends of its file. Nothing where it is not whole or not there any more.
     fn closed_record(&self, entry: &Entry) -> Option<Stamped> {
         let is_logged = |live: &Ranges| live.contains(entry.sequence);
-        let live = &self.shared.log.lock().replayed.live;
-        if live.get(&entry.stream).is_some_and(is_logged) {
+        // Not under the lock, which a segment that begins waits for: the file is read below.
+        let is_known = {
+            let live = &self.shared.log.lock().replayed.live;
+            live.get(&entry.stream).is_some_and(is_logged)
+        };
+        if is_known {
             return None;
         }
         let disk = self.shared.slots.disk(entry.disk)?;

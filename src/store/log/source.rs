@@ -1,0 +1,175 @@
+//! A log as a start reads it: from whichever of its copies has an entry as it was written.
+//!
+//! An entry opens under its log and its index, or it is not that entry. So nothing else is asked of a copy here: one whose tree or
+//! checkpoint has rotted still gives its entries, and where one entry has rotted another copy has it.
+
+use std::io;
+
+use hearthkeep_format::LogId;
+use hearthkeep_format::log::{Entry, LogKey, Stamped};
+
+use super::chain::Chain;
+use super::files::{self, LogFiles};
+use super::seats::LogDisk;
+use crate::store::inspect::Keys;
+
+/// A log, and its copies.
+pub(super) struct Source {
+    log: LogId,
+    size: u64,
+    /// The next entry.
+    at: u64,
+    copies: Vec<Copy>,
+    /// Why another copy could not be opened, which may have what these lack.
+    failed: Option<io::Error>,
+}
+
+struct Copy {
+    files: LogFiles,
+    /// An entry, and where it begins.
+    at: (u64, u64),
+}
+
+/// What comes next in a log; `None` for an entry that no copy gives.
+pub(super) type Piece = Vec<Option<Stamped>>;
+
+/// All logs of the disks, in the order of the chain. `ours` is what the state folder remembers, and whether the disks have all of that.
+pub(super) fn all(
+    disks: &[LogDisk],
+    chain: &Chain,
+    ours: Option<(LogKey, String, bool)>,
+) -> Vec<Source> {
+    let found = chain.logs.iter().map(|log| &log.files);
+    let mut wanted: Vec<_> = found.map(|files| (files.key, files.note.clone())).collect();
+    if let Some((key, note, is_there)) = ours {
+        match wanted
+            .iter_mut()
+            .find(|(known, _)| known.log() == key.log())
+        {
+            // A disk's own checkpoint may be older than its entries: it is written after that of the state folder.
+            Some(found) if is_there => found.1 = note,
+            Some(_) => {}
+            None => wanted.push((key, note)),
+        }
+    }
+    let source = |(key, note)| Source::open(disks, key, note);
+    wanted.into_iter().map(source).collect()
+}
+
+impl Source {
+    fn open(disks: &[LogDisk], key: LogKey, note: String) -> Self {
+        let mut source = Self {
+            log: key.log(),
+            size: 0,
+            at: 0,
+            copies: Vec::new(),
+            failed: None,
+        };
+        for disk in disks {
+            match LogFiles::open_at(&*disk.disk, key, &note) {
+                Ok(files) => {
+                    source.size = files.checkpoint.size;
+                    source.copies.push(Copy { files, at: (0, 0) });
+                }
+                Err(flaw) => source.failed = flaw.of_copy().err().or(source.failed),
+            }
+        }
+        source
+    }
+    /// Reads on; nothing at the end. `Err` where no copy gives the next entry and a disk failed, which may go over.
+    pub fn next(&mut self, keys: &Keys) -> io::Result<Piece> {
+        if self.at >= self.size && (self.size > 0 || self.failed.is_none()) {
+            return Ok(Vec::new());
+        }
+        let (mut failed, mut is_behind) = (self.failed.take(), false);
+        for copy in &mut self.copies {
+            match copy.read(&self.log, self.at, self.size, keys) {
+                Ok(piece) if piece.is_empty() => is_behind = true,
+                Ok(piece) => {
+                    self.at += piece.len() as u64;
+                    self.failed = failed;
+                    return Ok(piece);
+                }
+                Err(error) if files::is_lack(&error) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        // Where no copy goes on there is nothing to pass over.
+        match is_behind {
+            true => Ok(self.pass_over()),
+            false => Ok(self.end()),
+        }
+    }
+
+    /// Goes on behind an entry that cannot be read; nothing at the end.
+    pub fn pass_over(&mut self) -> Piece {
+        if self.at >= self.size {
+            return Vec::new();
+        }
+        self.at += 1;
+        vec![None]
+    }
+
+    fn end(&mut self) -> Piece {
+        match std::mem::replace(&mut self.at, self.size) < self.size {
+            true => vec![None],
+            false => Vec::new(),
+        }
+    }
+
+    pub fn log(&self) -> LogId {
+        self.log
+    }
+}
+
+impl Copy {
+    /// The entries from this one on, as far as they open.
+    fn read(&mut self, log: &LogId, from: u64, size: u64, keys: &Keys) -> io::Result<Piece> {
+        if from >= size {
+            return Ok(Vec::new());
+        }
+        // Where the one before ended is known by reading it; where that could not be read, the tree says it.
+        let behind = Some(self.at.1).filter(|_| self.at.0 == from);
+        let mut failed = Some(io::ErrorKind::UnexpectedEof.into());
+        for start in behind
+            .into_iter()
+            .map(Ok)
+            .chain(std::iter::once_with(|| self.files.end_bytes(from)))
+        {
+            let read = start.and_then(|start| Ok((start, self.files.bytes_from(start)?)));
+            match read {
+                Ok((_, bytes)) if bytes.is_empty() => {}
+                Ok((start, bytes)) => {
+                    failed = None;
+                    let (piece, length) = open(&bytes, log, from, size, keys);
+                    if !piece.is_empty() {
+                        self.at = (from + piece.len() as u64, start + length as u64);
+                        return Ok(piece);
+                    }
+                }
+                Err(error) if !files::is_lack(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        failed.map_or(Ok(Vec::new()), Err)
+    }
+}
+
+/// The entries at the beginning of these bytes that open, and their length. One whose key is not known is passed over.
+fn open(bytes: &[u8], log: &LogId, from: u64, size: u64, keys: &Keys) -> (Piece, usize) {
+    let (mut piece, mut at) = (Vec::new(), 0);
+    while let Ok(entry) = Entry::parse(&bytes[at..])
+        && from + (piece.len() as u64) < size
+    {
+        let opened = keys(entry.generation).map(|m| entry.open(log, from + piece.len() as u64, &m));
+        match opened {
+            Some(Ok(stamped)) => piece.push(Some(stamped)),
+            _ => break,
+        }
+        at += entry.bytes().len();
+    }
+    (piece, at)
+}
