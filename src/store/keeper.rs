@@ -111,11 +111,13 @@ impl Keeper {
     ) -> io::Result<Self> {
         shared.log.wake_by(Arc::clone(&inbox.bell));
         let (clock, driver) = (Arc::clone(&shared.clock), means.driver.clone());
+        // At rest nothing is deleted, not even where it was moved from.
+        let look_at_us = match shared.at_rest {
+            true => u64::MAX,
+            false => clock.monotonic_us(),
+        };
         let work = Work {
-            look_at_us: match shared.at_rest {
-                true => u64::MAX,
-                false => clock.monotonic_us(),
-            },
+            look_at_us,
             reanchoring: Reanchoring::begin(&shared),
             shared,
             inbox: inbox.notes,
@@ -126,7 +128,7 @@ impl Keeper {
             insert_at_us: None,
             passes: Passes::default(),
             watch: Watch::new(means, notes.clone()),
-            mover: Mover::new(clock.monotonic_us()),
+            mover: Mover::new(look_at_us),
             log,
             may: May::Nothing,
         };

@@ -8,6 +8,7 @@ mod installation;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
+mod begun;
 mod copies;
 mod hanging;
 mod holding;
