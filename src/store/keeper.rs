@@ -384,6 +384,7 @@ impl Work {
         self.insert();
         if let Some(backlog) = self.watch.turn(&self.shared, &mut self.found) {
             self.backlog.extend(backlog);
+            self.log.iter_mut().for_each(Keeping::walk_again);
             // What the catalog knows of a disk that was away may not follow the newest anchor yet.
             self.reanchoring = Reanchoring::begin(&self.shared);
             self.passes.taken_in();
@@ -415,6 +416,9 @@ impl Work {
     /// Tries again what disks did not answer for.
     fn try_again(&mut self) {
         let (epochs, torn) = self.later.take(&self.shared, self.now_us());
+        if !epochs.is_empty() {
+            self.log.iter_mut().for_each(Keeping::walk_again);
+        }
         self.backlog.extend(epochs);
         torn.into_iter().for_each(|segment| self.mend(segment));
     }

@@ -21,6 +21,7 @@ pub mod inspect;
 mod keeper;
 mod later;
 pub mod layout;
+mod leftovers;
 pub mod lock;
 pub mod log;
 mod mark;

@@ -33,6 +33,10 @@ pub struct Faults {
     pub fail_remove: AtomicBool,
     /// No footage can be deleted, and all else can.
     pub keep_footage: AtomicBool,
+    /// The disk does not answer any more once some footage is to be deleted, and is silent from then on.
+    pub hang_removals: AtomicBool,
+    /// What was to be deleted then.
+    pub hanging: Mutex<Vec<PathBuf>>,
     /// How often something was to be deleted.
     pub removals: AtomicU64,
     pub syncs: AtomicU64,
@@ -77,6 +81,17 @@ impl Faults {
     pub fn stall_log_reads(&self, stalled: bool) {
         self.stalled.lock().unwrap().log_reads = stalled;
         self.go_on.notify_all();
+    }
+
+    /// The disk answers again; what hung is done by then, or never will be.
+    pub fn answer_again(&self, disk: &Path, is_done: bool) {
+        for path in self.hanging.lock().unwrap().drain(..) {
+            if is_done {
+                std::fs::remove_file(disk.join(path)).unwrap();
+            }
+        }
+        self.hang_removals.store(false, Ordering::SeqCst);
+        self.silent.store(false, Ordering::SeqCst);
     }
 
     /// What a read comes to.
@@ -188,6 +203,13 @@ impl Disk for FaultyDisk {
         }
         if path.starts_with("footage") && self.faults.keep_footage.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if path.starts_with("footage") && self.faults.hang_removals.load(Ordering::SeqCst) {
+            self.faults.silent.store(true, Ordering::SeqCst);
+            self.faults.hanging.lock().unwrap().push(path.to_owned());
+        }
+        if path.starts_with("footage") {
+            self.faults.answer(path)?;
         }
         self.faults.full.store(false, Ordering::SeqCst);
         self.real.remove_file(path)?;
