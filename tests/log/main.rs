@@ -16,3 +16,4 @@ mod keeping;
 mod rig;
 mod seen;
 mod unread;
+mod words;

@@ -57,6 +57,8 @@ struct Stalled {
     log: bool,
     reads: bool,
     log_reads: bool,
+    /// Who waits for a read.
+    readers: usize,
 }
 
 impl Faults {
@@ -75,6 +77,11 @@ impl Faults {
     pub fn stall_reads(&self, stalled: bool) {
         self.stalled.lock().unwrap().reads = stalled;
         self.go_on.notify_all();
+    }
+
+    /// How many reads have not come back.
+    pub fn readers(&self) -> usize {
+        self.stalled.lock().unwrap().readers
     }
 
     /// No read of the log comes back.
@@ -96,9 +103,12 @@ impl Faults {
 
     /// What a read comes to.
     fn read(&self, is_log: bool) -> io::Result<()> {
-        let stalled = self.stalled.lock().unwrap();
+        let mut stalled = self.stalled.lock().unwrap();
+        stalled.readers += 1;
         let hangs = |stalled: &mut Stalled| stalled.reads || (is_log && stalled.log_reads);
-        drop(self.go_on.wait_while(stalled, hangs).unwrap());
+        let mut stalled = self.go_on.wait_while(stalled, hangs).unwrap();
+        stalled.readers -= 1;
+        drop(stalled);
         match is_log && self.fail_log.load(Ordering::SeqCst) {
             true => Err(rustix::io::Errno::IO.into()),
             false => Ok(()),
