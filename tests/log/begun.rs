@@ -83,7 +83,7 @@ fn is_shown(store: &Store, sealed: &Sealed) -> bool {
 
 /// What the log said last of a segment: whether it is there.
 fn is_there_by(records: &[Record], segment: SegmentId) -> bool {
-    let of_it = records.iter().filter_map(|record| match record {
+    let mut of_it = records.iter().rev().filter_map(|record| match record {
         Record::SegmentClosed(closed) => (closed.segment == segment).then_some(true),
         Record::Deleted(deleted) => {
             let mut named = deleted.segments.iter();
@@ -91,7 +91,7 @@ fn is_there_by(records: &[Record], segment: SegmentId) -> bool {
         }
         _ => None,
     });
-    of_it.last().expect("the log tells of it")
+    of_it.next().expect("the log tells of it")
 }
 
 #[test]
