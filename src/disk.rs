@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use hearthkeep_format::segment::ReadAt;
 use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags};
 
-pub use bounded::{BoundedDisk, Lane, is_no_answer, no_answer};
+pub use bounded::{BoundedDisk, Lane, Patience, is_no_answer, no_answer};
 pub use sequential::{Pace, Sequential, readers};
 
 /// Slices that one `writev` takes (IOV_MAX of Linux).

@@ -115,7 +115,10 @@ pub const LOG_GAPS_MAX: usize = 65_536;
 pub const LOG_REMOVED_MAX: usize = 10_000;
 /// A disk is waited for at most so long by what keeps the store, which has other disks to look after.
 pub const DISK_PATIENCE_MS_MAX: u64 = 5_000;
-/// The same at a start, where drives spin up, which takes them 10 to 20 s, and where nothing could be recorded to most boxes without.
+/// Where several disks have to share what they are waited for: a call of one for which nothing is left.
+pub const DISK_PATIENCE_MS_MIN: u64 = 1_000;
+/// All disks together at a start, where drives spin up, which takes them 10 to 20 s, and where nothing could be recorded to most boxes
+/// without: once while they are opened, once while they are looked at.
 pub const DISK_START_PATIENCE_MS_MAX: u64 = 30_000;
 /// What `hearthkeep status` may take to look at a disk itself, where no recorder tells: a drive spins up, and a large one is walked.
 pub const STATUS_LOOK_MS_MAX: u64 = 60_000;

@@ -6,12 +6,13 @@
 
 use std::io::{self, IoSlice};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Disk, DiskFile, Space};
+use crate::limits::DISK_PATIENCE_MS_MIN;
 
 type Errand = Box<dyn FnOnce() + Send>;
 
@@ -24,10 +25,22 @@ pub struct BoundedDisk {
 /// The thread and those who wait for it.
 pub struct Lane {
     errands: mpsc::Sender<Errand>,
-    patience_ms: AtomicU64,
+    patience: Mutex<Patience>,
+    /// Whether a call was given up since then.
+    was_silent: AtomicBool,
     given_up: AtomicU64,
     /// Since when a call that was given up has not come back.
     hangs_since: Mutex<Option<Instant>>,
+}
+
+/// For how long calls are waited for.
+#[derive(Clone)]
+pub enum Patience {
+    /// Each for so long.
+    Each(Duration),
+    /// All of several disks, one after another, for so long together, and then each for a second. A disk that did not answer once is not
+    /// asked again.
+    Together(Arc<Mutex<Duration>>),
 }
 
 /// How far a call is, as whoever asked and the thread agree on it under the lane's lock.
@@ -51,12 +64,39 @@ pub fn no_answer() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")
 }
 
+impl Patience {
+    /// For disks that are asked one after another.
+    pub fn together(longest: Duration) -> Self {
+        Self::Together(Arc::new(Mutex::new(longest)))
+    }
+
+    /// For how long the next call is waited for.
+    fn longest(&self) -> Duration {
+        match self {
+            Self::Each(longest) => *longest,
+            Self::Together(left) => (*lock(left)).max(Self::LEAST),
+        }
+    }
+
+    /// Counts what a call took.
+    fn took(&self, took: Duration) {
+        if let Self::Together(left) = self
+            && took >= Self::LEAST
+        {
+            let mut left = lock(left);
+            *left = left.saturating_sub(took);
+        }
+    }
+
+    const LEAST: Duration = Duration::from_millis(DISK_PATIENCE_MS_MIN);
+}
+
 impl BoundedDisk {
     /// Puts a bound on the calls of a disk.
     ///
     /// # Errors
     /// When the machine gives no thread.
-    pub fn new(disk: Arc<dyn Disk>, name: String, patience: Duration) -> io::Result<Self> {
+    pub fn new(disk: Arc<dyn Disk>, name: String, patience: Patience) -> io::Result<Self> {
         Ok(Self::on(Arc::new(Lane::new(name, patience)?), disk))
     }
 
@@ -97,24 +137,23 @@ impl Lane {
     ///
     /// # Errors
     /// When the machine gives no thread.
-    pub fn new(name: String, patience: Duration) -> io::Result<Self> {
+    pub fn new(name: String, patience: Patience) -> io::Result<Self> {
         let (errands, asked) = mpsc::channel::<Errand>();
         let work = move || asked.iter().for_each(|errand| errand());
         std::thread::Builder::new().name(name).spawn(work)?;
-        let lane = Self {
+        Ok(Self {
             errands,
-            patience_ms: AtomicU64::default(),
+            patience: Mutex::new(patience),
+            was_silent: AtomicBool::default(),
             given_up: AtomicU64::default(),
             hangs_since: Mutex::default(),
-        };
-        lane.set_patience(patience);
-        Ok(lane)
+        })
     }
 
     /// From now on it is waited for as long as this.
-    pub fn set_patience(&self, patience: Duration) {
-        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        self.patience_ms.store(patience_ms, Ordering::Relaxed);
+    pub fn set_patience(&self, patience: Patience) {
+        *lock(&self.patience) = patience;
+        self.was_silent.store(false, Ordering::Relaxed);
     }
 
     /// For how long a call has lasted by now that was given up, if one lasts.
@@ -130,10 +169,11 @@ impl Lane {
         self: &Arc<Self>,
         act: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        if self.hangs().is_some() {
+        let patience = lock(&self.patience).clone();
+        let is_over = matches!(patience, Patience::Together(_)) && self.was_silent();
+        if is_over || self.hangs().is_some() {
             return Err(self.give_up());
         }
-        let patience = Duration::from_millis(self.patience_ms.load(Ordering::Relaxed));
         let (answer, answered) = mpsc::sync_channel(1);
         let stage = Arc::new(Mutex::new(Stage::Queued));
         let (asked, lane) = (Instant::now(), Arc::downgrade(self));
@@ -157,7 +197,9 @@ impl Lane {
             // Of one that was given up nobody takes the answer; it is let go of here.
             let _ = answer.send(result);
         })?;
-        match answered.recv_timeout(patience) {
+        let answer = answered.recv_timeout(patience.longest());
+        patience.took(asked.elapsed());
+        match answer {
             Ok(result) => result,
             Err(RecvTimeoutError::Disconnected) => Err(no_answer()),
             Err(RecvTimeoutError::Timeout) => {
@@ -168,6 +210,7 @@ impl Lane {
                     Stage::Queued | Stage::GivenUp => {}
                 }
                 *stage = Stage::GivenUp;
+                self.was_silent.store(true, Ordering::Relaxed);
                 Err(self.give_up())
             }
         }
@@ -176,6 +219,10 @@ impl Lane {
     /// How many calls were given up by now, those included that were not made since another one hangs.
     pub fn given_up(&self) -> u64 {
         self.given_up.load(Ordering::Relaxed)
+    }
+
+    fn was_silent(&self) -> bool {
+        self.was_silent.load(Ordering::Relaxed)
     }
 
     fn give_up(&self) -> io::Error {

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hearthkeep_format::{DiskId, Keyring};
 
 use super::error::{Error, Result};
 use super::folder::{Doors, Folder};
 use crate::config::{self, Config};
-use crate::disk::Disk;
+use crate::disk::{Disk, Patience};
 use crate::keys::{Standing, StateFolder};
 use crate::limits::DISK_START_PATIENCE_MS_MAX;
 use crate::random::OsRandom;
@@ -75,6 +76,11 @@ pub(super) fn open_all(doors: &Doors, config: &Config) -> Opened {
 /// See [`mount`].
 pub(super) fn mount_opened(config: &Config, folders: Opened, state: &mut StateFolder) -> Disks {
     let mut disks = Disks::default();
+    // By now those that had to spin up have.
+    let patience = Patience::together(Duration::from_millis(DISK_START_PATIENCE_MS_MAX));
+    for folder in folders.iter().flatten() {
+        folder.disk.lane().set_patience(patience.clone());
+    }
     for (index, (wanted, folder)) in config.disks.iter().zip(folders).enumerate() {
         let mounted = folder.and_then(|folder| mount_one(wanted, &folder, state));
         let mounted = mounted.and_then(|(disk, _)| {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::{Error, Result};
-use crate::disk::{BoundedDisk, Disk, Lane, RealDisk, is_no_answer};
+use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, is_no_answer};
 use crate::store;
 
 /// The lanes on which folders were opened last: what hangs in one is not asked again on another, which would hang there too.
@@ -73,7 +73,7 @@ impl Doors {
         if let Some(lane) = lanes.get(path).filter(|lane| lane.hangs_for().is_some()) {
             return Ok(Arc::clone(lane));
         }
-        let patience = Duration::from_millis(patience_ms);
+        let patience = Patience::Each(Duration::from_millis(patience_ms));
         let lane = Arc::new(Lane::new("errands".to_owned(), patience)?);
         lanes.insert(path.to_owned(), Arc::clone(&lane));
         Ok(lane)

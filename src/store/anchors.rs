@@ -144,7 +144,9 @@ impl Anchors {
             cause,
         });
         inner.is_settled = false;
-        self.keep(&inner);
+        let kept = Kept::of(&inner);
+        drop(inner);
+        self.keep(&kept);
         Some(Record::ClockAnchor {
             boot,
             monotonic_us,
@@ -166,29 +168,19 @@ impl Anchors {
 
     /// The catalog follows the newest anchor.
     pub(super) fn settled(&self) {
-        let mut inner = self.lock();
-        inner.is_settled = true;
-        self.keep(&inner);
+        let kept = {
+            let mut inner = self.lock();
+            inner.is_settled = true;
+            Kept::of(&inner)
+        };
+        self.keep(&kept);
     }
 
-    fn keep(&self, inner: &Inner) {
+    /// Not under the lock, which whoever looks at a timeline takes. Only the keeper changes anything here, so that none is written
+    /// over by an older one.
+    fn keep(&self, kept: &Kept) {
         let Some(file) = &self.file else { return };
-        let anchors = inner.known.iter();
-        let kept = Kept {
-            is_settled: inner.is_settled,
-            anchors: anchors
-                .map(|anchor| {
-                    let Anchor {
-                        boot,
-                        monotonic_us,
-                        wall_us,
-                        cause,
-                    } = anchor;
-                    (boot.to_string(), *monotonic_us, *wall_us, cause.as_u8())
-                })
-                .collect(),
-        };
-        let written = serde_json::to_vec(&kept)
+        let written = serde_json::to_vec(kept)
             .map_err(io::Error::from)
             .and_then(|bytes| state_file::replace(file, &bytes));
         if let Err(error) = written {
@@ -198,6 +190,24 @@ impl Anchors {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn of(inner: &Inner) -> Self {
+        let anchor = |anchor: &Anchor| {
+            let Anchor {
+                boot,
+                monotonic_us,
+                wall_us,
+                cause,
+            } = anchor;
+            (boot.to_string(), *monotonic_us, *wall_us, cause.as_u8())
+        };
+        Self {
+            is_settled: inner.is_settled,
+            anchors: inner.known.iter().map(anchor).collect(),
+        }
     }
 }
 
@@ -327,6 +337,27 @@ mod tests {
             "{walls:?}"
         );
         assert_eq!(*walls.last().unwrap(), clock.wall_us());
+    }
+
+    #[test]
+    fn nobody_waits_for_the_disk_who_asks_for_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("gone");
+        let anchors = Arc::new(Anchors::read(&gone, Anchors::default));
+        let (looked_at, is_free) = (Arc::clone(&anchors), Arc::<Mutex<Vec<bool>>>::default());
+        let seen = Arc::clone(&is_free);
+        // That it cannot be written is told when the disk has answered.
+        let told = move || {
+            let is_free = looked_at.inner.try_lock().is_ok();
+            seen.lock().unwrap().push(is_free);
+            io::sink()
+        };
+        let told = tracing_subscriber::fmt().with_writer(told).finish();
+        tracing::subscriber::with_default(told, || {
+            assert!(anchors.look(&SimClock::new(NOW_US)).is_some());
+            anchors.settled();
+        });
+        assert_eq!(*is_free.lock().unwrap(), [true, true]);
     }
 
     #[test]

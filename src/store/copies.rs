@@ -58,6 +58,7 @@ impl Recovery<'_> {
                 Ok(()) => {
                     tracing::info!(path = %path.display(), "a second copy of a segment was removed")
                 }
+                Err(error) if is_no_answer(&error) => report.leave(path, error.into()),
                 Err(error) => tracing::error!(path = %path.display(), "could not delete: {error}"),
             },
             Ok(false) => report.leave(path, Strange::Twice),

@@ -1,7 +1,8 @@
-//! A plan is carried out: tombstone, log, unlink, forget. Wherever a crash falls, the next start goes on.
+//! A plan is carried out: tombstone, log, unlink, forget. Wherever a crash falls, the next start says what there is.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use super::catalog::Entry;
@@ -9,6 +10,7 @@ use super::held::Held;
 use super::log::Keeping;
 use super::retention::{Deletion, Reason};
 use super::{Shared, layout};
+use crate::disk::is_no_answer;
 use crate::limits::RETENTION_BATCH_SEGMENTS;
 
 /// What came of a plan.
@@ -18,6 +20,8 @@ pub(super) struct Outcome {
     pub gone: Vec<Deletion>,
     /// Disks that did not let go of something.
     pub refusing: HashSet<u16>,
+    /// What a disk did not answer for: it may be gone, or go yet. It keeps its mark until [`settle`] knows.
+    pub doubtful: Vec<Deletion>,
 }
 
 /// Deletes, and tells the log before. What is held meanwhile stays: `held` is what was known when the plan was made, with its
@@ -57,8 +61,49 @@ pub(super) fn delete(
                 stays.push(deletion.entry);
                 outcome.refusing.insert(disk);
             }
+            Unlinked::Doubtful => {
+                outcome.doubtful.push(deletion);
+                outcome.refusing.insert(disk);
+            }
         }
     }
+    conclude(shared, &outcome, &stays, log);
+    outcome
+}
+
+/// Looks at what disks did not answer for. What is still there is footage again; what is on a disk that has gone is seen to when it
+/// comes back.
+pub(super) fn settle(
+    shared: &Shared,
+    doubtful: Vec<Deletion>,
+    log: Option<&mut Keeping>,
+) -> Outcome {
+    let (mut outcome, mut stays) = (Outcome::default(), Vec::new());
+    for deletion in doubtful {
+        let entry = &deletion.entry;
+        let Some(disk) = shared.slots.disk(entry.disk) else {
+            continue;
+        };
+        // Calls of a disk are made in their order: what was given up has come to its end when this one is answered.
+        let opened = disk.patient().open_read(&path_of(entry));
+        match opened {
+            Err(error) if is_no_answer(&error) => outcome.doubtful.push(deletion),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => outcome.gone.push(deletion),
+            _ => stays.extend(marked(shared, entry)),
+        }
+    }
+    conclude(shared, &outcome, &stays, log);
+    outcome
+}
+
+/// What the catalog has of a segment by now, if that is still about to be deleted.
+fn marked(shared: &Shared, entry: &Entry) -> Option<Entry> {
+    let known = shared.catalog.find(&entry.stream, &entry.segment);
+    known.ok().flatten().filter(|known| known.tombstone)
+}
+
+/// Forgets what is gone, and takes the marks from what stays.
+fn conclude(shared: &Shared, outcome: &Outcome, stays: &[Entry], log: Option<&mut Keeping>) {
     let forgotten: Vec<_> = outcome.gone.iter().map(|d| d.entry).collect();
     let forgetting = shared.catalog.forget(&forgotten);
     let marking = forgetting.and_then(|()| match stays.is_empty() {
@@ -70,10 +115,9 @@ pub(super) fn delete(
     }
     if let Some(log) = log {
         // The log says that they are gone.
-        log.closed(&stays);
+        log.closed(stays);
     }
     tell(shared, &outcome.gone);
-    outcome
 }
 
 /// Sets or takes away the mark of what is about to be deleted, durably.
@@ -98,6 +142,8 @@ enum Unlinked {
     Held,
     /// The disk does not let go of it.
     Refused,
+    /// The disk did not answer in time.
+    Doubtful,
 }
 
 fn unlink(shared: &Shared, entry: &Entry, (held, version): (&Held, Option<u64>)) -> Unlinked {
@@ -117,7 +163,7 @@ fn unlink(shared: &Shared, entry: &Entry, (held, version): (&Held, Option<u64>))
     let Some(disk) = shared.slots.disk(entry.disk) else {
         return Unlinked::Refused;
     };
-    let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
+    let path = path_of(entry);
     let patient = disk.patient();
     match patient.remove_file(&path) {
         Ok(()) => {
@@ -132,11 +178,19 @@ fn unlink(shared: &Shared, entry: &Entry, (held, version): (&Held, Option<u64>))
             Unlinked::Gone
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Unlinked::Gone,
+        Err(error) if is_no_answer(&error) => {
+            tracing::error!(path = %disk.path.join(path).display(), "it is not known whether it is deleted: {error}");
+            Unlinked::Doubtful
+        }
         Err(error) => {
             tracing::error!(path = %disk.path.join(path).display(), "could not delete: {error}");
             Unlinked::Refused
         }
     }
+}
+
+fn path_of(entry: &Entry) -> PathBuf {
+    layout::segment_path(&entry.stream, &entry.epoch, &entry.segment)
 }
 
 fn tell(shared: &Shared, gone: &[Deletion]) {

@@ -111,11 +111,13 @@ impl Keeper {
     ) -> io::Result<Self> {
         shared.log.wake_by(Arc::clone(&inbox.bell));
         let (clock, driver) = (Arc::clone(&shared.clock), means.driver.clone());
+        // At rest nothing is deleted, not even where it was moved from.
+        let look_at_us = match shared.at_rest {
+            true => u64::MAX,
+            false => clock.monotonic_us(),
+        };
         let work = Work {
-            look_at_us: match shared.at_rest {
-                true => u64::MAX,
-                false => clock.monotonic_us(),
-            },
+            look_at_us,
             reanchoring: Reanchoring::begin(&shared),
             shared,
             inbox: inbox.notes,
@@ -126,7 +128,7 @@ impl Keeper {
             insert_at_us: None,
             passes: Passes::default(),
             watch: Watch::new(means, notes.clone()),
-            mover: Mover::new(clock.monotonic_us()),
+            mover: Mover::new(look_at_us),
             log,
             may: May::Nothing,
         };
@@ -382,6 +384,7 @@ impl Work {
         self.insert();
         if let Some(backlog) = self.watch.turn(&self.shared, &mut self.found) {
             self.backlog.extend(backlog);
+            self.log.iter_mut().for_each(Keeping::walk_again);
             // What the catalog knows of a disk that was away may not follow the newest anchor yet.
             self.reanchoring = Reanchoring::begin(&self.shared);
             self.passes.taken_in();
@@ -413,6 +416,9 @@ impl Work {
     /// Tries again what disks did not answer for.
     fn try_again(&mut self) {
         let (epochs, torn) = self.later.take(&self.shared, self.now_us());
+        if !epochs.is_empty() {
+            self.log.iter_mut().for_each(Keeping::walk_again);
+        }
         self.backlog.extend(epochs);
         torn.into_iter().for_each(|segment| self.mend(segment));
     }

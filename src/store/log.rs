@@ -234,7 +234,7 @@ impl Log {
         }
     }
 
-    /// Takes note of segments of a stream whose deletion a crash had interrupted, and which are gone now.
+    /// Takes note of segments of a stream that are gone, and whose deletion a crash had interrupted.
     pub(super) fn deleted(&self, gone: &[Entry]) {
         for some in gone.chunks(DELETED_AT_ONCE) {
             let segment = |entry: &Entry| DeletedSegment {

@@ -21,6 +21,7 @@ pub mod inspect;
 mod keeper;
 mod later;
 pub mod layout;
+mod leftovers;
 pub mod lock;
 pub mod log;
 mod mark;
@@ -50,6 +51,7 @@ pub mod writer;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hearthkeep_format::log::{LogKey, Record};
@@ -57,8 +59,8 @@ use hearthkeep_format::{LogId, MetadataKey, SegmentId, StoreId, StreamId};
 use tokio::sync::broadcast;
 
 use crate::clock::Clock;
-use crate::disk::{Disk, Front};
-use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, SEQUENCES_PASSED_OVER};
+use crate::disk::{Disk, Front, Patience};
+use crate::limits::{DISK_START_PATIENCE_MS_MAX, SEQUENCES_PASSED_OVER};
 use crate::random::SharedRandom;
 use anchors::Anchors;
 pub use catalog::CatalogError;
@@ -171,8 +173,9 @@ impl Store {
         let (log, scrub) = (options.log.clone(), options.scrub);
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let mut shared = prepare(options)?;
+        let patience = Patience::together(Duration::from_millis(DISK_START_PATIENCE_MS_MAX));
         for disk in &shared.slots.mounted() {
-            disk.bound(driver, DISK_START_PATIENCE_MS_MAX)?;
+            disk.bound(driver, &patience)?;
         }
         let (report, backlog) = recover(&shared)?;
         shared.may_not_know_all |= report.unread > 0;
@@ -194,7 +197,7 @@ impl Store {
             driver: driver.clone(),
         };
         for disk in &disks {
-            disk.bound(driver, DISK_PATIENCE_MS_MAX)?;
+            disk.bound(driver, &mount::running())?;
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
         let mark = match shared.at_rest {

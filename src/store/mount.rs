@@ -19,7 +19,7 @@ use super::turns::{self, Driver};
 use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
 use crate::config::{self, Tier};
-use crate::disk::{BoundedDisk, Disk, Lane, RealDisk, Space};
+use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space};
 use crate::limits::{
     DISK_PATIENCE_MS_MAX, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS, WRITE_EARLY_BYTES,
 };
@@ -226,18 +226,17 @@ impl MountedDisk {
     }
 
     /// From now on [`patient`](Self::patient) waits for it for so long only. Where turns are given by hand, nothing hangs.
-    pub(super) fn bound(&self, driver: &Driver, patience_ms: u64) -> Result<()> {
+    pub(super) fn bound(&self, driver: &Driver, patience: &Patience) -> Result<()> {
         if matches!(driver, Driver::Hands(_)) {
             return Ok(());
         }
-        let patience = Duration::from_millis(patience_ms);
         for (lane, name) in [(&self.errands, "errands"), (&self.looks, "looks")] {
             if let Some(bounded) = lane.get() {
-                bounded.lane().set_patience(patience);
+                bounded.lane().set_patience(patience.clone());
                 continue;
             }
             let name = format!("{name}-{}", self.number());
-            let bounded = BoundedDisk::new(Arc::clone(&self.disk), name, patience)
+            let bounded = BoundedDisk::new(Arc::clone(&self.disk), name, patience.clone())
                 .map_err(|error| Error::io("start a thread for", &self.path, error))?;
             let _ = lane.set(Arc::new(bounded));
         }
@@ -258,8 +257,7 @@ impl MountedDisk {
     pub(super) fn unhurried(&self) -> io::Result<Arc<dyn Disk>> {
         if self.errands.get().is_some() && self.unhurried.get().is_none() {
             let name = format!("unhurried-{}", self.number());
-            let patience = Duration::from_millis(DISK_PATIENCE_MS_MAX);
-            let bounded = BoundedDisk::new(Arc::clone(&self.disk), name, patience)?;
+            let bounded = BoundedDisk::new(Arc::clone(&self.disk), name, running())?;
             bounded.lane().call(|| {
                 turns::step_back();
                 Ok(())
@@ -529,6 +527,11 @@ impl Health {
     fn failure(&self) -> MutexGuard<'_, Option<Fault>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// For how long a disk is waited for while the recorder runs.
+pub(super) fn running() -> Patience {
+    Patience::Each(Duration::from_millis(DISK_PATIENCE_MS_MAX))
 }
 
 /// What is left of bytes, negative where there are not enough.

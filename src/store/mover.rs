@@ -12,12 +12,14 @@ use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hearthkeep_format::DiskId;
 use sha2::{Digest, Sha256};
 
 use super::age::Now;
 use super::catalog::Entry;
 use super::copies::PIECE_BYTES;
 use super::inspect::Place;
+use super::leftovers::{self, Leftovers};
 use super::mount::MountedDisk;
 use super::moves::{Move, Moves};
 use super::recovery::Report;
@@ -37,6 +39,8 @@ pub(super) struct Mover {
     at_us: u64,
     moves: Moves,
     copying: Option<Copying>,
+    /// Files that were moved, and that their disk did not let go of in time.
+    leftovers: Leftovers,
     /// What has changed its place since it was last asked.
     moved: Vec<Moved>,
     /// Folders whose names this process has made durable, by disk.
@@ -81,6 +85,7 @@ impl Mover {
             at_us: now_us,
             moves: Moves::default(),
             copying: None,
+            leftovers: Leftovers::default(),
             moved: Vec::new(),
             durable: HashSet::new(),
         }
@@ -118,7 +123,14 @@ impl Mover {
     /// Returns for how long to rest at least, in us.
     fn step(&mut self, shared: &Shared, now: Option<Now>) -> u64 {
         let Some(mut copying) = self.copying.take() else {
-            return self.begin_next(shared, now);
+            for disk in self.leftovers.turn(shared) {
+                self.tell_in_hand(shared, disk);
+            }
+            let rest_us = self.begin_next(shared, now);
+            return match self.leftovers.is_empty() {
+                true => rest_us,
+                false => rest_us.min(DRAINING_US),
+            };
         };
         if !copying.is_wanted(shared) {
             copying.give_up();
@@ -175,7 +187,13 @@ impl Mover {
         }
         self.moves.in_hand(shared, copying.from.id, true);
         self.hand_over(shared, &copying);
-        self.moves.in_hand(shared, copying.from.id, false);
+        self.tell_in_hand(shared, copying.from.id);
+    }
+
+    /// A disk is empty once its files are gone, too.
+    fn tell_in_hand(&self, shared: &Shared, from: DiskId) {
+        let in_hand = self.leftovers.has_of(from);
+        self.moves.in_hand(shared, from, in_hand);
     }
 
     /// The catalog names the new place, and then the old file goes.
@@ -201,19 +219,16 @@ impl Mover {
         });
         let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
         match from.patient().remove_file(&path) {
+            Err(error) if is_no_answer(&error) => {
+                tracing::warn!(path = %from.path.join(path).display(), "what was moved is deleted here later: {error}");
+                self.leftovers.push(Place::of(entry), from);
+            }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let sentence = format!("what was moved cannot be deleted here: {error}");
                 tracing::error!(path = %from.path.join(path).display(), "{sentence}");
                 self.moves.trouble(shared, from.id, sentence);
             }
-            _ => {
-                let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
-                let tally = catalog.epoch_tally(&entry.stream, &entry.epoch, from.number());
-                if tally.count == 0 {
-                    // It fails where something else is in it, and may stay then.
-                    let _ = from.patient().remove_folder(&folder);
-                }
-            }
+            _ => leftovers::tidy(shared, &Place::of(entry), from),
         }
         self.moves.moved(shared, entry, from.id);
     }
@@ -271,11 +286,7 @@ impl Mover {
 
 /// Gives a segment its tail that a failed write has left without, so that it can be moved.
 fn mend(shared: &Shared, entry: &Entry, from: &MountedDisk, moves: &mut Moves) {
-    let place = Place {
-        stream: entry.stream,
-        epoch: entry.epoch,
-        segment: entry.segment,
-    };
+    let place = Place::of(entry);
     let elsewhere = |number| shared.other(number);
     let patient = from.patient();
     let recovery = shared.recovery(from.number(), &*patient, &elsewhere);

@@ -49,6 +49,13 @@ impl Shared {
         let report = recovery.epoch(stream, epoch)?;
         // Whether the log was told before the crash that came between, nobody knows.
         self.log.deleted(&report.deleted);
+        if report.undeleted > 0 {
+            let segments = report.undeleted;
+            tracing::info!(
+                segments,
+                "a deletion was interrupted: what is still there is kept until it is decided on again"
+            );
+        }
         Ok(report)
     }
 

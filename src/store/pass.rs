@@ -17,7 +17,9 @@ use super::log::{Keeping, May};
 use super::mount::MountedDisk;
 use super::mover::Moved;
 use super::retention::{CameraBudget, Deletion, DiskState, Situation, StreamState, last_day, plan};
-use crate::limits::{FORECAST_PERIOD_MS, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS};
+use crate::limits::{
+    FORECAST_PERIOD_MS, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS, WATCH_PERIOD_MS,
+};
 
 /// Room that a full disk must have before it is written to again, or this part of a small one.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
@@ -41,6 +43,8 @@ pub(super) struct Passes {
     /// How often they did not since they last did. Such a disk is asked for one file at a time: the log has what is to be deleted before it
     /// goes, and is not to tell of a thousand deletions that do not happen.
     refusals: HashMap<u16, u32>,
+    /// Of what disks did not say whether it is deleted.
+    doubtful: Vec<Deletion>,
     growths: Growths,
     /// What is old, and until when that is believed, by monotonic time, us.
     old: Option<(u64, HashMap<StreamId, Old>)>,
@@ -62,7 +66,7 @@ struct Holdings {
 
 impl Passes {
     /// Makes one; how long the next can wait, us.
-    pub(super) fn next(&mut self, shared: &Shared, log: Option<&mut Keeping>, may: May) -> u64 {
+    pub(super) fn next(&mut self, shared: &Shared, mut log: Option<&mut Keeping>, may: May) -> u64 {
         let clock = &shared.clock;
         let (wall_us, monotonic_us) = (clock.wall_us(), clock.monotonic_us());
         let now = self.steady.look(wall_us, monotonic_us, clock.trusted());
@@ -80,20 +84,23 @@ impl Passes {
             };
             monotonic_us < since_us.saturating_add(wait_us)
         });
+        let mounted = shared.slots.mounted();
+        self.look_at_doubtful(shared, &mounted, log.as_deref_mut());
         self.look_at_age(shared, now.filter(|_| may == May::All), monotonic_us);
         if self.held.look(shared, monotonic_us) {
             forecast::tell(shared, now, &self.held.bytes);
         }
-        let mounted = shared.slots.mounted();
         let states = mounted.iter().map(|disk| shared.state(disk)).collect();
         let (mut disks, mut cameras, wait_us) = self.look_ahead(shared, states);
         if may == May::Reserve {
             cameras.clear();
             disks.iter_mut().for_each(|state| state.max_bytes = None);
         }
-        disks.retain(|state| !self.refusing.contains_key(&state.disk));
+        let hangs = |number| shared.slots.disk(number).is_some_and(|disk| disk.hangs());
+        disks.retain(|state| !self.refusing.contains_key(&state.disk) && !hangs(state.disk));
         let streams = self.streams(shared, &disks);
-        let spared: HashSet<_> = shared.segments().keys().copied().collect();
+        let mut spared: HashSet<_> = shared.segments().keys().copied().collect();
+        spared.extend(self.doubtful.iter().map(|of| of.entry.segment));
         let mut deletions = plan(
             &shared.catalog,
             Situation {
@@ -117,9 +124,31 @@ impl Passes {
             0
         } else if mounted.iter().any(|disk| disk.is_full()) {
             FULL_PERIOD_US
+        } else if !self.doubtful.is_empty() {
+            wait_us.min(WATCH_PERIOD_MS * 1_000)
         } else {
             wait_us
         }
+    }
+
+    /// Looks at what disks did not answer for. One that answers by now is asked again.
+    fn look_at_doubtful(
+        &mut self,
+        shared: &Shared,
+        mounted: &[Arc<MountedDisk>],
+        log: Option<&mut Keeping>,
+    ) {
+        if self.doubtful.is_empty() {
+            return;
+        }
+        let doubtful = std::mem::take(&mut self.doubtful);
+        let disks: HashSet<u16> = doubtful.iter().map(|of| of.entry.disk).collect();
+        let outcome = deleting::settle(shared, doubtful, log);
+        let is_silent = |disk: &u16| outcome.doubtful.iter().any(|of| of.entry.disk == *disk);
+        for disk in disks.iter().filter(|disk| !is_silent(disk)) {
+            self.refusing.remove(disk);
+        }
+        self.mind(shared, mounted, &outcome);
     }
 
     /// The time as the last pass believed it; `None` where it did not.
@@ -180,6 +209,7 @@ impl Passes {
         let gone = outcome.gone.iter().map(|deletion| deletion.entry.disk);
         let lets_go = gone.filter(|disk| self.refusals.remove(disk).is_some());
         let lets_go_again = lets_go.count() > 0;
+        self.doubtful.extend(&outcome.doubtful);
         for number in &outcome.refusing {
             let refusals = self.refusals.entry(*number).or_default();
             *refusals = refusals.saturating_add(1);

@@ -1,7 +1,8 @@
 //! Making catalog and disks agree: at a start, and when the catalog is rebuilt.
 //!
 //! The catalog is believed only where an epoch's folder lists exactly the segments that it tallies. Where they differ, the files it
-//! does not know are read (header and tail), torn ones get their tail, and what is no longer there is forgotten. No person's
+//! does not know are read (header and tail), torn ones get their tail, and what is no longer there is forgotten. A deletion that a
+//! crash interrupted is not finished: what is still there is footage again, until retention decides. No person's
 //! secret is needed. Files that are damaged or foreign are left and reported, never deleted.
 //!
 //! With 100,000 segments the listing is all it costs. Only the newest epoch of each stream is compared before the store is
@@ -43,8 +44,10 @@ pub struct Report {
     pub removed: u64,
     /// Segments the catalog knew that are no longer there.
     pub forgotten: u64,
-    /// Those whose deletion had begun, and was finished.
+    /// Segments among these whose deletion had begun: the recorder removed them.
     pub deleted: Vec<Entry>,
+    /// Those whose deletion had begun and which are still there: it is decided anew.
+    pub undeleted: u64,
     /// Files that were left alone.
     pub strange: u64,
     /// Files and folders among these, and folders beside them, that the disk did not let be read: what is in them nobody knows.
@@ -66,6 +69,7 @@ impl Report {
         self.removed += other.removed;
         self.forgotten += other.forgotten;
         self.deleted.extend(other.deleted);
+        self.undeleted += other.undeleted;
         self.strange += other.strange;
         self.unread += other.unread;
         self.unanswered += other.unanswered;
@@ -203,16 +207,12 @@ impl Recovery<'_> {
             self.catalog.doubt();
         }
         let mut known: HashMap<_, _> = known.into_iter().map(|e| (e.segment, e)).collect();
-        // What is left in `known` is gone, or goes now; what is torn is looked at as if it were not known.
-        let is_unknown = |segment: &SegmentId| match known.remove(segment) {
-            Some(entry) if entry.tombstone && !self.finish_deletion(&entry, &mut report) => false,
-            Some(entry) if entry.tombstone => {
-                report.deleted.push(entry);
-                known.insert(*segment, entry);
-                false
-            }
-            Some(entry) => entry.torn,
-            None => true,
+        // What is left in `known` is gone. What is torn or was to be deleted is looked at as if it were not known: whoever plans what goes
+        // knows what is held and what time it is, and nobody does here.
+        let is_unknown = |segment: &SegmentId| {
+            let entry = known.remove(segment);
+            report.undeleted += u64::from(entry.is_some_and(|entry| entry.tombstone));
+            entry.is_none_or(|entry| !entry.is_settled())
         };
         let unknown: Vec<_> = names
             .into_iter()
@@ -225,6 +225,7 @@ impl Recovery<'_> {
             .collect();
         let gone: Vec<Entry> = known.into_values().collect();
         report.forgotten = gone.len() as u64;
+        report.deleted = gone.iter().filter(|gone| gone.tombstone).copied().collect();
         self.catalog.forget(&gone)?;
         let unknown = self.without_copies(unknown, &mut report)?;
         self.take_in(&unknown, &mut report)?;
@@ -249,19 +250,6 @@ impl Recovery<'_> {
             }
         }
         names
-    }
-
-    /// Finishes a deletion that a crash had interrupted; whether the file is gone.
-    fn finish_deletion(&self, entry: &Entry, report: &mut Report) -> bool {
-        let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-        let removed = self.disk.remove_file(&path);
-        if let Err(error) = &removed {
-            tracing::error!(path = %path.display(), "could not delete: {error}");
-            if is_no_answer(error) {
-                report.was_not_answered();
-            }
-        }
-        removed.is_ok()
     }
 
     fn take_in(&self, unknown: &[Place], report: &mut Report) -> Result<(), CatalogError> {

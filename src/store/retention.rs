@@ -121,7 +121,7 @@ pub trait Buckets {
 /// Why a segment is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A deletion that a crash had interrupted.
+    /// A deletion that was begun before and not finished.
     Begun,
     /// Older than its camera keeps.
     Age,

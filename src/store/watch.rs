@@ -14,17 +14,18 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hearthkeep_format::{EpochId, StreamId};
 
 use super::keeper::{Backlog, Notes};
 use super::layout::{self, DiskIdentity};
-use super::mount::MountedDisk;
+use super::mount::{MountedDisk, running};
 use super::recovery::{self, Report};
 use super::writer::Means;
 use super::{Error, Result, Shared};
 use crate::config;
-use crate::disk::is_no_answer;
+use crate::disk::{Patience, is_no_answer};
 use crate::limits::{DISK_PATIENCE_MS_MAX, WATCH_PERIOD_MS};
 
 /// Who knows which disk belongs where, and what must stand on it before it is written to.
@@ -47,6 +48,8 @@ pub(super) struct Watch {
     at_us: u64,
     /// What was logged last of each path that is away.
     said: HashMap<PathBuf, String>,
+    /// The slot with which the next look at the empty ones begins.
+    next: Option<PathBuf>,
 }
 
 impl Watch {
@@ -56,6 +59,7 @@ impl Watch {
             means,
             notes,
             said: HashMap::new(),
+            next: None,
         }
     }
 
@@ -80,7 +84,14 @@ impl Watch {
             }
         }
         let mut backlog = None;
-        for wanted in shared.slots.empty() {
+        let begun_us = self.means.clock.monotonic_us();
+        for wanted in self.empty(shared) {
+            // Who else waits for the keeper is not to wait for one disk after another.
+            let took_us = self.means.clock.monotonic_us().saturating_sub(begun_us);
+            if took_us >= DISK_PATIENCE_MS_MAX * 1_000 {
+                self.next = Some(wanted.path);
+                break;
+            }
             if !shared.slots.has_left(&wanted.path) {
                 continue;
             }
@@ -95,6 +106,17 @@ impl Watch {
         let now_us = self.means.clock.monotonic_us();
         self.at_us = now_us.saturating_add(WATCH_PERIOD_MS * 1_000);
         backlog
+    }
+
+    /// The empty slots, those first that the last look did not come to.
+    fn empty(&mut self, shared: &Shared) -> Vec<config::Disk> {
+        let mut empty = shared.slots.empty();
+        let next = self.next.take();
+        let first = empty
+            .iter()
+            .position(|wanted| Some(&wanted.path) == next.as_ref());
+        empty.rotate_left(first.unwrap_or(0));
+        empty
     }
 
     fn miss(&mut self, shared: &Shared, wanted: &config::Disk, why: String) {
@@ -127,7 +149,8 @@ impl Watch {
     /// grows; the rest afterwards. A disk that does not answer meanwhile is not used yet.
     fn take_in(&self, shared: &Shared, disk: MountedDisk, found: &mut Report) -> Result<Backlog> {
         disk.set_number(shared.catalog.disk_number(&disk.id)?);
-        disk.bound(&self.means.driver, DISK_PATIENCE_MS_MAX)?;
+        let patience = Patience::together(Duration::from_millis(DISK_PATIENCE_MS_MAX));
+        disk.bound(&self.means.driver, &patience)?;
         let disk = Arc::new(disk);
         let mut seen = Report::default();
         let (epochs, unknown) = shared.epochs_of(&disk, &mut seen);
@@ -147,6 +170,7 @@ impl Watch {
         }
         shared.found(&seen);
         found.add(seen);
+        disk.bound(&self.means.driver, &running())?;
         shared.state(&disk);
         disk.start_writer(
             self.means.clone(),

@@ -15,6 +15,7 @@ mod store_support;
 mod coming;
 mod commands;
 mod copies;
+mod doubtful;
 mod failing;
 mod mounts;
 mod moving;

@@ -1,9 +1,10 @@
 //! Disks that do not answer in time, as drives that spin up: what was given up is made up for as soon as they do.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
+use hearthkeep::clock::SimClock;
 use hearthkeep::config;
 use hearthkeep::store::{DiskUse, Doorkeeper, MountedDisk};
 use hearthkeep_format::{DiskId, StoreId};
@@ -25,6 +26,50 @@ impl Doorkeeper for SilentDoor {
         MountedDisk::with(disk, &wanted.path, self.store, self.id, None)
             .map_err(|error| error.to_string())
     }
+}
+
+/// Takes long to say that a disk is not there.
+struct SlowDoor {
+    clock: Arc<SimClock>,
+    asked: Mutex<Vec<PathBuf>>,
+}
+
+impl Doorkeeper for SlowDoor {
+    fn admit(&self, wanted: &config::Disk, _: &[Arc<MountedDisk>]) -> Result<MountedDisk, String> {
+        self.clock.advance_us(6_000_000);
+        self.asked.lock().unwrap().push(wanted.path.clone());
+        Err("it does not answer".to_owned())
+    }
+}
+
+#[test]
+fn disks_that_do_not_answer_are_asked_one_a_turn() {
+    let (home, folder) = still_home(57);
+    let paths: Vec<_> = (0..3).map(|n| folder.path().join(n.to_string())).collect();
+    let mut one = options(&home, Vec::new());
+    let absent = paths.iter().map(|path| away(path, 1, None));
+    one.absent.extend(absent);
+    let door = Arc::new(SlowDoor {
+        clock: Arc::clone(&home.clock),
+        asked: Mutex::default(),
+    });
+    one.doorkeeper = Some(Arc::clone(&door) as Arc<_>);
+    let rig = Rig::open(&home, one);
+    for _ in 0..200 {
+        let before = door.asked.lock().unwrap().len();
+        rig.turns(1);
+        let asked = door.asked.lock().unwrap().len() - before;
+        assert!(asked <= 1, "{asked} in a turn");
+    }
+    let asked = door.asked.lock().unwrap();
+    let times = paths
+        .iter()
+        .map(|path| asked.iter().filter(|one| *one == path).count());
+    let times: Vec<_> = times.collect();
+    assert!(
+        times[0] > 3 && times.iter().max().unwrap() - times.iter().min().unwrap() <= 1,
+        "{times:?}"
+    );
 }
 
 fn be_silent(faults: &Faults, silent: bool) {

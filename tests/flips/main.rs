@@ -391,6 +391,27 @@ fn repairing_that_is_cut_off_anywhere_loses_nothing_and_can_be_gone_on_with() {
 }
 
 #[test]
+fn a_finished_segment_without_an_envelope_is_told_and_left_as_it_is() {
+    let whole = Whole::new(4);
+    let sealed = &whole.shelf.segments[0];
+    let path = sealed.place.path();
+    let copy = sealed.bytes.len() - 128 - sealed.edges[1];
+    let disk = whole.shelf.disk.twin();
+    let mut bytes = sealed.bytes.clone();
+    bytes[700] ^= 0x20;
+    bytes[copy + 701] ^= 0x20;
+    disk.put(&path, Arc::new(bytes.to_vec()));
+    let findings = whole.shelf.check(&disk);
+    let found: Vec<_> = findings.found.iter().map(|f| (f.kind, &f.path)).collect();
+    assert_eq!(found, [(Kind::Root, &path)]);
+    let what = &findings.found[0].what;
+    assert!(what.contains("put the file back from a copy"), "{what}");
+    assert!(!findings.found[0].repairable);
+    assert!(whole.shelf.repair(&disk, &findings, false).is_empty());
+    assert_eq!(*disk.bytes(&path), *bytes, "and nothing was done to it");
+}
+
+#[test]
 fn what_does_not_belong_on_a_disk_is_named_and_moved_when_asked() {
     let whole = Whole::new(3);
     let disk = whole.shelf.disk.twin();

@@ -8,6 +8,7 @@ mod installation;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
+mod begun;
 mod copies;
 mod hanging;
 mod holding;
@@ -15,3 +16,4 @@ mod keeping;
 mod rig;
 mod seen;
 mod unread;
+mod words;

@@ -2,17 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hearthkeep::disk::Disk;
-use hearthkeep::store::{MountedDisk, NewHold, Store};
+use hearthkeep::store::{MountedDisk, NewHold, Store, lock};
 use hearthkeep_format::log::{Hold, Record};
 use hearthkeep_format::segment::GapCause;
 
-use crate::rig::{copy, folder, logs_on, open, open_on, settings};
-use crate::store_support::{FaultyDisk, Home, Sealed, until};
+use crate::rig::{copy, folder, logs_on, open, open_on, records, settings};
+use crate::store_support::{Faults, FaultyDisk, Home, Sealed, until};
 
 const LONG: Duration = Duration::from_secs(60);
 /// What a disk may have of footage: less than a segment has here.
@@ -165,6 +165,104 @@ fn a_log_that_hangs_while_it_is_read_is_waited_for() {
     assert!(of.is_there(&of.held));
     drop(store);
     assert_eq!(logs_on(&of.home, of.home.disk.path()).len(), 1);
+}
+
+/// Opens it on a full disk whose log cannot be read.
+fn open_full(of: &Held) -> (Store, Arc<Faults>) {
+    let (disk, faults) = FaultyDisk::new(of.home.disk.path());
+    faults.fail_log.store(true, Ordering::SeqCst);
+    faults.full.store(true, Ordering::SeqCst);
+    let mut options = of.home.options_on(disk);
+    options.reserve_bytes_min = 1;
+    options.log = Some(settings());
+    let store = of.home.open_with(options).0;
+    until("it is told", || !store.log().troubles().is_empty());
+    (store, faults)
+}
+
+#[test]
+fn a_full_disk_without_its_log_loses_nothing_that_the_state_folder_knows_is_held() {
+    let of = Held::new(67, |_| Vec::new());
+    let holds = of.home.state.path().join(HOLDS);
+    let saved = fs::read(&holds).unwrap();
+    fs::remove_file(&holds).unwrap();
+    let (store, _) = open_full(&of);
+    for _ in 0..3 {
+        retry(&of.home, &store);
+        assert!(!store.log().is_replayed());
+    }
+    store.close();
+    drop(store);
+    assert!(of.is_there(&of.held) && of.is_there(&of.other), "who knows");
+
+    fs::write(&holds, saved).unwrap();
+    let (store, faults) = open_full(&of);
+    until("what nobody holds goes", || {
+        retry(&of.home, &store);
+        !of.is_there(&of.other)
+    });
+    assert!(!store.log().is_replayed());
+    faults.full.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        retry(&of.home, &store);
+        assert!(of.is_there(&of.held), "however full it is");
+    }
+    faults.full.store(false, Ordering::SeqCst);
+    faults.fail_log.store(false, Ordering::SeqCst);
+    until("it is read", || {
+        retry(&of.home, &store);
+        store.log().is_replayed()
+    });
+    assert!(of.is_known(&store) && of.is_there(&of.held));
+    drop(store);
+    let deleted = records(&of.home).into_iter().any(|record| match record {
+        Record::Deleted(deleted) => deleted.segments[0].segment == of.other.new.segment,
+        _ => false,
+    });
+    assert!(deleted, "it is told of once that can be");
+}
+
+#[test]
+fn nobody_who_asks_the_log_waits_for_a_read_of_it() {
+    let of = Held::new(68, |_| Vec::new());
+    let (disk, faults) = FaultyDisk::new(of.home.disk.path());
+    let mut options = of.home.options_on(disk);
+    options.log = Some(settings());
+    let lock = lock::acquire(of.home.state.path()).unwrap();
+    let (store, hands, _) = Store::open_driven(options, lock).unwrap();
+    let stream = of.home.stream(1).id;
+    let mut stalled = 0;
+    while !store.log().is_replayed() {
+        faults.stall_log_reads(true);
+        let (asked, answered) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let (_, keeper) = hands.waiting().into_iter().min().unwrap();
+            let hands = &hands;
+            let turn = scope.spawn(move || hands.turn(keeper));
+            while faults.readers() == 0 && !turn.is_finished() {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            if !turn.is_finished() {
+                stalled += 1;
+                scope.spawn(|| {
+                    let log = store.log();
+                    let holds = (store.holds().is_err(), log.holds(), log.troubles());
+                    let gaps = log.gaps(&stream, i64::MIN, i64::MAX);
+                    let timeline = store.timeline(&stream, i64::MIN, i64::MAX).unwrap();
+                    drop(asked.send((holds, gaps, timeline.segments.len())));
+                });
+                let answer = answered.recv_timeout(LONG);
+                let is_stalled = faults.readers() > 0;
+                // Before anything is claimed: who waits must come to an end.
+                faults.stall_log_reads(false);
+                let (holds, _, segments) = answer.expect("it answers while the read stalls");
+                assert!(is_stalled && holds.0 && segments == 2);
+            }
+            faults.stall_log_reads(false);
+        });
+    }
+    assert!(stalled > 1, "{stalled} turns read something");
+    assert!(store.holds().unwrap().contains(&of.hold));
 }
 
 /// Opens a store again and again, with another byte of a log's files flipped each time. Every so manieth is.

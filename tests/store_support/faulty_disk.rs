@@ -33,6 +33,10 @@ pub struct Faults {
     pub fail_remove: AtomicBool,
     /// No footage can be deleted, and all else can.
     pub keep_footage: AtomicBool,
+    /// The disk does not answer any more once some footage is to be deleted, and is silent from then on.
+    pub hang_removals: AtomicBool,
+    /// What was to be deleted then.
+    pub hanging: Mutex<Vec<PathBuf>>,
     /// How often something was to be deleted.
     pub removals: AtomicU64,
     pub syncs: AtomicU64,
@@ -53,6 +57,8 @@ struct Stalled {
     log: bool,
     reads: bool,
     log_reads: bool,
+    /// Who waits for a read.
+    readers: usize,
 }
 
 impl Faults {
@@ -73,17 +79,36 @@ impl Faults {
         self.go_on.notify_all();
     }
 
+    /// How many reads have not come back.
+    pub fn readers(&self) -> usize {
+        self.stalled.lock().unwrap().readers
+    }
+
     /// No read of the log comes back.
     pub fn stall_log_reads(&self, stalled: bool) {
         self.stalled.lock().unwrap().log_reads = stalled;
         self.go_on.notify_all();
     }
 
+    /// The disk answers again; what hung is done by then, or never will be.
+    pub fn answer_again(&self, disk: &Path, is_done: bool) {
+        for path in self.hanging.lock().unwrap().drain(..) {
+            if is_done {
+                std::fs::remove_file(disk.join(path)).unwrap();
+            }
+        }
+        self.hang_removals.store(false, Ordering::SeqCst);
+        self.silent.store(false, Ordering::SeqCst);
+    }
+
     /// What a read comes to.
     fn read(&self, is_log: bool) -> io::Result<()> {
-        let stalled = self.stalled.lock().unwrap();
+        let mut stalled = self.stalled.lock().unwrap();
+        stalled.readers += 1;
         let hangs = |stalled: &mut Stalled| stalled.reads || (is_log && stalled.log_reads);
-        drop(self.go_on.wait_while(stalled, hangs).unwrap());
+        let mut stalled = self.go_on.wait_while(stalled, hangs).unwrap();
+        stalled.readers -= 1;
+        drop(stalled);
         match is_log && self.fail_log.load(Ordering::SeqCst) {
             true => Err(rustix::io::Errno::IO.into()),
             false => Ok(()),
@@ -188,6 +213,13 @@ impl Disk for FaultyDisk {
         }
         if path.starts_with("footage") && self.faults.keep_footage.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if path.starts_with("footage") && self.faults.hang_removals.load(Ordering::SeqCst) {
+            self.faults.silent.store(true, Ordering::SeqCst);
+            self.faults.hanging.lock().unwrap().push(path.to_owned());
+        }
+        if path.starts_with("footage") {
+            self.faults.answer(path)?;
         }
         self.faults.full.store(false, Ordering::SeqCst);
         self.real.remove_file(path)?;

@@ -11,7 +11,7 @@ use super::report::KeptReport;
 use crate::cli::local::open_disk;
 use crate::cli::store::shared_keys;
 use crate::config::{self, Config};
-use crate::disk::{Disk, Lane, RealDisk, is_no_answer};
+use crate::disk::{Disk, Lane, Patience, RealDisk, is_no_answer};
 use crate::keys::StateFolder;
 use crate::limits::STATUS_LOOK_MS_MAX;
 use crate::store::anchors::Anchors;
@@ -40,7 +40,7 @@ impl Looked {
             surveyed: Vec::new(),
             lane: None,
         };
-        let patience = Duration::from_millis(STATUS_LOOK_MS_MAX);
+        let patience = Patience::Each(Duration::from_millis(STATUS_LOOK_MS_MAX));
         let found = Lane::new("look".to_owned(), patience).and_then(|lane| {
             let lane = Arc::new(lane);
             let asked = path.clone();

@@ -55,17 +55,23 @@ impl Disk for Hanging {
     }
 }
 
-#[test]
-fn a_disk_that_hangs_keeps_nobody_and_is_used_again() {
-    let folder = tempfile::tempdir().unwrap();
+fn hanging(folder: &Path, patience: Patience) -> (Arc<Hanging>, BoundedDisk) {
     let hanging = Arc::new(Hanging {
-        real: RealDisk::open(folder.path()).unwrap(),
+        real: RealDisk::open(folder).unwrap(),
         hangs: Mutex::new(false),
         go_on: Condvar::new(),
         removals: AtomicUsize::new(0),
     });
     let raw: Arc<dyn Disk> = Arc::clone(&hanging) as _;
-    let bounded = BoundedDisk::new(raw, "test".into(), Duration::from_millis(50)).unwrap();
+    let bounded = BoundedDisk::new(raw, "test".into(), patience).unwrap();
+    (hanging, bounded)
+}
+
+#[test]
+fn a_disk_that_hangs_keeps_nobody_and_is_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let patience = Patience::Each(Duration::from_millis(50));
+    let (hanging, bounded) = hanging(folder.path(), patience);
     let path = Path::new("file");
     let file = bounded.create_new(path).unwrap();
     file.append(&mut [IoSlice::new(b"some "), IoSlice::new(b"bytes")])
@@ -105,4 +111,33 @@ fn what_the_kernel_says_of_a_dead_drive_is_an_answer() {
     assert_eq!(dead.kind(), io::ErrorKind::TimedOut);
     assert!(!is_no_answer(&dead));
     assert!(is_no_answer(&no_answer()));
+}
+
+#[test]
+fn disks_that_share_their_patience_are_waited_for_no_longer_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = Patience::together(Duration::from_millis(1_200));
+    let (first, one) = hanging(folder.path(), shared.clone());
+    let (_, other) = hanging(folder.path(), shared.clone());
+    one.space().unwrap();
+    assert_eq!(shared.longest(), Duration::from_millis(1_200));
+    first.hang(true);
+    assert!(is_no_answer(&one.space().unwrap_err()));
+    assert_eq!(
+        shared.longest(),
+        Patience::LEAST,
+        "the rest of it is used up"
+    );
+    assert!(other.space().is_ok(), "who answers is used all the same");
+    first.hang(false);
+    while one.lane().hangs_for().is_some() {
+        std::thread::yield_now();
+    }
+    assert!(
+        is_no_answer(&one.space().unwrap_err()),
+        "not again and again"
+    );
+    let after = Patience::Each(Duration::from_secs(600));
+    one.lane().set_patience(after);
+    one.space().unwrap();
 }

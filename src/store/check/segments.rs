@@ -338,6 +338,10 @@ fn describe(
         Kind::Head => what.push_str("; the copy serves, and nothing is lost"),
         Kind::Copy => what.push_str("; the first head serves, and nothing is lost"),
         Kind::Tail | Kind::Stray => what.push_str("; nothing is lost"),
+        Kind::Root => what.push_str(
+            "; somebody changed it, or both of its envelopes are damaged, without which it does not open. Nothing in it says what was \
+             there: put the file back from a copy of the disk, if there is one",
+        ),
         _ => {}
     }
     let at = |us| head.start.wall_us.saturating_add_unsigned(us);

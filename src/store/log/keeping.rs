@@ -44,7 +44,7 @@ pub(in crate::store) struct Keeping {
     unlogged: Unlogged,
     /// Not before this is the log written again after a failure.
     retry_at_us: u64,
-    /// Where something was left out for want of room: the catalog is walked once more.
+    /// Where something was left out for want of room, or could not be looked at: the catalog is walked once more.
     walk_again: bool,
     /// Where holds are remembered besides the log.
     remembered: RememberedFile,
@@ -168,6 +168,11 @@ impl Keeping {
         }
         let by_us = self.now_us().saturating_add(LOG_BATCH_MS_MAX * 1_000);
         self.batch_at_us.get_or_insert(by_us);
+    }
+
+    /// To be told when disks are looked at that could not be at the start: what is there and not in the log gets its entries.
+    pub fn walk_again(&mut self) {
+        self.walk_again = true;
     }
 
     /// Writes that segments are about to be deleted, before they are: a crash in between is then nobody's theft. That it cannot

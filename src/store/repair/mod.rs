@@ -193,7 +193,10 @@ impl Repair<'_> {
         let head = find_head(&front, place, &self.store, self.keys)?;
         match rewrite::restore(disk, &path, &head.m, &mut OsRandom)? {
             true => Ok(()),
-            false => Err("it cannot be told for sure what it was; it was left as it is".into()),
+            false => Err(
+                "it cannot be told for sure what it was; it was left as it is. Put it back from a copy of the disk, if there is one"
+                    .into(),
+            ),
         }
     }
 
