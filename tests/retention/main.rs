@@ -169,13 +169,14 @@ fn the_store_keeps_to_a_cameras_bytes_and_spares_what_is_open() {
     let mut options = home.options();
     options.cameras = vec![budget];
     let (store, _) = home.open_with(options);
+    until("three are left", || store.usage(&stream.id).segments == 3);
+    let is_there = |n: usize| home.path_of(&sealed[n].new).exists();
+    assert!(!is_there(2) && is_there(3));
     let open = stream.seal(1, 9000);
     let handle = open.begin(&store);
-    until("three are left", || store.usage(&stream.id).segments == 3);
-    assert!(!home.path_of(&sealed[2].new).exists());
-    assert!(home.path_of(&sealed[3].new).exists());
     until("it is durable", || handle.segment().durable_bytes() > 0);
-    assert!(home.path_of(&open.new).exists());
+    until("what is open counts", || !is_there(3));
+    assert!(is_there(5) && home.path_of(&open.new).exists());
 }
 
 #[test]
