@@ -109,6 +109,8 @@ pub const LOG_BATCH_SEGMENTS: usize = 256;
 pub const LOG_PIECE_BYTES: usize = 256 << 10;
 /// Clock anchors that are kept in memory, the newest.
 pub const LOG_ANCHORS_MAX: usize = 4_096;
+/// Between two words to the log on pictures of a stream that may be damaged: what comes meanwhile is told as one.
+pub const DAMAGE_TOLD_US_MIN: u64 = 60_000_000;
 /// Gaps that are kept in memory, the newest.
 pub const LOG_GAPS_MAX: usize = 65_536;
 /// Removed segments that are told one by one.

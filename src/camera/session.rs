@@ -153,6 +153,11 @@ impl Session {
         &self.tracks
     }
 
+    /// Whether a track is the pictures.
+    pub fn is_video(&self, track: usize) -> bool {
+        track == VIDEO
+    }
+
     /// What the camera offers beside them.
     pub fn ignored(&self) -> &[Ignored] {
         &self.selection.ignored
