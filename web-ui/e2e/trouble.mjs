@@ -10,6 +10,7 @@
  *   trouble.mjs removed        a segment that somebody removed
  *   trouble.mjs gap            a camera that goes and comes back, and packets that are lost
  *   trouble.mjs keep           footage that is to be kept
+ *   trouble.mjs unwritten      that the end of that cannot be written
  *   trouble.mjs let-go         that it is not to be kept any more
  *
  *   HEARTHKEEP_URL, HEARTHKEEP_NAME, HEARTHKEEP_PASSPHRASE, HEARTHKEEP_SHOTS   as run.mjs has them
@@ -87,6 +88,11 @@ const scenarios = {
   async keep(tools) {
     await steps.signInAgain(tools.page, who);
     tools.results.kept = await hold.keep(tools);
+  },
+
+  async unwritten(tools) {
+    await steps.signInAgain(tools.page, who);
+    await hold.unwritten(tools);
   },
 
   async "let-go"(tools) {
