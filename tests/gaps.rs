@@ -138,11 +138,34 @@ fn a_gap_is_told_while_it_lasts() {
     let log = installation.log();
     assert!(log.contains("cause=\"camera-lost\""), "{log}");
     let since = open_gap(&installation, "leaves")["since"].clone();
+    let listed = installation.list(&["--gaps"]);
+    let lasting = rows(&listed, "leaves").last().copied().cloned().unwrap();
+    assert_eq!(lasting["state"], "open-gap", "{listed:#}");
+    assert_eq!(lasting["cause"], "camera-lost");
+    assert_eq!(lasting["segment"], Value::Null);
+    let table = String::from_utf8(installation.run("list", &[]).stdout).unwrap();
+    assert!(
+        table.contains("nothing is kept (camera-lost), and it lasts"),
+        "{table}"
+    );
+    let without = installation.list(&[]);
+    assert!(
+        rows(&without, "leaves")
+            .iter()
+            .all(|row| row["state"] != "open-gap")
+    );
     recorder.until("it is told from where footage ends", LONG, |list| {
         let end_us = start_us(&list[0]) + duration_us(&list[0]);
         since == rfc3339(end_us)
     });
     recorder.terminate();
+    let listed = installation.list(&["--gaps"]);
+    let states = rows(&listed, "leaves").into_iter().map(|row| &row["state"]);
+    assert_eq!(
+        states.collect::<Vec<_>>(),
+        ["whole"],
+        "nothing lasts while nothing runs"
+    );
 }
 
 /// A damaged picture is kept and marked: what is outside the mark is exact, and the log keeps the mark over a restart.
