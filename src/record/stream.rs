@@ -178,6 +178,7 @@ fn gap_cause(kind: &ErrorKind) -> GapCause {
         ErrorKind::Timestamps { .. } | ErrorKind::TimeStandsStill { .. } => GapCause::Timestamps,
         ErrorKind::TooLarge { .. }
         | ErrorKind::BadData { .. }
+        | ErrorKind::Endless { .. }
         | ErrorKind::NoParameters
         | ErrorKind::NoVideo
         | ErrorKind::UnsupportedCodec { .. } => GapCause::CameraData,
