@@ -16,7 +16,8 @@ fn the_timeline_shows_what_is_missing_while_it_is() {
     let cameras = Cameras::start(&[&door]);
     let url = cameras.url("door").to_owned();
     let port = url.rsplit(':').next().unwrap().split('/').next().unwrap();
-    let installation = Installation::new(&CameraEntry::plain(&["door"], &[url.clone()]));
+    let installation =
+        Installation::new(&CameraEntry::plain(&["door"], std::slice::from_ref(&url)));
     let mut recorder = installation.start();
     recorder.until("it is recorded", LONG, |list| {
         list[0]["duration_us"].as_i64() > Some(3_000_000)
