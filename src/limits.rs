@@ -109,6 +109,8 @@ pub const LOG_BATCH_SEGMENTS: usize = 256;
 pub const LOG_PIECE_BYTES: usize = 256 << 10;
 /// Clock anchors that are kept in memory, the newest.
 pub const LOG_ANCHORS_MAX: usize = 4_096;
+/// Between two words to the log on pictures of a stream that may be damaged: what comes meanwhile is told as one.
+pub const DAMAGE_TOLD_US_MIN: u64 = 60_000_000;
 /// Gaps that are kept in memory, the newest.
 pub const LOG_GAPS_MAX: usize = 65_536;
 /// Removed segments that are told one by one.
@@ -143,6 +145,10 @@ pub const CAMERA_STALL_MS_MAX: u64 = 9_000;
 pub const CAMERA_PARAMETERS_MS_MAX: u64 = 15_000;
 /// One access unit or audio frame.
 pub const SAMPLE_BYTES_MAX: usize = 8 << 20;
+/// By how much memory may grow while a camera sends and no picture comes of it: a nonsense camera is to cost no more than 50 MB.
+pub const CAMERA_UNFINISHED_BYTES_MAX: u64 = 18 << 20;
+/// The same until it plays: its answers have a few kilobytes.
+pub const CAMERA_ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// Streams of a camera's description that are looked at.
 pub const CAMERA_STREAMS_MAX: usize = 32;
 /// How far a camera's time stamps may run ahead of the packets' arrival, in one step.
@@ -169,6 +175,8 @@ pub const BACKOFF_RESET_MS: u64 = 60_000;
 pub const INGEST_PERIOD_MS: u64 = 200;
 /// While somebody watches live.
 pub const INGEST_PERIOD_WATCHED_MS: u64 = 12;
+/// What a turn of all cameras may take where one of them sends without an end: by its turns it is seen that the thread gets on.
+pub const INGEST_TURN_MS_MAX: u64 = 500;
 /// How long a camera that is being connected is looked after as if somebody watched: most have answered by then, and one that
 /// is off is not to cost that for as long as it is waited for.
 pub const CONNECT_HURRY_MS_MAX: u64 = 1_500;
@@ -188,6 +196,8 @@ const _: () = {
     assert!(INGEST_PERIOD_MS + 500 + SYNC_INTERVAL_MS_MAX + 300 <= 2_500);
     // Words of `docs/format.md`: a chunk holds a fragment, a fragment at least one sample.
     assert!(SAMPLE_BYTES_MAX < 16 << 20);
+    // A picture that is accepted is held twice while the buffer for it grows.
+    assert!(SAMPLE_BYTES_MAX as u64 * 2 < CAMERA_UNFINISHED_BYTES_MAX);
     assert!(INGEST_PERIOD_WATCHED_MS < INGEST_PERIOD_MS);
     // A fault must be seen within 10 s (docs/format.md, 5.6: camera-stalled).
     assert!(CAMERA_STALL_MS_MAX + 3 * INGEST_PERIOD_MS < 10_000);

@@ -10,6 +10,8 @@ mod common;
 mod installation;
 #[path = "common/judge.rs"]
 mod judge;
+#[path = "common/rows.rs"]
+mod rows;
 #[path = "common/scripted.rs"]
 mod scripted;
 #[path = "common/viewer.rs"]
@@ -20,9 +22,10 @@ use std::time::Duration;
 
 use common::{Cameras, clip};
 use installation::{CameraEntry, Installation, await_condition, path};
+use rows::{now_us, text};
 use scripted::{IDR, SLICE, Script, Scripted, Step, video};
 use serde_json::Value;
-use viewer::Viewer;
+use viewer::{Viewer, Visit};
 
 const LONG: Duration = Duration::from_secs(90);
 /// A fragment: an export ends with the one that its end lies in.
@@ -135,11 +138,125 @@ fn a_gap_is_told_while_it_lasts() {
     let log = installation.log();
     assert!(log.contains("cause=\"camera-lost\""), "{log}");
     let since = open_gap(&installation, "leaves")["since"].clone();
+    let listed = installation.list(&["--gaps"]);
+    let lasting = rows(&listed, "leaves").last().copied().cloned().unwrap();
+    assert_eq!(lasting["state"], "open-gap", "{listed:#}");
+    assert_eq!(lasting["cause"], "camera-lost");
+    assert_eq!(lasting["segment"], Value::Null);
+    let table = String::from_utf8(installation.run("list", &[]).stdout).unwrap();
+    assert!(
+        table.contains("nothing is kept (camera-lost), and it lasts"),
+        "{table}"
+    );
+    let without = installation.list(&[]);
+    assert!(
+        rows(&without, "leaves")
+            .iter()
+            .all(|row| row["state"] != "open-gap")
+    );
     recorder.until("it is told from where footage ends", LONG, |list| {
         let end_us = start_us(&list[0]) + duration_us(&list[0]);
         since == rfc3339(end_us)
     });
     recorder.terminate();
+    let listed = installation.list(&["--gaps"]);
+    let states = rows(&listed, "leaves").into_iter().map(|row| &row["state"]);
+    assert_eq!(
+        states.collect::<Vec<_>>(),
+        ["whole"],
+        "nothing lasts while nothing runs"
+    );
+}
+
+/// A damaged picture is kept and marked: what is outside the mark is exact, and the log keeps the mark over a restart.
+#[test]
+fn lost_packets_mark_what_they_may_have_damaged() {
+    let small = clip("h264_small");
+    let mut cameras = Cameras::start(&[&format!("loses={}", small.display())]);
+    let url = cameras.url("loses").to_owned();
+    let installation = Installation::new(&CameraEntry::plain(&["loses"], &[url]));
+    let mut recorder = installation.start();
+    let viewer = Viewer::new(&installation, &mut recorder);
+    let visit = viewer.visit(&mut recorder);
+    let recorded_until = |list: &Value, us: i64| {
+        let last = rows(list, "loses").last().copied().cloned();
+        last.is_some_and(|row| start_us(&row) + duration_us(&row) > us)
+    };
+    recorder.until("it is recorded", LONG, |list| {
+        rows(list, "loses")
+            .iter()
+            .any(|row| duration_us(row) > 4_000_000)
+    });
+    let id = text(&visit.streams()[0], "id");
+    let damaged = |visit: &Visit| visit.timeline(&id)["damaged"].as_array().unwrap().clone();
+    assert_eq!(damaged(&visit), Vec::<Value>::new());
+    let metric = "hearthkeep_stream_damaged_seconds_total{camera=\"loses\",feed=\"main\"} ";
+    assert!(metrics(&installation).contains(&format!("{metric}0\n")));
+
+    let lost_us = now_us();
+    cameras.tell("lose loses 0.2");
+    await_condition("it is marked while it lasts", LONG, || {
+        !damaged(&visit).is_empty()
+    });
+    let seconds = (now_us() - lost_us) as f64 / 1e6;
+    println!("marked {seconds:.1} s after the first packet may have been lost");
+    assert!(
+        damaged(&visit)[0]["sentence"]
+            .as_str()
+            .unwrap()
+            .contains("Packets were lost")
+    );
+    cameras.tell("lose loses 0");
+    let whole_us = now_us();
+    await_condition("no more is marked", LONG, || {
+        damaged(&visit).iter().all(|span| span["open"] == false)
+    });
+    assert!(!metrics(&installation).contains(&format!("{metric}0\n")));
+    let said = installation.log();
+    let said: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("Packets were lost"))
+        .collect();
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(
+        said[0].contains("camera-data") && said[0].contains("loses"),
+        "{said:#?}"
+    );
+    recorder.until("whole pictures follow", LONG, |list| {
+        recorded_until(list, whole_us + 5_000_000)
+    });
+    recorder.terminate();
+
+    let mut recorder = installation.start();
+    let visit = viewer.visit(&mut recorder);
+    await_condition("the marks are still there", LONG, || {
+        !damaged(&visit).is_empty()
+    });
+    let marks = damaged(&visit);
+    recorder.terminate();
+    let (first_us, last_us) = (
+        marks[0]["start_us"].as_i64().unwrap(),
+        marks.last().unwrap()["end_us"].as_i64().unwrap(),
+    );
+    assert!(
+        first_us > lost_us - 2_000_000 && last_us < whole_us + 3_000_000,
+        "{marks:?}"
+    );
+    let list = installation.list(&[]);
+    let rows = rows(&list, "loses");
+    assert!(
+        rows[0]["duration_us"].as_i64() > Some(last_us - start_us(rows[0])),
+        "{list:#}"
+    );
+    // Sound is lost too, from when it was told to be; it damages no picture.
+    let whole = |from_us: i64, to_us: i64| {
+        let seconds = exact(&installation, "loses", (from_us, to_us), &small);
+        let least = (to_us - from_us) as f64 / 1e6 - 0.6;
+        assert!(seconds > least, "{seconds} of {least} s");
+    };
+    whole(start_us(rows[0]), first_us.min(lost_us));
+    let end_us = start_us(rows[0]) + duration_us(rows[0]);
+    whole(last_us.max(whole_us + 1_000_000), end_us);
 }
 
 /// What no real server would do. Each is told wherever one may look, and ends by itself; how soon is printed: 10 s are promised, and
@@ -182,10 +299,7 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
             .iter()
             .any(|row| duration_us(row) > 1_000_000)
     });
-    let metrics = || {
-        let metrics = installation.run("status", &["--metrics"]);
-        String::from_utf8(metrics.stdout).unwrap()
-    };
+    let metrics = || metrics(&installation);
     let stream_of = |name: &str| {
         let streams = visit.streams().into_iter();
         let mut of_it = streams.filter(|stream| stream["camera"] == name);
@@ -269,6 +383,11 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
     }
 }
 
+fn metrics(installation: &Installation) -> String {
+    let metrics = installation.run("status", &["--metrics"]);
+    String::from_utf8(metrics.stdout).unwrap()
+}
+
 fn script(steps: Vec<Vec<Step>>) -> Script {
     Script {
         steps: steps.into_iter().flatten().collect(),
@@ -290,8 +409,24 @@ fn live_gop(first: u32, pictures: u32) -> Vec<Step> {
 
 /// What a segment covers is exported exactly, and nothing of the clip is missing in it.
 fn exact_span(installation: &Installation, camera: &str, from_us: i64, row: &Value, clip: &Path) {
+    let end_us = start_us(row) + duration_us(row);
+    let seconds = exact(installation, camera, (from_us, end_us), clip);
+    let expected = duration_us(row) as f64 / 1e6;
+    assert!(
+        (expected - 0.6..expected + 0.1).contains(&seconds),
+        "{camera}: {seconds} of {expected} s"
+    );
+}
+
+/// Exports from the key frame before a span to its end, and compares it with the clip. Returns how long it is, in s.
+fn exact(
+    installation: &Installation,
+    camera: &str,
+    (from_us, end_us): (i64, i64),
+    clip: &Path,
+) -> f64 {
     let from = rfc3339(from_us);
-    let to = rfc3339(start_us(row) + duration_us(row) - FRAGMENT_US / 2);
+    let to = rfc3339(end_us - FRAGMENT_US / 2);
     let mp4: PathBuf = installation.folder().join("span.mp4");
     let arguments = [
         "--camera",
@@ -311,13 +446,8 @@ fn exact_span(installation: &Installation, camera: &str, from_us: i64, row: &Val
     );
     let verdict = judge::exact(&mp4, clip);
     judge::decodes_silently(&mp4);
-    let seconds = verdict["video"]["seconds"].as_f64().unwrap();
-    let expected = duration_us(row) as f64 / 1e6;
-    assert!(
-        (expected - 0.6..expected + 0.1).contains(&seconds),
-        "{camera}: {seconds} of {expected} s"
-    );
     std::fs::remove_file(mp4).unwrap();
+    verdict["video"]["seconds"].as_f64().unwrap()
 }
 
 /// What `status` says of a gap while it lasts.

@@ -71,6 +71,11 @@ pub enum ErrorKind {
         /// Its size in bytes.
         bytes: usize,
     },
+    /// It sends and sends, and nothing comes of it.
+    Endless {
+        /// What the recorder came to hold of it, in bytes.
+        bytes: u64,
+    },
     /// It sent what RTSP, RTP or its codec do not allow.
     BadData {
         /// What exactly, for a bug report.
@@ -130,6 +135,12 @@ impl Error {
             ErrorKind::TooLarge { bytes } => {
                 format!("{camera} sent a picture of {bytes} bytes, more than is accepted.")
             }
+            ErrorKind::Endless { bytes } => {
+                let megabytes = bytes >> 20;
+                format!(
+                    "{camera} sends something without an end: {megabytes} MiB, and no picture came of it."
+                )
+            }
             ErrorKind::BadData { detail } => {
                 format!("{camera} sent what cannot be understood: {detail}.")
             }
@@ -161,7 +172,10 @@ impl Error {
             ErrorKind::UnsupportedCodec { .. } => {
                 "Set the stream to H.264 or H.265 on the camera's own page."
             }
-            ErrorKind::NoParameters | ErrorKind::TooLarge { .. } | ErrorKind::BadData { .. } => {
+            ErrorKind::NoParameters
+            | ErrorKind::TooLarge { .. }
+            | ErrorKind::Endless { .. }
+            | ErrorKind::BadData { .. } => {
                 "Update the camera's firmware or try its other stream; if it stays, report it with \
                  the camera's model."
             }

@@ -20,7 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use crate::limits::{INGEST_PERIOD_MS, INGEST_PERIOD_WATCHED_MS, INGEST_SHUTDOWN_MS_MAX};
+use crate::limits::{
+    INGEST_PERIOD_MS, INGEST_PERIOD_WATCHED_MS, INGEST_SHUTDOWN_MS_MAX, INGEST_TURN_MS_MAX,
+};
 
 /// Yields in one turn, so that a flood cannot keep the thread from hearing that it shall end.
 const YIELDS_MAX: u32 = 4096;
@@ -203,9 +205,10 @@ fn period(shared: &Shared) -> Duration {
     }
 }
 
-/// Runs tasks until nothing is ready.
+/// Runs tasks until nothing is ready, or a flood has kept them busy for long.
 async fn turn(shared: &Shared) {
     shared.turns.fetch_add(1, Ordering::Relaxed);
+    let until = Instant::now() + Duration::from_millis(INGEST_TURN_MS_MAX);
     let mut quiet = 0;
     for _ in 0..YIELDS_MAX {
         let before = shared.polls.load(Ordering::Relaxed);
@@ -215,7 +218,7 @@ async fn turn(shared: &Shared) {
         } else {
             0
         };
-        if quiet == QUIET_YIELDS {
+        if quiet == QUIET_YIELDS || Instant::now() > until {
             break;
         }
     }

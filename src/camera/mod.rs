@@ -12,11 +12,12 @@
 //!   that sends B-frames is refused with [`ErrorKind::Timestamps`].
 //! - retina keeps a picture in its receive buffer until it is whole, bounds neither it nor the
 //!   headers of an answer, and does not tell what it has received. Here a picture above [`SAMPLE_BYTES_MAX`](crate::limits::SAMPLE_BYTES_MAX)
-//!   ends the session when it is whole, and one that never ends is cut off by the stall time-out: what
-//!   a hostile camera can make us hold is what it can send in that time.
+//!   ends the session when it is whole, and what never ends when
+//!   memory has grown by [`CAMERA_UNFINISHED_BYTES_MAX`](crate::limits::CAMERA_UNFINISHED_BYTES_MAX) over it, looked at once a poll.
 
 mod backoff;
 mod error;
+mod flood;
 pub mod ingest;
 mod nal;
 mod select;

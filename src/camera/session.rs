@@ -16,6 +16,7 @@ use retina::codec::{AudioFrame, CodecItem, FrameFormat, VideoFrame};
 use secrecy::ExposeSecret;
 
 use super::error::{Phase, Teller};
+use super::flood::Flood;
 use super::nal::{Content, content};
 use super::select::{Ignored, Selection, Track, select, video_track};
 use super::timeline::{Timeline, Zero};
@@ -23,8 +24,8 @@ use super::{Error, ErrorKind};
 use crate::clock::Clock;
 use crate::config::{Camera, PasswordFileError};
 use crate::limits::{
-    CAMERA_DESCRIBE_MS_MAX, CAMERA_PARAMETERS_MS_MAX, CAMERA_PLAY_MS_MAX, CAMERA_STALL_MS_MAX,
-    SAMPLE_BYTES_MAX,
+    CAMERA_ANSWER_BYTES_MAX, CAMERA_DESCRIBE_MS_MAX, CAMERA_PARAMETERS_MS_MAX, CAMERA_PLAY_MS_MAX,
+    CAMERA_STALL_MS_MAX, CAMERA_UNFINISHED_BYTES_MAX, SAMPLE_BYTES_MAX,
 };
 
 /// How long a camera may take.
@@ -101,6 +102,7 @@ pub struct Session {
     zero: Option<Zero>,
     queue: VecDeque<Event>,
     watchdog: Watchdog,
+    flood: Flood,
 }
 
 const VIDEO: usize = 0;
@@ -122,10 +124,10 @@ impl Session {
             .user_agent(concat!("Hearthkeep/", env!("CARGO_PKG_VERSION")).to_owned())
             .creds(credentials(camera, &mut teller).await?);
         let describe = retina::client::Session::describe(camera.url.expose().clone(), options);
-        let described = within(timeouts.describe, Phase::Connecting, &teller, describe).await?;
+        let described = within(timeouts.describe, &teller, describe).await?;
         let selection = select(described.streams()).map_err(|kind| teller.error(kind))?;
         let play = play(described, &selection);
-        let demuxed = within(timeouts.play, Phase::Connecting, &teller, play).await?;
+        let demuxed = within(timeouts.play, &teller, play).await?;
         let audio = selection.audio.as_ref().map(|(_, track)| track.clone());
         let mut session = Self {
             timelines: [
@@ -135,6 +137,7 @@ impl Session {
             demuxed,
             teller,
             watchdog: Watchdog::new(timeouts.stall, clock.monotonic_us()),
+            flood: Flood::new(CAMERA_UNFINISHED_BYTES_MAX),
             clock,
             selection,
             tracks: Vec::new(),
@@ -151,6 +154,11 @@ impl Session {
     /// The tracks as they are now: the pictures, then the sound if there is any.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
+    }
+
+    /// Whether a track is the pictures.
+    pub fn is_video(&self, track: usize) -> bool {
+        track == VIDEO
     }
 
     /// What the camera offers beside them.
@@ -177,7 +185,8 @@ impl Session {
             if let Some(event) = self.queue.pop_front() {
                 return Poll::Ready(Ok(event));
             }
-            let item = match Pin::new(&mut self.demuxed).poll_next(cx) {
+            let Self { demuxed, flood, .. } = self;
+            let item = match flood.poll(cx, |cx| Pin::new(demuxed).poll_next(cx))? {
                 Poll::Pending => return self.watchdog.poll(cx, &*self.clock).map(Err),
                 Poll::Ready(None) => return Poll::Ready(Err(ErrorKind::Ended.into())),
                 Poll::Ready(Some(item)) => item?,
@@ -194,6 +203,7 @@ impl Session {
     }
 
     fn take_video(&mut self, frame: VideoFrame, arrived_us: u64) -> Result<(), ErrorKind> {
+        self.flood.fruitful();
         self.lost(VIDEO, frame.loss());
         if frame.has_new_parameters() && !self.tracks.is_empty() {
             let stream = &self.demuxed.streams()[self.selection.video];
@@ -313,12 +323,20 @@ async fn play(
 
 async fn within<T>(
     limit: Duration,
-    phase: Phase,
     teller: &Teller,
     work: impl Future<Output = Result<T, retina::Error>>,
 ) -> Result<T, Error> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(result) => result.map_err(|error| teller.retina(phase, &error)),
+    let mut work = std::pin::pin!(work);
+    let mut flood = Flood::new(CAMERA_ANSWER_BYTES_MAX);
+    let bounded = std::future::poll_fn(|cx| {
+        let polled = flood.poll(cx, |cx| work.as_mut().poll(cx));
+        polled.map(|polled| match polled {
+            Ok(result) => result.map_err(|error| teller.retina(Phase::Connecting, &error)),
+            Err(kind) => Err(teller.error(kind)),
+        })
+    });
+    match tokio::time::timeout(limit, bounded).await {
+        Ok(result) => result,
         Err(_) => {
             let waited_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             Err(teller.error(ErrorKind::NoAnswer { waited_ms }))

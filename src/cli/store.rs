@@ -102,7 +102,7 @@ pub(super) fn reindex(
     let left_out = match &done.carried {
         Carried::All(_) => None,
         Carried::Unknown(why) => Some(format!(
-            "what lies on {} is not in the catalog, for that disk is not here and the catalog before this one could not be asked ({why}). \
+            "what lies on {} is not in the catalog, for that disk is not here and the catalog before this one does not tell ({why}). \
              Until it is back its footage looks as if it had been deleted: plug it in and mount it; a running recorder, or the next \
              `hearthkeep reindex`, enters it again",
             absent.join(" and ")

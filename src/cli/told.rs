@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use hearthkeep_format::log::{Hold, Record, SegmentClosed};
-use hearthkeep_format::{HoldId, SegmentId, StreamId};
+use hearthkeep_format::{HoldId, SegmentId};
 use serde::Serialize;
 
+use super::gaps::Logged;
 use super::local::Local;
 use super::span::rfc3339;
 use crate::store::layout;
@@ -29,7 +30,7 @@ pub(super) struct Told {
     /// Entries that were read.
     pub entries: u64,
     /// The gaps that they tell of, by stream and beginning.
-    pub gaps: HashSet<(StreamId, i64)>,
+    pub gaps: Logged,
     /// Those of them that tell what the clock said.
     pub anchors: u64,
     /// The holds that stand.
@@ -129,9 +130,12 @@ impl Told {
                 self.holds.remove(&id);
             }
             Record::Gap {
-                stream, from_us, ..
+                stream,
+                from_us,
+                to_us,
+                cause,
             } => {
-                self.gaps.insert((stream, from_us));
+                self.gaps.insert((stream, from_us), (to_us, cause.as_str()));
             }
             Record::ClockAnchor { .. } => self.anchors += 1,
             _ => {}

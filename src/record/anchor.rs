@@ -42,6 +42,11 @@ impl Anchor {
         self.smallest_us = Some(least);
     }
 
+    /// Wall time of a media time by the anchor as it stands; both in microseconds.
+    pub fn wall_us(&self, media_us: u64) -> i64 {
+        self.current_us.saturating_add_unsigned(media_us)
+    }
+
     /// The anchor for a segment that begins now; in microseconds. `offset_us` is wall time less monotonic time.
     pub fn next_segment(&mut self, offset_us: i64) -> i64 {
         if let Some(least) = self.smallest_us.take() {

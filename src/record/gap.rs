@@ -87,6 +87,10 @@ impl OpenGap {
     }
 }
 
+/// What is said of pictures that may be damaged.
+pub const DAMAGED: &str =
+    "Packets were lost on the way from the camera: pictures may be damaged here.";
+
 /// A gap's cause for people; of one that nothing explains, too.
 pub const fn sentence(cause: Option<GapCause>) -> &'static str {
     match cause {

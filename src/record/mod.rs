@@ -15,6 +15,7 @@
 
 mod anchor;
 mod by_hand;
+mod damage;
 mod gap;
 mod live;
 mod progress;
@@ -33,7 +34,7 @@ use hearthkeep_format::{StoreId, StreamId};
 use tokio::sync::watch;
 
 pub use by_hand::ByHand;
-pub use gap::{OpenGap, Stuck, sentence};
+pub use gap::{DAMAGED, OpenGap, Stuck, sentence};
 pub use live::{Joined, LiveHub, RecentChunk, chunk_message, head_message};
 pub use state::{Phase, StreamSnapshot, Trouble};
 
@@ -103,6 +104,7 @@ impl Stream {
         snapshot.durable_end_us = self.progress.end_us();
         snapshot.queued_bytes = self.progress.position().queued_bytes;
         snapshot.gap = self.progress.gap();
+        (snapshot.damage, snapshot.damaged_us) = self.progress.damage();
         if snapshot.phase == Phase::Stopped {
             snapshot.gap = None;
         }

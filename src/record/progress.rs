@@ -11,6 +11,7 @@ use hearthkeep_format::SegmentId;
 use hearthkeep_format::segment::GapCause;
 use tokio::sync::Notify;
 
+use super::damage::{Damaged, Marks};
 use super::gap::{OpenGap, Stuck};
 use crate::clock::Clock;
 use crate::limits::CLOCK_JUMP_US_MIN;
@@ -38,6 +39,7 @@ struct Known {
     /// Wall time to which older ones are durable, us.
     end_us: Option<i64>,
     gap: Option<Gap>,
+    marks: Marks,
     /// How long gaps lasted that have ended, or whose cause has changed, us.
     ended_us: BTreeMap<GapCause, u64>,
 }
@@ -245,6 +247,23 @@ impl Progress {
         let mut known = self.known();
         known.settle();
         std::mem::take(&mut known.holes)
+    }
+
+    /// Pictures of a span of wall time may be damaged, and those since `open_us`.
+    pub(super) fn damaged(&self, span: Option<Damaged<i64>>, open_us: Option<i64>) {
+        self.known().marks.add(span, open_us);
+    }
+
+    /// What the log is to be told of that now; all that is left where it `is_last`.
+    pub(super) fn take_damage(&self, is_last: bool) -> Option<Damaged<i64>> {
+        let now_us = self.clock.monotonic_us();
+        self.known().marks.take(now_us, is_last)
+    }
+
+    /// What it has not been told, the end missing where it lasts; and how long it was in all, us.
+    pub(super) fn damage(&self) -> (Vec<(i64, Option<i64>)>, u64) {
+        let known = self.known();
+        (known.marks.untold(), known.marks.length_us())
     }
 
     /// Tells the task to end its run and to connect again.

@@ -8,6 +8,7 @@ use hearthkeep_format::segment::Preamble;
 use hearthkeep_format::{Random, RunId};
 
 use super::anchor::Anchor;
+use super::damage::{Damage, Damaged};
 use super::writing::Writing;
 use crate::camera;
 use crate::clock::{Clock, offset_us};
@@ -31,6 +32,7 @@ pub(super) struct Run {
     tracks: Vec<Track>,
     init: Vec<u8>,
     clock: Arc<dyn Clock>,
+    damage: Damage,
     begun: Option<Begun>,
 }
 
@@ -57,6 +59,7 @@ impl Run {
             init: fmp4::init_segment(&tracks),
             tracks,
             clock,
+            damage: Damage::default(),
             begun: None,
         }
     }
@@ -64,6 +67,11 @@ impl Run {
     /// Whether the first key frame has come.
     pub(super) fn has_begun(&self) -> bool {
         self.begun.is_some()
+    }
+
+    /// Packets of the pictures were lost before the next one.
+    pub(super) fn lost(&mut self) {
+        self.damage.lost();
     }
 
     /// Takes a sample. Samples before the first key frame are left out: nothing could play them.
@@ -96,10 +104,14 @@ impl Run {
             return Ok(());
         };
         if is_video {
-            begun.anchor.observe(
-                sample.arrived_us,
-                media_us - micros(origin, track.timescale),
-            );
+            let media_us = media_us - micros(origin, track.timescale);
+            begun.anchor.observe(sample.arrived_us, media_us);
+            let was_whole = self.damage.since_us().is_none();
+            let at_us = u64::try_from(media_us).unwrap_or(0);
+            let ended = self.damage.picture(at_us, sample.key);
+            if ended.is_some() || was_whole != self.damage.since_us().is_none() {
+                tell_damage(ended, self.damage.since_us(), &begun.anchor, writing);
+            }
         }
         let watched = writing.is_watched();
         begun.fragmenter.set_duration_max_us(if watched {
@@ -167,6 +179,9 @@ impl Run {
         else {
             return;
         };
+        if let Some(ended) = self.damage.end() {
+            tell_damage(Some(ended), None, &anchor, writing);
+        }
         let mut preamble = || Preamble {
             run: self.id,
             anchor_us: anchor.next_segment(offset_us(&*self.clock)),
@@ -176,6 +191,18 @@ impl Run {
             writing.take(&fragment, &mut preamble);
         }
     }
+}
+
+/// Tells of damage that has ended, and since when it lasts, in wall time.
+fn tell_damage(
+    ended: Option<Damaged<u64>>,
+    since_us: Option<u64>,
+    anchor: &Anchor,
+    writing: &Writing,
+) {
+    let wall_us = |media_us| anchor.wall_us(media_us);
+    let ended = ended.map(|(from_us, to_us)| (wall_us(from_us), wall_us(to_us)));
+    writing.damaged(ended, since_us.map(wall_us));
 }
 
 /// A camera's track as MP4 numbers it.

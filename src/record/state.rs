@@ -101,6 +101,11 @@ pub struct StreamSnapshot {
     pub gap: Option<OpenGap>,
     /// For how long nothing was kept since the recorder started, by cause, us; the gap that is open included.
     pub gap_lengths_us: BTreeMap<GapCause, u64>,
+    /// Pictures that may be damaged because packets were lost, as far as the log has not been told of them: from when to when in wall
+    /// time, us; without an end while it lasts.
+    pub damage: Vec<(i64, Option<i64>)>,
+    /// For how long pictures may have been damaged since the recorder started, us.
+    pub damaged_us: u64,
     /// Wall time to which there is durable footage, us.
     pub durable_end_us: Option<i64>,
     /// What is sealed and not yet durable, bytes.
@@ -129,6 +134,8 @@ impl StreamState {
             trouble: None,
             gap: None,
             gap_lengths_us: BTreeMap::new(),
+            damage: Vec::new(),
+            damaged_us: 0,
             durable_end_us: None,
             queued_bytes: 0,
         };

@@ -141,7 +141,12 @@ impl StreamTask {
                     self.state.connected(&tracks, self.clock.wall_us());
                     run = Run::new(&tracks, Arc::clone(&self.clock), &mut OsRandom);
                 }
-                Ok(Event::Lost { packets, .. }) => self.state.count_lost(packets.into()),
+                Ok(Event::Lost { track, packets }) => {
+                    self.state.count_lost(packets.into());
+                    if session.is_video(track) {
+                        run.lost();
+                    }
+                }
                 Err(error) => break RunEnd::Camera(error),
             }
             after_stop += u32::from(*self.stop.borrow());
@@ -173,6 +178,7 @@ fn gap_cause(kind: &ErrorKind) -> GapCause {
         ErrorKind::Timestamps { .. } | ErrorKind::TimeStandsStill { .. } => GapCause::Timestamps,
         ErrorKind::TooLarge { .. }
         | ErrorKind::BadData { .. }
+        | ErrorKind::Endless { .. }
         | ErrorKind::NoParameters
         | ErrorKind::NoVideo
         | ErrorKind::UnsupportedCodec { .. } => GapCause::CameraData,

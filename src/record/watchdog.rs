@@ -13,7 +13,7 @@ use hearthkeep_format::log::Record;
 use hearthkeep_format::segment::GapCause;
 
 use super::Stream;
-use super::gap::Stuck;
+use super::gap::{DAMAGED, Stuck};
 use super::progress::{Position, Progress};
 use super::state::Phase;
 use super::told::Told;
@@ -58,6 +58,7 @@ impl Watchdog {
                 told.ingest_still_us.store(still_us, Ordering::Relaxed);
                 std::thread::park_timeout(Duration::from_micros(WATCHDOG_PERIOD_US));
             }
+            rounds.tell_damage(true);
         };
         let thread = std::thread::Builder::new()
             .name("watchdog".to_owned())
@@ -103,6 +104,7 @@ struct Watched {
     moved_us: u64,
     restarted_us: u64,
     told: Told,
+    told_damage: Told,
 }
 
 /// What is asked of a stream.
@@ -131,6 +133,7 @@ impl Rounds {
             moved_us: now_us,
             restarted_us: 0,
             told: Told::default(),
+            told_damage: Told::default(),
         };
         Self {
             watched: streams.iter().map(watched).collect(),
@@ -157,7 +160,15 @@ impl Rounds {
             watched.look(now_us, self.turned_us, slept);
             watched.tell_holes(&self.store);
         }
+        self.tell_damage(false);
         now_us.saturating_sub(self.turned_us)
+    }
+
+    /// Tells of pictures that may be damaged; all that is left where it `is_last`.
+    fn tell_damage(&mut self, is_last: bool) {
+        for watched in &mut self.watched {
+            watched.tell_damage(&self.store, is_last, self.looked_us);
+        }
     }
 }
 
@@ -204,6 +215,29 @@ impl Watched {
             );
             store.log().append(Record::Gap {
                 stream: self.stream.id,
+                cause,
+                from_us,
+                to_us,
+            });
+        }
+    }
+
+    /// Tells the signed log where pictures may be damaged, and the other one that there are such, now and then.
+    fn tell_damage(&mut self, store: &Store, is_last: bool, now_us: u64) {
+        let Stream {
+            id,
+            camera,
+            progress,
+            ..
+        } = &self.stream;
+        let cause = GapCause::CameraData;
+        let is_damaged = !progress.damage().0.is_empty();
+        if is_damaged && self.told_damage.failed(DAMAGED, now_us) {
+            tracing::warn!(%camera, cause = cause.as_str(), "{DAMAGED} The timeline marks them. Look at its cable or its reception.");
+        }
+        if let Some((from_us, to_us)) = progress.take_damage(is_last) {
+            store.log().append(Record::Gap {
+                stream: *id,
                 cause,
                 from_us,
                 to_us,

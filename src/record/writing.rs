@@ -8,6 +8,7 @@ use hearthkeep_format::segment::{Begin, Gap, GapCause, Preamble, SegmentWriter, 
 use hearthkeep_format::{Kind, StoreId, StreamId};
 
 use super::anchor::STEP_US_MIN;
+use super::damage::Damaged;
 use super::live::LiveHub;
 use super::progress::Progress;
 use super::sealing::Epochs;
@@ -212,6 +213,11 @@ impl Writing {
             wall_us,
             offset_us: Some(self.segment_offset_us),
         }
+    }
+
+    /// Pictures of a span of wall time may be damaged, and those since `open_us`.
+    pub(super) fn damaged(&self, span: Option<Damaged<i64>>, open_us: Option<i64>) {
+        self.materials.progress.damaged(span, open_us);
     }
 
     /// Whether anybody watches the stream.

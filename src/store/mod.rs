@@ -10,6 +10,7 @@ pub mod browse;
 pub mod catalog;
 pub mod check;
 mod copies;
+mod damaged;
 mod deleting;
 mod disks;
 mod error;

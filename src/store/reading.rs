@@ -7,6 +7,7 @@ use hearthkeep_format::{SegmentId, StreamId};
 
 use super::catalog::Entry;
 use super::check::{Page, PageFrom};
+use super::damaged::damaged;
 use super::{Error, OpenSegment, Result, Span, Store, Timeline, layout, timeline};
 use crate::disk::Front;
 
@@ -57,6 +58,8 @@ impl Store {
             timeline::tell_away(&mut timeline, |disk| away.contains_key(&disk));
             timeline.next = self.next_here(stream, timeline.next, &away)?;
         }
+        let logged = self.log().gaps(stream, from_us, to_us);
+        timeline.damaged = damaged(&timeline.segments, &logged);
         Ok(timeline)
     }
 

@@ -26,7 +26,7 @@ pub struct Reindexed {
 pub enum Carried {
     /// So many segments are in the new catalog as they were in the one before it; none where all disks are here.
     All(u64),
-    /// The one before it could not be asked. What lies there is unknown until those disks are back.
+    /// The one before it could not be asked, or does not know one of them. What lies there is unknown until those disks are back.
     Unknown(String),
 }
 
@@ -62,7 +62,13 @@ impl Store {
         let shared = prepare_with(options, opened)?;
         let carried = match before.transpose() {
             Ok(None) => Carried::All(0),
-            Ok(Some(before)) => Carried::All(away.carry(before.catalog(), &shared.catalog)?),
+            Ok(Some(before)) => {
+                let carried = away.carry(before.catalog(), &shared.catalog)?;
+                match away.is_known_to(before.catalog()) {
+                    true => Carried::All(carried),
+                    false => Carried::Unknown("it does not know that disk".to_owned()),
+                }
+            }
             Err(why) => Carried::Unknown(why),
         };
         let mut report = Report::default();
@@ -137,6 +143,13 @@ impl Away {
 
     fn has(&self, disk: &DiskId) -> bool {
         !self.here.contains(disk) && (self.any || self.absent.contains(disk))
+    }
+
+    /// Whether a catalog says what is on all of these disks: one that was made anew without them has never heard of them.
+    fn is_known_to(&self, catalog: &Catalog) -> bool {
+        let is_known = |disk: &DiskId| catalog.known_number(disk).is_some();
+        let mut others = (0..=u16::MAX).map_while(|number| catalog.disk(number));
+        self.absent.iter().all(is_known) && (!self.any || others.any(|disk| self.has(&disk)))
     }
 
     /// Enters into `to` what `from` has of these disks; says how many segments that is.

@@ -20,6 +20,8 @@ pub struct Timeline {
     pub segments: Vec<Span>,
     /// Gaps between them, and before the first.
     pub gaps: Vec<GapSpan>,
+    /// Where pictures may be damaged because packets were lost: from when to when in wall time, us.
+    pub damaged: Vec<(i64, i64)>,
     /// The first segment that begins after the span.
     pub next: Option<Span>,
 }
@@ -130,6 +132,7 @@ pub(super) fn timeline(
     Timeline {
         segments,
         gaps,
+        damaged: Vec::new(),
         next,
     }
 }
@@ -181,7 +184,9 @@ pub(super) fn tell_logged(gaps: &mut [GapSpan], logged: impl Fn(i64, i64) -> Vec
         let shared =
             |known: &LoggedGap| gap.end_us.min(known.to_us) - gap.start_us.max(known.from_us);
         let within = logged(gap.start_us, gap.end_us);
-        let most = within.iter().max_by_key(|known| shared(known));
+        // Of two that cover it the one that says less beside it.
+        let extent = |known: &LoggedGap| (shared(known), known.from_us.saturating_sub(known.to_us));
+        let most = within.iter().max_by_key(|known| extent(known));
         // The one that covers it, but for what a camera's clock is off.
         let length_us = gap.end_us - gap.start_us;
         gap.cause = most
@@ -258,6 +263,7 @@ pub(super) fn tell_removed(gaps: &mut Vec<GapSpan>, removed: &[SegmentClosed]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::damaged::damaged;
     use super::*;
 
     fn span(start_us: i64, duration_us: u64, gap: Option<(GapCause, Option<u64>)>) -> Span {
@@ -396,6 +402,40 @@ mod tests {
             away: Some(2),
         };
         assert_eq!(found.gaps, [away], "one, although two segments are");
+    }
+
+    #[test]
+    fn what_the_log_says_of_footage_that_is_there_is_damage() {
+        const S: i64 = 1_000_000;
+        let minute = 60_000_000;
+        let segments = [
+            span(0, minute, None),
+            span(60 * S + 100_000, minute, None),
+            span(200 * S, minute, None),
+        ];
+        let mark = |from: i64, to: i64| LoggedGap {
+            from_us: from * S,
+            to_us: to * S,
+            cause: GapCause::CameraData,
+        };
+        let found = |marks: &[LoggedGap]| {
+            let found = damaged(&segments, marks).into_iter();
+            found
+                .map(|(from_us, to_us)| (from_us / S, to_us / S))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[mark(10, 12), mark(50, 70)]), [(10, 12), (50, 70)]);
+        assert_eq!(found(&[mark(110, 210)]), [(110, 120), (200, 210)]);
+        assert_eq!(
+            found(&[mark(125, 200), mark(260, 300)]),
+            [],
+            "nothing is there"
+        );
+        let lost = LoggedGap {
+            cause: GapCause::CameraLost,
+            ..mark(10, 12)
+        };
+        assert_eq!(found(&[lost]), []);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearthkeep_format::log;
-use hearthkeep_format::{EpochId, HoldId, LogId, SegmentId, StreamId};
+use hearthkeep_format::{HoldId, LogId, SegmentId, StreamId};
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
@@ -17,6 +17,8 @@ use utoipa::ToSchema;
 use crate::store::forecast;
 use crate::store::log::{LogFiles, Published};
 use crate::store::{self, NewHold};
+
+pub use super::timeline::{DamagedSpan, Timeline, TimelineGap, TimelineSegment};
 
 /// The recorder as the web sees it. `None` means that there is no such stream or segment.
 pub trait Footage: Send + Sync + 'static {
@@ -188,58 +190,6 @@ pub struct OpenGap {
     pub cause: String,
     /// The cause for people.
     pub sentence: String,
-}
-
-/// What there is of a stream in a span of time.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
-pub struct Timeline {
-    /// In the order of time.
-    pub segments: Vec<TimelineSegment>,
-    /// Known absences.
-    pub gaps: Vec<TimelineGap>,
-    /// The first segment that begins after the span, however long after.
-    pub next: Option<TimelineSegment>,
-}
-
-/// A segment in a timeline.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct TimelineSegment {
-    /// 32 hex digits.
-    #[serde(serialize_with = "as_text")]
-    #[schema(value_type = String)]
-    pub id: SegmentId,
-    /// 32 hex digits: segments of one epoch share an envelope.
-    #[serde(serialize_with = "as_text")]
-    #[schema(value_type = String)]
-    pub epoch: EpochId,
-    /// Wall time of the first sample, µs since 1970.
-    pub start_us: i64,
-    /// µs.
-    pub duration_us: u64,
-    /// On the disk.
-    pub bytes: u64,
-    /// One higher in each segment of the stream.
-    pub sequence: u64,
-    /// It was torn by a crash and mended without its secret.
-    pub recovered: bool,
-    /// It is still being written.
-    pub open: bool,
-}
-
-/// A known absence.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct TimelineGap {
-    /// µs since 1970.
-    pub start_us: i64,
-    /// µs since 1970.
-    pub end_us: i64,
-    /// As `docs/format.md`, 5.6, names it; `removed` where there was footage that somebody removed, `away` where it is on
-    /// a disk that is not here, and `unknown`.
-    pub cause: String,
-    /// The cause for people.
-    pub sentence: String,
-    /// It lasts: `end_us` is now, and nothing is kept yet.
-    pub open: bool,
 }
 
 /// Where the chunks of a segment are.
@@ -544,6 +494,8 @@ pub struct StreamMeasures {
     pub queued_bytes: u64,
     /// RTP packets that did not arrive.
     pub packets_lost: u64,
+    /// For how long pictures may have been damaged by that since the recorder started, s.
+    pub damaged_s: f64,
     /// Connections after the first one.
     pub reconnects: u64,
 }
@@ -592,6 +544,9 @@ pub struct ScrubMeasures {
     pub finished_s: Option<f64>,
 }
 
-fn as_text<S: Serializer>(id: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_text<S: Serializer>(
+    id: &impl std::fmt::Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }

@@ -119,7 +119,7 @@ fn streams(text: &mut Text, streams: &[StreamMeasures]) {
         }
     }
     type Measure = fn(&StreamMeasures) -> Option<f64>;
-    let rows: [(&str, &str, &str, Measure); 6] = [
+    let rows: [(&str, &str, &str, Measure); 7] = [
         ("gap_open", "gauge", "Whether nothing is kept now.", |s| {
             Some(f64::from(u8::from(s.status.gap.is_some())))
         }),
@@ -146,6 +146,12 @@ fn streams(text: &mut Text, streams: &[StreamMeasures]) {
             "counter",
             "RTP packets that did not arrive.",
             |s| Some(s.packets_lost as f64),
+        ),
+        (
+            "damaged_seconds_total",
+            "counter",
+            "For how long pictures may have been damaged by lost packets.",
+            |s| Some(s.damaged_s),
         ),
         (
             "reconnects_total",

@@ -23,6 +23,7 @@ mod segments;
 mod server;
 mod sign_in;
 mod streams;
+mod timeline;
 pub mod tls;
 
 pub use openapi::Api;

@@ -1,32 +1,29 @@
 //! The recorder as the web sees it: what [`Footage`] asks for, out of the rooms below.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearthkeep_format::segment::{GapCause, ReadAt as _};
+use hearthkeep_format::segment::ReadAt as _;
 use hearthkeep_format::{HoldId, LogId, SegmentId, StreamId};
 
-use super::error;
 use super::footage::{
     CameraForecast, ChunkPlace, DiskMeasures, DiskStatus, Footage, FootageError, Hold, LiveFeed,
     Measures, OpenGap, OpenSegment, ReadAt, RecorderStatus, ScrubMeasures, SegmentIndex,
-    StreamMeasures, StreamState, StreamStatus, Timeline, TimelineGap, TimelineSegment, Trouble,
+    StreamMeasures, StreamState, StreamStatus, Timeline, Trouble,
 };
+use super::timeline::{damaged_row, gap_row, open_gap_row, segment_row};
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::keys::StateFolder;
 use crate::limits::HOLD_WRITTEN_MS_MAX;
 use crate::play;
-use crate::record::{
-    self, LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message, sentence,
-};
+use crate::record::{LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message};
 use crate::store::forecast::{self, DiskForecast, Forecast};
 use crate::store::log::{LogFiles, Published};
-use crate::store::{self, AbsentDisk, GapSpan, NewHold, SharedKeys, Span, Store};
+use crate::store::{self, AbsentDisk, NewHold, SharedKeys, Store};
 
 /// What is running since the box has an owner.
 pub struct Recording {
@@ -190,15 +187,25 @@ impl Footage for RecorderFootage {
             return Ok(Some(Timeline::default()));
         };
         let timeline = recording.store.timeline(&stream, from_us, to_us)?;
-        let open = self.live_stream(stream).and_then(|(_, stream)| {
-            let gap = open_gap_row(&stream.snapshot().gap?, self.clock.wall_us())?;
+        let now_us = self.clock.wall_us();
+        let live = self.live_stream(stream).map(|(_, live)| live.snapshot());
+        let open = live.as_ref().and_then(|live| {
+            let gap = open_gap_row(live.gap.as_ref()?, now_us)?;
             (gap.start_us < to_us && gap.end_us > from_us).then_some(gap)
         });
+        let untold = live.map_or_else(Vec::new, |live| live.damage).into_iter();
+        let untold = untold.map(|(start_us, end_us)| damaged_row(start_us, end_us, now_us));
+        let damaged = timeline.damaged.iter();
+        let damaged =
+            damaged.map(|&(start_us, end_us)| damaged_row(start_us, Some(end_us), now_us));
         let away = recording.store.disks_away();
         let gaps = timeline.gaps.iter().map(|gap| gap_row(gap, &away));
         Ok(Some(Timeline {
             segments: timeline.segments.iter().map(segment_row).collect(),
             gaps: gaps.chain(open).collect(),
+            damaged: damaged
+                .chain(untold.filter(|span| span.start_us < to_us && span.end_us > from_us))
+                .collect(),
             // Of one that has just begun nothing can be read yet.
             next: timeline
                 .next
@@ -453,6 +460,7 @@ fn measures_of(
         durable_age_s: end_us.map(|end_us| seconds(now_us.saturating_sub(end_us))),
         queued_bytes: snapshot.map_or(0, |snapshot| snapshot.queued_bytes),
         packets_lost: snapshot.map_or(0, |snapshot| snapshot.packets_lost),
+        damaged_s: snapshot.map_or(0.0, |snapshot| snapshot.damaged_us as f64 / 1e6),
         reconnects: snapshot.map_or(0, |snapshot| snapshot.reconnects),
         status,
     }
@@ -478,85 +486,5 @@ fn disk_measures(disk: &store::DiskStatus, will_be: Option<&DiskForecast>) -> Di
         write_errors: disk.errors.0,
         sync_errors: disk.errors.1,
         log_behind: false,
-    }
-}
-
-fn segment_row(span: &Span) -> TimelineSegment {
-    TimelineSegment {
-        id: span.segment,
-        epoch: span.epoch,
-        start_us: span.start_us,
-        duration_us: span.duration_us,
-        bytes: span.bytes,
-        sequence: span.sequence,
-        recovered: span.recovered,
-        open: span.open,
-    }
-}
-
-/// `away` are the folders of the disks that are not here, by their numbers.
-fn gap_row(gap: &GapSpan, away: &HashMap<u16, PathBuf>) -> TimelineGap {
-    let (cause, sentence) = match gap {
-        GapSpan { removed: true, .. } => (
-            "removed",
-            "Footage was removed here: the box's log has it, and the box did not delete it."
-                .to_owned(),
-        ),
-        GapSpan {
-            away: Some(disk), ..
-        } => {
-            let sentence = match away.get(disk) {
-                Some(disk) => error::sentence(&store::Error::Away { disk: disk.clone() }),
-                // It came while this was asked.
-                None => "This footage is on a disk that has just come back: look again.".to_owned(),
-            };
-            ("away", sentence)
-        }
-        gap => (
-            gap.cause.map_or("unknown", GapCause::as_str),
-            sentence(gap.cause).to_owned(),
-        ),
-    };
-    TimelineGap {
-        start_us: gap.start_us,
-        end_us: gap.end_us,
-        cause: cause.to_owned(),
-        sentence,
-        open: false,
-    }
-}
-
-/// A gap that lasts until now; `None` of a stream that has never been recorded: nothing is missing before its first picture.
-fn open_gap_row(gap: &record::OpenGap, now_us: i64) -> Option<TimelineGap> {
-    Some(TimelineGap {
-        start_us: gap.since_us?,
-        end_us: now_us,
-        cause: gap.cause.as_str().to_owned(),
-        sentence: gap.sentence().to_owned(),
-        open: true,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn footage_on_a_disk_that_has_come_back_is_not_said_to_be_away() {
-        let gap = GapSpan {
-            start_us: 0,
-            end_us: 1,
-            cause: None,
-            removed: false,
-            away: Some(3),
-        };
-        let here = gap_row(&gap, &HashMap::new()).sentence;
-        assert!(here.contains("come back"), "{here}");
-        let away = HashMap::from([(3, PathBuf::from("/mnt/b"))]);
-        let away = gap_row(&gap, &away).sentence;
-        assert!(
-            away.contains("the disk /mnt/b, which is not here"),
-            "{away}"
-        );
     }
 }

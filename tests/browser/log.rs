@@ -178,4 +178,7 @@ fn footage_is_kept_and_let_go_on_the_page() {
     assert_eq!(held[0]["streams"].as_array().unwrap().len(), 1);
     look(&installation, installation.start(), "let-go", &[]);
     assert!(holds().is_empty());
+    look(&installation, installation.start(), "keep", &[]);
+    look(&installation, installation.start(), "unwritten", &[]);
+    assert!(holds().is_empty());
 }

@@ -1,6 +1,7 @@
 //! The page of a real box in a real browser: claim, kit, sign-in, live and playback, judged by the counter in the pictures.
 //!
 //! `web-ui/e2e/run.mjs` drives Debian's chromium and prints what it saw; this test compares it with the cameras' own clock.
+//! `gap.rs` has a camera go, come back and lose packets while the page is open;
 //! `log.rs` has a browser come back to a store that somebody changed meanwhile;
 //! `trouble.rs` shows the same page where things are wrong, driven by `web-ui/e2e/trouble.mjs`.
 
@@ -8,6 +9,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gap;
 #[path = "../common/installation.rs"]
 mod installation;
 mod log;

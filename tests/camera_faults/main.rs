@@ -50,10 +50,16 @@ async fn connect(camera: &Camera) -> Result<Session, Error> {
 
 /// All events of a scripted camera, and what ended it.
 fn play(script: Script) -> (Vec<Event>, ErrorKind) {
+    play_within(QUICK, script)
+}
+
+fn play_within(timeouts: Timeouts, script: Script) -> (Vec<Event>, ErrorKind) {
     let server = Scripted::start(script);
     run(async {
         let mut events = Vec::new();
-        let mut session = match connect(&camera(server.port, "")).await {
+        let camera = camera(server.port, "");
+        let clock = Arc::new(SystemClock::new());
+        let mut session = match Session::connect(&camera, clock, timeouts).await {
             Ok(session) => session,
             Err(error) => return (events, error.kind),
         };

@@ -1,9 +1,10 @@
 //! What a camera sends while it plays.
 
-use hearthkeep::camera::{ErrorKind, Event, TrackKind};
+use hearthkeep::camera::{ErrorKind, Event, Timeouts, TrackKind};
+use hearthkeep::limits::CAMERA_UNFINISHED_BYTES_MAX;
 
 use crate::scripted::{IDR, Offer, PPS, SLICE, SPS, Script, Scripted, Step, audio, video};
-use crate::{camera, connect, play, run};
+use crate::{camera, connect, play, play_within, run};
 
 fn samples(events: &[Event]) -> Vec<(usize, i64, bool)> {
     let times = events.iter().filter_map(|event| match event {
@@ -246,11 +247,36 @@ fn middle(_: u32) -> Step {
     part(3_000, &payload)
 }
 
-#[test]
-fn a_picture_that_never_ends_is_cut_off() {
+/// A picture that never ends, after one that did.
+fn endless() -> Vec<Step> {
     let mut first = vec![0x7c, 0x85];
     first.resize(16_000, 0x5a);
-    let steps = vec![video(0, IDR), part(3_000, &first), Step::Endless(middle)];
+    vec![video(0, IDR), part(3_000, &first), Step::Endless(middle)]
+}
+
+#[test]
+fn a_picture_that_never_ends_is_cut_off_by_what_it_takes() {
+    let script = Script {
+        steps: endless(),
+        ..Default::default()
+    };
+    let (events, end) = play_within(Timeouts::default(), script);
+    assert_eq!(samples(&events).len(), 1);
+    assert!(
+        matches!(end, ErrorKind::Endless { bytes } if bytes > CAMERA_UNFINISHED_BYTES_MAX),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn a_picture_that_never_ends_and_hardly_grows_is_cut_off_by_time() {
+    let slow = |i| match i % 2 {
+        0 => Step::Pause(std::time::Duration::from_millis(20)),
+        _ => middle(i),
+    };
+    let mut steps = endless();
+    steps.pop();
+    steps.push(Step::Endless(slow));
     let (events, end) = play(Script {
         steps,
         ..Default::default()
@@ -265,4 +291,18 @@ fn a_picture_that_never_ends_is_cut_off() {
         ),
         "{end:?}"
     );
+}
+
+#[test]
+fn an_answer_that_never_ends_is_cut_off() {
+    let line = |i| match i {
+        0 => Step::Raw(b"RTSP/1.0 200 OK\r\n".to_vec()),
+        _ => Step::Raw([&b"X-More: "[..], &[b'a'; 16_000], b"\r\n"].concat()),
+    };
+    let script = Script {
+        garbage: Some(Step::Endless(line)),
+        ..Default::default()
+    };
+    let (_, end) = play_within(Timeouts::default(), script);
+    assert!(matches!(end, ErrorKind::Endless { .. }), "{end:?}");
 }

@@ -72,6 +72,10 @@ fn what_lies_on_a_disk_that_is_away_stays_in_a_catalog_that_is_made_anew() {
         "{told}"
     );
     assert_eq!(bytes_on(&installation, &old), 0);
+    // Nor does a catalog that was made without it.
+    let (code, told) = said(&installation, "reindex");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("does not know that disk"), "{told}");
     plug_in();
     let (code, told) = said(&installation, "reindex");
     assert_eq!(code, Some(0), "{told}");

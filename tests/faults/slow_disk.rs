@@ -63,14 +63,28 @@ pub fn a_tenth_of_the_speed() {
     let slowed_us = now_us();
     let trouble = disk.faults.slow_down(bytes_per_s / 10);
     let mut most_bytes = 0;
+    let mut told = vec![[None; 3]; CAMERAS];
     let mut slow = watched.until(|| {
         most_bytes = most_bytes.max(resident_bytes(recorder.pid()));
-        let log = installation.log();
-        let is_told = |camera: &String| {
-            let mut lines = log[said..].lines();
-            lines.any(|line| line.contains(camera.as_str()) && line.contains("queue-full"))
-        };
-        street.names.iter().all(is_told)
+        let metrics = visit.client().get("/metrics").body;
+        let log = &installation.log()[said..];
+        let metrics = String::from_utf8_lossy(&metrics);
+        for ((camera, id), told) in street.names.iter().zip(&ids).zip(&mut told) {
+            let of_it = format!(
+                "gap_seconds_total{{camera=\"{camera}\",feed=\"main\",cause=\"queue-full\"}}"
+            );
+            let gaps = visit.timeline(id)["gaps"].as_array().unwrap().clone();
+            let looks = [
+                gaps.iter().any(|gap| gap["cause"] == "queue-full"),
+                metrics.contains(&of_it),
+                log.lines()
+                    .any(|line| line.contains(camera) && line.contains("queue-full")),
+            ];
+            for (told, is_told) in told.iter_mut().zip(looks) {
+                *told = told.or(is_told.then(now_us));
+            }
+        }
+        told.iter().flatten().all(Option::is_some)
     });
     slow.add(watched.during(WELL));
     let grown = most_bytes.saturating_sub(before_bytes);
@@ -90,12 +104,25 @@ pub fn a_tenth_of_the_speed() {
     let later = slow.later_than(&well);
     assert!(later < LATER_MAX, "later by {later:?}");
     let list = installation.list(&[]);
-    for id in &ids {
+    for (id, told) in ids.iter().zip(told) {
         let gaps = gaps(&list, id, "queue-full", slowed_us, healed_us + 3_000_000);
         println!("{} ms were not recorded", gaps.iter().sum::<i64>() / 1000);
         assert!(!gaps.is_empty(), "{list:#}");
+        let mut rows = of_stream(&list, id).into_iter();
+        let begun_us = rows
+            .find(|row| cause(row) == Some("queue-full"))
+            .map(begin_us);
+        for (place, told_us) in ["the timeline", "the metrics", "the log"].iter().zip(told) {
+            let seconds = (told_us.unwrap() - begun_us.unwrap()) as f64 / 1e6;
+            println!("{place} told of it {seconds:.1} s after it began; 10 s are promised");
+        }
     }
     street.is_what_was_recorded(&installation);
+}
+
+/// When the gap before a segment began.
+fn begin_us(row: &Value) -> i64 {
+    start_us(row) - row["gap_before"]["length_us"].as_i64().unwrap()
 }
 
 /// By how much memory may grow: by what comes until the queue is as old as it may be, which is more at one time than at another.

@@ -87,6 +87,7 @@ impl Footage for FakeFootage {
         Ok((stream == STREAM).then(|| Timeline {
             segments: Vec::new(),
             gaps: vec![gap],
+            damaged: Vec::new(),
             next: Some(TimelineSegment {
                 id: SEGMENT,
                 epoch: EpochId::from_bytes([0x53; 16]),
@@ -202,6 +203,7 @@ impl Footage for FakeFootage {
             durable_age_s: Some(3.25),
             queued_bytes: 4_096,
             packets_lost: 7,
+            damaged_s: 2.5,
             reconnects: 1,
         };
         let disk = DiskMeasures {

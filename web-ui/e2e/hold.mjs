@@ -25,6 +25,35 @@ export async function keep({ page, expect, shot }) {
   return { begin, end };
 }
 
+/** The answer that comes where the end of a hold could not be written; the box lists it no more by then. */
+const UNWRITTEN = { code: "not-written", message: "It is ended, but the box cannot write that down now." };
+
+/** A hold whose end is not written stays with the reason, until somebody has read it. */
+export async function unwritten({ page, expect, shot }) {
+  await steps.show(page, "box");
+  const row = page.locator("[data-hold]");
+  await row.waitFor();
+  await page.context().route("**/api/v1/holds/*/end", async (route) => {
+    const answer = await route.fetch();
+    expect(answer.status() === 204, `the box ends a hold with ${answer.status()}`);
+    // By now the list lacks it.
+    const [holds] = await Promise.all([
+      page.waitForResponse((told) => told.url().endsWith("/api/v1/holds")),
+      row.waitFor(),
+    ]);
+    expect((await holds.json()).length === 0, "the box still lists what has ended");
+    await route.fulfill({ status: 503, json: { error: UNWRITTEN } });
+  });
+  await row.getByRole("button", { name: "End" }).click();
+  await row.getByRole("button", { name: "Let it be deleted" }).click();
+  await row.getByText(UNWRITTEN.message).waitFor();
+  await page.waitForResponse((told) => told.url().endsWith("/api/v1/holds"));
+  expect(await row.getByText(REASON).isVisible(), "the row went with the next answer of the box");
+  await shot("kept-unwritten");
+  await row.getByRole("button", { name: "Understood" }).click();
+  await row.waitFor({ state: "detached" });
+}
+
 export async function letGo({ page, expect, shot }) {
   await steps.show(page, "box");
   const row = page.locator("[data-hold]");

@@ -8,17 +8,21 @@
  *   trouble.mjs lost-claim     a claim whose answer never comes
  *   trouble.mjs log            a browser that comes back: what it says of the signed log
  *   trouble.mjs removed        a segment that somebody removed
+ *   trouble.mjs gap            a camera that goes and comes back, and packets that are lost
  *   trouble.mjs keep           footage that is to be kept
+ *   trouble.mjs unwritten      that the end of that cannot be written
  *   trouble.mjs let-go         that it is not to be kept any more
  *
  *   HEARTHKEEP_URL, HEARTHKEEP_NAME, HEARTHKEEP_PASSPHRASE, HEARTHKEEP_SHOTS   as run.mjs has them
  *   HEARTHKEEP_PROFILE   the folder of a browser that comes back
+ *   HEARTHKEEP_SIGNALS   the folder in which a file is made by what has been seen, for who waits to change something
  *   HEARTHKEEP_SAYS      what it says of the log; without it, that all is well
  *   HEARTHKEEP_DAMAGED, HEARTHKEEP_DAMAGED_AT   the segment with a flipped bit, and at which of its bytes
  */
 import * as cameras from "./bad-cameras.mjs";
 import { claimCode, drive } from "./driver.mjs";
 import { looks } from "./looks.mjs";
+import * as gap from "./gap.mjs";
 import * as hold from "./hold.mjs";
 import * as log from "./log.mjs";
 import * as playback from "./bad-playback.mjs";
@@ -75,9 +79,20 @@ const scenarios = {
     tools.results.removed = await log.removed(tools);
   },
 
+  async gap(tools) {
+    await steps.signIn(tools.page, who);
+    tools.results.gap = await gap.open(tools, env.HEARTHKEEP_SIGNALS);
+    tools.results.damaged = await gap.damaged(tools, env.HEARTHKEEP_SIGNALS);
+  },
+
   async keep(tools) {
     await steps.signInAgain(tools.page, who);
     tools.results.kept = await hold.keep(tools);
+  },
+
+  async unwritten(tools) {
+    await steps.signInAgain(tools.page, who);
+    await hold.unwritten(tools);
   },
 
   async "let-go"(tools) {

@@ -95,6 +95,9 @@ pub struct Gap {
     pub end_us: i64,
     pub cause: String,
     pub sentence: String,
+    /// Whether it lasts.
+    #[serde(default)]
+    pub open: bool,
 }
 
 #[derive(Deserialize)]

@@ -76,9 +76,19 @@ export interface GapEntry {
   open: boolean;
 }
 
+/** Footage of which packets were lost on the way from the camera. */
+export interface DamagedEntry {
+  start_us: number;
+  end_us: number;
+  sentence: string;
+  /** It lasts: `end_us` is when the box answered. */
+  open: boolean;
+}
+
 export interface TimelineAnswer {
   segments: SegmentEntry[];
   gaps: GapEntry[];
+  damaged: DamagedEntry[];
   /** The first segment that begins after the span, however long after. */
   next: SegmentEntry | null;
 }

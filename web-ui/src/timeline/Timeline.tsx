@@ -4,7 +4,7 @@ import type { Hold, Stream } from "../api/types";
 import type { DayTimeline } from "./store";
 import { Track } from "./Track";
 import { heldSpans } from "./holds";
-import { gapAt, gapText } from "./coverage";
+import { damagedAt, damagedText, gapAt, gapText } from "./coverage";
 import { type Day, clock, nowUs } from "./day";
 import { type Span, fractionOf, instantAt, lengthOf, pan, ticks, zoom } from "./scale";
 import { type Gesture, useGestures } from "./gestures";
@@ -116,16 +116,18 @@ export function Timeline(props: Props) {
   );
 }
 
-/** The time under the pointer and, over a gap, why there is nothing. */
+/** The time under the pointer and, over a gap, why there is nothing; over what may be damaged, why. */
 function Bubble({ hover, span, rows, nowUs: now }: { hover: Hover; span: Span; rows: readonly Row[]; nowUs: number }) {
   const us = instantAt(span, hover.fraction);
   const row = rows.find(({ stream }) => stream.id === hover.stream);
   const gap = row && us < now ? gapAt(row.timeline.gaps, us) : null;
-  if (hover.dragging && !gap) return null;
+  const damaged = row && !gap ? damagedAt(row.timeline.damaged, us) : null;
+  if (hover.dragging && !gap && !damaged) return null;
   return (
     <div class={`bubble${edge(hover.fraction)}`} style={{ left: percent(hover.fraction) }}>
       <b>{clock(us)}</b>
       {gap && <span>{gapText(gap, now)}</span>}
+      {damaged && <span>{damagedText(damaged, now)}</span>}
     </div>
   );
 }

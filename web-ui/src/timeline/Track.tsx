@@ -26,6 +26,7 @@ export function Track({ stream, timeline, span, nowUs, selected, held }: Props) 
     const style = place(span, gap.start_us, endOfGap(gap, nowUs));
     return style ? [{ style, open: gap.open }] : [];
   });
+  const damaged = timeline.damaged.map((each) => place(span, each.start_us, endOfGap(each, nowUs))).filter((style) => style !== null);
   const kept = held.map((each) => place(span, each.fromUs, each.toUs)).filter((style) => style !== null);
   const future = place(span, nowUs, Math.max(span.toUs, nowUs));
   return (
@@ -40,6 +41,9 @@ export function Track({ stream, timeline, span, nowUs, selected, held }: Props) 
       ))}
       {bars.map((style) => (
         <span key={style.left} class="track-bar" style={style} />
+      ))}
+      {damaged.map((style) => (
+        <span key={`d${style.left}`} class="track-damaged" style={style} />
       ))}
       {kept.map((style) => (
         <span key={`h${style.left}`} class="track-held" style={style} title="Kept: it is not deleted" />

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { SegmentEntry } from "../api/types";
-import { endOfGap, gapAt, gapBetween, gapText, mergeGaps, mergeSegments, segmentAfter, segmentFrom, stretches } from "./coverage";
+import {
+  damagedAt, damagedText, endOfGap, gapAt, gapBetween, gapText, mergeDamaged, mergeGaps, mergeSegments, segmentAfter, segmentFrom, stretches,
+} from "./coverage";
 
 const segment = (id: string, start_us: number, duration_us: number): SegmentEntry => ({
   id, start_us, duration_us, bytes: 1, sequence: 1, recovered: false, open: false,
@@ -55,5 +57,16 @@ describe("coverage", () => {
     const lasting = { start_us: 120e6, end_us: 130e6, cause: "camera-lost", sentence: "", open: true };
     const over = { ...lasting, end_us: 199e6, open: false };
     expect(mergeGaps([lasting], [over], 60e6)).toEqual([over]);
+  });
+
+  it("says what may be damaged, and goes on with it where an answer begins in it", () => {
+    const damaged = { start_us: 50e6, end_us: 70e6, sentence: "Packets were lost.", open: true };
+    expect(damagedText(damaged, 80e6)).toBe("30 s. Packets were lost.");
+    expect(damagedAt([damaged], 79e6)).toBe(damaged);
+    expect(damagedAt([{ ...damaged, open: false }], 79e6)).toBeNull();
+    const newer = { ...damaged, start_us: 60e6, end_us: 75e6, open: false };
+    const later = { ...newer, start_us: 90e6, end_us: 95e6 };
+    expect(mergeDamaged([damaged], [newer, later], 60e6)).toEqual([{ ...newer, start_us: 50e6 }, later]);
+    expect(mergeDamaged([damaged], [], 60e6)).toEqual([{ ...damaged, end_us: 60e6, open: false }]);
   });
 });

@@ -1,5 +1,5 @@
 /** What a stream has of a span of time: stretches of footage, and the gaps between with their causes. Pure. */
-import type { GapEntry, SegmentEntry } from "../api/types";
+import type { DamagedEntry, GapEntry, SegmentEntry } from "../api/types";
 import { SECOND_US, durationText } from "./day";
 
 export interface Stretch {
@@ -40,8 +40,8 @@ export function segmentAfter(segments: readonly SegmentEntry[], id: string): Seg
   return at < 0 ? null : (segments[at + 1] ?? null);
 }
 
-/** Where a gap ends: one that lasts goes on since the box told of it. */
-export const endOfGap = (gap: GapEntry, nowUs: number): number => (gap.open ? nowUs : Math.min(gap.end_us, nowUs));
+/** Where a gap ends, or damage: what lasts goes on since the box told of it. */
+export const endOfGap = (gap: GapEntry | DamagedEntry, nowUs: number): number => (gap.open ? nowUs : Math.min(gap.end_us, nowUs));
 
 export const gapAt = (gaps: readonly GapEntry[], us: number): GapEntry | null =>
   gaps.find((gap) => gap.start_us <= us && (gap.open || us < gap.end_us)) ?? null;
@@ -51,6 +51,13 @@ export function gapText(gap: GapEntry, nowUs: number): string {
   const length = durationText(endOfGap(gap, nowUs) - gap.start_us);
   return gap.open ? `Nothing is recorded for ${length}. ${gap.sentence}` : `${length} without footage. ${gap.sentence}`;
 }
+
+export const damagedAt = (damaged: readonly DamagedEntry[], us: number): DamagedEntry | null =>
+  damaged.find((each) => each.start_us <= us && (each.open || us < each.end_us)) ?? null;
+
+/** What is said of footage that may be damaged: how much it is, and why. */
+export const damagedText = (damaged: DamagedEntry, nowUs: number): string =>
+  `${durationText(endOfGap(damaged, nowUs) - damaged.start_us)}. ${damaged.sentence}`;
 
 /** Two answers for neighbouring spans as one list, in order and without doubles; newer entries win. */
 export function mergeSegments(older: readonly SegmentEntry[], newer: readonly SegmentEntry[]): SegmentEntry[] {
@@ -65,6 +72,21 @@ export const mergeGaps = (older: readonly GapEntry[], newer: readonly GapEntry[]
   ...older.filter((gap) => gap.end_us <= fromUs),
   ...newer.filter((gap) => gap.end_us > fromUs),
 ];
+
+/** Damage that was known up to `fromUs`, and the newer word on what is after it: an answer tells of no more than its span. */
+export function mergeDamaged(older: readonly DamagedEntry[], newer: readonly DamagedEntry[], fromUs: number): DamagedEntry[] {
+  const before = older.filter((each) => each.start_us < fromUs);
+  const cut = before.map((each) => ({ ...each, end_us: Math.min(each.end_us, fromUs), open: false }));
+  const joined: DamagedEntry[] = [];
+  for (const each of [...cut, ...newer]) {
+    const last = joined.at(-1);
+    if (last && each.start_us - last.end_us <= JOIN_MAX_US) {
+      last.end_us = Math.max(last.end_us, each.end_us);
+      last.open ||= each.open;
+    } else joined.push({ ...each });
+  }
+  return joined;
+}
 
 /** The cause of an absence that playing met: the gap that covers most of it. */
 export function gapBetween(gaps: readonly GapEntry[], fromUs: number, toUs: number): GapEntry | null {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Hold } from "../api/types";
-import { fieldOf, fieldsOf, heldSpans, holdsOf, meantBy, spanBy } from "./holds";
+import { fieldOf, fieldsOf, heldSpans, holdsOf, listed, meantBy, spanBy } from "./holds";
 
 const hold = (streams: string[], from_us: number, to_us: number | null): Hold => ({
   id: `${from_us}`,
@@ -14,6 +14,15 @@ const hold = (streams: string[], from_us: number, to_us: number | null): Hold =>
 });
 
 describe("holds", () => {
+  it("are listed until it is certain that they have ended", () => {
+    const [first, second] = [hold([], 1, 2), hold(["a"], 3, 4)];
+    const ids = (all: readonly Hold[]) => all.map(({ id }) => id);
+    expect(ids(listed([second, first], []))).toEqual(["1", "3"]);
+    expect(ids(listed([second], [{ hold: first, error: null }]))).toEqual(["1", "3"]);
+    expect(ids(listed([], [{ hold: first, error: "It cannot be written." }]))).toEqual(["1"]);
+    expect(ids(listed([first, second], [{ hold: first, error: "The box does not answer." }]))).toEqual(["1", "3"]);
+  });
+
   it("are those of a stream and those of all", () => {
     const all = [hold([], 1, 2), hold(["a"], 3, 4), hold(["b"], 5, 6)];
     expect(holdsOf(all, "a").map(({ id }) => id)).toEqual(["1", "3"]);

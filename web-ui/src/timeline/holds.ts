@@ -10,6 +10,20 @@ const MS_PER_DAY = 24 * 60 * MS_PER_MINUTE;
 export const holdsOf = (holds: readonly Hold[], stream: string): readonly Hold[] =>
   holds.filter((hold) => hold.streams.length === 0 || hold.streams.includes(stream));
 
+/** A hold that somebody ends on this page, and what is wrong with that. */
+export interface Ending {
+  readonly hold: Hold;
+  readonly error: string | null;
+}
+
+/** What is listed: the holds that stand, and those of which it is not certain that they have ended, each in its place. */
+export function listed(holds: readonly Hold[], endings: readonly Ending[]): readonly Hold[] {
+  const all = [...holds];
+  const known = new Set(holds.map((hold) => hold.id));
+  for (const { hold } of endings) if (!known.has(hold.id)) all.push(hold);
+  return all.sort((a, b) => a.from_us - b.from_us || a.id.localeCompare(b.id));
+}
+
 /** The spans of a stream that are held, in order, none touching another. */
 export function heldSpans(holds: readonly Hold[], stream: string): Span[] {
   const joined: { fromUs: number; toUs: number }[] = [];

@@ -14,6 +14,7 @@ vi.mock("../api/box", () => ({
     const answer: TimelineAnswer = {
       segments: recorded.filter((s) => s.start_us < toUs && s.start_us + s.duration_us > fromUs),
       gaps: gaps.filter((gap) => gap.start_us < toUs && gap.end_us > fromUs),
+      damaged: [],
       next: recorded.find((s) => s.start_us >= toUs) ?? null,
     };
     return Promise.resolve(success(answer));

@@ -3,18 +3,19 @@ import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import * as box from "../api/box";
 import type { Failure, Result } from "../api/result";
 import { success } from "../api/result";
-import type { GapEntry, SegmentEntry } from "../api/types";
-import { mergeGaps, mergeSegments, segmentAfter, segmentFrom } from "./coverage";
+import type { DamagedEntry, GapEntry, SegmentEntry } from "../api/types";
+import { mergeDamaged, mergeGaps, mergeSegments, segmentAfter, segmentFrom } from "./coverage";
 import { type Day, dayOf, nowUs } from "./day";
 
 export interface DayTimeline {
   readonly segments: readonly SegmentEntry[];
   readonly gaps: readonly GapEntry[];
+  readonly damaged: readonly DamagedEntry[];
   readonly failure: Failure | null;
   readonly loaded: boolean;
 }
 
-const EMPTY: DayTimeline = { segments: [], gaps: [], failure: null, loaded: false };
+const EMPTY: DayTimeline = { segments: [], gaps: [], damaged: [], failure: null, loaded: false };
 /** How long what is known of today stays good enough. */
 const FRESH_MS = 4000;
 /** How long until all of a day is asked for again: what was deleted since is not in what is new. */
@@ -113,7 +114,8 @@ export class TimelineStore {
       const older = fromUs === day.startUs ? EMPTY : known;
       const segments = mergeSegments(older.segments.filter((segment) => segment.start_us < fromUs), answer.value.segments);
       const gaps = mergeGaps(older.gaps, answer.value.gaps, fromUs);
-      entry.signal.value = { segments, gaps, failure: null, loaded: true };
+      const damaged = mergeDamaged(older.damaged, answer.value.damaged, fromUs);
+      entry.signal.value = { segments, gaps, damaged, failure: null, loaded: true };
       return success(null);
     }
     if (answer.kind === "error") entry.signal.value = { ...entry.signal.value, failure: answer };

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import * as box from "../api/box";
 import type { Hold, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
-import { fieldsOf, meantBy, spanBy } from "../timeline/holds";
+import { type Ending, fieldsOf, listed, meantBy, spanBy } from "../timeline/holds";
 import type { Span } from "../timeline/scale";
 import { holds, loadHolds } from "../ui/app-state";
 import { Button, Dialog, Field, Notice } from "../ui/parts";
@@ -80,44 +80,65 @@ function Instant({ label, value, onInput }: { label: string; value: string; onIn
 
 /** All that is kept, to be ended. */
 export function Holds({ streams }: { streams: readonly Stream[] }) {
-  const all = holds.value;
+  const [endings, setEndings] = useState<readonly Ending[]>([]);
+  const forget = (id: string) => setEndings((all) => all.filter((ending) => ending.hold.id !== id));
+  const end = async (hold: Hold) => {
+    setEndings((all) => [...all, { hold, error: null }]);
+    const answer = await box.endHold(hold.id);
+    // The list may lack it already: where its end may be forgotten, the row stays with the reason.
+    if (answer.kind === "error") setEndings((all) => all.map((each) => (each.hold.id === hold.id ? { hold, error: answer.message } : each)));
+    else forget(hold.id);
+    await loadHolds();
+  };
+  const all = listed(holds.value, endings);
   if (all.length === 0) return <p class="quiet-text">None. “Keep this” below a day’s timeline keeps what is in view.</p>;
   return (
     <ul class="rows">
-      {all.map((hold) => (
-        <Row key={hold.id} hold={hold} streams={streams} />
-      ))}
+      {all.map((hold) => {
+        const ending = endings.find((each) => each.hold.id === hold.id) ?? null;
+        return <Row key={hold.id} {...{ hold, streams, ending }} onEnd={() => void end(hold)} onForget={() => forget(hold.id)} />;
+      })}
     </ul>
   );
 }
 
-function Row({ hold, streams }: { hold: Hold; streams: readonly Stream[] }) {
+interface RowProps {
+  hold: Hold;
+  streams: readonly Stream[];
+  ending: Ending | null;
+  onEnd: () => void;
+  onForget: () => void;
+}
+
+function Row({ hold, streams, ending, onEnd, onForget }: RowProps) {
   const [asked, setAsked] = useState(false);
-  const [error, setError] = useState<string | null>(null);
-  const end = async () => {
-    const answer = await box.endHold(hold.id);
-    if (answer.kind === "error") setError(answer.message);
-    await loadHolds();
+  const end = () => {
+    setAsked(false);
+    onEnd();
   };
   return (
     <li data-hold={hold.id}>
       <div class="row-main">
         <b>{hold.reason}</b>
         <span class="spring" />
-        {asked ? (
+        {asked && (
           <>
-            <Button label="Let it be deleted" kind="primary" onClick={() => void end()} />
+            <Button label="Let it be deleted" kind="primary" onClick={end} />
             <Button label="Keep it" kind="quiet" onClick={() => setAsked(false)} />
           </>
-        ) : (
-          <Button label="End" kind="quiet" onClick={() => setAsked(true)} />
         )}
+        {!asked && !ending && <Button label="End" kind="quiet" onClick={() => setAsked(true)} />}
+        {ending?.error && <Button label="Understood" kind="quiet" onClick={onForget} />}
       </div>
       <div class="row-side">
         {camerasOf(hold, streams)} · {when(hold.from_us)} {hold.to_us === null ? "and everything after" : `to ${when(hold.to_us)}`} · set by {hold.who}
         {hold.until_us !== null && ` · kept until ${when(hold.until_us)}`}
       </div>
-      {error && <p class="row-error">{error}</p>}
+      {ending?.error && (
+        <p class="row-error" role="alert">
+          {ending.error}
+        </p>
+      )}
     </li>
   );
 }

@@ -146,7 +146,7 @@ function Player({ all }: { all: readonly Stream[] }) {
           onSelect={setSelected}
           onSeek={seek}
         />
-        <Gaps gaps={rows.find((row) => row.stream.id === stream?.id)?.timeline.gaps ?? []} onSeek={(us) => seek(us, null, true)} />
+        <Gaps timeline={rows.find((row) => row.stream.id === stream?.id)?.timeline ?? null} onSeek={(us) => seek(us, null, true)} />
       </div>
     </div>
   );
