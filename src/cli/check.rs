@@ -108,7 +108,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     let logs = local.logs();
     let witnessed = local.witness(&logs);
     let mut told = Told::read(&local, &logs);
-    told.compare_copies(&local, &logs);
+    told.verify(&local, &logs);
     told.advise(&local, &logs);
     let (disks, absent) = subjects(&local);
     let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;

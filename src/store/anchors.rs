@@ -68,7 +68,7 @@ impl Anchors {
     /// Those that the logs on disks tell of, as far as they can be read.
     pub fn logged(disks: &[Arc<dyn Disk>], store: &StoreId, keys: &SharedKeys) -> Self {
         let mut known = Vec::new();
-        for found in log::find(disks, store, &**keys).logs {
+        for found in log::find(disks, store, &**keys).readable() {
             let mut reader = log::Reader::new(Arc::clone(keys));
             while let Ok(read) = reader.next(&found.files)
                 && !read.is_empty()

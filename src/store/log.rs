@@ -15,6 +15,7 @@ mod ranges;
 mod remembered;
 mod replayed;
 mod seats;
+mod sound;
 mod source;
 mod start;
 mod unlogged;
