@@ -11,6 +11,7 @@ mod keeping;
 mod mending;
 mod moves;
 mod own;
+mod proofs;
 mod ranges;
 mod remembered;
 mod replayed;

@@ -105,6 +105,12 @@ pub fn flip(shelf: &Shelf, path: &Path, n: usize) -> Result<(), String> {
     if found.said != expected {
         return Err(format!("it says {:?}", found.said));
     }
+    if is_tree {
+        proofs_hold(
+            &found.chain,
+            &find(&disks(&[&whole]), &shelf.store, &*shelf.keys()),
+        )?;
+    }
     let mendable = found.chain.mendable(&alone, &shelf.store);
     if mendable.len() != usize::from(is_tree) {
         return Err(format!("alone, {mendable:?} is mendable"));
@@ -140,4 +146,18 @@ fn same(disk: &Memory, whole: &Memory) -> Result<(), String> {
         true => Ok(()),
         false => Err("it is another log after the repair".to_owned()),
     }
+}
+
+/// Whether viewers get the proofs of a log that is whole.
+fn proofs_hold(found: &Chain, whole: &Chain) -> Result<(), String> {
+    let [found, whole] = [found, whole].map(|chain| &chain.logs[0].files);
+    let to = whole.checkpoint.size;
+    for from in 0..to {
+        let consistency = [found, whole].map(|files| files.consistency(from, to).unwrap());
+        let inclusion = [found, whole].map(|files| files.inclusion(from, to).unwrap());
+        if consistency[0] != consistency[1] || inclusion[0] != inclusion[1] {
+            return Err(format!("a proof from {from} is another one"));
+        }
+    }
+    Ok(())
 }

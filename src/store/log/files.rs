@@ -16,7 +16,7 @@ const KEY: &str = "key";
 const ENTRIES: &str = "entries";
 pub(super) const TREE: &str = "tree";
 const CHECKPOINT: &str = "checkpoint";
-const NODE_LEN: usize = 40;
+pub(super) const NODE_LEN: usize = 40;
 
 const _: () = assert!(ENTRY_LEN_MAX <= LOG_PIECE_BYTES);
 
@@ -62,6 +62,15 @@ impl Flaw {
     /// Whether the disk did not let it be read.
     pub(super) fn is_failure(&self) -> bool {
         matches!(self, Self::Io(error) if !is_lack(error))
+    }
+}
+
+impl From<Flaw> for io::Error {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Io(error) => error,
+            flaw => Self::new(io::ErrorKind::InvalidData, flaw.to_string()),
+        }
     }
 }
 
@@ -165,7 +174,7 @@ impl LogFiles {
         Ok((hash, u64::from_be_bytes(end)))
     }
 
-    fn hash(&self, level: u32, index: u64) -> io::Result<Hash> {
+    pub(super) fn hash(&self, level: u32, index: u64) -> io::Result<Hash> {
         Ok(self.node(level, index)?.0)
     }
 
@@ -252,22 +261,6 @@ impl LogFiles {
         let read = self.entries.read_at(start, &mut bytes)?;
         bytes.truncate(read);
         Ok(bytes)
-    }
-
-    /// The proof that the log with the first `from` entries is the beginning of that with `to`.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn consistency(&self, from: u64, to: u64) -> io::Result<Vec<Hash>> {
-        merkle::consistency(from, to, |level, index| self.hash(level, index))
-    }
-
-    /// The proof that an entry is in the log with the first `size`.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn inclusion(&self, index: u64, size: u64) -> io::Result<Vec<Hash>> {
-        merkle::inclusion(index, size, |level, index| self.hash(level, index))
     }
 
     /// The root over the first `size` entries, by the tree.

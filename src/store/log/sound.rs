@@ -94,10 +94,8 @@ impl LogFiles {
             }
             Ok(())
         });
-        walked.map(|()| root).map_err(|flaw| match flaw {
-            Flaw::Io(error) => error,
-            flaw => io::Error::new(io::ErrorKind::InvalidData, flaw.to_string()),
-        })
+        walked?;
+        Ok(root)
     }
 }
 
