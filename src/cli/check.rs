@@ -218,6 +218,8 @@ pub(super) fn check(
         let copies = check::look_at_keyrings(STATE, &folder, &known);
         findings.found.extend(copies);
     }
+    let kept = check::look_at_state(state.folder(), &state.state_key(), &local.store());
+    findings.found.extend(kept);
     let compared = compare(&mut findings, state.folder(), &known, disks, held)?;
     Ok((findings, compared))
 }

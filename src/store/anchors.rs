@@ -21,7 +21,7 @@ use crate::disk::Disk;
 use crate::limits::{ANCHORS_BYTES_MAX, ANCHORS_KEPT, CLOCK_JUMP_US_MIN, CLOCK_STEP_US_MIN};
 use crate::state_file;
 
-const FILE: &str = "clock.anchors";
+pub(super) const FILE: &str = "clock.anchors";
 
 /// The anchors of a store's boots.
 #[derive(Default)]
@@ -220,6 +220,11 @@ fn anchor_of(record: &Record) -> Option<Anchor> {
         }),
         _ => None,
     }
+}
+
+/// Whether what a state folder has of them can be read.
+pub(super) fn look(state_dir: &Path) -> io::Result<()> {
+    read(&state_dir.join(FILE)).map(drop)
 }
 
 fn read(file: &Path) -> io::Result<Option<Inner>> {

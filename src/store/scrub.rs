@@ -28,6 +28,7 @@ use hearthkeep_format::{DiskId, StreamId};
 use super::Shared;
 use super::turns::{Bell, Driver, Worker};
 use crate::limits::SCRUB_GOODBYE_MS_MAX;
+pub(super) use kept::{FILE, look};
 use round::Round;
 use work::Work;
 
