@@ -44,6 +44,7 @@ use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
 pub use seats::{give, has_left_behind};
+pub(super) use sound::look_at_logs;
 use unlogged::Unlogged;
 
 use super::catalog::Entry;

@@ -115,10 +115,9 @@ pub fn flip(shelf: &Shelf, path: &Path, n: usize) -> Result<(), String> {
     if mendable.len() != usize::from(is_tree) {
         return Err(format!("alone, {mendable:?} is mendable"));
     }
-    for one in mendable {
+    if let Some(one) = mendable.first() {
         one.mend(&alone, &shelf.store).map_err(|e| e.to_string())?;
-        same(&flipped, &whole)?;
-        return Ok(());
+        return same(&flipped, &whole);
     }
 
     let two = disks(&[&flipped, &whole]);

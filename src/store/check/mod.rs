@@ -25,6 +25,7 @@ use crate::disk::{Disk, Pace};
 pub use finding::{Finding, Kind};
 pub use index::{Compared, Indexed};
 pub use material::look_at_keyrings;
+pub(super) use material::look_beside;
 pub use page::{Catalogued, From as PageFrom, Page};
 pub(super) use segments::is_proven;
 pub use segments::{Looked, Mistaken, Segments, look};

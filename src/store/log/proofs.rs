@@ -69,7 +69,7 @@ impl LogFiles {
             Ok(Hash::default())
         })?;
         let mut at = 0;
-        let walked = self.walk(|_, nodes| {
+        let walked = self.walk(&|_| Ok(()), |_, nodes| {
             for node in nodes.as_chunks::<NODE_LEN>().0 {
                 if let Some(hash) = wanted.get_mut(&at) {
                     hash.copy_from_slice(&node[..32]);

@@ -2,28 +2,32 @@
 //! wrong or made again.
 
 use std::io;
+use std::path::PathBuf;
 
 use hearthkeep_format::log::{Checkpoint, Entry};
 use hearthkeep_format::merkle::{Hash, Tree};
 use hearthkeep_format::{LogId, StoreId};
 
-use super::files::{Flaw, LogFiles, TREE, folder, push};
-use crate::disk::Disk;
+use super::files::{Flaw, LogFiles, TREE, folder, logs_on, push};
+use crate::disk::{Disk, Pace};
 use crate::limits::LOG_PIECE_BYTES;
 use crate::store::layout;
 
 impl LogFiles {
     /// Reads the entries that its checkpoint was signed for, each behind the one before by what that says of its own length: the tree
-    /// has no part in it. `each` is told of the tree over all up to an entry, and of the nodes that it adds to the file.
+    /// has no part in it. `pace` is called with what is about to be read, bytes, and may wait; `each` is told of the tree over all up to
+    /// an entry, and of the nodes that it adds to the file.
     ///
     /// # Errors
     /// [`Flaw::Unsound`] where they do not add up to what was signed; those of the disk, and of `each`.
     pub(super) fn walk(
         &self,
+        pace: &Pace<'_>,
         mut each: impl FnMut(&Tree, &[u8]) -> Result<(), Flaw>,
     ) -> Result<(), Flaw> {
         let (mut tree, mut nodes, mut at) = (Tree::default(), Vec::new(), 0);
         while tree.count() < self.checkpoint.size {
+            pace(LOG_PIECE_BYTES as u64)?;
             let (bytes, before) = (self.bytes_from(at)?, at);
             let mut rest = &bytes[..];
             while tree.count() < self.checkpoint.size
@@ -50,6 +54,11 @@ impl LogFiles {
     /// # Errors
     /// [`Flaw::Tree`] where only the tree is wrong, and [`Flaw::Unsound`] where entries are; those of the disk.
     pub fn verify(&self) -> Result<(), Flaw> {
+        self.verify_at(&|_| Ok(()))
+    }
+
+    /// The same as fast as `pace` lets it.
+    pub(super) fn verify_at(&self, pace: &Pace<'_>) -> Result<(), Flaw> {
         let (mut nodes, mut at, mut is_right) = (Vec::new(), 0, true);
         let mut compare = |nodes: &mut Vec<u8>| -> io::Result<()> {
             let mut found = vec![0; nodes.len()];
@@ -59,7 +68,7 @@ impl LogFiles {
             nodes.clear();
             Ok(())
         };
-        self.walk(|_, more| {
+        self.walk(pace, |_, more| {
             nodes.extend_from_slice(more);
             match nodes.len() < LOG_PIECE_BYTES {
                 true => Ok(()),
@@ -88,7 +97,7 @@ impl LogFiles {
 
     fn signed_root_at(&self, size: u64) -> io::Result<Hash> {
         let mut root = Tree::default().root();
-        let walked = self.walk(|tree, _| {
+        let walked = self.walk(&|_| Ok(()), |tree, _| {
             if tree.count() == size {
                 root = tree.root();
             }
@@ -99,10 +108,30 @@ impl LogFiles {
     }
 }
 
+/// What is wrong with the logs on a disk, each read by itself: where, and why.
+pub(in crate::store) fn look_at_logs(
+    disk: &dyn Disk,
+    store: &StoreId,
+    pace: &Pace<'_>,
+) -> Vec<(PathBuf, Flaw)> {
+    let logs = match logs_on(disk) {
+        Ok(logs) => logs,
+        Err(error) => return vec![(PathBuf::from(layout::LOG), error.into())],
+    };
+    let look = |log: &LogId| {
+        let files = LogFiles::open(disk, store, log)?;
+        files.verify_at(pace)
+    };
+    let flaws = logs
+        .iter()
+        .filter_map(|log| Some((folder(log), look(log).err()?)));
+    flaws.collect()
+}
+
 /// Makes the tree of a log again from its entries. False where those do not add up to what was signed: then nothing is done.
 pub(super) fn mend_tree(disk: &dyn Disk, store: &StoreId, log: &LogId) -> Result<bool, Flaw> {
     let mut nodes = Vec::new();
-    let walked = LogFiles::open(disk, store, log)?.walk(|_, more| {
+    let walked = LogFiles::open(disk, store, log)?.walk(&|_| Ok(()), |_, more| {
         nodes.extend_from_slice(more);
         Ok(())
     });
