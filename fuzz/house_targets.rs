@@ -7,16 +7,23 @@ mod memory;
 use std::path::Path;
 use std::sync::Arc;
 
+use hearthkeep::clock::SimClock;
 use hearthkeep::config::{Config, Error};
 use hearthkeep::disk::{Disk, Front};
+use hearthkeep::keys::{StateFolder, decode_streams};
 use hearthkeep::limits::{CAMERAS_MAX, DISKS_MAX};
+use hearthkeep::people::People;
 use hearthkeep::play;
+use hearthkeep::state_file::StateKey;
+use hearthkeep::store::anchors::Anchors;
+use hearthkeep::store::catalog::{Batch, Catalog, Database, Memory as Records};
+use hearthkeep::store::check;
 use hearthkeep::store::inspect::{self, Inspected, Mended, Place};
 use hearthkeep::store::layout;
 use hearthkeep::store::log::LogFiles;
 use hearthkeep_format::log::{Checkpoint, LogKey};
-use hearthkeep_format::segment::{HEADER_LEN, Header};
-use hearthkeep_format::{Identity, MetadataKey, SeededRandom, StoreId};
+use hearthkeep_format::segment::{HEADER_LEN, Header, Start};
+use hearthkeep_format::{BootId, Identity, MetadataKey, SeededRandom, StoreId};
 use memory::Memory;
 
 /// M of the segments in the corpus of `walk`.
@@ -122,6 +129,148 @@ pub fn log_files(data: &[u8]) {
     }
     let _ = files.consistency(from, to);
     let _ = files.inclusion(from, size);
+}
+
+/// The store of the catalogs and state files in the corpus.
+pub const STORE: StoreId = StoreId::from_bytes([0x20; 16]);
+
+/// What a database in memory has, as the target `catalog` reads it: length of key and value, key, value.
+pub fn records_of(records: &Records) -> Vec<u8> {
+    let mut out = Vec::new();
+    let told = records.scan(b"", &mut |key, value| {
+        out.push(key.len() as u8);
+        out.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        out.extend_from_slice(key);
+        out.extend_from_slice(value);
+        Ok(())
+    });
+    told.expect("memory is always read");
+    out
+}
+
+fn records(mut data: &[u8]) -> Option<Records> {
+    let records = Records::default();
+    Catalog::open_from(&records, &STORE).ok()?;
+    let mut batch = Batch::default();
+    while let Some(([key, a, b], rest)) = data.split_first_chunk::<3>() {
+        let value = usize::from(u16::from_be_bytes([*a, *b]));
+        let (key, rest) = rest.split_at_checked(usize::from(*key))?;
+        let (value, rest) = rest.split_at_checked(value)?;
+        batch.0.push((key.to_vec(), Some(value.to_vec())));
+        data = rest;
+    }
+    records.apply(batch).ok()?;
+    Some(records)
+}
+
+/// A catalog whose database has whatever it has: what opens can be asked and changed.
+pub fn catalog(data: &[u8]) {
+    let Some(records) = records(data) else {
+        return;
+    };
+    let opened =
+        Catalog::open_from(&records, &STORE).expect("a new one is made of what is damaged");
+    let catalog = opened.catalog;
+    let mut known = Vec::new();
+    for stream in catalog.streams() {
+        let _ = (catalog.usage(&stream), catalog.stream_bytes(&stream));
+        let _ = (catalog.last(&stream), catalog.highest_possible(&stream));
+        let _ = catalog.timeline(&stream, i64::MIN, i64::MAX);
+        for at_us in [i64::MIN, 0, 1_790_000_100_000_000, i64::MAX] {
+            let _ = catalog.next_from(&stream, at_us);
+            let _ = catalog.last_before(&stream, at_us);
+        }
+        for epoch in catalog.epochs(&stream, 0) {
+            let _ = catalog.epoch(&stream, &epoch, 0);
+        }
+        known.extend(
+            catalog
+                .oldest_first(&stream)
+                .take_while(Result::is_ok)
+                .flatten(),
+        );
+    }
+    let _ = (
+        catalog.disk_bytes(0),
+        catalog.disk_segments(0),
+        catalog.disk_oldest_us(0),
+        catalog.len(),
+    );
+    for entry in known.iter().take(4) {
+        let found = catalog.find(&entry.stream, &entry.segment);
+        assert!(found.is_ok());
+        let _ = catalog.forget(&[*entry]);
+        let _ = catalog.insert(&[*entry]);
+    }
+}
+
+/// The files of a state folder, by the first byte. What is sealed there is sealed here, since nothing else gets past the seal.
+pub const STATE_FILES: [(&str, bool); 8] = [
+    ("clock.anchors", false),
+    ("scrub.json", false),
+    ("log.sealed", true),
+    ("log.holds.sealed", true),
+    ("log.deleted.sealed", true),
+    ("store.sealed", true),
+    ("people.sealed", true),
+    ("streams", false),
+];
+
+/// A file of the state folder, with whatever its seal lets through.
+pub fn state_files(data: &[u8]) {
+    thread_local! {
+        static FOLDER: (tempfile::TempDir, StateKey) = {
+            let folder = tempfile::tempdir().expect("there is room for a folder");
+            let made = StateFolder::create_unclaimed(folder.path(), &mut SeededRandom::new(1));
+            let key = made.expect("it is empty").state_key();
+            (folder, key)
+        };
+    }
+    let Some((file, content)) = data.split_first() else {
+        return;
+    };
+    let (name, is_sealed) = STATE_FILES[usize::from(*file) % STATE_FILES.len()];
+    if name == "streams" {
+        let _ = std::str::from_utf8(content).map(decode_streams);
+        return;
+    }
+    FOLDER.with(|(folder, key)| {
+        let folder = folder.path();
+        let sealed = match is_sealed {
+            true => key.seal(name, content, &mut SeededRandom::new(2)),
+            false => content.to_vec(),
+        };
+        std::fs::write(folder.join(name), sealed).expect("there is room for a file");
+        read_state(name, folder, key);
+        std::fs::remove_file(folder.join(name)).expect("it was written");
+    });
+}
+
+fn read_state(name: &str, folder: &Path, key: &StateKey) {
+    match name {
+        "store.sealed" => _ = StateFolder::load(folder),
+        "people.sealed" => {
+            let clock = Arc::new(SimClock::new(0));
+            let _ = People::open(folder, key.clone(), [7; 32].into(), clock);
+        }
+        "clock.anchors" => {
+            let anchors = Anchors::read(folder, Anchors::default);
+            for (wall_us, monotonic_us) in [(0, 0), (i64::MAX, u64::MAX), (i64::MIN, 5)] {
+                let _ = anchors.corrected(&Start {
+                    wall_us,
+                    monotonic_us,
+                    boot: BootId::from_bytes([1; 16]),
+                    clock_trusted: false,
+                    gap: None,
+                    sequence: 0,
+                });
+            }
+        }
+        _ => {}
+    }
+    for finding in check::look_at_state(folder, key, &STORE) {
+        assert_eq!(finding.path, Path::new(name), "no other file is there");
+    }
 }
 
 pub fn config(data: &[u8]) {

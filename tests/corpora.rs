@@ -1,7 +1,10 @@
 //! The seed corpora of the recorder's own fuzz targets, run through the functions that the fuzzers call; those of the format
 //! are run by `src/format/tests/corpora.rs`.
+//!
+//! `REGENERATE=1 cargo test --test corpora` writes those of `catalog` and `state_files` anew.
 #![allow(clippy::unwrap_used)]
 
+mod corpora_seeds;
 #[path = "../fuzz/house_targets.rs"]
 mod targets;
 
@@ -55,6 +58,34 @@ fn an_id_file_is_read_without_surprise() {
 fn a_log_s_files_are_read_without_surprise() {
     for seed in seeds("fuzz/corpus/log_files") {
         with_changes(&seed, targets::log_files);
+    }
+}
+
+/// The seeds of a target that are made here, written anew where that was asked for.
+fn made_seeds(target: &str, seeds: Vec<(&str, Vec<u8>)>) -> Vec<Vec<u8>> {
+    if std::env::var_os("REGENERATE").is_some() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/corpus")
+            .join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, bytes) in seeds {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+    self::seeds(&format!("fuzz/corpus/{target}"))
+}
+
+#[test]
+fn a_catalog_is_read_without_surprise() {
+    for seed in made_seeds("catalog", corpora_seeds::catalogs()) {
+        with_changes(&seed, targets::catalog);
+    }
+}
+
+#[test]
+fn the_state_folder_s_files_are_read_without_surprise() {
+    for seed in made_seeds("state_files", corpora_seeds::state_files()) {
+        with_changes(&seed, targets::state_files);
     }
 }
 

@@ -204,7 +204,7 @@ fn what_the_background_scrub_found_is_a_trouble_also_after_a_restart() {
     });
     let trouble = told["troubles"][0].as_str().unwrap();
     for words in [
-        "2 of its segments are damaged",
+        "2 of its files are damaged",
         &path,
         "tampered at chunk 3",
         "`hearthkeep check`",

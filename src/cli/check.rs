@@ -108,7 +108,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     let logs = local.logs();
     let witnessed = local.witness(&logs);
     let mut told = Told::read(&local, &logs);
-    told.compare_copies(&local, &logs);
+    told.verify(&local, &logs);
     told.advise(&local, &logs);
     let (disks, absent) = subjects(&local);
     let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
@@ -218,6 +218,8 @@ pub(super) fn check(
         let copies = check::look_at_keyrings(STATE, &folder, &known);
         findings.found.extend(copies);
     }
+    let kept = check::look_at_state(state.folder(), &state.state_key(), &local.store());
+    findings.found.extend(kept);
     let compared = compare(&mut findings, state.folder(), &known, disks, held)?;
     Ok((findings, compared))
 }

@@ -151,7 +151,7 @@ fn rebuild(config: &Config, lock: &Lock) -> Result<Option<String>, Failure> {
     Ok(store::reindex(config, &state, disks, lock)?.1)
 }
 
-/// Copies damaged copies of the signed log from whole ones, or says that it would; and what stays wrong with the log.
+/// Makes damaged copies of the signed log whole, or says that it would; and what stays wrong with the log.
 fn mend_logs<'a>(
     local: &'a Local,
     disks: &[Subject],
@@ -159,7 +159,7 @@ fn mend_logs<'a>(
 ) -> (Vec<StepRow<'a>>, Vec<LogFinding>) {
     let logs = local.logs();
     let mut told = Told::read(local, &logs);
-    told.compare_copies(local, &logs);
+    told.verify(local, &logs);
     let mut mendable = told.advise(local, &logs);
     // One whose id file is gone is written to when that is mended.
     mendable.retain(|one| disks.iter().any(|disk| disk.path == local.paths[one.to]));
@@ -174,7 +174,10 @@ fn mend_logs<'a>(
             action: "log",
             disk,
             path: one.path.into(),
-            words: "to be moved to the folder lost of its disk, and copied from another disk that has a whole copy",
+            words: match one.from {
+                Some(_) => "to be moved to the folder lost of its disk, and copied from another disk that has a whole copy",
+                None => "its tree to be made again from its entries",
+            },
             done: matches!(done, Some(Ok(()))),
             error: done.and_then(Result::err),
         });

@@ -18,6 +18,8 @@ const ALONE: &str = "no other disk that is here has a whole copy that goes on fr
                      again; where there is none, copy this folder to another disk before it gets worse. Footage opens without the log, but what \
                      is held and what was removed is known only as far as the log can be read";
 
+const TREE: &str = "nothing of what it says is lost. Stop the recorder and run `hearthkeep repair`, which makes the tree again";
+
 /// All that the logs say.
 #[derive(Default)]
 pub(super) struct Told {
@@ -53,23 +55,25 @@ impl Told {
         for (disk, path, flaw) in &logs.flaws {
             told.damage(local, *disk, path, flaw);
         }
-        logs.logs.iter().for_each(|log| told.take(local, log));
+        logs.readable().for_each(|log| told.take(local, log));
         told
     }
 
-    /// Reads their further copies too.
-    pub fn compare_copies(&mut self, local: &Local, logs: &Chain) {
-        for copy in &logs.copies {
-            match logs.compare(copy) {
-                Ok(()) => {}
-                Err(flaw @ Flaw::Forked) => self.flaw(local, copy.disk, &path_of(copy), &flaw),
-                Err(flaw) => self.damage(local, copy.disk, &path_of(copy), &flaw),
+    /// Reads all of them and their further copies too, whatever lies in them.
+    pub fn verify(&mut self, local: &Local, logs: &Chain) {
+        for (of, flaw) in logs.verify() {
+            let path = path_of(of);
+            match flaw {
+                Flaw::Forked => self.flaw(local, of.disk, &path, &flaw),
+                // Told already, when it was read for what it says.
+                _ if self.damaged.contains_key(&(of.disk, path.clone())) => {}
+                flaw => self.damage(local, of.disk, &path, &flaw),
             }
         }
     }
 
-    /// Says of each damaged copy what to do, and returns those that another disk has a whole one of. To be called once, after the
-    /// copies were compared.
+    /// Says of each damaged copy what to do, and returns those that can be made whole. To be called once, after all were
+    /// verified.
     pub fn advise(&mut self, local: &Local, logs: &Chain) -> Vec<Mendable> {
         let damaged = std::mem::take(&mut self.damaged);
         if damaged.is_empty() {
@@ -79,9 +83,12 @@ impl Told {
         for ((disk, path), flaw) in damaged {
             let is_it = |one: &&Mendable| one.to == disk && one.path == path;
             let advice = match mendable.iter().find(is_it) {
-                Some(from) => format!(
+                Some(Mendable { from: None, .. }) => TREE.to_owned(),
+                Some(Mendable {
+                    from: Some(from), ..
+                }) => format!(
                     "stop the recorder and run `hearthkeep repair`, which copies it from {}",
-                    local.paths[from.from].display()
+                    local.paths[*from].display()
                 ),
                 None => ALONE.to_owned(),
             };

@@ -54,7 +54,8 @@ pub fn index(
     let index = Index::new(&header, &m);
     let tail = tail(file)?;
     let end = tail.map_or(file.size(), |tail| u64::from(tail.copy_offset));
-    let mut offset = u64::from(header.first_chunk_offset);
+    let first = u64::from(header.first_chunk_offset);
+    let mut offset = first;
     let (mut head_bytes, mut chunks) = (0, Vec::new());
     let mut chunk = [0; CHUNK_HEADER_LEN];
     while offset + CHUNK_HEADER_LEN as u64 <= end {
@@ -67,8 +68,10 @@ pub fn index(
             break;
         }
         match prefix.k {
-            0 => head_bytes = offset + length,
+            0 if offset == first => head_bytes = offset + length,
             _ if prefix.is_final => break,
+            // A number that has rotted: the head would reach over what lies before.
+            0 => {}
             k => {
                 if let Ok(entry) = index.open(&chunk) {
                     chunks.push(ChunkPlace {

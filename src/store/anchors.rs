@@ -21,7 +21,7 @@ use crate::disk::Disk;
 use crate::limits::{ANCHORS_BYTES_MAX, ANCHORS_KEPT, CLOCK_JUMP_US_MIN, CLOCK_STEP_US_MIN};
 use crate::state_file;
 
-const FILE: &str = "clock.anchors";
+pub(super) const FILE: &str = "clock.anchors";
 
 /// The anchors of a store's boots.
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl Anchors {
     /// Those that the logs on disks tell of, as far as they can be read.
     pub fn logged(disks: &[Arc<dyn Disk>], store: &StoreId, keys: &SharedKeys) -> Self {
         let mut known = Vec::new();
-        for found in log::find(disks, store, &**keys).logs {
+        for found in log::find(disks, store, &**keys).readable() {
             let mut reader = log::Reader::new(Arc::clone(keys));
             while let Ok(read) = reader.next(&found.files)
                 && !read.is_empty()
@@ -230,6 +230,11 @@ fn anchor_of(record: &Record) -> Option<Anchor> {
         }),
         _ => None,
     }
+}
+
+/// Whether what a state folder has of them can be read.
+pub(super) fn look(state_dir: &Path) -> io::Result<()> {
+    read(&state_dir.join(FILE)).map(drop)
 }
 
 fn read(file: &Path) -> io::Result<Option<Inner>> {

@@ -11,16 +11,19 @@ mod keeping;
 mod mending;
 mod moves;
 mod own;
+mod proofs;
 mod ranges;
 mod remembered;
 mod replayed;
 mod seats;
+mod sound;
 mod source;
 mod start;
 mod unlogged;
 mod walk;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -28,18 +31,21 @@ use hearthkeep_format::log::{
     Deleted, DeletedSegment, DeletionCause, Hold, Record, SegmentClosed, Stamped,
 };
 use hearthkeep_format::segment::{Gap, GapCause};
-use hearthkeep_format::{BootId, DiskId, EpochId, StreamId};
+use hearthkeep_format::{BootId, DiskId, EpochId, StoreId, StreamId};
 
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
 pub(super) use keeping::{Keeping, May};
 pub use mending::Mendable;
+use own::OwnFile;
 pub use own::lacking;
-use remembered::Remembered;
+use remembered::{Remembered, RememberedFile};
 use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
 pub use seats::{give, has_left_behind};
+pub(super) use sound::look_at_logs;
+use unlogged::Unlogged;
 
 use super::catalog::Entry;
 use super::held::Held;
@@ -361,6 +367,26 @@ impl Log {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The files of the log in a state folder, and whether they can be read: its key and last checkpoint, the holds, and deletions that
+/// it is still to be told of.
+pub(super) fn look_at_state(
+    state_dir: &Path,
+    key: &StateKey,
+    store: &StoreId,
+) -> [(&'static str, Result<(), String>); 3] {
+    let own = OwnFile::new(state_dir, key.clone()).read(*store);
+    let holds = RememberedFile::new(state_dir, key.clone()).read();
+    let deleted = Unlogged::new(state_dir, key.clone()).read();
+    [
+        (own::FILE, own.map(drop).map_err(|error| error.to_string())),
+        (
+            remembered::FILE,
+            holds.map(drop).map_err(|error| error.to_string()),
+        ),
+        (unlogged::FILE, deleted.map(drop)),
+    ]
 }
 
 /// Adds deletions to those of the same stream and cause that wait already: whether there was room for them.

@@ -4,7 +4,7 @@
 //! Each disk has its own round: the segments that the catalog has on it, stream by stream and the oldest first, each looked at by
 //! [`check::look`](super::check::look) as `hearthkeep check` does without a secret. What is recorded after a round has come to its
 //! stream is the next round's. A round takes the days of the configuration, and rests when it was faster. It is remembered in the
-//! state folder ([`kept`]), and goes on there after a start.
+//! state folder ([`kept`]), and goes on there after a start. At its end the id file, the keyring and the signed log are read.
 //!
 //! Nothing waits for it. It has a thread of its own, at the lowest priority of an ordinary user: the kernel derives the
 //! priority at the disk from that. The class `idle` was not taken, since what it reads may be kept waiting for ever while it holds
@@ -28,6 +28,7 @@ use hearthkeep_format::{DiskId, StreamId};
 use super::Shared;
 use super::turns::{Bell, Driver, Worker};
 use crate::limits::SCRUB_GOODBYE_MS_MAX;
+pub(super) use kept::{FILE, look};
 use round::Round;
 use work::Work;
 
@@ -63,7 +64,7 @@ pub struct ScrubStatus {
     pub read_bytes: u64,
     /// Bytes that were read since the store was opened.
     pub read_since_start_bytes: u64,
-    /// How many segments are not as they should be.
+    /// How many files are not as they should be.
     pub damaged: u64,
     /// Those of them that are told one by one: the first `SCRUB_FINDINGS_MAX` of a disk.
     pub findings: Vec<ScrubFinding>,
@@ -95,10 +96,10 @@ impl ScrubPhase {
     }
 }
 
-/// A segment that is not as it should be.
+/// A segment that is not as it should be, or something that lies beside the footage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScrubFinding {
-    /// Its file, below the disk's folder.
+    /// Where it is, below the disk's folder.
     pub path: String,
     /// Whose footage it is.
     pub stream: Option<StreamId>,

@@ -339,7 +339,7 @@ pub struct ScrubStatus {
     pub begun_us: i64,
     /// When the last whole round ended, µs since 1970.
     pub finished_us: Option<i64>,
-    /// How many segments are damaged or missing.
+    /// How many files are damaged or missing.
     pub damaged: u64,
     /// The first of them.
     pub findings: Vec<ScrubFinding>,
@@ -347,12 +347,12 @@ pub struct ScrubStatus {
     pub trouble: Option<String>,
 }
 
-/// A segment that is damaged or missing.
+/// A file that is damaged or missing: a segment, a copy of the keyring, the id file, or the folder of a signed log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScrubFinding {
-    /// Its file, below the disk's folder.
+    /// Where it is, below the disk's folder.
     pub path: String,
-    /// Whose footage it is, 32 hex digits.
+    /// Of a segment whose footage it is, 32 hex digits.
     pub stream: Option<String>,
     /// What is wrong with it.
     pub what: String,
@@ -398,9 +398,9 @@ impl ScrubStatus {
                     .to_owned(),
             ),
             (0, _) => None,
-            (1, _) => Some(format!("one of its segments is damaged or missing{first}: {ADVICE}")),
+            (1, _) => Some(format!("one of its files is damaged or missing{first}: {ADVICE}")),
             (n, _) => Some(format!(
-                "{n} of its segments are damaged or missing, of them the first{first}: {ADVICE}"
+                "{n} of its files are damaged or missing, of them the first{first}: {ADVICE}"
             )),
         }
     }

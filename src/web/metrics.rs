@@ -263,7 +263,7 @@ fn disks(text: &mut Text, disks: &[DiskMeasures]) {
         (
             "scrub_damaged_segments",
             "gauge",
-            "Segments on it that the background scrub found damaged or missing.",
+            "Files on it that the background scrub found damaged or missing.",
             |d| Some(d.scrub?.damaged as f64),
         ),
         (

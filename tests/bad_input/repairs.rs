@@ -35,6 +35,13 @@ fn the_catalog_of_a_recorder_at_work_is_compared() {
     record(&installation, 2_000_000);
     let first = segments(&installation).remove(0);
     assert_eq!(found(&installation, &[]), (Some(0), vec![]));
+    let own = installation.state().join("log.sealed");
+    flip(&own, 40);
+    assert_eq!(
+        found(&installation, &[]),
+        (Some(65), vec!["state".to_owned()])
+    );
+    flip(&own, 40);
     let mut recorder = installation.start();
     recorder.until("it records again", super::LONG, |list| {
         let rows = list.as_array().unwrap();

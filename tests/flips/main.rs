@@ -2,6 +2,9 @@
 //! repairing makes nothing worse, wherever it is cut off.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod log;
+#[path = "../store_support/log_files.rs"]
+mod log_files;
 mod memory;
 mod shelf;
 
@@ -20,6 +23,8 @@ use shelf::{Footage, Sealed, Shelf};
 enum Region {
     /// A copy of the keyring, or the id file.
     Material,
+    /// A file of the signed log.
+    Log,
     Head,
     Fragment(u32),
     Footer,
@@ -97,6 +102,9 @@ impl Whole {
 
     /// Flips a bit and says what is wrong with what then happens.
     fn flip(&self, path: &Path, n: usize) -> (Region, Result<(), String>) {
+        if path.starts_with(layout::LOG) {
+            return (Region::Log, log::flip(&self.shelf, path, n));
+        }
         let sealed = self.segment(path);
         let region = sealed.map_or(Region::Material, |sealed| region(sealed, n));
         let disk = self.part(sealed);
@@ -136,6 +144,8 @@ impl Whole {
         let is_expected = match region {
             Region::TornRest => found.is_empty(),
             Region::TornEnvelope => matches!(&found[..], [one] if one.kind == Kind::Envelope),
+            // `log::flip` sees to it.
+            Region::Log => false,
             Region::Material => {
                 let is_it = |kind| matches!(kind, Kind::Keyring | Kind::IdFile);
                 matches!(&found[..], [one] if is_it(one.kind))
@@ -463,9 +473,8 @@ fn what_does_not_belong_on_a_disk_is_named_and_moved_when_asked() {
     assert!(refused.is_empty(), "{refused:?}");
     assert_eq!(kinds(&disk), expected, "nothing moves by itself");
     let refused = whole.shelf.repair(&disk, &whole.shelf.check(&disk), true);
-    // A folder is not a file: this disk moves files only.
-    assert_eq!(refused.len(), 1, "{refused:?}");
-    assert_eq!(kinds(&disk), [UnknownStream, Stranger]);
+    assert!(refused.is_empty(), "{refused:?}");
+    assert_eq!(kinds(&disk), [UnknownStream]);
     let mut was: Vec<_> = before.values().map(|b| b.to_vec()).collect();
     let mut is: Vec<_> = disk.files().values().map(|b| b.to_vec()).collect();
     // The torn one is closed by now.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -141,8 +142,22 @@ impl Disk for Memory {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change()?;
         let mut inside = self.0.lock().unwrap();
-        let content = inside.files.remove(from).ok_or(ErrorKind::NotFound)?;
-        inside.files.insert(to.to_owned(), content);
+        if !inside.files.contains_key(from) && !inside.folders.contains(from) {
+            return Err(ErrorKind::NotFound.into());
+        }
+        inside.files.remove(to);
+        // What is in a folder goes with it.
+        let moved = |path: PathBuf| match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
+            Ok(rest) => to.join(rest),
+            Err(_) => path,
+        };
+        let (files, folders) = (mem::take(&mut inside.files), mem::take(&mut inside.folders));
+        inside.files = files
+            .into_iter()
+            .map(|(path, content)| (moved(path), content))
+            .collect();
+        inside.folders = folders.into_iter().map(moved).collect();
         Ok(())
     }
 

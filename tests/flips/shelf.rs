@@ -1,4 +1,4 @@
-//! A small store in memory: two streams with pictures and sound, a torn segment, the keyring twice, the id file.
+//! A small store in memory: two streams with pictures and sound, a torn segment, the keyring twice, the id file, the signed log.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -13,14 +13,17 @@ use hearthkeep::store::repair::{Repair, plan};
 use hearthkeep_format::epoch::{self, Chain, Epoch, EpochSecret};
 use hearthkeep_format::fmp4::{SampleTable, Track, init_segment};
 use hearthkeep_format::fragmenter::{Fragmenter, Limits, Sample, TrackClock};
+use hearthkeep_format::log::{BeginCause, Hold, OPEN_END_US, Record, SegmentClosed};
 use hearthkeep_format::segment::{
-    Begin, ChunkType, File, Header, IndexEntry, Preamble, SegmentOpener, SegmentWriter, Start,
+    Begin, ChunkType, File, GapCause, Header, IndexEntry, Preamble, SegmentOpener, SegmentWriter,
+    Start,
 };
 use hearthkeep_format::{
-    BootId, DiskId, EpochId, Error, Identity, Keyring, Kind, MetadataKey, OpenKeyring, Random,
-    RunId, SeededRandom, StoreId, StreamId, generation,
+    BootId, DiskId, EpochId, Error, HoldId, Identity, Keyring, Kind, MetadataKey, OpenKeyring,
+    Random, RunId, SeededRandom, StoreId, StreamId, generation,
 };
 
+use super::log_files::log_files;
 use super::memory::Memory;
 
 const START_US: i64 = 1_790_000_000_000_000;
@@ -42,6 +45,8 @@ pub struct Shelf {
     pub keyring_bytes: Vec<u8>,
     pub store: StoreId,
     pub m: [u8; 32],
+    /// What the signed log says.
+    pub said: Vec<Option<Record>>,
     open: OpenKeyring,
     secrets: HashMap<EpochId, EpochSecret>,
     id: DiskId,
@@ -68,6 +73,7 @@ impl Shelf {
             keyring_bytes: keyring.encode(),
             store,
             m: *created.metadata_key.as_bytes(),
+            said: Vec::new(),
             open: keyring.open(&owner).unwrap(),
             secrets: HashMap::new(),
             id: DiskId::random(&mut random),
@@ -87,7 +93,56 @@ impl Shelf {
             }
         }
         shelf.fill();
+        shelf.keep_log(&Identity::generate(&mut random));
         shelf
+    }
+
+    /// Its signed log: seven entries, so that the tree has nodes that its root needs and such that it does not.
+    fn keep_log(&mut self, signer: &Identity) {
+        let closed = |sealed: &Sealed| {
+            Record::SegmentClosed(SegmentClosed {
+                stream: sealed.place.stream,
+                epoch: sealed.place.epoch,
+                segment: sealed.place.segment,
+                disk: self.id,
+                root: [7; 32],
+                sequence: 0,
+                start_us: START_US,
+                duration_us: FRAGMENTS * FRAGMENT_US,
+                bytes: sealed.bytes.len() as u64,
+                kind: Kind::Media,
+                recovered: false,
+                clock_trusted: true,
+            })
+        };
+        let mut records: Vec<_> = self.segments.iter().map(closed).collect();
+        records.push(Record::Gap {
+            stream: self.segments[0].place.stream,
+            cause: GapCause::CameraLost,
+            from_us: START_US,
+            to_us: START_US + 1,
+        });
+        records.push(Record::Hold(Hold {
+            id: HoldId::from_bytes([9; 16]),
+            streams: Vec::new(),
+            from_us: START_US,
+            to_us: START_US + 1,
+            until_us: OPEN_END_US,
+            reason: "the fence".to_owned(),
+            who: "robin".to_owned(),
+        }));
+        let (m, signer) = (MetadataKey::from_bytes(self.m), signer.signing_key());
+        for (path, bytes) in log_files(self.store, &signer, (1, &m), records.clone()) {
+            self.disk.put(&path, Arc::new(bytes));
+        }
+        let key = signer.verifying_key();
+        let begun = Record::Begun {
+            store: self.store,
+            key,
+            cause: BeginCause::First,
+            previous: String::new(),
+        };
+        self.said = std::iter::once(begun).chain(records).map(Some).collect();
     }
 
     fn fill(&self) {

@@ -1,71 +1,35 @@
 //! Copies of one log on several disks: the furthest counts, a shorter one is its beginning, and another history is told.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hearthkeep::disk::{Disk, RealDisk};
-use hearthkeep::store::layout;
 use hearthkeep::store::log::Flaw;
-use hearthkeep_format::log::{BeginCause, Checkpoint, Entry, LogKey, Record, Stamped};
-use hearthkeep_format::merkle::Tree;
+use hearthkeep_format::log::Record;
 use hearthkeep_format::{Identity, MetadataKey, SeededRandom, SigningKey};
 
 use crate::installation::{CameraEntry, HEARTHKEEP, Installation, await_condition, path};
+use crate::log_files::log_files;
 use crate::rig::{chain, folder};
 use crate::store_support::{GENERATION, Home};
 
 /// Leaves a log on a disk, with these after its first entry; says where its entries are.
-fn leave(home: &Home, disk: &Path, key: &SigningKey, boots: &[u64]) -> std::path::PathBuf {
-    let log_key = LogKey {
-        store: home.store,
-        key: key.verifying_key(),
-    };
-    let begun = Record::Begun {
-        store: home.store,
-        key: log_key.key,
-        cause: BeginCause::First,
-        previous: String::new(),
-    };
+fn leave(home: &Home, disk: &Path, key: &SigningKey, boots: &[u64]) -> PathBuf {
     let started = |monotonic_us: &u64| Record::Started {
         boot: hearthkeep_format::BootId::from_bytes([1; 16]),
         monotonic_us: *monotonic_us,
         after_crash: false,
         version: String::new(),
     };
-    let records = std::iter::once(begun).chain(boots.iter().map(started));
-    // The same seed seals the same entries.
-    let (mut random, m) = (SeededRandom::new(7), MetadataKey::from_bytes(home.m));
-    let (mut tree, mut entries, mut nodes) = (Tree::default(), Vec::new(), Vec::new());
-    for (index, record) in records.enumerate() {
-        let stamped = Stamped {
-            wall_us: 1,
-            clock_trusted: true,
-            record,
-        };
-        let (log, index) = (log_key.log(), index as u64);
-        let sealed = Entry::seal(&stamped, &log, index, (GENERATION, &m), &mut random).unwrap();
-        let leaf = Entry::parse(&sealed).unwrap().leaf();
-        entries.extend(sealed);
-        let end = entries.len() as u64;
-        tree.push_told(leaf, |hash| {
-            nodes.extend_from_slice(&hash);
-            nodes.extend_from_slice(&end.to_be_bytes());
-        });
+    let m = MetadataKey::from_bytes(home.m);
+    let records = boots.iter().map(started);
+    for (path, bytes) in log_files(home.store, key, (GENERATION, &m), records) {
+        let path = disk.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
     }
-    let checkpoint = Checkpoint {
-        store: home.store,
-        log: log_key.log(),
-        size: tree.count(),
-        root: tree.root(),
-    };
-    let folder = disk.join(layout::LOG).join(log_key.log().to_string());
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("key"), log_key.to_text()).unwrap();
-    fs::write(folder.join("entries"), entries).unwrap();
-    fs::write(folder.join("tree"), nodes).unwrap();
-    fs::write(folder.join("checkpoint"), checkpoint.sign(key).unwrap()).unwrap();
-    folder.join("entries")
+    folder(disk).join("entries")
 }
 
 #[test]
@@ -180,6 +144,30 @@ fn a_copy_that_was_changed_is_told_by_check() {
     let (code, said) = repair(&[]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("there is nothing to repair"), "{said}");
+    // A hash of the tree that no root needs: it is made again from the entries, which are right.
+    let (tree, nodes) = (whole.join("tree"), fs::read(whole.join("tree")).unwrap());
+    let mut bytes = nodes.clone();
+    bytes[7] ^= 1;
+    fs::write(&tree, &bytes).unwrap();
+    let (code, said) = check();
+    assert_eq!(code, Some(65), "{said}");
+    let told = said.lines().find(|line| line.contains(path(&whole)));
+    assert!(
+        told.is_some_and(
+            |told| told.contains("its tree is damaged; its entries are whole")
+                && told.contains("makes the tree again")
+        ),
+        "{said}"
+    );
+    let (code, said) = repair(&["--dry-run"]);
+    assert_eq!(code, Some(65), "{said}");
+    assert_eq!(fs::read(&tree).unwrap(), bytes);
+    let (code, said) = repair(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("its tree to be made again"), "{said}");
+    assert_eq!(fs::read(&tree).unwrap(), nodes);
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
     // Where both are damaged, none is copied.
     for disk in [&spare, &installation.footage()] {
         let entries = folder(disk).join("entries");
@@ -224,7 +212,7 @@ fn only_a_whole_copy_that_goes_on_from_a_damaged_one_takes_its_place() {
         of.sort_unstable();
         of
     };
-    assert_eq!(mendable(), [(0, 1), (0, 4)]);
+    assert_eq!(mendable(), [(Some(0), 1), (Some(0), 4)]);
     for one in chain(&home, &paths).mendable(&opened, &home.store) {
         one.mend(&opened, &home.store).unwrap();
     }
@@ -233,7 +221,6 @@ fn only_a_whole_copy_that_goes_on_from_a_damaged_one_takes_its_place() {
     for disk in [paths[1], paths[4]] {
         for name in ["key", "entries", "tree", "checkpoint"] {
             let of = |folder: &Path| fs::read(folder.join(name)).unwrap();
-            let of = |folder: &Path| of(folder).trim_ascii_end().to_vec();
             assert_eq!(of(&folder(disk)), of(&whole), "{name}");
         }
     }

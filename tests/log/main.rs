@@ -5,6 +5,8 @@
 mod common;
 #[path = "../common/installation.rs"]
 mod installation;
+#[path = "../store_support/log_files.rs"]
+mod log_files;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 

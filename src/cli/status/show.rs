@@ -76,7 +76,7 @@ fn show_disk(disk: &DiskStatus) -> Result<(), Failure> {
 fn scrub(scrub: &ScrubStatus) -> String {
     let found = match scrub.damaged {
         0 => "found whole".to_owned(),
-        n => format!("{n} segments found damaged or missing"),
+        n => format!("{n} files found damaged or missing"),
     };
     let begun = rfc3339(scrub.begun_us);
     let last = match scrub.finished_us {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hearthkeep_format::{DiskId, EpochId, SegmentId, StreamId};
 
-use super::entry::{Entry, Fields};
+use super::entry::{BUCKET_SEGMENTS, Entry, Fields};
 use super::groups::{Group, Groups, LEVELS, Order, Step};
 
 /// What is known of a bucket without reading it.
@@ -56,6 +56,20 @@ impl Summary {
             out.extend_from_slice(&fingerprint.to_be_bytes());
         }
         out
+    }
+
+    /// Whether a bucket of this number can be so: sums of what is not are beyond what numbers hold.
+    pub(crate) fn is_possible(&self, number: u64) -> bool {
+        let segments = self.fingerprints.len() as u64;
+        let bytes = self
+            .bytes
+            .iter()
+            .try_fold(0_u64, |sum, (_, bytes)| sum.checked_add(*bytes));
+        number <= u64::MAX / BUCKET_SEGMENTS
+            && self.from_us <= self.to_us
+            && segments > 0
+            && self.bytes.len() as u64 <= segments
+            && bytes.is_some_and(|bytes| bytes <= segments * u64::from(u32::MAX))
     }
 
     pub(crate) fn unpack(packed: &[u8]) -> Option<Self> {

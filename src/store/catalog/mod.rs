@@ -377,7 +377,8 @@ fn read_directory(db: &dyn Database) -> Result<Directory, CatalogError> {
         let mut key = entry::Fields(&key[1..]);
         let stream = StreamId::from_bytes(key.take());
         let number = u64::from_be_bytes(key.take());
-        let summary = Summary::unpack(summary).ok_or(STRANGE)?;
+        let summary = Summary::unpack(summary).filter(|summary| summary.is_possible(number));
+        let summary = summary.ok_or(STRANGE)?;
         directory.set_summary(stream, number, Some(summary));
         Ok(())
     })?;

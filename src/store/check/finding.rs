@@ -78,6 +78,10 @@ kinds! {
     IdFile = "id-file" damage,
     /// A copy of the keyring.
     Keyring = "keyring" damage,
+    /// A copy of the signed log, as the background scrub tells of it: `hearthkeep check` names those apart.
+    Log = "log" damage,
+    /// A small file of the state folder.
+    State = "state" damage,
     /// A segment that the catalog knows and that is not there.
     Gone = "gone" damage,
     /// The catalog says something else of a segment than its file.

@@ -5,9 +5,10 @@ use std::path::Path;
 use hearthkeep_format::Keyring;
 
 use super::{Finding, Kind, Known, Subject};
-use crate::disk::{Disk, read_file};
+use crate::disk::{Disk, Pace, read_file};
 use crate::limits::KEYRING_BYTES_MAX;
 use crate::store::layout::{self, DiskIdentity};
+use crate::store::log;
 
 const OLDER: &str = "it is not the store's newest one";
 /// How often two copies that differ are read: a recorder may be about to replace them.
@@ -28,6 +29,25 @@ pub(super) fn look(number: usize, subject: &Subject, known: &Known<'_>, found: &
         keyrings = look_at_keyrings(number, &*subject.disk, known);
     }
     found.append(&mut keyrings);
+}
+
+/// What is wrong with what lies on a disk beside its footage, the signed log among it: looked at once, as fast as `pace` lets it. A recorder
+/// may be replacing it.
+pub(in crate::store) fn look_beside(
+    subject: &Subject,
+    known: &Known<'_>,
+    pace: &Pace<'_>,
+) -> Vec<Finding> {
+    let disk = &*subject.disk;
+    let mut found: Vec<_> = id_file(0, subject, known).into_iter().collect();
+    let copies = layout::KEYRING_COPIES.map(|name| Path::new(layout::KEYRING).join(name));
+    // Where there is none at all, none was ever put there.
+    if copies.iter().any(|copy| disk.open_read(copy).is_ok()) {
+        found.extend(look_at_keyrings(0, disk, known));
+    }
+    let logs = log::look_at_logs(disk, &known.store, pace).into_iter();
+    found.extend(logs.map(|(path, flaw)| Finding::new(Kind::Log, 0, path, flaw)));
+    found
 }
 
 /// Bytes that may be wrong in an id file that is still this disk's.

@@ -10,6 +10,7 @@ mod material;
 mod page;
 mod segments;
 mod slice;
+mod state;
 mod tree;
 
 use std::collections::HashSet;
@@ -24,10 +25,12 @@ use crate::disk::{Disk, Pace};
 pub use finding::{Finding, Kind};
 pub use index::{Compared, Indexed};
 pub use material::look_at_keyrings;
+pub(super) use material::look_beside;
 pub use page::{Catalogued, From as PageFrom, Page};
 pub(super) use segments::is_proven;
 pub use segments::{Looked, Mistaken, Segments, look};
 pub use slice::Slice;
+pub use state::look_at_state;
 
 /// The number of the state folder in a [`Finding`], among those of the disks.
 pub const STATE: usize = usize::MAX;

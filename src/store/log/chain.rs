@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hearthkeep_format::log::{Checkpoint, Entry, Record, Stamped};
-use hearthkeep_format::merkle::Tree;
+use hearthkeep_format::merkle::{Hash, Tree};
 use hearthkeep_format::{LogId, StoreId};
 
-use super::files::{Flaw, LogFiles, folder, logs_on, mend_tree};
+use super::files::{Flaw, LogFiles, folder, logs_on};
+use super::sound::mend_tree;
 use crate::disk::Disk;
 use crate::store::inspect::Keys;
 use crate::store::layout;
@@ -37,6 +38,31 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// Reads all copies from their beginning: those that are not as they were signed, and why. What could not be used at all is in
+    /// [`flaws`](Self::flaws).
+    pub fn verify(&self) -> Vec<(&FoundLog, Flaw)> {
+        let logs = self.logs.iter().map(|log| (log, log.files.verify()));
+        let copies = self.copies.iter().map(|copy| (copy, self.compare(copy)));
+        let looked = logs.chain(copies);
+        looked
+            .filter_map(|(of, looked)| Some((of, looked.err()?)))
+            .collect()
+    }
+
+    /// Each log as it is best read: where the copy that counts is damaged, from one that goes as far and is whole.
+    pub fn readable(&self) -> impl Iterator<Item = &FoundLog> {
+        self.logs.iter().map(|log| {
+            let goes_as_far = |copy: &&FoundLog| copy.files.checkpoint == log.files.checkpoint;
+            let mut others = self.copies.iter().filter(goes_as_far).peekable();
+            match others.peek().is_some() && log.files.verify().is_err() {
+                true => others
+                    .find(|copy| copy.files.verify().is_ok())
+                    .unwrap_or(log),
+                false => log,
+            }
+        })
+    }
+
     /// Reads a copy from its beginning, and looks whether it is the beginning of the log that counts.
     ///
     /// # Errors
@@ -44,35 +70,43 @@ impl Chain {
     pub fn compare(&self, copy: &FoundLog) -> Result<(), Flaw> {
         let checkpoint = &copy.files.checkpoint;
         let is_it = |log: &&FoundLog| log.files.checkpoint.log == checkpoint.log;
-        if let Some(log) = self.logs.iter().find(is_it)
-            && log.files.root_at(checkpoint.size)? != checkpoint.root
-        {
+        let log = self.logs.iter().find(is_it);
+        // Where it cannot be told, the log that counts has a flaw of its own.
+        if let Some(Ok(false)) = log.map(|log| log.files.begins_with(checkpoint)) {
             return Err(Flaw::Forked);
         }
-        // Leaves are hashes of what is sealed: no key is needed.
-        let mut reader = Reader::new(std::sync::Arc::new(|_| None));
-        while !reader.next(&copy.files)?.is_empty() {}
-        Ok(())
+        copy.files.verify()
     }
 }
 
-/// Finds the logs of a store. Of each the longest copy that holds what its checkpoint was signed for counts.
+/// Finds the logs of a store. Of each the longest copy that holds what its checkpoint was signed for counts, also where its tree has
+/// rotted.
 pub fn find(disks: &[Arc<dyn Disk>], store: &StoreId, keys: &Keys) -> Chain {
-    find_in(disks, store, keys, |_, _, _| Ok(false))
+    find_in(disks, store, keys, |disk, log, index| {
+        let files = LogFiles::open(disk, store, log)?;
+        match files.verify() {
+            Err(Flaw::Tree) => begun(files, index, keys),
+            looked => Err(looked.err().unwrap_or(Flaw::Unsound)),
+        }
+    })
 }
 
 /// The same by who may write: a tree that does not fit its entries is made again.
 pub(super) fn find_and_mend(disks: &[Arc<dyn Disk>], store: &StoreId, keys: &Keys) -> Chain {
-    find_in(disks, store, keys, |disk, store, log| {
-        mend_tree(disk, store, log)
+    find_in(disks, store, keys, |disk, log, index| {
+        match mend_tree(disk, store, log)? {
+            true => look(disk, index, store, log, keys),
+            false => Err(Flaw::Unsound),
+        }
     })
 }
 
+/// `make_do` is asked for what may be had of a copy whose tree or entries are not what was signed.
 fn find_in(
     disks: &[Arc<dyn Disk>],
     store: &StoreId,
     keys: &Keys,
-    mend: impl Fn(&dyn Disk, &StoreId, &LogId) -> Result<bool, Flaw>,
+    make_do: impl Fn(&dyn Disk, &LogId, usize) -> Result<FoundLog, Flaw>,
 ) -> Chain {
     let mut chain = Chain::default();
     let mut found: BTreeMap<LogId, FoundLog> = BTreeMap::new();
@@ -84,12 +118,10 @@ fn find_in(
             Vec::new()
         });
         for log in logs {
-            let look = || look(&**disk, index, store, &log, keys);
-            let looked = match look() {
-                Err(Flaw::Unsound) => match mend(&**disk, store, &log) {
-                    Ok(true) => look(),
-                    Err(flaw) if flaw.is_failure() => Err(flaw),
-                    _ => Err(Flaw::Unsound),
+            let looked = match look(&**disk, index, store, &log, keys) {
+                Err(Flaw::Unsound) => match make_do(&**disk, &log, index) {
+                    Err(flaw) if !flaw.is_failure() => Err(Flaw::Unsound),
+                    made => made,
                 },
                 looked => looked,
             };
@@ -142,7 +174,12 @@ pub(super) fn found(files: LogFiles, index: usize, keys: &Keys) -> Result<FoundL
     if !files.holds(&files.checkpoint)? {
         return Err(Flaw::Unsound);
     }
-    let first = files.piece(0, 1)?;
+    begun(files, index, keys)
+}
+
+/// The same by its first entry alone.
+fn begun(files: LogFiles, index: usize, keys: &Keys) -> Result<FoundLog, Flaw> {
+    let first = files.bytes_from(0)?;
     let entry = Entry::parse(&first)?;
     let m = keys(entry.generation).ok_or(Flaw::NotBegun)?;
     let stamped = entry
@@ -167,6 +204,8 @@ pub(super) fn found(files: LogFiles, index: usize, keys: &Keys) -> Result<FoundL
 /// Reads a log piece by piece, from its first entry on, and checks it against what was signed.
 pub struct Reader {
     tree: Tree,
+    /// Where the next entry begins.
+    at: u64,
     keys: super::super::SharedKeys,
 }
 
@@ -177,34 +216,61 @@ impl Reader {
     /// A reader at a log's beginning.
     pub fn new(keys: super::super::SharedKeys) -> Self {
         let tree = Tree::default();
-        Self { tree, keys }
+        Self { tree, at: 0, keys }
     }
 
-    /// The next entries; none at the end.
+    /// The next entries; none at the end. Behind one that is damaged it goes on where the tree says that the next one begins: what it
+    /// says of its own length may be wrong too.
     ///
     /// # Errors
     /// Where the disk fails, or at the end, where the entries do not add up to what was signed.
     pub fn next(&mut self, files: &LogFiles) -> Result<Vec<Read>, Flaw> {
-        let from = self.tree.count();
-        if from == files.checkpoint.size {
+        let size = files.checkpoint.size;
+        if self.tree.count() == size {
             return match self.tree.root() == files.checkpoint.root {
                 true => Ok(Vec::new()),
                 false => Err(Flaw::Unsound),
             };
         }
-        let piece = files.piece(from, files.checkpoint.size)?;
-        let (mut rest, mut read) = (&piece[..], Vec::new());
-        while !rest.is_empty() {
-            let entry = Entry::parse(rest)?;
+        let bytes = files.bytes_from(self.at)?;
+        let (mut rest, mut read) = (&bytes[..], Vec::new());
+        while self.tree.count() < size {
             let index = self.tree.count();
-            self.tree.push(entry.leaf());
-            rest = &rest[entry.bytes().len()..];
-            let opened = match (self.keys)(entry.generation) {
-                Some(m) => entry.open(&files.checkpoint.log, index, &m),
-                None => Err(hearthkeep_format::Error::MissingKey { what: "log entry" }),
+            let entry = match Entry::parse(rest) {
+                Ok(entry) => entry,
+                // Of the last one in a piece not all may be there.
+                Err(_) if !read.is_empty() => break,
+                Err(error) => {
+                    self.pass_over(files, [0; 32])?;
+                    read.push((index, Err(error)));
+                    break;
+                }
             };
-            read.push((index, opened));
+            match (self.keys)(entry.generation) {
+                Some(m) => match entry.open(&files.checkpoint.log, index, &m) {
+                    Ok(stamped) => read.push((index, Ok(stamped))),
+                    Err(error) => {
+                        self.pass_over(files, entry.leaf())?;
+                        read.push((index, Err(error)));
+                        break;
+                    }
+                },
+                None => {
+                    let error = hearthkeep_format::Error::MissingKey { what: "log entry" };
+                    read.push((index, Err(error)));
+                }
+            }
+            self.tree.push(entry.leaf());
+            self.at += entry.bytes().len() as u64;
+            rest = &rest[entry.bytes().len()..];
         }
         Ok(read)
+    }
+
+    /// Goes on behind a damaged entry.
+    fn pass_over(&mut self, files: &LogFiles, leaf: Hash) -> Result<(), Flaw> {
+        self.at = files.end_bytes(self.tree.count() + 1)?;
+        self.tree.push(leaf);
+        Ok(())
     }
 }

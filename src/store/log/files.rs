@@ -14,9 +14,9 @@ use crate::limits::LOG_PIECE_BYTES;
 
 const KEY: &str = "key";
 const ENTRIES: &str = "entries";
-const TREE: &str = "tree";
+pub(super) const TREE: &str = "tree";
 const CHECKPOINT: &str = "checkpoint";
-const NODE_LEN: usize = 40;
+pub(super) const NODE_LEN: usize = 40;
 
 const _: () = assert!(ENTRY_LEN_MAX <= LOG_PIECE_BYTES);
 
@@ -36,6 +36,9 @@ pub enum Flaw {
     /// Its entries do not add up to what was signed.
     #[error("its entries are not those that its checkpoint was signed for")]
     Unsound,
+    /// Its entries are right, and its tree is another one than theirs.
+    #[error("its tree is damaged; its entries are whole")]
+    Tree,
     /// It is signed, and another history than the copy that counts.
     #[error(
         "it is signed, and tells another history than the copy on another disk: a disk or the state folder was put back to an older state, or the log's key was used elsewhere"
@@ -59,6 +62,15 @@ impl Flaw {
     /// Whether the disk did not let it be read.
     pub(super) fn is_failure(&self) -> bool {
         matches!(self, Self::Io(error) if !is_lack(error))
+    }
+}
+
+impl From<Flaw> for io::Error {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Io(error) => error,
+            flaw => Self::new(io::ErrorKind::InvalidData, flaw.to_string()),
+        }
     }
 }
 
@@ -89,7 +101,7 @@ pub struct LogFiles {
     /// What that says.
     pub checkpoint: Checkpoint,
     entries: Box<dyn DiskFile>,
-    tree: Box<dyn DiskFile>,
+    pub(super) tree: Box<dyn DiskFile>,
 }
 
 /// The folder of a log, below a disk's.
@@ -162,7 +174,7 @@ impl LogFiles {
         Ok((hash, u64::from_be_bytes(end)))
     }
 
-    fn hash(&self, level: u32, index: u64) -> io::Result<Hash> {
+    pub(super) fn hash(&self, level: u32, index: u64) -> io::Result<Hash> {
         Ok(self.node(level, index)?.0)
     }
 
@@ -251,95 +263,10 @@ impl LogFiles {
         Ok(bytes)
     }
 
-    /// The proof that the log with the first `from` entries is the beginning of that with `to`.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn consistency(&self, from: u64, to: u64) -> io::Result<Vec<Hash>> {
-        merkle::consistency(from, to, |level, index| self.hash(level, index))
-    }
-
-    /// The proof that an entry is in the log with the first `size`.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn inclusion(&self, index: u64, size: u64) -> io::Result<Vec<Hash>> {
-        merkle::inclusion(index, size, |level, index| self.hash(level, index))
-    }
-
     /// The root over the first `size` entries, by the tree.
     pub(super) fn root_at(&self, size: u64) -> io::Result<Hash> {
         merkle::root_at(size, |level, index| self.hash(level, index))
     }
-
-    /// Whether another checkpoint of this log is of its beginning.
-    ///
-    /// # Errors
-    /// Where that cannot be found out: the disk failed, or entries here are not those that were signed.
-    pub(super) fn begins_with(&self, checkpoint: &Checkpoint) -> io::Result<bool> {
-        if checkpoint.log != self.checkpoint.log || checkpoint.size > self.checkpoint.size {
-            return Ok(false);
-        }
-        Ok(self.root_at(checkpoint.size)? == checkpoint.root
-            || self.signed_root_at(checkpoint.size)? == checkpoint.root)
-    }
-
-    /// The root over the first `size` entries by the entries themselves, all of which must add up to what was signed: a tree that rots
-    /// is no other history.
-    fn signed_root_at(&self, size: u64) -> io::Result<Hash> {
-        let (mut tree, mut at, mut root) = (Tree::default(), 0, Tree::default().root());
-        let mut bytes = vec![0; LOG_PIECE_BYTES];
-        while tree.count() < self.checkpoint.size {
-            let read = self.entries.read_at(at, &mut bytes)?;
-            let whole = whole_entries(&bytes[..read]);
-            let mut rest = &bytes[..whole];
-            while !rest.is_empty() && tree.count() < self.checkpoint.size {
-                let entry = Entry::parse(rest).map_err(|_| io::ErrorKind::InvalidData)?;
-                at += entry.bytes().len() as u64;
-                tree.push(entry.leaf());
-                rest = &rest[entry.bytes().len()..];
-                if tree.count() == size {
-                    root = tree.root();
-                }
-            }
-            if whole == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        match tree.root() == self.checkpoint.root {
-            true => Ok(root),
-            false => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                Flaw::Unsound.to_string(),
-            )),
-        }
-    }
-}
-
-/// Makes the tree of a log again from its entries, where it does not have what its checkpoint says and the entries do.
-pub(super) fn mend_tree(disk: &dyn Disk, store: &StoreId, log: &LogId) -> Result<bool, Flaw> {
-    let files = LogFiles::open(disk, store, log)?;
-    let (mut tree, mut nodes, mut at) = (Tree::default(), Vec::new(), 0);
-    let mut bytes = vec![0; LOG_PIECE_BYTES];
-    while tree.count() < files.checkpoint.size {
-        let read = files.entries.read_at(at, &mut bytes)?;
-        let whole = whole_entries(&bytes[..read]);
-        let mut rest = &bytes[..whole];
-        while !rest.is_empty() && tree.count() < files.checkpoint.size {
-            let entry = Entry::parse(rest)?;
-            at += entry.bytes().len() as u64;
-            push(&mut tree, &entry, at, &mut nodes);
-            rest = &rest[entry.bytes().len()..];
-        }
-        if whole == 0 {
-            return Ok(false);
-        }
-    }
-    if tree.root() != files.checkpoint.root {
-        return Ok(false);
-    }
-    layout::replace(disk, &folder(log).join(TREE), &nodes)?;
-    Ok(true)
 }
 
 /// Adds an entry that ends at `end` to a tree, and its nodes to those that are to be written.

@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::chain::{Chain, FoundLog};
+use super::files::LogFiles;
 use crate::limits::STATE_FILE_BYTES_MAX;
 use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
 
-const FILE: &str = "log.sealed";
+pub(super) const FILE: &str = "log.sealed";
 const VERSION: u32 = 1;
 
 /// Where it lies, and what opens it.
@@ -114,7 +115,11 @@ pub fn lacking(state_dir: &Path, key: StateKey, store: &StoreId, chain: &Chain) 
     };
     let mut logs = chain.logs.iter();
     let there = logs.find(|log| log.files.checkpoint.log == checkpoint.log);
-    if there.is_some_and(|log| log.files.holds(&checkpoint).unwrap_or(false)) {
+    // By its entries, where its tree has rotted.
+    let has_all = |files: &LogFiles| {
+        files.holds(&checkpoint).unwrap_or(false) || files.begins_with(&checkpoint).unwrap_or(false)
+    };
+    if there.is_some_and(|log| has_all(&log.files)) {
         return None;
     }
     Some(rolled_back(&checkpoint, there))

@@ -19,7 +19,7 @@ use crate::limits::STATE_FILE_BYTES_MAX;
 use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
 
-const FILE: &str = "log.holds.sealed";
+pub(super) const FILE: &str = "log.holds.sealed";
 const VERSION: u32 = 1;
 
 /// What is remembered.

@@ -13,7 +13,7 @@ use crate::limits::STATE_FILE_BYTES_MAX;
 use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
 
-const FILE: &str = "log.deleted.sealed";
+pub(super) const FILE: &str = "log.deleted.sealed";
 
 /// Where it lies, and what opens it.
 pub(super) struct Unlogged {

@@ -12,7 +12,7 @@ use super::round::Round;
 use crate::limits::SCRUB_FILE_BYTES_MAX;
 use crate::state_file;
 
-const FILE: &str = "scrub.json";
+pub(in crate::store) const FILE: &str = "scrub.json";
 /// Another one is of another version of this program.
 const VERSION: u32 = 1;
 
@@ -30,6 +30,11 @@ pub(super) fn read(state_dir: &Path) -> BTreeMap<DiskId, Round> {
         tracing::warn!(file = %file.display(), "all footage is read again from the beginning: {error}");
         BTreeMap::new()
     })
+}
+
+/// Whether what a state folder has can be read.
+pub(in crate::store) fn look(state_dir: &Path) -> io::Result<()> {
+    read_file(&state_dir.join(FILE)).map(drop)
 }
 
 fn read_file(file: &Path) -> io::Result<BTreeMap<DiskId, Round>> {

@@ -1,5 +1,7 @@
 //! A round over the footage of a disk: where it stands and what it found.
 
+use std::path::Path;
+
 use hearthkeep_format::{SegmentId, StreamId};
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +11,11 @@ use crate::limits::{
 };
 use crate::store::check::Finding;
 use crate::store::inspect::Place;
+use crate::store::layout;
 
 const DAY_US: u64 = 86_400_000_000;
+/// More than a round reads of any disk.
+const READ_BYTES_MAX: u64 = 1 << 60;
 
 /// A round, as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,10 +123,17 @@ impl Round {
                 true
             }
             None => {
-                self.more += 1;
+                self.more = self.more.saturating_add(1);
                 true
             }
         }
+    }
+
+    /// Nothing but this is wrong any more with what lies beside footage.
+    pub(super) fn keep_beside(&mut self, found: &[Finding]) {
+        let is_found = |path: &str| found.iter().any(|f| f.path.as_path() == Path::new(path));
+        self.found
+            .retain(|known| !is_beside(&known.path) || is_found(&known.path));
     }
 
     /// Nothing is wrong with a segment any more.
@@ -151,7 +163,7 @@ impl Round {
 
     /// How many segments are not as they should be.
     pub(super) fn damaged(&self) -> u64 {
-        self.found.len() as u64 + self.more
+        (self.found.len() as u64).saturating_add(self.more)
     }
 
     /// Whether this is no more than this program would have written.
@@ -161,9 +173,21 @@ impl Round {
             at.stream().is_some() && has_sense
         };
         self.found.len() <= SCRUB_FINDINGS_MAX
-            && self.told().len() == self.found.len()
+            && self.found.iter().all(|found| {
+                Place::of_path(found.path.as_ref()).is_some() || is_beside(&found.path)
+            })
+            && self.read_bytes <= READ_BYTES_MAX
             && self.at.as_ref().is_none_or(position)
     }
+}
+
+/// Whether a path is of what lies on a disk beside its footage.
+fn is_beside(path: &str) -> bool {
+    let path = Path::new(path);
+    path == Path::new(layout::ID_FILE)
+        || [layout::KEYRING, layout::LOG]
+            .iter()
+            .any(|folder| path.starts_with(folder))
 }
 
 /// How fast a disk is read, bytes a second: a quarter faster than the days ask for, since it is left alone at times.
@@ -216,5 +240,16 @@ mod tests {
         round.forget(&place(3));
         assert_eq!(round.damaged(), SCRUB_FINDINGS_MAX as u64 + 4);
         assert!(round.is_sound());
+        let keyring = |copy: &str| {
+            let kind = crate::store::check::Kind::Keyring;
+            Finding::new(kind, 0, format!("keyring/{copy}"), "torn")
+        };
+        assert!(round.take(&keyring("a")) && round.is_sound());
+        round.keep_beside(&[keyring("a")]);
+        assert!(!round.take(&keyring("a")), "known");
+        round.keep_beside(&[keyring("b")]);
+        assert_eq!(round.damaged(), SCRUB_FINDINGS_MAX as u64 + 4);
+        round.more = u64::MAX;
+        assert_eq!(round.damaged(), u64::MAX);
     }
 }

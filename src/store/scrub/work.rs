@@ -15,7 +15,7 @@ use super::{ScrubPhase, ScrubSettings, Told, kept};
 use crate::limits::{SCRUB_FINDINGS_MAX, SCRUB_SAVED_EVERY_US, WATCH_PERIOD_MS};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
-use crate::store::check::{self, Finding, Known};
+use crate::store::check::{self, Finding, Known, Subject};
 use crate::store::inspect::Place;
 use crate::store::mount::MountedDisk;
 use crate::store::turns::{self, Next, Rest};
@@ -58,6 +58,8 @@ struct Seat {
     suspect: Option<SegmentId>,
     /// Of what something was told before the start: it may have been repaired.
     again: Vec<Place>,
+    /// What was not as it should be beside the footage when that was looked at for the first time.
+    beside: Option<Vec<PathBuf>>,
 }
 
 /// What a look at a segment came to.
@@ -153,6 +155,7 @@ impl Work {
                 again: board
                     .get(&disk.id)
                     .map_or_else(Vec::new, |told| told.round.told()),
+                beside: None,
             });
         }
     }
@@ -182,10 +185,13 @@ impl Work {
                 self.change(disk, |told| told.round.at = at);
                 now_us
             }
-            Step::End => {
-                self.finish(disk);
-                now_us
-            }
+            Step::End => match self.look_beside(disk, seat) {
+                Some(due_us) => due_us,
+                None => {
+                    self.finish(disk);
+                    now_us
+                }
+            },
         }
     }
 
@@ -279,6 +285,47 @@ impl Work {
         due_us
     }
 
+    /// Reads what lies beside the footage, the log as slowly as footage. Says when to look again, where that is not done with.
+    fn look_beside(&mut self, disk: &Arc<MountedDisk>, seat: &mut Seat) -> Option<u64> {
+        let shared = Arc::clone(&self.shared);
+        let footage_bytes = shared.catalog.disk_bytes(disk.number());
+        let (begun_us, rate) = (self.now_us(), rate(footage_bytes, self.settings.days));
+        let (read, is_stopped) = (AtomicU64::new(0), AtomicBool::new(false));
+        let pace = |bytes: u64| {
+            let before = read.fetch_add(bytes, Ordering::Relaxed);
+            let due_us = begun_us.saturating_add(before.saturating_mul(1_000_000) / rate);
+            self.go_on(disk, due_us, &is_stopped)
+        };
+        let Ok(unhurried) = disk.unhurried() else {
+            return Some(begun_us.saturating_add(PAUSE_US));
+        };
+        let given_up = disk.given_up_unhurried();
+        let subject = Subject {
+            path: disk.path.clone(),
+            disk: unhurried,
+            id: Some(disk.id),
+            readers: 1,
+        };
+        let found = check::look_beside(&subject, &known(&shared), &pace);
+        let is_known = !is_stopped.into_inner() && disk.given_up_unhurried() == given_up;
+        if !is_known || !found.is_empty() && !self.is_there(disk) {
+            return Some(self.now_us().saturating_add(PAUSE_US));
+        }
+        let Some(suspects) = seat
+            .beside
+            .take()
+            .or_else(|| found.is_empty().then(Vec::new))
+        else {
+            seat.beside = Some(found.into_iter().map(|finding| finding.path).collect());
+            return Some(self.now_us().saturating_add(AGAIN_US));
+        };
+        let twice = found.into_iter();
+        let twice: Vec<_> = twice.filter(|f| suspects.contains(&f.path)).collect();
+        self.change(disk, |told| told.round.keep_beside(&twice));
+        twice.iter().for_each(|finding| self.tell(disk, finding));
+        None
+    }
+
     /// Reads a segment. Says also when the next may be.
     fn look(&mut self, disk: &Arc<MountedDisk>, entry: &Entry) -> (Verdict, u64) {
         let place = Place::of(entry);
@@ -289,26 +336,13 @@ impl Work {
         let (read, is_stopped) = (AtomicU64::new(0), AtomicBool::new(false));
         let pace = |bytes: u64| {
             let before = read.fetch_add(bytes, Ordering::Relaxed);
-            if self.pause(disk, due_us(before)) {
-                return Ok(());
-            }
-            is_stopped.store(true, Ordering::Relaxed);
-            Err(io::ErrorKind::Interrupted.into())
-        };
-        let known = Known {
-            store: shared.store,
-            keys: &*shared.keys,
-            streams: None,
-            keyring: None,
-            anchors: &shared.anchors,
-            at_work: true,
-            open: None,
+            self.go_on(disk, due_us(before), &is_stopped)
         };
         let Ok(unhurried) = disk.unhurried() else {
             return (Verdict::Nothing, begun_us);
         };
         let given_up = disk.given_up_unhurried();
-        let looked = check::look(0, &*unhurried, &place, &known, true, &pace);
+        let looked = check::look(0, &*unhurried, &place, &known(&shared), true, &pace);
         // A drive that does not answer has said nothing of its footage, and keeps the others no longer.
         if disk.given_up_unhurried() != given_up {
             is_stopped.store(true, Ordering::Relaxed);
@@ -334,6 +368,20 @@ impl Work {
             told.read_since_start_bytes += bytes;
         });
         (verdict, due_us(bytes))
+    }
+
+    /// Waits until more may be read; an error where nothing more is to be.
+    fn go_on(
+        &self,
+        disk: &Arc<MountedDisk>,
+        due_us: u64,
+        is_stopped: &AtomicBool,
+    ) -> io::Result<()> {
+        if self.pause(disk, due_us) {
+            return Ok(());
+        }
+        is_stopped.store(true, Ordering::Relaxed);
+        Err(io::ErrorKind::Interrupted.into())
     }
 
     /// Waits until more may be read; false where nothing more is to be.
@@ -387,10 +435,10 @@ impl Work {
         let told_max = SCRUB_FINDINGS_MAX as u64;
         if damaged <= told_max {
             self.news = News::Urgent;
-            tracing::warn!(%path, "footage is damaged: {what}. `hearthkeep check` says what is lost, `hearthkeep repair --dry-run` what can be made whole");
+            tracing::warn!(%path, "a file is damaged: {what}. `hearthkeep check` says what is lost, `hearthkeep repair --dry-run` what can be made whole");
         } else if damaged == told_max + 1 {
             tracing::warn!(
-                "more footage of this disk is damaged than is told one by one: `hearthkeep check` names all of it"
+                "more of this disk is damaged than is told one by one: `hearthkeep check` names all of it"
             );
         }
     }
@@ -424,5 +472,18 @@ impl Work {
                 "after a start, footage is read again from where that was last noted: {error}"
             );
         }
+    }
+}
+
+/// What is known of a store here; the disks vouch for the keyring themselves.
+fn known(shared: &Shared) -> Known<'_> {
+    Known {
+        store: shared.store,
+        keys: &*shared.keys,
+        streams: None,
+        keyring: None,
+        anchors: &shared.anchors,
+        at_work: true,
+        open: None,
     }
 }

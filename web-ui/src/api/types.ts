@@ -161,7 +161,7 @@ export interface Scrub {
   begun_us: number;
   /** When the last whole round ended. */
   finished_us: number | null;
-  /** Segments that are damaged or missing. */
+  /** Files that are damaged or missing. */
   damaged: number;
   /** The first of them. */
   findings: { path: string; stream: string | null; what: string; from_us: number | null; to_us: number | null }[];

@@ -57,10 +57,10 @@ describe("troubles", () => {
   });
 
   it("tell of damage that was found in the background", () => {
-    const scrub = { state: "resting", percent: 100, begun_us: 1, finished_us: 2, damaged: 1, findings: [], trouble: "one of its segments is damaged" } as const;
+    const scrub = { state: "resting", percent: 100, begun_us: 1, finished_us: 2, damaged: 1, findings: [], trouble: "one of its files is damaged" } as const;
     const disks = well.disks.map((disk) => ({ ...disk, scrub: { ...scrub, findings: [] } }));
     expect(troubles({ ...well, disks }, [])).toEqual([
-      { kind: "disk", text: expect.stringContaining("footage on the disk “footage” is damaged"), detail: "/srv/footage: one of its segments is damaged." },
+      { kind: "disk", text: expect.stringContaining("Something on the disk “footage” is damaged"), detail: "/srv/footage: one of its files is damaged." },
     ]);
   });
 

@@ -64,7 +64,7 @@ function disks(status: BoxStatus | null): Trouble[] {
       state === "absent"
         ? `The disk ${name} is not there. Look whether it is plugged in and switched on. ${others}; it is used again by itself.`
         : `Something is wrong with the disk ${name}. Look at its cable, its power and its health; where that does not help, use another one.`;
-    const damaged = `Some footage on the disk ${name} is damaged. The view “Box” says which. Where it becomes more, use another disk.`;
+    const damaged = `Something on the disk ${name} is damaged. The view “Box” says which. Where it becomes more, use another disk.`;
     return [
       ...(error ? [{ kind: "disk", text: wrong, detail: sentence(error) } as const] : []),
       ...(scrub?.trouble ? [{ kind: "disk", text: damaged, detail: sentence(`${path}: ${scrub.trouble}`) } as const] : []),

@@ -2,21 +2,25 @@
 //! restart goes on where it stood. Real files on a real disk, in simulated time.
 #![allow(clippy::unwrap_used)]
 
+mod hooked;
+#[path = "../store_support/log_files.rs"]
+mod log_files;
+#[path = "../store_support/mod.rs"]
 mod store_support;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hearthkeep::clock::Clock;
-use hearthkeep::disk::{Disk, DiskFile, RealDisk, Space};
 use hearthkeep::store::turns::Hands;
-use hearthkeep::store::{
-    MountedDisk, Options, ScrubPhase, ScrubSettings, ScrubStatus, Store, lock,
-};
+use hearthkeep::store::{Options, ScrubPhase, ScrubSettings, ScrubStatus, Store, lock};
 use hearthkeep::web::footage::DiskStatus;
-use store_support::{FaultyDisk, Home, Sealed};
+use hearthkeep_format::{Identity, Keyring, MetadataKey, SeededRandom};
+use hooked::Hooked;
+use log_files::log_files;
+use store_support::{FaultyDisk, GENERATION, Home, Sealed};
 
 const DAYS: u32 = 1;
 const DAY_US: u64 = 86_400_000_000;
@@ -179,6 +183,47 @@ fn a_file_that_is_gone_or_cut_off_is_told() {
 }
 
 #[test]
+fn what_lies_beside_the_footage_is_read_too() {
+    let home = Home::new(12);
+    left(&home, 2, 4_000);
+    let at = |path: &str| home.disk.path().join(path);
+    let signer = Identity::generate(&mut SeededRandom::new(3)).signing_key();
+    let m = MetadataKey::from_bytes(home.m);
+    for (path, bytes) in log_files(home.store, &signer, (GENERATION, &m), []) {
+        std::fs::create_dir_all(at(path.parent().unwrap().to_str().unwrap())).unwrap();
+        std::fs::write(home.disk.path().join(path), bytes).unwrap();
+    }
+    let log = std::fs::read_dir(at("log"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let keyring = Keyring::new(home.store).encode();
+    std::fs::create_dir_all(at("keyring")).unwrap();
+    for copy in ["keyring/a", "keyring/b"] {
+        std::fs::write(at(copy), &keyring).unwrap();
+    }
+    let tree = log.path().join("tree");
+    let whole = std::fs::read(&tree).unwrap();
+    flip(&tree);
+    flip(&at("keyring/b"));
+    let house = House::open(&home);
+    let scrub = house.round(&home);
+    assert_eq!(scrub.damaged, 2, "{scrub:?}");
+    let mut found: Vec<_> = scrub.findings.iter().map(|f| at(&f.path)).collect();
+    found.sort();
+    assert_eq!(found, [at("keyring/b"), log.path()]);
+    house.close();
+
+    // A restart knows it still; the next round that finds it whole forgets it.
+    let house = House::open(&home);
+    assert_eq!(house.scrub().unwrap().findings, scrub.findings);
+    std::fs::write(&tree, whole).unwrap();
+    std::fs::write(at("keyring/b"), &keyring).unwrap();
+    house.until(&home, "it is mended", |scrub| scrub.damaged == 0);
+}
+
+#[test]
 fn a_restart_goes_on_and_reads_nothing_twice() {
     let home = Home::new(3);
     let sealed = left(&home, 40, 40_000);
@@ -265,112 +310,6 @@ fn what_is_being_written_is_no_finding() {
         next.read_bytes > scrub.read_bytes && next.damaged == 0,
         "{next:?}"
     );
-}
-
-/// A disk on which something happens when a segment is opened.
-struct Hooked {
-    real: RealDisk,
-    /// Before the segment is opened, and after.
-    hooks: Arc<[Hook; 2]>,
-    is_away: Arc<AtomicBool>,
-}
-
-type Hook = Mutex<Option<Box<dyn FnOnce(&Path) + Send>>>;
-
-struct Leaving(Box<dyn DiskFile>, Arc<AtomicBool>);
-
-impl DiskFile for Leaving {
-    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> std::io::Result<usize> {
-        match self.1.load(Ordering::Relaxed) {
-            true => Err(rustix::io::Errno::IO.into()),
-            false => self.0.read_at(offset, bytes),
-        }
-    }
-
-    fn size(&self) -> std::io::Result<u64> {
-        self.0.size()
-    }
-
-    fn append(&self, slices: &mut [std::io::IoSlice<'_>]) -> std::io::Result<()> {
-        self.0.append(slices)
-    }
-
-    fn truncate(&self, len: u64) -> std::io::Result<()> {
-        self.0.truncate(len)
-    }
-
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.0.sync_data()
-    }
-}
-
-impl Disk for Hooked {
-    fn create_new(&self, path: &Path) -> std::io::Result<Box<dyn DiskFile>> {
-        self.real.create_new(path)
-    }
-
-    fn open_read(&self, path: &Path) -> std::io::Result<Box<dyn DiskFile>> {
-        let is_segment = path.starts_with("footage");
-        let take = |at: usize| self.hooks[at].lock().unwrap().take_if(|_| is_segment);
-        if let Some(hook) = take(0) {
-            hook(path);
-        }
-        let opened = self.real.open_read(path)?;
-        if let Some(hook) = take(1) {
-            hook(path);
-        }
-        Ok(Box::new(Leaving(opened, Arc::clone(&self.is_away))))
-    }
-
-    fn open_write(&self, path: &Path) -> std::io::Result<Box<dyn DiskFile>> {
-        self.real.open_write(path)
-    }
-
-    fn list(&self, folder: &Path, each: &mut dyn FnMut(&str, bool)) -> std::io::Result<()> {
-        self.real.list(folder, each)
-    }
-
-    fn create_folder(&self, path: &Path) -> std::io::Result<()> {
-        self.real.create_folder(path)
-    }
-
-    fn sync_folder(&self, path: &Path) -> std::io::Result<()> {
-        self.real.sync_folder(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
-        self.real.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> std::io::Result<()> {
-        self.real.remove_file(path)
-    }
-
-    fn remove_folder(&self, path: &Path) -> std::io::Result<()> {
-        self.real.remove_folder(path)
-    }
-
-    fn space(&self) -> std::io::Result<Space> {
-        self.real.space()
-    }
-
-    fn is_in_place(&self) -> std::io::Result<bool> {
-        Ok(!self.is_away.load(Ordering::Relaxed))
-    }
-}
-
-impl Hooked {
-    fn on(home: &Home, max_bytes: Option<u64>) -> (Options, Arc<[Hook; 2]>, Arc<AtomicBool>) {
-        let path = home.disk.path();
-        let (hooks, is_away) = (Arc::<[Hook; 2]>::default(), Arc::<AtomicBool>::default());
-        let disk = Arc::new(Self {
-            real: RealDisk::open(path).unwrap(),
-            hooks: Arc::clone(&hooks),
-            is_away: Arc::clone(&is_away),
-        });
-        let disk = MountedDisk::with(disk, path, home.store, home.disk_id, max_bytes).unwrap();
-        (home.options_with(disk), hooks, is_away)
-    }
 }
 
 #[test]

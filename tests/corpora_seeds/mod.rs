@@ -1,0 +1,194 @@
+//! What the recorder itself writes, as seeds for its fuzz targets.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hearthkeep::clock::SimClock;
+use hearthkeep::people::{NewAccount, People};
+use hearthkeep::state_file::StateKey;
+use hearthkeep::store::catalog::{Batch, Catalog, Database, Entry, Memory};
+use hearthkeep::store::check::look_at_state;
+use hearthkeep_format::log::{Checkpoint, Hold, LogKey, OPEN_END_US, Record, Stamped};
+use hearthkeep_format::passphrase::Params;
+use hearthkeep_format::segment::{Gap, GapCause};
+use hearthkeep_format::{
+    DiskId, EpochId, HoldId, Identity, Kind, SeededRandom, SegmentId, StreamId,
+};
+use serde_json::{Value, json};
+
+use crate::targets::{STATE_FILES, STORE, records_of};
+
+const NOW_US: i64 = 1_790_000_000_000_000;
+
+/// Catalogs, as their databases have them.
+pub fn catalogs() -> Vec<(&'static str, Vec<u8>)> {
+    let records = catalog();
+    let whole = records_of(&records);
+    // Summaries that together have more bytes than a number holds.
+    let mut batch = Batch::default();
+    let told = records.scan(b"s", &mut |key, summary| {
+        let mut summary = summary.to_vec();
+        summary[20..28].fill(0xFF);
+        batch.0.push((key.to_vec(), Some(summary)));
+        Ok(())
+    });
+    told.unwrap();
+    assert!(batch.0.len() > 2);
+    records.apply(batch).unwrap();
+    vec![
+        ("two-streams", whole),
+        ("beyond-numbers", records_of(&records)),
+    ]
+}
+
+/// Two streams on two disks.
+fn catalog() -> Memory {
+    let records = Memory::default();
+    let catalog = Catalog::open_from(&records, &STORE).unwrap().catalog;
+    for disk in [1, 2] {
+        catalog
+            .disk_number(&DiskId::from_bytes([disk; 16]))
+            .unwrap();
+    }
+    let entries: Vec<_> = (0..24).map(entry).collect();
+    catalog.insert(&entries).unwrap();
+    records
+}
+
+fn entry(n: u8) -> Entry {
+    Entry {
+        stream: StreamId::from_bytes([n % 2; 16]),
+        kind: Kind::Media,
+        epoch: EpochId::from_bytes([n / 8; 16]),
+        segment: SegmentId::from_bytes([n; 16]),
+        disk: u16::from(n / 12),
+        start_us: NOW_US + i64::from(n) * 60_000_000,
+        duration_us: 60_000_000,
+        bytes: 1000 + u32::from(n),
+        sequence: u64::from(n) * 5,
+        clock_trusted: n != 3,
+        recovered: n == 5,
+        tombstone: n == 7,
+        torn: n == 9,
+        gap: n.is_multiple_of(4).then_some(Gap {
+            cause: GapCause::CameraLost,
+            length_us: (n != 8).then_some(u64::from(n)),
+        }),
+    }
+}
+
+/// Each file of a state folder, as the target `state_files` reads it. All of them can be read.
+pub fn state_files() -> Vec<(&'static str, Vec<u8>)> {
+    let contents = STATE_FILES.map(|(name, _)| match name {
+        "people.sealed" => people(),
+        name => serde_json::to_vec(&content(name)).unwrap(),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let key = StateKey::new([1; 32].into());
+    for ((name, is_sealed), content) in STATE_FILES.iter().zip(&contents) {
+        let bytes = match is_sealed {
+            true => key.seal(name, content, &mut SeededRandom::new(1)),
+            false => content.clone(),
+        };
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(look_at_state(folder.path(), &key, &STORE), []);
+    let numbered = (0..).zip(STATE_FILES).zip(contents);
+    numbered
+        .map(|((number, (name, _)), content)| (name, [vec![number], content].concat()))
+        .collect()
+}
+
+fn content(name: &str) -> Value {
+    let id = |byte: u8| format!("{byte:02x}").repeat(16);
+    match name {
+        "clock.anchors" => json!({
+            "is_settled": true,
+            "anchors": [[id(1), 5, NOW_US, 1], [id(1), 9_000_000, NOW_US + 60_000_000, 2]],
+        }),
+        "scrub.json" => {
+            let path = format!("footage/{}/{}/{}.hks", id(1), id(2), id(3));
+            let found = json!({"path": path, "what": "whole, tampered at head", "span_us": [1, 2]});
+            let at = json!({"stream": id(1), "after": [4, id(2)], "last": 9});
+            json!({"version": 1, "disks": {id(3): {
+                "begun_us": NOW_US, "finished_us": null, "is_over": false, "read_bytes": 9, "at": at, "found": [found], "more": 0,
+            }}})
+        }
+        "log.sealed" => {
+            json!({"version": 1, "seed": BASE64.encode([0x60; 32]), "checkpoint": checkpoint()})
+        }
+        "log.holds.sealed" => {
+            let hold =
+                json!({"record": BASE64.encode(hold()), "is_of_boot": true, "shifts_us": [7]});
+            json!({"version": 1, "boot": id(1), "offsets_us": [NOW_US, 5], "holds": [hold]})
+        }
+        "log.deleted.sealed" => {
+            json!([{"stream": id(1), "cause": 4, "segments": [[id(2), 7], [id(3), 8]]}])
+        }
+        "store.sealed" => json!({
+            "version": 1, "store": STORE.to_string(), "root": null, "generation": 1,
+            "metadata_keys": {"1": BASE64.encode([0x30; 32])},
+            "disks": [{"path": "/srv/disk", "disk": id(1)}],
+            "standings": [[id(1), "draining"]],
+        }),
+        "streams" => json!([{"id": id(1), "camera": "front door", "feed": "main"}]),
+        other => panic!("{other} has no seed"),
+    }
+}
+
+fn checkpoint() -> String {
+    let signer = Identity::from_seed([0x60; 32]).signing_key();
+    let key = LogKey {
+        store: STORE,
+        key: signer.verifying_key(),
+    };
+    let checkpoint = Checkpoint {
+        store: STORE,
+        log: key.log(),
+        size: 3,
+        root: [7; 32],
+    };
+    checkpoint.sign(&signer).unwrap()
+}
+
+fn hold() -> Vec<u8> {
+    let stamped = Stamped {
+        wall_us: 0,
+        clock_trusted: false,
+        record: Record::Hold(Hold {
+            id: HoldId::from_bytes([2; 16]),
+            streams: vec![StreamId::from_bytes([1; 16])],
+            from_us: NOW_US,
+            to_us: NOW_US + 1,
+            until_us: OPEN_END_US,
+            reason: "the fence".to_owned(),
+            who: "robin".to_owned(),
+        }),
+    };
+    let mut record = Vec::new();
+    stamped.encode(&mut record).unwrap();
+    record
+}
+
+/// An account that has signed in once, and one wrong passphrase.
+fn people() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let key = StateKey::new([1; 32].into());
+    let clock = Arc::new(SimClock::new(NOW_US));
+    let people = People::open(folder.path(), key.clone(), [2; 32].into(), clock).unwrap();
+    let owner = NewAccount {
+        name: "owner".to_owned(),
+        salt: [3; 16],
+        params: Params::default(),
+        auth: [0xA5; 32].into(),
+        sealed_identity: vec![4; 72],
+    };
+    people.set_owner(&owner).unwrap();
+    let address = std::net::IpAddr::from([10, 0, 0, 1]);
+    people.sign_in(address, "owner", &[0xA5; 32]).unwrap();
+    people.sign_in(address, "owner", &[0; 32]).unwrap_err();
+    drop(people);
+    let sealed = std::fs::read(folder.path().join("people.sealed")).unwrap();
+    key.open("people.sealed", &sealed).unwrap().to_vec()
+}
