@@ -13,6 +13,10 @@ use crate::ledger::LOST_US_MAX;
 use crate::world::{START_US, World};
 
 const SECOND_US: u64 = 1_000_000;
+/// What of a stream may be queued for a disk without a word to it, and how long it takes until a disk that went is let go of and the next
+/// key frame goes elsewhere.
+const QUEUED_US: u64 = 2_500_000;
+const LETS_GO_US: u64 = 8_000_000;
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,6 +238,9 @@ impl World {
             Happening::Vanish { disk } => {
                 self.hear();
                 self.disks[disk].vanish();
+                // What had begun there may only have been queued, so that the disk knows nothing of it.
+                let (before_us, after_us) = (self.now_us().saturating_sub(QUEUED_US), LETS_GO_US);
+                self.excuse(before_us, self.now_us() + after_us, None);
             }
             Happening::Return { disk } => {
                 faults(disk).faults.gone = false;
