@@ -40,6 +40,8 @@ pub(super) struct Before {
     pub wall_end_us: i64,
     /// Whether the recorder died since then.
     pub after_crash: bool,
+    /// Whether there is no later footage, as far as can be known: a disk that is away may have some.
+    pub is_certain: bool,
 }
 
 impl Before {
@@ -66,6 +68,7 @@ impl Before {
         Some(Self {
             wall_end_us,
             after_crash: is_recovered || store.is_after_crash(),
+            is_certain: store.knows_all(),
         })
     }
 }
@@ -113,6 +116,7 @@ pub(super) struct Writing {
 impl Writing {
     pub(super) fn new(materials: Materials, before: Option<Before>) -> Self {
         let (cause, _) = Before::gap(before.as_ref());
+        let is_certain = before.as_ref().is_some_and(|last| last.is_certain);
         let last_end = before.as_ref().map(|last| Moment {
             wall_us: last.wall_end_us,
             offset_us: None,
@@ -126,7 +130,7 @@ impl Writing {
             last_end,
             segment_offset_us: 0,
             first_sequence: sequence,
-            gap: Some((cause, last_end)),
+            gap: Some((cause, last_end.filter(|_| is_certain))),
             materials,
         }
     }

@@ -125,6 +125,7 @@ impl Keeper {
             later: Later::default(),
             found: Report::default(),
             entries: Vec::new(),
+            inserted: 0,
             insert_at_us: None,
             passes: Passes::default(),
             watch: Watch::new(means, notes.clone()),
@@ -160,8 +161,10 @@ struct Work {
     backlog: Backlog,
     later: Later,
     found: Report,
-    /// What the catalog is to know.
-    entries: Vec<Entry>,
+    /// What the catalog is to know, and when each says that it begins: the time may be known better once the catalog takes it.
+    entries: Vec<(Entry, Start)>,
+    /// How many of these it has, though not durably yet: it may have dated or moved them since, and is not told of them again.
+    inserted: usize,
     insert_at_us: Option<u64>,
     look_at_us: u64,
     passes: Passes,
@@ -250,11 +253,6 @@ impl turns::Work for Work {
 }
 
 impl Work {
-    /// A segment at its true time, as far as that is known.
-    fn entry_of(&self, segment: &Segment) -> Entry {
-        entry_of(segment, &self.shared.anchors.corrected(&segment.new.start))
-    }
-
     fn now_us(&self) -> u64 {
         self.shared.clock.monotonic_us()
     }
@@ -262,7 +260,7 @@ impl Work {
     fn event(&mut self, event: Event) {
         match event {
             Event::Durable(_) => {}
-            Event::Closed(segment) => self.insert_soon(self.entry_of(&segment)),
+            Event::Closed(segment) => self.insert_soon(&segment),
             Event::Abandoned(segment) => self.mend(segment),
             Event::Poisoned(segment, error) => {
                 let id = segment.new.segment;
@@ -272,7 +270,7 @@ impl Work {
                 }
                 // It takes room, and plays to where it is durable. Without any of that the next start looks at it.
                 if segment.durable_bytes() > 0 {
-                    self.insert_soon(self.entry_of(&segment));
+                    self.insert_soon(&segment);
                 } else {
                     self.shared.segments().remove(&id);
                     self.tell_lost(&segment);
@@ -296,27 +294,36 @@ impl Work {
     }
 
     /// Remembers what is to be put into the catalog.
-    fn insert_soon(&mut self, entry: Entry) {
-        self.entries.push(entry);
+    fn insert_soon(&mut self, segment: &Segment) {
+        self.entries.push((entry_of(segment), segment.new.start));
         let by_us = self.now_us().saturating_add(CATALOG_LAG_MS_MAX * 1_000);
         self.insert_at_us.get_or_insert(by_us);
     }
 
-    /// Puts what has ended into the catalog. Where that fails it stays in memory, and on the disk: it is tried again, and the next
-    /// start finds it.
+    /// Puts what has ended into the catalog, each at its true time as far as that is known by now. Where that fails it stays in memory,
+    /// and on the disk: it is tried again, and the next start finds it.
     fn insert(&mut self) {
         self.insert_at_us = None;
         if self.entries.is_empty() {
             return;
         }
-        let catalog = &self.shared.catalog;
-        let inserted = catalog.insert(&self.entries);
-        if let Err(error) = inserted.and_then(|()| catalog.flush()) {
+        let (catalog, anchors) = (&self.shared.catalog, &self.shared.anchors);
+        let waiting = self.entries.iter();
+        let entries: Vec<_> = waiting
+            .map(|(entry, start)| entry.at(&anchors.corrected(start)))
+            .collect();
+        let inserted = catalog.insert(&entries[self.inserted..]);
+        let flushed = inserted.and_then(|()| {
+            self.inserted = entries.len();
+            catalog.flush()
+        });
+        if let Err(error) = flushed {
             tracing::error!("{}", super::Error::Catalog(error));
             self.insert_at_us = Some(self.now_us().saturating_add(INSERT_AGAIN_US));
             return;
         }
-        let entries = std::mem::take(&mut self.entries);
+        self.entries.clear();
+        self.inserted = 0;
         let mut segments = self.shared.segments();
         for entry in &entries {
             segments.remove(&entry.segment);
@@ -349,7 +356,7 @@ impl Work {
         }
         match mended {
             Some(entry) => {
-                self.entries.push(entry);
+                self.entries.push((entry, segment.new.start));
                 self.insert();
             }
             None => drop(shared.segments().remove(&new.segment)),
@@ -374,8 +381,6 @@ impl Work {
             return;
         };
         self.shared.log.append(record);
-        // What waits was dated before.
-        self.insert();
         self.reanchoring = Reanchoring::begin(&self.shared);
     }
 
@@ -477,9 +482,10 @@ impl Work {
     }
 }
 
-/// `start` is what its start block says, at its true time.
-fn entry_of(segment: &Segment, start: &Start) -> Entry {
+/// A segment at the time that it says itself.
+fn entry_of(segment: &Segment) -> Entry {
     let new = &segment.new;
+    let start = &new.start;
     Entry {
         stream: new.stream,
         kind: new.kind,
@@ -489,11 +495,11 @@ fn entry_of(segment: &Segment, start: &Start) -> Entry {
         start_us: start.wall_us,
         duration_us: segment.durable_us(),
         bytes: u32::try_from(segment.durable_bytes()).unwrap_or(u32::MAX),
-        sequence: new.start.sequence,
+        sequence: start.sequence,
         clock_trusted: start.clock_trusted,
         recovered: false,
         tombstone: false,
         torn: segment.state() == State::Poisoned,
-        gap: new.start.gap,
+        gap: start.gap,
     }
 }

@@ -286,7 +286,7 @@ impl Store {
         let last = last.map(|last| last.sequence);
         let last = last.or_else(|| self.shared.catalog.highest_possible(stream));
         let next = last.map_or(0, |last| last.saturating_add(1));
-        if !self.shared.may_not_know_all {
+        if self.knows_all() {
             return next;
         }
         // Beyond what was passed over before too, where the catalog is lost that knew of it: time goes on.
@@ -297,6 +297,11 @@ impl Store {
         };
         let by_time = minutes.saturating_mul(SEQUENCES_PASSED_OVER);
         next.saturating_add(SEQUENCES_PASSED_OVER).max(by_time)
+    }
+
+    /// Whether there is no footage that nobody here has heard of: no disk was away when the store was opened, and all could be read.
+    pub fn knows_all(&self) -> bool {
+        !self.shared.may_not_know_all
     }
 
     /// Whether the recorder before this one died.

@@ -7,9 +7,7 @@
 //!
 //! It works in small pieces and leaves the disks to recording in between.
 
-use std::collections::HashSet;
 use std::io::{self, IoSlice};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hearthkeep_format::DiskId;
@@ -43,8 +41,6 @@ pub(super) struct Mover {
     leftovers: Leftovers,
     /// What has changed its place since it was last asked.
     moved: Vec<Moved>,
-    /// Folders whose names this process has made durable, by disk.
-    durable: HashSet<(u16, PathBuf)>,
 }
 
 /// A segment that has changed its place.
@@ -87,7 +83,6 @@ impl Mover {
             copying: None,
             leftovers: Leftovers::default(),
             moved: Vec::new(),
-            durable: HashSet::new(),
         }
     }
 
@@ -181,7 +176,7 @@ impl Mover {
             self.fail(shared, copying, Failed::Target(error));
             return;
         }
-        if let Err(error) = self.rename(&copying) {
+        if let Err(error) = copying.rename() {
             self.fail(shared, copying, Failed::Target(error));
             return;
         }
@@ -233,24 +228,6 @@ impl Mover {
         self.moves.moved(shared, entry, from.id);
     }
 
-    fn rename(&mut self, copying: &Copying) -> io::Result<()> {
-        let Copying { entry, to, .. } = copying;
-        let disk = to.patient();
-        let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
-        disk.rename(
-            &layout::copying_path(&entry.stream, &entry.epoch, &entry.segment),
-            &layout::segment_path(&entry.stream, &entry.epoch, &entry.segment),
-        )?;
-        disk.sync_folder(&folder)?;
-        if self.durable.insert((to.number(), folder.clone())) {
-            folder
-                .ancestors()
-                .skip(1)
-                .try_for_each(|above| disk.sync_folder(above))?;
-        }
-        Ok(())
-    }
-
     fn fail(&mut self, shared: &Shared, copying: Copying, failed: Failed) -> u64 {
         let (entry, from, to) = copying.give_up();
         self.failed(shared, &entry, (&from, &to), failed)
@@ -292,7 +269,7 @@ fn mend(shared: &Shared, entry: &Entry, from: &MountedDisk, moves: &mut Moves) {
     let recovery = shared.recovery(from.number(), &*patient, &elsewhere);
     let catalog = &shared.catalog;
     let mut report = Report::default();
-    let mended = match recovery.mend(&place, &mut report) {
+    let mended = match recovery.settle_and_mend(&place, &mut report) {
         // It is on the next list again.
         _ if report.unanswered > 0 => return,
         Some(mended) if !mended.torn => catalog.insert(&[mended]).and_then(|()| catalog.flush()),
@@ -319,7 +296,11 @@ impl Copying {
         let beside = layout::copying_path(&entry.stream, &entry.epoch, &entry.segment);
         let disk = to.patient();
         let make = || {
-            layout::create_folders(&*disk, &layout::epoch_folder(&entry.stream, &entry.epoch))?;
+            let folder = layout::epoch_folder(&entry.stream, &entry.epoch);
+            layout::create_folders(&*disk, &folder)?;
+            // Their names too, each time: a folder goes with the last segment in it, and is a new one when it comes back.
+            let mut above = folder.ancestors().skip(1);
+            above.try_for_each(|above| disk.sync_folder(above))?;
             match disk.remove_file(&beside) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -388,6 +369,23 @@ impl Copying {
         self.hash.update(&piece[..read]);
         self.at += read as u64;
         Ok(read as u64)
+    }
+
+    /// Gives the copy its name, durably. Where that fails there is no copy: it would outlive what it was copied from.
+    fn rename(&self) -> io::Result<()> {
+        let Entry {
+            stream,
+            epoch,
+            segment,
+            ..
+        } = &self.entry;
+        let (disk, path) = (
+            self.to.patient(),
+            layout::segment_path(stream, epoch, segment),
+        );
+        disk.rename(&layout::copying_path(stream, epoch, segment), &path)?;
+        let synced = disk.sync_folder(&layout::epoch_folder(stream, epoch));
+        synced.inspect_err(|_| _ = disk.remove_file(&path))
     }
 
     /// Removes what there is of the copy. What cannot be removed is, at a later start.

@@ -83,13 +83,9 @@ impl Reanchoring {
                 continue;
             };
             is_beyond |= Some(start.boot) != shared.anchors.newest_boot();
-            let start = shared.anchors.corrected(&start);
-            if (start.wall_us, start.clock_trusted) != (entry.start_us, entry.clock_trusted) {
-                moved.push(Entry {
-                    start_us: start.wall_us,
-                    clock_trusted: start.clock_trusted,
-                    ..entry
-                });
+            let dated = entry.at(&shared.anchors.corrected(&start));
+            if dated != entry {
+                moved.push(dated);
             }
         }
         self.moved += moved.len() as u64;

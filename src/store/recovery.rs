@@ -307,6 +307,15 @@ impl Recovery<'_> {
         is_answered
     }
 
+    /// Gives a segment its tail of which a write failed: by what is on the disk, and not by what memory still has.
+    pub fn settle_and_mend(&self, place: &Place, report: &mut Report) -> Option<Entry> {
+        if self.settle(&[*place]) {
+            return self.mend(place, report);
+        }
+        report.was_not_answered();
+        None
+    }
+
     /// Gives a torn segment its tail.
     pub fn mend(&self, place: &Place, report: &mut Report) -> Option<Entry> {
         let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);

@@ -1,19 +1,45 @@
 //! A simulated disk: an image, and what it does to whoever uses it.
 
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Component, Path};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearthkeep::disk::{Disk, DiskFile, Space};
+use hearthkeep::store::layout;
+use hearthkeep_format::StreamId;
 
 use crate::chance::Chance;
 use crate::image::{Image, Node};
+use crate::ledger::is_copy;
 use crate::world;
 
 const APPEND_US: u64 = 300;
 const SYNC_US: u64 = 6_000;
 /// A call that takes longer is trouble.
 const SLOW_US: u64 = 300_000;
+
+/// What a call is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// Footage that is recorded: of a stream, or of all that are under a folder.
+    Footage(Option<StreamId>),
+    /// The log, the disk's id, or a copy that is being made of what lies elsewhere: what fails there costs no footage.
+    Other,
+}
+
+impl About {
+    fn of(path: &Path) -> Self {
+        let mut names = path.components().map(Component::as_os_str);
+        match names.next() {
+            Some(first) if first != layout::FOOTAGE => Self::Other,
+            _ if is_copy(path) => Self::Other,
+            _ => {
+                let stream = names.next().and_then(|name| name.to_str());
+                Self::Footage(stream.and_then(StreamId::from_hex))
+            }
+        }
+    }
+}
 
 /// What is wrong with a disk.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -80,7 +106,8 @@ impl SimDisk {
     fn is_chosen(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.state();
         if state.faults.gone {
-            return Err(trouble(io::Error::other("the disk is gone")));
+            let about = About::Footage(None);
+            return Err(self.trouble(about, io::Error::other("the disk is gone")));
         }
         match world::is_off() {
             true => Err(io::Error::other("the power is gone")),
@@ -89,17 +116,45 @@ impl SimDisk {
     }
 
     /// Takes as long as the disk needs, in which the world goes on.
-    fn take(&self, us: u64) -> io::Result<MutexGuard<'_, State>> {
+    fn take(&self, us: u64, about: About) -> io::Result<MutexGuard<'_, State>> {
+        if let About::Footage(Some(stream)) = about {
+            world::touch(self.number, stream);
+        }
         let us = {
             let state = &mut *self.state();
             let slow_us = state.faults.slow_us * 2 + us;
             us + state.chance.below(slow_us + 1)
         };
         let took_us = world::pass(us);
-        if took_us > SLOW_US {
-            world::trouble(took_us);
+        if took_us > SLOW_US && about != About::Other {
+            world::trouble(self.number, took_us);
         }
         self.is_chosen()
+    }
+
+    /// Whether a call is one of those that are to fail, of which `left` are left.
+    fn fails(
+        &self,
+        about: About,
+        state: &mut State,
+        left: impl Fn(&mut Faults) -> &mut u32,
+    ) -> io::Result<()> {
+        let left = left(&mut state.faults);
+        match left.checked_sub(1) {
+            Some(rest) => {
+                *left = rest;
+                Err(self.trouble(about, io::Error::other("the disk failed")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Footage may be missing around this, where it is about footage.
+    fn trouble(&self, about: About, error: io::Error) -> io::Error {
+        if about != About::Other {
+            world::trouble(self.number, 0);
+        }
+        error
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -107,33 +162,18 @@ impl SimDisk {
         Ok(Box::new(SimFile {
             file: state.image.file(path)?,
             returns: state.returns,
+            about: About::of(path),
             disk: self.clone(),
         }))
     }
 }
 
-/// Footage may be missing around this.
-fn trouble(error: io::Error) -> io::Error {
-    world::trouble(0);
-    error
-}
-
-/// Whether this call is one of those that are to fail.
-fn fails(left: &mut u32) -> io::Result<()> {
-    match left.checked_sub(1) {
-        Some(rest) => {
-            *left = rest;
-            Err(trouble(io::Error::other("the disk failed")))
-        }
-        None => Ok(()),
-    }
-}
-
 impl Disk for SimDisk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.take(APPEND_US)?;
+        let about = About::of(path);
+        let mut state = self.take(APPEND_US, about)?;
         if state.image.bytes() >= state.capacity {
-            return Err(trouble(io::ErrorKind::StorageFull.into()));
+            return Err(self.trouble(about, io::ErrorKind::StorageFull.into()));
         }
         state.image.make(path, false)?;
         drop(state);
@@ -161,25 +201,29 @@ impl Disk for SimDisk {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.take(APPEND_US)?.image.make(path, true)?;
+        let mut state = self.take(APPEND_US, About::of(path))?;
+        state.image.make(path, true)?;
         Ok(())
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.take(SYNC_US)?;
-        fails(&mut state.faults.fail_folder_syncs)?;
+        let about = About::of(path);
+        let mut state = self.take(SYNC_US, about)?;
+        self.fails(about, &mut state, |faults| &mut faults.fail_folder_syncs)?;
         state.image.sync_folder(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.take(APPEND_US)?.image.move_over(from, to)
+        let mut state = self.take(APPEND_US, About::of(from))?;
+        state.image.move_over(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.take(APPEND_US)?;
-        if let Err(error) = fails(&mut state.faults.fail_removals) {
+        let mut state = self.take(APPEND_US, About::Other)?;
+        let about = About::Other;
+        if let Err(error) = self.fails(about, &mut state, |faults| &mut faults.fail_removals) {
             drop(state);
-            world::not_removed(path);
+            world::not_removed(self.number, path);
             return Err(error);
         }
         let content = state.image.content(state.image.file(path)?).to_vec();
@@ -191,7 +235,8 @@ impl Disk for SimDisk {
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        self.take(APPEND_US)?.image.remove(path, true)
+        let mut state = self.take(APPEND_US, About::Other)?;
+        state.image.remove(path, true)
     }
 
     fn space(&self) -> io::Result<Space> {
@@ -207,6 +252,7 @@ struct SimFile {
     disk: SimDisk,
     file: u64,
     returns: u64,
+    about: About,
 }
 
 impl SimFile {
@@ -216,7 +262,10 @@ impl SimFile {
     ) -> io::Result<MutexGuard<'a, State>> {
         match state.returns == self.returns {
             true => Ok(state),
-            false => Err(trouble(io::Error::other("the disk was gone meanwhile"))),
+            false => {
+                let error = io::Error::other("the disk was gone meanwhile");
+                Err(self.disk.trouble(self.about, error))
+            }
         }
     }
 }
@@ -237,13 +286,15 @@ impl DiskFile for SimFile {
     }
 
     fn append(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut state = self.is_still_there(self.disk.take(APPEND_US)?)?;
+        let mut state = self.is_still_there(self.disk.take(APPEND_US, self.about)?)?;
         let bytes: Vec<u8> = slices
             .iter()
             .flat_map(|slice| slice.iter().copied())
             .collect();
         let free = state.capacity.saturating_sub(state.image.bytes());
-        let failed = fails(&mut state.faults.fail_writes);
+        let failed = self
+            .disk
+            .fails(self.about, &mut state, |faults| &mut faults.fail_writes);
         let written = match &failed {
             Err(_) => state.chance.below(bytes.len() as u64 + 1),
             Ok(()) => free.min(bytes.len() as u64),
@@ -253,12 +304,14 @@ impl DiskFile for SimFile {
         match written == bytes.len() {
             _ if failed.is_err() => failed,
             true => Ok(()),
-            false => Err(trouble(io::ErrorKind::StorageFull.into())),
+            false => Err(self
+                .disk
+                .trouble(self.about, io::ErrorKind::StorageFull.into())),
         }
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        let mut state = self.is_still_there(self.disk.take(APPEND_US)?)?;
+        let mut state = self.is_still_there(self.disk.take(APPEND_US, self.about)?)?;
         state.image.truncate(self.file, len as usize);
         Ok(())
     }
@@ -270,8 +323,11 @@ impl DiskFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.is_still_there(self.disk.take(SYNC_US)?)?;
-        if let Err(error) = fails(&mut state.faults.fail_syncs) {
+        let mut state = self.is_still_there(self.disk.take(SYNC_US, self.about)?)?;
+        let failed = self
+            .disk
+            .fails(self.about, &mut state, |faults| &mut faults.fail_syncs);
+        if let Err(error) = failed {
             state.image.fail_to_sync(self.file);
             return Err(error);
         }

@@ -2,7 +2,14 @@
 
 use std::fmt;
 
+use crate::footage::Judged;
 use crate::house::House;
+use crate::ledger::Asked;
+
+/// How much may be excused at most, percent.
+const PICTURES_EXCUSED_MAX: u64 = 30;
+const HOLES_EXCUSED_MAX: u64 = 40;
+const DELETIONS_EXCUSED_MAX: u64 = 30;
 
 /// See the fields; summed over seeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,12 +20,19 @@ pub struct Figures {
     pub pictures: u64,
     pub segments: u64,
     pub deleted: u64,
+    /// Segments that were moved from a disk to another.
+    pub moved: u64,
+    /// Bytes of footage that were read again.
+    pub read_again: u64,
+    pub judged: Judged,
+    /// Deletions, of which each is to have its reason.
+    pub deletions: Asked,
     /// All that was done, and when, in one number.
     pub story: u64,
 }
 
 impl Figures {
-    pub fn of(house: &House) -> Self {
+    pub fn of(house: &House, judged: Judged) -> Self {
         let world = &house.world;
         let ledger = world.ledger.borrow();
         let cameras = world.cameras.borrow();
@@ -29,6 +43,10 @@ impl Figures {
             pictures: cameras.iter().map(|camera| camera.sent.len() as u64).sum(),
             segments: ledger.known.len() as u64,
             deleted: ledger.removed.len() as u64,
+            moved: ledger.moved.len() as u64,
+            read_again: world.upkeep.borrow().read_bytes(),
+            judged,
+            deletions: ledger.deletions,
             story: world.story.get(),
         }
     }
@@ -40,7 +58,32 @@ impl Figures {
         self.pictures += other.pictures;
         self.segments += other.segments;
         self.deleted += other.deleted;
+        self.moved += other.moved;
+        self.read_again += other.read_again;
+        self.judged.pictures.add(&other.judged.pictures);
+        self.judged.holes.add(&other.judged.holes);
+        self.deletions.add(&other.deletions);
         self.story ^= other.story;
+    }
+
+    /// What of many lives is too little: one that asks nothing finds nothing.
+    pub fn too_little(&self) -> Vec<String> {
+        let Judged { pictures, holes } = &self.judged;
+        let shares = [
+            ("pictures", pictures, PICTURES_EXCUSED_MAX),
+            ("holes", holes, HOLES_EXCUSED_MAX),
+            ("deletions", &self.deletions, DELETIONS_EXCUSED_MAX),
+        ];
+        let shares = shares.into_iter().filter_map(|(what, asked, max)| {
+            let (percent, all) = (asked.percent(), asked.all);
+            (all == 0 || percent > max)
+                .then(|| format!("{percent} % of {all} {what} were excused, {max} % may be"))
+        });
+        let mut wrong: Vec<_> = shares.collect();
+        if self.moved == 0 || self.read_again == 0 {
+            wrong.push("nothing was moved, or nothing read again".to_owned());
+        }
+        wrong
     }
 }
 
@@ -53,12 +96,24 @@ impl fmt::Display for Figures {
             pictures,
             segments,
             deleted,
+            moved,
+            read_again,
+            judged: Judged {
+                pictures: asked,
+                holes,
+            },
+            deletions,
             story,
         } = self;
         let hours = simulated_s / 3600;
         write!(
             f,
-            "{hours} h simulated, {power_cuts} power cuts, {kills} kills, {pictures} pictures, {segments} segments, {deleted} deleted, story {story:016x}"
+            "{hours} h simulated, {power_cuts} power cuts, {kills} kills, {pictures} pictures, {segments} segments, {deleted} deleted, {moved} moved, {} MB read again; excused: {} % of pictures, {} % of {} holes, {} % of deletions; story {story:016x}",
+            read_again / 1_000_000,
+            asked.percent(),
+            holes.percent(),
+            holes.all,
+            deletions.percent(),
         )
     }
 }

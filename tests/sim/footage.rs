@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::Path;
 
 use hearthkeep::store::lock;
 use hearthkeep::store::{MountedDisk, Store};
@@ -14,10 +15,9 @@ use hearthkeep_format::{EpochId, MetadataKey, SegmentId};
 
 use crate::cameras::{Camera, number_of};
 use crate::database::SimShelf;
+use crate::holes;
 use crate::house::House;
-use crate::ledger::place_of;
-
-const SECOND_US: u64 = 1_000_000;
+use crate::ledger::{Asked, place_of};
 
 /// A segment that was opened.
 struct Opened {
@@ -34,13 +34,19 @@ struct Opened {
     bytes: u64,
 }
 
+/// What was held against what the cameras sent, and what was not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// Pictures, of which each is to be there.
+    pub pictures: Asked,
+    /// Holes between pictures that are there, of which each is to be told.
+    pub holes: Asked,
+}
+
 /// Everything that must hold in the end; what does not is returned.
-pub fn check(house: &House) -> Vec<String> {
-    let mut checker = Checker {
-        house,
-        secrets: BTreeMap::new(),
-        violations: std::mem::take(&mut house.world.ledger.borrow_mut().violations),
-    };
+pub fn check(house: &House) -> (Vec<String>, Judged) {
+    let mut checker = Checker::of(house);
+    checker.violations = std::mem::take(&mut house.world.ledger.borrow_mut().violations);
     let mut there = checker.open_all();
     checker.durable_is_there(&there);
     checker.budgets(&there);
@@ -50,22 +56,47 @@ pub fn check(house: &House) -> Vec<String> {
             .iter()
             .filter(|opened| opened.camera == camera)
             .collect();
-        of_it.sort_by_key(|opened| (opened.start.sequence, opened.id));
+        // What is being moved is there twice.
+        of_it.sort_by_key(|opened| {
+            let good_bytes = std::cmp::Reverse(opened.good_bytes);
+            (opened.start.sequence, opened.id, good_bytes)
+        });
         // What was deleted may have come back after a power cut.
         of_it.dedup_by_key(|opened| opened.id);
         checker.footage_of(camera, &of_it);
     }
     checker.catalog();
-    checker.violations
+    (checker.violations, checker.judged)
+}
+
+/// Whether a segment's file on a disk is there and all of it opens.
+pub fn is_whole(house: &House, disk: usize, path: &Path) -> bool {
+    let state = house.world.disks[disk].state();
+    let content = state.image.file(path).map(|file| state.image.content(file));
+    let (Ok(content), Some((.., id))) = (content, place_of(path)) else {
+        return false;
+    };
+    let opened = Checker::of(house).open(disk, id, content);
+    opened.is_ok_and(|opened| opened.good_bytes == opened.bytes && opened.damage.is_none())
 }
 
 struct Checker<'a> {
     house: &'a House,
     secrets: BTreeMap<EpochId, EpochSecret>,
     violations: Vec<String>,
+    judged: Judged,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    fn of(house: &'a House) -> Self {
+        Self {
+            house,
+            secrets: BTreeMap::new(),
+            violations: Vec::new(),
+            judged: Judged::default(),
+        }
+    }
+
     fn open_all(&mut self) -> Vec<Opened> {
         let mut found = Vec::new();
         for (number, disk) in self.house.world.disks.iter().enumerate() {
@@ -190,8 +221,8 @@ impl Checker<'_> {
                 .filter_map(|removed| Some(place_of(&removed.path)?.2)),
         );
         for (id, known) in &ledger.known {
-            let opened = there.iter().find(|opened| opened.id == *id);
-            match opened {
+            let copies = there.iter().filter(|opened| opened.id == *id);
+            match copies.max_by_key(|opened| opened.good_bytes) {
                 Some(opened) if opened.good_bytes >= known.durable_bytes => {}
                 None if removed_ids.contains(id) => {}
                 found => self.violations.push(format!(
@@ -210,31 +241,50 @@ impl Checker<'_> {
     fn footage_of(&mut self, camera: usize, segments: &[&Opened]) {
         let cameras = self.house.world.cameras.borrow();
         let sent = &cameras[camera];
+        let stream = sent.model.stream;
+        let anew = self.house.world.ledger.borrow().anew.get(&stream).cloned();
+        let anew = anew.unwrap_or_default();
+        let mut in_order: Vec<_> = segments
+            .iter()
+            .filter(|segment| !segment.pictures.is_empty())
+            .collect();
+        in_order.sort_by_key(|segment| segment.pictures[0]);
         let mut last: Option<(usize, &Opened)> = None;
         let mut is_there = vec![false; sent.sent.len()];
-        let is_without = self.house.world.ledger.borrow().is_without;
-        for pair in segments.windows(2) {
-            if !is_without && pair[0].start.sequence == pair[1].start.sequence {
-                let sequence = pair[0].start.sequence;
-                self.violations
-                    .push(format!("camera {camera} has two segments {sequence}"));
+        for segment in in_order {
+            let first_us = sent.sent[segment.pictures[0]];
+            let is_anew = last.is_some_and(|(last, _)| {
+                let between = sent.sent[last]..=first_us;
+                anew.iter().any(|at_us| between.contains(at_us))
+            });
+            if let Some((_, last)) = last
+                && !is_anew
+                && last.start.sequence >= segment.start.sequence
+            {
+                let (before, after) = (last.start.sequence, segment.start.sequence);
+                self.violations.push(format!(
+                    "camera {camera} has segment {after} after segment {before}"
+                ));
             }
-        }
-        for segment in segments {
             for (nth, picture) in segment.pictures.iter().enumerate() {
                 is_there[*picture] = true;
-                if !is_without {
-                    self.step(camera, sent, last, (*picture, segment), nth == 0);
-                }
+                let is_anew = is_anew && nth == 0;
+                self.step(camera, sent, last, (*picture, segment), (nth == 0, is_anew));
                 last = Some((*picture, segment));
             }
         }
         let ledger = self.house.world.ledger.borrow();
-        let missing = is_there.iter().zip(&sent.sent).enumerate();
-        let missing = missing.filter(|(_, (is_there, _))| !**is_there);
-        let inexcusable = missing.filter(|(_, (_, sent_us))| !ledger.is_excused(**sent_us, camera));
-        let inexcusable: Vec<_> = inexcusable.collect();
-        if let Some((picture, (_, sent_us))) = inexcusable.first() {
+        let disks = self.house.world.disks.len();
+        let mut inexcusable = Vec::new();
+        for (picture, (is_there, sent_us)) in is_there.iter().zip(&sent.sent).enumerate() {
+            let of_it = (camera, stream);
+            let is_excused = ledger.excuses.is_excused(*sent_us, of_it, disks);
+            self.judged.pictures.count(is_excused);
+            if !is_there && !is_excused {
+                inexcusable.push((picture, *sent_us));
+            }
+        }
+        if let Some((picture, sent_us)) = inexcusable.first() {
             let count = inexcusable.len();
             self.violations.push(format!(
                 "camera {camera}: {count} pictures are missing for no reason, the first is {picture}, sent at {sent_us}"
@@ -242,101 +292,50 @@ impl Checker<'_> {
         }
     }
 
-    /// From one picture that is there to the next.
+    /// From one picture that is there to the next, the first of a segment or not, and of one whose numbers begin anew.
     fn step(
         &mut self,
         camera: usize,
         sent: &Camera,
         last: Option<(usize, &Opened)>,
         (picture, segment): (usize, &Opened),
-        is_first: bool,
+        (is_first, is_anew): (bool, bool),
     ) {
-        let sequence = segment.start.sequence;
         let next = last.map_or(0, |(last, _)| last + 1);
         if picture == next {
             return;
         }
-        let what = match (self.told(camera, last, segment), segment.start.gap) {
-            _ if picture < next => format!("picture {picture} comes after picture {}", next - 1),
-            _ if !is_first && segment.has_hole => return,
-            _ if !is_first => format!("pictures {next} to {picture} are missing within it"),
-            (Some(told), _) => {
-                let Some((last, _)) = last else { return };
-                match self.too_wrong(sent, last, picture, told) {
-                    Some(what) => what,
-                    None => return,
-                }
-            }
+        let between = last.map(|(_, last)| (last.id, segment.id));
+        let told = between.and_then(|between| holes::told(self.house, camera, between));
+        let too_wrong = |last, told| holes::too_wrong(self.house, sent, (last, picture), told);
+        let wrong = match (told, segment.start.gap) {
+            _ if picture < next => Some(Some(format!(
+                "picture {picture} comes after picture {}",
+                next - 1
+            ))),
+            _ if is_anew || (!is_first && segment.has_hole) => None,
+            _ if !is_first => Some(Some(format!(
+                "pictures {next} to {picture} are missing within it"
+            ))),
+            (Some(told), _) => last.and_then(|(last, _)| too_wrong(last, told)),
             // The next had begun when the end of the last could not be written.
-            (None, None) if last.is_some_and(|(_, last)| self.is_poisoned(&last.id)) => return,
-            (None, None) => {
-                format!("pictures {next} to {picture} are missing before it, and no gap is told")
-            }
+            (None, None) if last.is_some_and(|(_, last)| self.is_poisoned(&last.id)) => None,
+            (None, None) => Some(Some(format!(
+                "pictures {next} to {picture} are missing before it, and no gap is told"
+            ))),
             (None, Some(gap)) => {
                 let told = gap.length_us.map(|length_us| (gap.cause, length_us));
                 let last = last.filter(|_| gap.cause != GapCause::Start);
-                let Some(((last, _), told)) = last.zip(told) else {
-                    return;
-                };
-                match self.too_wrong(sent, last, picture, told) {
-                    Some(what) => what,
-                    None => return,
-                }
+                last.zip(told)
+                    .and_then(|((last, _), told)| too_wrong(last, told))
             }
         };
-        self.violations
-            .push(format!("camera {camera}, segment {sequence}: {what}"));
-    }
-
-    /// The cause and length of the gaps that are shown between two segments; `None` where they are not shown, or what is between them
-    /// is not told by dates.
-    fn told(
-        &self,
-        camera: usize,
-        last: Option<(usize, &Opened)>,
-        segment: &Opened,
-    ) -> Option<(GapCause, u64)> {
-        let shown = self.house.shown.borrow();
-        let shown = shown.get(camera)?;
-        let span = |id| shown.segments.iter().find(|span| span.segment == id);
-        let (last, next) = (span(last?.1.id)?, span(segment.id)?);
-        let (from_us, to_us) = (last.end_us(), next.start_us);
-        let between = shown.gaps.iter().filter_map(|gap| {
-            let length_us = gap.end_us.min(to_us) - gap.start_us.max(from_us);
-            Some((gap.cause?, u64::try_from(length_us).ok()?))
-        });
-        let between: Vec<_> = between.filter(|(_, us)| *us > 0).collect();
-        let is_of_disk = between
-            .iter()
-            .any(|(cause, _)| *cause == GapCause::DiskError);
-        let first = between.first().map_or(GapCause::Start, |(cause, _)| *cause);
-        let cause = if is_of_disk {
-            GapCause::DiskError
-        } else {
-            first
-        };
-        Some((cause, between.iter().map(|(_, us)| us).sum()))
-    }
-
-    /// What is wrong with a gap that is told between two pictures.
-    fn too_wrong(
-        &self,
-        sent: &Camera,
-        last: usize,
-        picture: usize,
-        (cause, length_us): (GapCause, u64),
-    ) -> Option<String> {
-        let (from_us, to_us) = (sent.sent[last] + sent.model.period_us, sent.sent[picture]);
-        let hole_us = to_us.saturating_sub(from_us);
-        let ledger = self.house.world.ledger.borrow();
-        // Dates from before a jump stay in use until a segment ends.
-        let around = from_us.saturating_sub(70 * SECOND_US)..=to_us + SECOND_US;
-        let has_jumped = ledger.jumps.iter().any(|at_us| around.contains(at_us));
-        (!has_jumped && !tells(cause, length_us, hole_us)).then(|| {
-            format!(
-                "its gap ({cause}) is {length_us} us long, the hole {hole_us}, from {from_us} to {to_us}"
-            )
-        })
+        self.judged.holes.count(wrong.is_none());
+        if let Some(Some(what)) = wrong {
+            let sequence = segment.start.sequence;
+            self.violations
+                .push(format!("camera {camera}, segment {sequence}: {what}"));
+        }
     }
 
     fn budgets(&mut self, there: &[Opened]) {
@@ -400,10 +399,4 @@ impl Checker<'_> {
             ));
         }
     }
-}
-
-/// Whether a gap of this length tells of the hole. Of a poisoned segment more may be there than was known to be durable.
-fn tells(cause: GapCause, gap_us: u64, hole_us: u64) -> bool {
-    let is_too_long = gap_us > hole_us + 3 * SECOND_US;
-    gap_us + 2 * SECOND_US >= hole_us && (!is_too_long || cause == GapCause::DiskError)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hearthkeep::clock::SimClock;
 use hearthkeep_format::{BootId, Random, SeededRandom, StreamId};
 
+use crate::HAVE_FOUND;
 use crate::cameras::Model;
 use crate::chance::Chance;
 use crate::disk::SimDisk;
@@ -12,6 +13,10 @@ use crate::ledger::LOST_US_MAX;
 use crate::world::{START_US, World};
 
 const SECOND_US: u64 = 1_000_000;
+/// What of a stream may be queued for a disk without a word to it, and how long it takes until a disk that went is let go of and the next
+/// key frame goes elsewhere.
+const QUEUED_US: u64 = 2_500_000;
+const LETS_GO_US: u64 = 8_000_000;
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +78,11 @@ pub enum Happening {
         camera: usize,
         on: bool,
     },
+    /// Somebody wants a disk to be emptied, and footage to be let go for it or not; or no longer.
+    Drain {
+        disk: usize,
+        let_go: Option<bool>,
+    },
     /// After the next power cut the box does not know the time for so long.
     ForgetsTime,
 }
@@ -85,6 +95,9 @@ pub struct Fate {
     pub keep_days: Vec<Option<u32>>,
     /// Capacity and budget of each disk.
     pub disks: Vec<(u64, Option<u64>)>,
+    /// The disk for old footage, where there is one.
+    pub cold: Option<usize>,
+    pub is_scrubbed: bool,
     pub queue_bytes: u64,
     pub span_us: u64,
     /// In the order of time.
@@ -115,6 +128,8 @@ impl Fate {
             cameras,
             camera_max,
             disks,
+            cold: None,
+            is_scrubbed: false,
             queue_bytes: 96 << 10,
             span_us: (60 + chance.below(300)) * SECOND_US,
             script: Vec::new(),
@@ -134,10 +149,14 @@ impl Fate {
             }
         }
         fate.script.sort_by_key(|(at_us, _)| *at_us);
+        // What has found something is to find it again.
+        if !HAVE_FOUND.contains(&seed) {
+            fate.add_upkeep(seed);
+        }
         fate
     }
 
-    fn add(&mut self, chance: &mut Chance) {
+    pub fn add(&mut self, chance: &mut Chance) {
         let at_us = chance.below(self.span_us);
         let until_us = at_us + (1 + chance.below(60)) * SECOND_US / (1 + chance.below(10));
         let disk = chance.below(self.disks.len() as u64) as usize;
@@ -219,10 +238,16 @@ impl World {
             Happening::Vanish { disk } => {
                 self.hear();
                 self.disks[disk].vanish();
+                // What had begun there may only have been queued, so that the disk knows nothing of it.
+                let (before_us, after_us) = (self.now_us().saturating_sub(QUEUED_US), LETS_GO_US);
+                self.excuse(before_us, self.now_us() + after_us, None);
             }
-            Happening::Return { disk } => faults(disk).faults.gone = false,
+            Happening::Return { disk } => {
+                faults(disk).faults.gone = false;
+                self.begins_with(disk);
+            }
             Happening::Capacity { disk, bytes } => {
-                self.plans_may_wait();
+                self.plans_wait(Some(disk), false);
                 faults(disk).capacity = bytes;
             }
             Happening::CatalogFails { times } => self.shelf.fail_flushes(times),
@@ -237,6 +262,9 @@ impl World {
             }
             Happening::Clock { off_s, trusted } => self.set_clock(off_s, trusted),
             Happening::Hold { camera, on } => self.holds.borrow_mut().wanted.push((camera, on)),
+            Happening::Drain { disk, let_go } => {
+                self.upkeep.borrow_mut().wanted.push((disk, let_go));
+            }
             Happening::ForgetsTime => self.forgets_time.set(true),
         }
     }
@@ -249,14 +277,19 @@ impl World {
         };
         let from_us = self.now_us().saturating_sub(SECOND_US);
         let to_us = self.now_us() + gop_us;
-        self.ledger
-            .borrow_mut()
-            .excuse(from_us, to_us, Some(camera));
+        self.excuse(from_us, to_us, Some(camera));
     }
 
-    pub fn plans_may_wait(&self) {
-        let now_us = self.now_us();
-        self.ledger.borrow_mut().plans_may_wait(now_us);
+    /// Footage of all cameras, or of one, may be missing.
+    pub fn excuse(&self, from_us: u64, to_us: u64, camera: Option<usize>) {
+        let excuses = &mut self.ledger.borrow_mut().excuses;
+        excuses.excuse(from_us, to_us, camera);
+    }
+
+    /// The recorder has a disk again, and goes on with what was begun there.
+    pub fn begins_with(&self, disk: usize) {
+        let excuses = &mut self.ledger.borrow_mut().excuses;
+        excuses.begins_with(disk, self.now_us());
     }
 
     fn dies(&self, without_power: bool) {
@@ -269,7 +302,7 @@ impl World {
         deaths.set(deaths.get() + 1);
         let now_us = self.now_us();
         let from_us = now_us.saturating_sub(LOST_US_MAX);
-        self.ledger.borrow_mut().excuse(from_us, now_us, None);
+        self.excuse(from_us, now_us, None);
         self.shelf.cut(&mut self.chance.borrow_mut());
         if without_power {
             self.disks.iter().for_each(SimDisk::cut);
@@ -281,14 +314,16 @@ impl World {
         let knows = !self.forgets_time.take();
         let mut boot = [0; 16];
         boot[..8].copy_from_slice(&(self.now_us() + 1).to_be_bytes());
+        let true_us = START_US.saturating_add_unsigned(self.now_us());
         let wall_us = match knows {
-            true => START_US.saturating_add_unsigned(self.now_us()),
+            true => true_us,
             false => 5_000_000,
         };
         let clock = SimClock::new(wall_us).with_boot(BootId::from_bytes(boot));
         clock.set_trusted(knows);
         self.clock.replace(Arc::new(clock));
-        self.jumped();
+        self.ledger.borrow_mut().boots.push(self.now_us());
+        self.is_off_by(wall_us - true_us);
         if !knows {
             let learns_us = self.now_us() + 10 * SECOND_US;
             let learns = Happening::Clock {
@@ -306,12 +341,15 @@ impl World {
         let clock = self.clock.borrow();
         clock.set_wall_us(true_us + off_s * SECOND_US as i64);
         clock.set_trusted(trusted);
-        self.jumped();
+        self.is_off_by(off_s * SECOND_US as i64);
     }
 
-    fn jumped(&self) {
-        let now_us = self.now_us();
-        self.ledger.borrow_mut().jumps.push(now_us);
+    /// The clock says this much more than the truth from now on.
+    fn is_off_by(&self, us: i64) {
+        if self.off_us.replace(us) != us {
+            let now_us = self.now_us();
+            self.ledger.borrow_mut().jumps.push(now_us);
+        }
     }
 
     /// Everything works again, and the rest of the script is void.

@@ -84,7 +84,7 @@ impl House {
         house
     }
 
-    fn disk_identity(&self, number: usize) -> DiskIdentity {
+    pub fn disk_identity(&self, number: usize) -> DiskIdentity {
         DiskIdentity {
             store: self.store_id,
             disk: DiskId::from_bytes([number as u8 + 1; 16]),
@@ -98,15 +98,19 @@ impl House {
             let path = Path::new("disk").join(number.to_string());
             let id = self.disk_identity(number).disk;
             let max_bytes = self.world.fate.disks[number].1;
+            let tier = self.world.fate.tier(number);
             let disk: Arc<dyn Disk> = Planted::in_front_of(self.planted, disk.clone());
             known.push((path.clone(), id, Arc::clone(&disk)));
             match MountedDisk::with(disk, &path, self.store_id, id, max_bytes) {
-                Ok(disk) => disks.push(disk),
+                Ok(mut disk) => {
+                    disk.tier = tier;
+                    disks.push(disk);
+                }
                 Err(error) => absent.push(AbsentDisk {
                     wanted: config::Disk {
                         path,
                         max_bytes,
-                        tier: config::Tier::Hot,
+                        tier,
                     },
                     index: number,
                     id: Some(id),
@@ -130,6 +134,9 @@ impl House {
         options.random = self.random.clone();
         options.log = Some(history::settings());
         let fate = &self.world.fate;
+        let id = |disk| self.disk_identity(disk).disk;
+        options.spread = self.world.upkeep.borrow().spread(fate, id);
+        options.scrub = fate.scrub();
         let limits = fate.camera_max.iter().zip(&fate.keep_days);
         let cameras = fate.cameras.iter().zip(limits);
         options.cameras = cameras
@@ -147,10 +154,17 @@ impl House {
     fn start(&self, with_cameras: bool) -> Option<Arc<Store>> {
         self.world.off.set(false);
         self.world.stop.set(false);
+        // Footage is read again from the beginning, or nothing would be after the first minutes.
+        _ = std::fs::remove_file(self.state.path().join("scrub.json"));
         let lock = lock::acquire(self.state.path()).unwrap();
         let options = self.options(&self.world.shelf);
         let is_lost = self.world.shelf.content().is_empty();
-        self.world.ledger.borrow_mut().is_without |= is_lost && !options.absent.is_empty();
+        let is_without = is_lost && !options.absent.is_empty();
+        for (number, disk) in self.world.disks.iter().enumerate() {
+            if !disk.state().faults.gone {
+                self.world.begins_with(number);
+            }
+        }
         let opened = Store::open_driven(options, lock);
         let (store, hands, report) = opened
             .inspect_err(|error| tracing::warn!("the recorder does not start: {error}"))
@@ -158,12 +172,11 @@ impl House {
         tracing::info!(at_us = self.world.now_us(), ?report, "the recorder starts");
         let store = Arc::new(store);
         let streams = self.world.fate.cameras.iter().map(|model| model.stream);
-        let begins_anew = |stream| matches!(store.last(&stream), Ok(None));
-        self.world.ledger.borrow_mut().begin_anew(
-            &streams
-                .filter(|stream| begins_anew(*stream))
-                .collect::<Vec<_>>(),
-        );
+        let begins_anew = |stream: &_| is_without || matches!(store.last(stream), Ok(None));
+        let now_us = self.world.now_us();
+        let mut ledger = self.world.ledger.borrow_mut();
+        ledger.begin_anew(streams.filter(begins_anew), now_us);
+        drop(ledger);
         self.world.runs(hands, store.events());
         if with_cameras && !self.world.off.get() {
             for (number, camera) in self.world.cameras.borrow_mut().iter_mut().enumerate() {
@@ -200,7 +213,7 @@ impl House {
         let world = &self.world;
         let span_us = world.fate.span_us;
         let begun_us = world.now_us();
-        world.ledger.borrow_mut().excuse(0, begun_us, None);
+        world.excuse(0, begun_us, None);
         while world.now_us() < span_us {
             self.record_until(span_us);
             world.off.set(false);
@@ -209,7 +222,7 @@ impl House {
             let begun_us = world.now_us();
             world.run_until(begun_us + down_us);
             let now_us = world.now_us();
-            world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+            world.excuse(begun_us, now_us, None);
         }
         world.heal();
         self.record_until(world.now_us() + 60 * SECOND_US);
@@ -233,7 +246,19 @@ impl House {
             }
         }
         let now_us = world.now_us();
-        world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+        world.excuse(begun_us, now_us, None);
+    }
+
+    /// Has done what is wanted with footage that lies there.
+    fn keep_up(&self, store: &Store) {
+        let mut upkeep = self.world.upkeep.take();
+        upkeep.act(self, store);
+        let meanwhile = self.world.upkeep.replace(upkeep);
+        self.world
+            .upkeep
+            .borrow_mut()
+            .wanted
+            .extend(meanwhile.wanted);
     }
 
     /// Remembers what the log has published.
@@ -249,11 +274,11 @@ impl House {
         let begun_us = world.now_us();
         let Some(store) = self.start(true) else {
             let now_us = world.now_us();
-            world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+            world.excuse(begun_us, now_us, None);
             return;
         };
         let now_us = world.now_us();
-        world.ledger.borrow_mut().excuse(begun_us, now_us, None);
+        world.excuse(begun_us, now_us, None);
         let is_healed = world.script.borrow().is_empty() && end_us > world.fate.span_us;
         while world.now_us() < end_us && !world.off.get() && !world.stop.get() {
             world.run_until(end_us.min(world.now_us() + SECOND_US));
@@ -262,6 +287,9 @@ impl House {
                 world.holds.borrow_mut().end(&store);
             } else if !world.off.get() {
                 world.holds.borrow_mut().act(world, &store);
+            }
+            if !world.off.get() {
+                self.keep_up(&store);
             }
             let queued = self.queues.queued_bytes();
             if queued > world.fate.queue_bytes + ENDS_BYTES_MAX {
@@ -272,7 +300,7 @@ impl House {
         let ended_us = world.now_us();
         self.end(&store);
         let now_us = world.now_us();
-        world.ledger.borrow_mut().excuse(ended_us, now_us, None);
+        world.excuse(ended_us, now_us, None);
     }
 }
 
@@ -288,13 +316,10 @@ impl Doorkeeper for Door {
         let (_, id, disk) = known
             .find(|(path, ..)| *path == wanted.path)
             .ok_or("no such disk")?;
-        MountedDisk::with(
-            Arc::clone(disk),
-            &wanted.path,
-            self.store,
-            *id,
-            wanted.max_bytes,
-        )
-        .map_err(|error| error.to_string())
+        let disk = Arc::clone(disk);
+        let mounted = MountedDisk::with(disk, &wanted.path, self.store, *id, wanted.max_bytes);
+        let mut mounted = mounted.map_err(|error| error.to_string())?;
+        mounted.tier = wanted.tier;
+        Ok(mounted)
     }
 }

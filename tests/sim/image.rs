@@ -144,6 +144,21 @@ impl Image {
         self.files.get(&file).map_or(&[], |file| &file.live)
     }
 
+    /// What is there of a file, and would be after a power cut, whatever becomes of all that is not synced.
+    pub fn durable(&self, path: &Path) -> Option<&[u8]> {
+        if self.live.get(path) != self.durable.get(path) {
+            return None;
+        }
+        let mut above = path.ancestors().skip(1);
+        let is_named = |folder: &Path| {
+            folder.as_os_str().is_empty() || self.durable.get(folder) == Some(&Node::Folder)
+        };
+        match self.durable.get(path)? {
+            Node::File(file) if above.all(is_named) => Some(&self.files.get(file)?.durable),
+            _ => None,
+        }
+    }
+
     /// Bytes of all files that have a name.
     pub fn bytes(&self) -> u64 {
         self.all_files()

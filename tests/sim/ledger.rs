@@ -7,14 +7,10 @@ use hearthkeep::store::layout;
 use hearthkeep::store::writer::{Event, Segment, State};
 use hearthkeep_format::{EpochId, SegmentId, StreamId};
 
+use crate::excuses::Excuses;
+
 /// What of footage may be missing before a power cut, us.
 pub const LOST_US_MAX: u64 = 2_500_000;
-/// From trouble on a disk, what may be missing before and after it: until it is over, a disk is asked again and a key frame comes.
-const TROUBLE_BEFORE_US: u64 = 5_000_000;
-const TROUBLE_AFTER_US: u64 = 20_000_000;
-/// From a plan that could not be carried out to the next.
-const PLAN_WAITS_US: u64 = 60_000_000;
-
 /// A segment of which the recorder said that some is durable.
 #[derive(Debug, Clone)]
 pub struct Known {
@@ -47,7 +43,33 @@ pub struct Before<'a> {
     pub camera_ahead: u64,
     /// Whether its camera's footage is held.
     pub is_held: bool,
-    pub now_us: u64,
+    /// Whether its deletion may have been planned before, for a reason that has gone.
+    pub is_planned: bool,
+    /// Segments of the disk that are on another one too, just as durable: they are being moved.
+    pub moving: &'a BTreeSet<SegmentId>,
+}
+
+/// How often something was looked at, and how often nothing was asked then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub all: u64,
+    pub excused: u64,
+}
+
+impl Asked {
+    pub fn count(&mut self, is_excused: bool) {
+        self.all += 1;
+        self.excused += u64::from(is_excused);
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.all += other.all;
+        self.excused += other.excused;
+    }
+
+    pub fn percent(&self) -> u64 {
+        self.excused * 100 / self.all.max(1)
+    }
 }
 
 #[derive(Default)]
@@ -55,17 +77,21 @@ pub struct Ledger {
     pub known: BTreeMap<SegmentId, Known>,
     pub removed: Vec<Removed>,
     pub violations: Vec<String>,
-    /// The recorder started without one of its disks and without a catalog that knew it, or after all footage of a camera was deleted:
-    /// numbers may be given again.
-    pub is_without: bool,
+    /// When a stream's numbers may have begun anew, true time, us: the recorder started without one of its disks and without a catalog
+    /// that knew it, or after all of its footage was deleted.
+    pub anew: BTreeMap<StreamId, Vec<u64>>,
     /// What a disk did not let be removed.
     pub refused: BTreeSet<PathBuf>,
     /// Keys and checkpoints of the log that were published.
     pub published: BTreeSet<(String, String)>,
-    /// When footage may be missing, true time, us; of all cameras, or of one.
-    excuses: Vec<(u64, u64, Option<usize>)>,
-    /// Until when what was planned before may be deleted, though its reason has gone meanwhile; us.
-    plans_until_us: u64,
+    /// Segments that were removed from a disk that another one had too: they were moved. Where the other was left from a move before, it
+    /// was the last that the recorder knows of.
+    pub moved: Vec<(usize, SegmentId)>,
+    pub excuses: Excuses,
+    /// Deletions that were judged.
+    pub deletions: Asked,
+    /// When the box began a boot, true time, us.
+    pub boots: Vec<u64>,
     /// Times from which on monotonic and wall time of the box do not go together with those before.
     pub jumps: Vec<u64>,
 }
@@ -102,15 +128,11 @@ impl Ledger {
         self.known.insert(new.segment, known);
     }
 
-    /// What is planned is carried out later, and may have no reason then.
-    pub fn plans_may_wait(&mut self, now_us: u64) {
-        self.plans_until_us = self.plans_until_us.max(now_us + PLAN_WAITS_US);
-    }
-
-    /// These streams have no footage, whether or not they had some before: their numbers begin anew.
-    pub fn begin_anew(&mut self, streams: &[StreamId]) {
-        let had_some = |known: &Known| streams.contains(&known.stream);
-        self.is_without |= self.known.values().any(had_some);
+    /// The numbers of these streams may begin anew.
+    pub fn begin_anew(&mut self, streams: impl Iterator<Item = StreamId>, now_us: u64) {
+        for stream in streams {
+            self.anew.entry(stream).or_default().push(now_us);
+        }
     }
 
     /// The process is gone: nothing is open any more.
@@ -120,41 +142,24 @@ impl Ledger {
             .for_each(|known| known.is_open = false);
     }
 
-    pub fn excuse(&mut self, from_us: u64, to_us: u64, camera: Option<usize>) {
-        match self.excuses.last_mut() {
-            Some((from, to, of)) if *of == camera && from_us <= *to && from_us >= *from => {
-                *to = to_us.max(*to);
-            }
-            _ => self.excuses.push((from_us, to_us, camera)),
-        }
-    }
-
-    /// A disk gave trouble from one time to another.
-    pub fn trouble(&mut self, from_us: u64, to_us: u64) {
-        let from_us = from_us.saturating_sub(TROUBLE_BEFORE_US);
-        self.excuse(from_us, to_us + TROUBLE_AFTER_US, None);
-    }
-
-    pub fn is_excused(&self, at_us: u64, camera: usize) -> bool {
-        self.excuses.iter().any(|(from, to, of)| {
-            (*from..=*to).contains(&at_us) && of.is_none_or(|of| of == camera)
-        })
-    }
-
     /// A file was removed: it had a reason, and was the oldest that could go.
     pub fn removes(&mut self, disk: usize, path: &Path, content: Vec<u8>, before: &Before<'_>) {
-        let removed = Removed {
-            path: path.to_owned(),
-            content,
-        };
-        self.removed.push(removed);
         let Some((stream, _, segment)) = place_of(path) else {
-            // Of the log, and what stood beside it while it was written, nothing is asked here.
-            if path.starts_with(layout::FOOTAGE) {
+            // Of the log, and what stood beside it while it was written, nothing is asked here; nor of a copy that was not finished.
+            if path.starts_with(layout::FOOTAGE) && !is_copy(path) {
                 self.violated(format!("{} was removed", path.display()));
             }
             return;
         };
+        if before.moving.contains(&segment) {
+            self.moved.push((disk, segment));
+            return;
+        }
+        self.refused.remove(path);
+        self.removed.push(Removed {
+            path: path.to_owned(),
+            content,
+        });
         let Some(known) = self.known.get(&segment).cloned() else {
             return;
         };
@@ -164,25 +169,24 @@ impl Ledger {
         if before.is_held {
             self.violated(format!("{segment} was deleted although it was held"));
         }
-        let bytes = |is_meant: &dyn Fn(usize, StreamId) -> bool| -> u64 {
-            let of = |(disk, path, bytes): &(usize, PathBuf, u64)| {
-                place_of(path)
-                    .filter(|(stream, ..)| is_meant(*disk, *stream))
-                    .map_or(0, |_| *bytes)
-            };
-            before.files.iter().map(of).sum()
-        };
-        let of_camera = bytes(&|_, of| of == stream);
-        let of_disk = bytes(&|on, _| on == disk);
+        let mut counted = BTreeSet::new();
+        let of_camera = before.files.iter().filter_map(|(_, path, bytes)| {
+            let (of, _, segment) = place_of(path)?;
+            // One that is being moved is there twice.
+            (of == stream && counted.insert(segment)).then_some(bytes)
+        });
+        let of_camera: u64 = of_camera.sum();
+        let on_disk = before.files.iter().filter(|(on, ..)| *on == disk);
+        let of_disk: u64 = on_disk.map(|(.., bytes)| bytes).sum();
         let has_reason = before
             .camera_max
             .is_some_and(|max| of_camera + before.camera_ahead > max)
             || before
                 .disk_max
                 .is_some_and(|max| of_disk + before.ahead > max)
-            || before.free < before.reserve + before.ahead
-            || before.now_us < self.plans_until_us;
-        if !has_reason {
+            || before.free < before.reserve + before.ahead;
+        self.deletions.count(before.is_planned);
+        if !has_reason && !before.is_planned {
             let sequence = known.sequence;
             self.violated(format!(
                 "segment {sequence} of {stream} was deleted without a reason: {of_camera} of {:?} bytes of its camera, {of_disk} of {:?} of its disk, {} of {} free",
@@ -203,17 +207,23 @@ impl Ledger {
             .collect();
         let older = self.known.iter().find(|(id, older)| {
             there.contains(*id)
+                && !before.moving.contains(*id)
                 && !deleted.contains(*id)
                 && older.stream == stream
                 && older.sequence < known.sequence
         });
-        if let Some((_, older)) = older.filter(|_| before.now_us >= self.plans_until_us) {
+        if let Some((_, older)) = older.filter(|_| !before.is_planned) {
             let (sequence, older) = (known.sequence, older.sequence);
             self.violated(format!(
                 "segment {sequence} of {stream} was deleted before segment {older}"
             ));
         }
     }
+}
+
+/// Whether this is the name of a copy that is being made of a segment.
+pub fn is_copy(path: &Path) -> bool {
+    path.extension().is_some_and(|last| last == "moving")
 }
 
 /// Which segment a file is, by its path.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use hearthkeep::clock::{Clock, SimClock};
 use hearthkeep::store::turns::Hands;
 use hearthkeep::store::writer::Event;
+use hearthkeep_format::StreamId;
 use tokio::sync::broadcast;
 
 use crate::cameras::Camera;
@@ -21,6 +22,7 @@ use crate::disk::SimDisk;
 use crate::happenings::{Fate, Happening};
 use crate::history::Holds;
 use crate::ledger::{Before, Ledger, place_of};
+use crate::upkeep::Upkeep;
 
 /// True wall time at the beginning, us.
 pub const START_US: i64 = 1_790_000_000_000_000;
@@ -55,6 +57,9 @@ pub struct World {
     events: RefCell<Option<broadcast::Receiver<Event>>>,
     pub forgets_time: Cell<bool>,
     pub holds: RefCell<Holds>,
+    pub upkeep: RefCell<Upkeep>,
+    /// By how much the box's clock is off, us.
+    pub off_us: Cell<i64>,
     pub power_cuts: Cell<u64>,
     pub kills: Cell<u64>,
     /// Who acted when, and what the disks held then, in one number.
@@ -78,27 +83,35 @@ pub fn is_off() -> bool {
     with(false, |world| world.off.get())
 }
 
-/// A disk gave trouble for so long, up to now.
-pub fn trouble(us: u64) {
+/// A disk gave trouble with footage for so long, up to now.
+pub fn trouble(disk: usize, us: u64) {
     with((), |world| {
         let now_us = world.now_us();
         let from_us = now_us.saturating_sub(us);
-        world.ledger.borrow_mut().trouble(from_us, now_us);
+        let excuses = &mut world.ledger.borrow_mut().excuses;
+        excuses.trouble(disk, from_us, now_us);
+    });
+}
+
+/// A stream's footage is written to a disk.
+pub fn touch(disk: usize, stream: StreamId) {
+    with((), |world| {
+        let excuses = &mut world.ledger.borrow_mut().excuses;
+        excuses.touch(disk, stream, world.now_us());
     });
 }
 
 /// The catalog was not made durable, so that nothing is deleted now.
 pub fn catalog_failed() {
-    with((), World::plans_may_wait);
+    with((), |world| world.plans_wait(None, false));
 }
 
 /// A disk did not let a file be removed.
-pub fn not_removed(path: &Path) {
+pub fn not_removed(disk: usize, path: &Path) {
     with((), |world| {
-        let mut ledger = world.ledger.borrow_mut();
-        ledger.refused.insert(path.to_owned());
+        world.ledger.borrow_mut().refused.insert(path.to_owned());
         // What was planned with it waits as well, until the next start where it must.
-        ledger.plans_may_wait(u64::MAX / 2);
+        world.plans_wait(Some(disk), true);
     });
 }
 
@@ -145,6 +158,8 @@ impl World {
             events: RefCell::default(),
             forgets_time: Cell::new(false),
             holds: RefCell::default(),
+            upkeep: RefCell::default(),
+            off_us: Cell::default(),
             power_cuts: Cell::default(),
             kills: Cell::default(),
             story: Cell::default(),
@@ -180,6 +195,7 @@ impl World {
         self.events.take();
         self.ledger.borrow_mut().all_are_closed();
         self.holds.borrow_mut().lose();
+        self.upkeep.borrow_mut().ends();
     }
 
     /// Goes on until this time, or until the process ends or is to stop.
@@ -304,6 +320,17 @@ impl World {
             .cameras
             .iter()
             .position(|model| Some(model.stream) == stream);
+        let segment = place_of(path).map(|(.., segment)| segment);
+        let is_planned = segment.is_some_and(|segment| {
+            let excuses = &self.ledger.borrow().excuses;
+            excuses.is_planned(self.now_us(), disk, &segment)
+        });
+        let on_it = files.iter().filter(|(on, ..)| *on == disk);
+        let moving = on_it.filter(|(_, of, _)| match of == path {
+            true => self.is_durable_elsewhere(disk, path, &content),
+            false => self.is_elsewhere(disk, of),
+        });
+        let moving = moving.filter_map(|(_, path, _)| Some(place_of(path)?.2));
         let before = Before {
             files: &files,
             camera_max: camera.and_then(|camera| self.fate.camera_max[camera]),
@@ -313,11 +340,34 @@ impl World {
             ahead: self.ahead(disk),
             camera_ahead: camera.map_or(0, |camera| self.camera_ahead(camera)),
             is_held: camera.is_some_and(|camera| self.holds.borrow().is_held(camera)),
-            now_us: self.now_us(),
+            is_planned,
+            moving: &moving.collect(),
         };
         self.ledger
             .borrow_mut()
             .removes(disk, path, content, &before);
+    }
+
+    /// What was planned to be deleted, of a disk or of all, may be so later; also by the next start, where that goes on with it.
+    pub fn plans_wait(&self, disk: Option<usize>, goes_on: bool) {
+        let files = self.files().into_iter();
+        let on_it = files.filter(|(on, ..)| disk.is_none_or(|disk| disk == *on));
+        let segments = on_it.filter_map(|(_, path, _)| Some(place_of(&path)?.2));
+        let excuses = &mut self.ledger.borrow_mut().excuses;
+        excuses.plan_waits(self.now_us(), disk, segments.collect(), goes_on);
+    }
+
+    /// Whether a file of this content is on another disk too, whatever happens.
+    fn is_durable_elsewhere(&self, disk: usize, path: &Path, content: &[u8]) -> bool {
+        let mut others = self.disks.iter().enumerate().filter(|(on, _)| *on != disk);
+        others.any(|(_, other)| other.state().image.durable(path) == Some(content))
+    }
+
+    /// Whether what is in a file is on another disk too, whatever happens.
+    pub fn is_elsewhere(&self, disk: usize, path: &Path) -> bool {
+        let state = self.disks[disk].state();
+        let file = state.image.file(path);
+        file.is_ok_and(|file| self.is_durable_elsewhere(disk, path, state.image.content(file)))
     }
 
     /// What the cameras may send in some seconds, and a hundredth of what the disk may hold.

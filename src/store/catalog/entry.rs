@@ -12,7 +12,7 @@
 //! ends only. A bucket of 64 has one summary and four parts: sled reads and keeps 8 to 16 values at once, so
 //! they are small. All integers are big-endian, so that keys sort as numbers do.
 
-use hearthkeep_format::segment::{Gap, GapCause};
+use hearthkeep_format::segment::{Gap, GapCause, Start};
 use hearthkeep_format::{EpochId, Kind, SegmentId, StreamId};
 
 /// Segments in a bucket, as far as their sequences are not doubled.
@@ -67,6 +67,16 @@ impl Entry {
     /// Wall time of its end, us.
     pub fn end_us(&self) -> i64 {
         self.start_us.saturating_add_unsigned(self.duration_us)
+    }
+
+    /// The same at the time that its start block says, brought to what is known of the clock.
+    #[must_use]
+    pub(crate) fn at(self, start: &Start) -> Self {
+        Self {
+            start_us: start.wall_us,
+            clock_trusted: start.clock_trusted,
+            ..self
+        }
     }
 
     /// Whether a start has nothing to do about it.

@@ -175,7 +175,9 @@ impl Keeping {
         if is_known {
             return None;
         }
-        let disk = self.shared.slots.disk(entry.disk)?;
+        // It may have been moved since.
+        let known = self.shared.catalog.find(&entry.stream, &entry.segment);
+        let disk = self.shared.slots.disk(known.ok()??.disk)?;
         let place = Place {
             stream: entry.stream,
             epoch: entry.epoch,
