@@ -288,11 +288,12 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// What the seeds use as a password is never shown.
+/// What the seeds use as a password is never shown, but where it is the value of something else too.
 fn no_secret(text: &str, said: &str) {
     let secret = "hunter2";
     let plain = text
         .lines()
         .any(|line| line == format!("password = \"{secret}\""));
-    assert!(!(plain && said.contains(secret)), "{said}");
+    let is_told = plain && text.matches(secret).count() == 1 && said.contains(secret);
+    assert!(!is_told, "{said}");
 }
