@@ -14,16 +14,16 @@ use super::footage::{
     Measures, OpenGap, OpenSegment, ReadAt, RecorderStatus, ScrubMeasures, SegmentIndex,
     StreamMeasures, StreamState, StreamStatus, Timeline, Trouble,
 };
-use super::timeline::{damaged_row, gap_row, open_gap_row, segment_row};
+use super::timeline::{TimelineGap, damaged_row, gap_row, open_gap_row, segment_row};
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::keys::StateFolder;
 use crate::limits::HOLD_WRITTEN_MS_MAX;
 use crate::play;
-use crate::record::{LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message};
+use crate::record::{self, LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message};
 use crate::store::forecast::{self, DiskForecast, Forecast};
 use crate::store::log::{LogFiles, Published};
-use crate::store::{self, AbsentDisk, NewHold, SharedKeys, Store};
+use crate::store::{self, AbsentDisk, NewHold, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
 pub struct Recording {
@@ -186,14 +186,25 @@ impl Footage for RecorderFootage {
         let Some(recording) = self.recording.get() else {
             return Ok(Some(Timeline::default()));
         };
+        let live = || self.live_stream(stream).map(|(_, live)| live.snapshot());
+        let before = live();
         let timeline = recording.store.timeline(&stream, from_us, to_us)?;
         let now_us = self.clock.wall_us();
-        let live = self.live_stream(stream).map(|(_, live)| live.snapshot());
-        let open = live.as_ref().and_then(|live| {
-            let gap = open_gap_row(live.gap.as_ref()?, now_us)?;
-            (gap.start_us < to_us && gap.end_us > from_us).then_some(gap)
-        });
-        let untold = live.map_or_else(Vec::new, |live| live.damage).into_iter();
+        let open = live().and_then(|live| live.gap);
+        let row = |gap: &record::OpenGap| open_gap_row(gap, now_us);
+        // One that ended meanwhile may have done so after the store was asked, which knows nothing of it then.
+        let is_known = |open: &TimelineGap| {
+            let begins = |span: &Span| span.duration_us > 0 && span.start_us >= open.start_us;
+            let mut told = timeline.gaps.iter();
+            told.any(|told| told.end_us > open.start_us) || timeline.segments.iter().any(begins)
+        };
+        let ended = before.as_ref().and_then(|live| row(live.gap.as_ref()?));
+        let open = open.as_ref().and_then(row);
+        let open = open.or_else(|| ended.filter(|gap| !is_known(gap)));
+        let open = open.filter(|gap| gap.start_us < to_us && gap.end_us > from_us);
+        let is_told = |start_us| timeline.damaged.iter().any(|told| told.0 == start_us);
+        let untold = before.map_or_else(Vec::new, |live| live.damage).into_iter();
+        let untold = untold.filter(|(start_us, _)| !is_told(*start_us));
         let untold = untold.map(|(start_us, end_us)| damaged_row(start_us, end_us, now_us));
         let damaged = timeline.damaged.iter();
         let damaged =

@@ -1,5 +1,6 @@
 /** A day's gaps of one camera and what may be damaged, as a list: what the timeline shows to a pointer, for a keyboard and for ears. */
 import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import { damagedText, gapText } from "../timeline/coverage";
 import { clock, nowUs } from "../timeline/day";
 import type { DayTimeline } from "../timeline/store";
@@ -10,11 +11,13 @@ interface Props {
 }
 
 export function Gaps({ timeline, onSeek }: Props) {
+  // A day without any has no list, and who opened it finds it open when there is one again.
+  const [isOpen, setOpen] = useState(false);
   const { gaps, damaged } = timeline ?? { gaps: [], damaged: [] };
   if (gaps.length === 0 && damaged.length === 0) return null;
   const counts = [counted(gaps.length, "gap", "gaps"), counted(damaged.length, "stretch that may be damaged", "stretches that may be damaged")];
   return (
-    <details class="gaps">
+    <details class="gaps" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{counts.filter((count) => count !== null).join(" and ")} on this day</summary>
       <ul>
         {gaps.map((gap) => (
