@@ -15,9 +15,9 @@ use super::ErrorKind;
 /// Polls in a row that bring nothing, from which on it is counted. A turn of a camera that is well ends with one.
 const FRUITLESS_MIN: u32 = 2;
 
-/// Of the operations that tokio grants a task in a turn, those that a connection is not left which has brought nothing: it is to read a few
-/// times between two looks.
-const OPERATIONS_SPENT: u32 = 120;
+/// Of the 128 operations that tokio grants a task in a turn, those that a connection is not left which has brought nothing: each of
+/// the others may read a whole receive buffer of the kernel (6 MiB), which nobody looks at in between.
+const OPERATIONS_SPENT: u32 = 126;
 
 /// What one connection has come to hold since its last picture or answer.
 pub(super) struct Flood {
@@ -64,7 +64,11 @@ impl Flood {
         let Poll::Pending = polled else {
             return polled.map(Ok);
         };
-        self.fruitless = self.fruitless.saturating_add(1);
+        self.fruitless = match coop::has_budget_remaining() {
+            true => self.fruitless.saturating_add(1),
+            // It has read all that it may in a turn, and is not done: the next one is looked at.
+            false => self.fruitless.max(FRUITLESS_MIN),
+        };
         let bytes = u64::try_from(self.unfinished_bytes).unwrap_or(0);
         match bytes > self.most_bytes {
             true => Poll::Ready(Err(ErrorKind::Endless { bytes })),
