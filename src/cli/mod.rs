@@ -5,6 +5,7 @@ mod check;
 mod disk;
 mod export;
 mod footage;
+mod foreseen;
 mod gaps;
 mod hold;
 mod init;

@@ -35,7 +35,7 @@ impl Here {
         Ok(Self { pool, store })
     }
 
-    /// How the disks are; nothing is done to them.
+    /// How the disks are; nothing is done to them, and what will be of them only a recorder knows.
     pub(super) fn at_rest(config: &Config) -> Result<Vec<DiskStatus>, Failure> {
         let (_, options, lock) = store::prepare(config)?;
         let disks = Store::disks_at_rest(options, &lock).or_fail(ExitStatus::Failed)?;

@@ -242,7 +242,9 @@ fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure
 pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
     let done = match request {
         Request::Disks => pool.list().map(|disks| {
-            let rows: Vec<_> = disks.iter().map(DiskStatus::of).collect();
+            let forecast = pool.forecast();
+            let row = |disk| DiskStatus::of(disk).foreseen(forecast.of_disk(&disk.path));
+            let rows: Vec<_> = disks.iter().map(row).collect();
             serde_json::json!(rows)
         }),
         Request::AddDisk {
