@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod announce;
+mod audit;
 mod check;
 mod disk;
 mod export;

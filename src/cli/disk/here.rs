@@ -6,6 +6,7 @@ use std::time::Duration;
 use hearthkeep_format::StoreId;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::super::audit::who;
 use super::super::local::state_failure;
 use super::super::output::{ExitStatus, Failure, OrFail, line};
 use super::super::store::{self, pool_failure};
@@ -49,7 +50,7 @@ impl Here {
         let disks = pool::mount(config, &mut state);
         let id_of_store = state.store();
         let pool = Pool::new(Arc::new(Mutex::new(state)));
-        let id = pool.add(wanted).map_err(pool_failure)?;
+        let id = pool.add(wanted, &who()).map_err(pool_failure)?;
         let others = disks.mounted.iter().filter(|disk| disk.id != id);
         let others: Vec<_> = others.map(|disk| Arc::clone(&disk.disk)).collect();
         give_log(&others, wanted, &id_of_store)?;
@@ -95,7 +96,10 @@ impl Here {
     }
 
     pub(super) fn retire(&self, disk: &str, forget: bool) -> Result<Retired, Failure> {
-        let retired = self.pool.retire(disk, forget).map_err(pool_failure)?;
+        let retired = self
+            .pool
+            .retire(disk, forget, &who())
+            .map_err(pool_failure)?;
         self.store.close();
         Ok(Retired::of(retired))
     }
