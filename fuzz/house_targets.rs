@@ -208,7 +208,7 @@ pub fn catalog(data: &[u8]) {
 }
 
 /// The files of a state folder, by the first byte. What is sealed there is sealed here, since nothing else gets past the seal.
-pub const STATE_FILES: [(&str, bool); 8] = [
+pub const STATE_FILES: [(&str, bool); 9] = [
     ("clock.anchors", false),
     ("scrub.json", false),
     ("log.sealed", true),
@@ -217,6 +217,7 @@ pub const STATE_FILES: [(&str, bool); 8] = [
     ("store.sealed", true),
     ("people.sealed", true),
     ("streams", false),
+    ("log.audits.sealed", true),
 ];
 
 /// A file of the state folder, with whatever its seal lets through.

@@ -113,6 +113,8 @@ pub const LOG_ANCHORS_MAX: usize = 4_096;
 pub const DAMAGE_TOLD_US_MIN: u64 = 60_000_000;
 /// Gaps that are kept in memory, the newest.
 pub const LOG_GAPS_MAX: usize = 65_536;
+/// Audits that wait in the state folder for a log to be open, the newest.
+pub const LOG_AUDITS_MAX: usize = 256;
 /// Removed segments that are told one by one.
 pub const LOG_REMOVED_MAX: usize = 10_000;
 /// A disk is waited for at most so long by what keeps the store, which has other disks to look after.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ConfigArgument;
+use super::audit::who;
 use super::local::{Local, load_config, no_such_camera, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::socket::Request;
@@ -348,18 +349,6 @@ fn streams_of(known: &[KnownStream], cameras: &[String]) -> Result<Vec<StreamId>
     streams.sort_unstable();
     streams.dedup();
     Ok(streams)
-}
-
-/// Whom the log names: who typed the command, as far as the shell says. Whoever may ask the recorder may read its state folder.
-fn who() -> String {
-    let user = ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    let user = user.map(|user| user.chars().take(64).collect::<String>());
-    user.map_or_else(
-        || "the command line".to_owned(),
-        |user| format!("{user}, on the command line"),
-    )
 }
 
 /// What a running recorder answers to commands about holds.

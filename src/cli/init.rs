@@ -5,9 +5,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hearthkeep_format::log::AuditKind;
 use hearthkeep_format::{Identity, Random, kit};
 
 use super::ConfigArgument;
+use super::audit;
 use super::local::{load_config, state_failure};
 use super::opening::{ask, new_passphrase};
 use super::output::{ExitStatus, Failure, OrFail, line};
@@ -54,6 +56,7 @@ pub(super) fn main(arguments: InitArguments) -> Result<ExitStatus, Failure> {
     let page = kit::page(&owner.kit, &state.store(), &owner.claim.verifying_key);
     hand_over(&arguments, &owner.kit, &page)?;
     make(&mut state, owner, &arguments.owner)?;
+    audit::tell(&state, AuditKind::Claimed, "by init");
     let disks = store::or_failure(pool::mount(&config, &mut state))?;
     pool::spread_keyring(disks.mounted.iter(), &state).map_err(store::pool_failure)?;
     line(format_args!(

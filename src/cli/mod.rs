@@ -1,10 +1,12 @@
 //! The command line: one file a subcommand.
 
 mod announce;
+mod audit;
 mod check;
 mod disk;
 mod export;
 mod footage;
+mod foreseen;
 mod gaps;
 mod hold;
 mod init;

@@ -58,7 +58,7 @@ fn tell_log(config: &ConfigArgument, key: StateKey) -> Result<ExitStatus, Failur
     match logs.logs.len() {
         0 => line("There is no signed log on the disks: the next start begins one.")?,
         count => line(format_args!(
-            "The signed log has {}{}: {} and {} stand in it, and {} of the clock.",
+            "The signed log has {}{}: {} and {} stand in it, {} of the clock, and {}.",
             many(told.entries, "entry", "entries"),
             match count {
                 1 => String::new(),
@@ -69,6 +69,7 @@ fn tell_log(config: &ConfigArgument, key: StateKey) -> Result<ExitStatus, Failur
             many(told.holds.len() as u64, "hold", "holds"),
             many(told.gaps.len() as u64, "gap", "gaps"),
             many(told.anchors, "anchor", "anchors"),
+            many(told.audits, "audit", "audits"),
         ))?,
     }
     for hold in told.holds.values() {

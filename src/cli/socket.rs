@@ -44,6 +44,8 @@ pub enum Request {
         max_bytes: Option<u64>,
         /// For old footage.
         cold: bool,
+        /// Who wants it.
+        who: String,
     },
     /// To empty a disk, by its folder or id.
     DrainDisk {
@@ -63,6 +65,8 @@ pub enum Request {
         disk: String,
         /// With its footage.
         forget: bool,
+        /// Who wants it.
+        who: String,
     },
     /// Which holds stand, a page at a time.
     Holds {

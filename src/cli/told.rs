@@ -35,6 +35,8 @@ pub(super) struct Told {
     pub gaps: Logged,
     /// Those of them that tell what the clock said.
     pub anchors: u64,
+    /// Those that tell what people did to the store.
+    pub audits: u64,
     /// The holds that stand.
     pub holds: BTreeMap<HoldId, Hold>,
 }
@@ -145,6 +147,7 @@ impl Told {
                 self.gaps.insert((stream, from_us), (to_us, cause.as_str()));
             }
             Record::ClockAnchor { .. } => self.anchors += 1,
+            Record::Audit { .. } => self.audits += 1,
             _ => {}
         }
     }

@@ -32,26 +32,26 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Pool::add`] and [`configured`].
-    pub fn add(&self, wanted: &config::Disk) -> Result<DiskId> {
+    pub fn add(&self, wanted: &config::Disk, who: &str) -> Result<DiskId> {
         let change = |edited: &mut config::Edited| {
             edited.add_disk(wanted);
             Ok(())
         };
-        configured(&self.config, change, || self.pool.add(wanted))
+        configured(&self.config, change, || self.pool.add(wanted, who))
     }
 
     /// Takes a disk out: see [`Pool::retire`].
     ///
     /// # Errors
     /// As [`Pool::retire`] and [`configured`].
-    pub fn retire(&self, disk: &str, forget: bool) -> Result<Retired> {
+    pub fn retire(&self, disk: &str, forget: bool, who: &str) -> Result<Retired> {
         let disks = self.pool.list()?;
         if disks.len() == 1 {
             return Err(store::Error::LastDisk.into());
         }
         let path = meant(&disks, disk)?.path.clone();
         let change = |edited: &mut config::Edited| edited.remove_disk(&path);
-        configured(&self.config, change, || self.pool.retire(disk, forget))
+        configured(&self.config, change, || self.pool.retire(disk, forget, who))
     }
 }
 

@@ -11,18 +11,21 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hearthkeep_format::DiskId;
+use hearthkeep_format::log::AuditKind;
 
 pub use desk::Desk;
 pub use door::{Disks, identify_all, mount, spread_keyring};
 pub use error::{Error, Result};
 use folder::Doors;
 
+use crate::clock::SystemClock;
 use crate::config::{self, Config, Edited};
-use crate::keys::{Standing, StateFolder};
+use crate::keys::{self, Standing, StateFolder};
 use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, LOG_COPIED_MS_MAX};
 use crate::random::OsRandom;
 use crate::store::check::{Page, PageFrom};
 use crate::store::forecast::Forecast;
+use crate::store::log::{WaitingAudits, audit};
 use crate::store::{self, DiskStatus, DiskUse, Drain, OnDisk, Store, layout};
 
 /// How often it is looked whether another disk has the log.
@@ -96,11 +99,12 @@ impl Pool {
             .collect()
     }
 
-    /// Takes a folder in: an empty one, which becomes a disk, or a disk of this store. A store that is open uses it at once.
+    /// Takes a folder in: an empty one, which becomes a disk, or a disk of this store. A store that is open uses it at once. `who`
+    /// wants it, as the log is to say.
     ///
     /// # Errors
-    /// What is wrong with the folder. Nothing was written to it.
-    pub fn add(&self, wanted: &config::Disk) -> Result<DiskId> {
+    /// What is wrong with the folder, which nothing was written to then; or the state folder's own.
+    pub fn add(&self, wanted: &config::Disk, who: &str) -> Result<DiskId> {
         let _one = self.one_at_a_time();
         let path = std::path::absolute(&wanted.path).unwrap_or_else(|_| wanted.path.clone());
         let wanted = config::Disk { path, ..*wanted };
@@ -127,6 +131,7 @@ impl Pool {
         if let Some(store) = self.store.get() {
             store.add_disk(&wanted, id);
         }
+        self.tell(AuditKind::DiskAdded, who, id)?;
         Ok(id)
     }
 
@@ -167,10 +172,11 @@ impl Pool {
     }
 
     /// Takes a disk out: one that is empty or, with `forget`, one whose footage is given up. That it is marked as retired is tried.
+    /// `who` wants it, as the log is to say.
     ///
     /// # Errors
     /// [`Error::NotOpen`], [`Error::Store`], [`Error::LeftBehind`].
-    pub fn retire(&self, disk: &str, forget: bool) -> Result<Retired> {
+    pub fn retire(&self, disk: &str, forget: bool, who: &str) -> Result<Retired> {
         let _one = self.one_at_a_time();
         let (store, id, status) = self.find(disk)?;
         let given_up = store.on_disk(id)?;
@@ -181,6 +187,7 @@ impl Pool {
             }
         }
         retire_after_the_log(store, id, forget)?;
+        self.tell(AuditKind::DiskRemoved, who, id)?;
         self.state()
             .set_standing(id, Standing::Retired, &mut OsRandom)?;
         let unmarked = match status.state {
@@ -196,6 +203,25 @@ impl Pool {
             path: status.path,
             given_up,
             unmarked,
+        })
+    }
+
+    /// Tells the log what somebody did with a disk; where none is open, the next one.
+    fn tell(&self, kind: AuditKind, who: &str, id: DiskId) -> Result<()> {
+        let record = audit(kind, who, &id.to_string());
+        if let Some(store) = self.store.get() {
+            store.log().append(record);
+            return Ok(());
+        }
+        let state = self.state();
+        let mut waiting = WaitingAudits::new(state.folder(), state.state_key());
+        let told = waiting.add(record, &SystemClock::new(), &mut OsRandom);
+        told.map_err(|source| {
+            Error::Keys(keys::Error::Io {
+                verb: "written",
+                path: state.folder().to_owned(),
+                source,
+            })
         })
     }
 

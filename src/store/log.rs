@@ -5,6 +5,7 @@
 //! checkpoint is signed and remembered in the state folder ([`own`]), put beside them and only then published. What the records
 //! lead to ([`replayed`]) is known again after each start.
 
+mod audits;
 mod chain;
 mod files;
 mod keeping;
@@ -33,6 +34,7 @@ use hearthkeep_format::log::{
 use hearthkeep_format::segment::{Gap, GapCause};
 use hearthkeep_format::{BootId, DiskId, EpochId, StoreId, StreamId};
 
+pub use audits::{WaitingAudits, audit};
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
 pub(super) use keeping::{Keeping, May};
@@ -157,11 +159,15 @@ impl Log {
 
     /// Hands over a record, which is written at once. Never waits.
     pub fn append(&self, record: Record) -> Ticket {
-        let stamped = Stamped {
+        self.append_stamped(Stamped {
             wall_us: self.clock.wall_us(),
             clock_trusted: self.clock.trusted(),
             record,
-        };
+        })
+    }
+
+    /// The same with what happened before.
+    fn append_stamped(&self, stamped: Stamped) -> Ticket {
         let mut inner = self.lock();
         if !inner.is_kept {
             return Ticket(0);
@@ -369,16 +375,17 @@ impl Log {
     }
 }
 
-/// The files of the log in a state folder, and whether they can be read: its key and last checkpoint, the holds, and deletions that
-/// it is still to be told of.
+/// The files of the log in a state folder, and whether they can be read: its key and last checkpoint, the holds, and deletions and
+/// audits that it is still to be told of.
 pub(super) fn look_at_state(
     state_dir: &Path,
     key: &StateKey,
     store: &StoreId,
-) -> [(&'static str, Result<(), String>); 3] {
+) -> [(&'static str, Result<(), String>); 4] {
     let own = OwnFile::new(state_dir, key.clone()).read(*store);
     let holds = RememberedFile::new(state_dir, key.clone()).read();
     let deleted = Unlogged::new(state_dir, key.clone()).read();
+    let audits = WaitingAudits::new(state_dir, key.clone()).read();
     [
         (own::FILE, own.map(drop).map_err(|error| error.to_string())),
         (
@@ -386,6 +393,7 @@ pub(super) fn look_at_state(
             holds.map(drop).map_err(|error| error.to_string()),
         ),
         (unlogged::FILE, deleted.map(drop)),
+        (audits::FILE, audits.map(drop)),
     ]
 }
 

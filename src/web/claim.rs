@@ -6,6 +6,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use hearthkeep_format::log::AuditKind;
 use hearthkeep_format::passphrase::Params;
 use hearthkeep_format::{MetadataKey, Recipient, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,6 +19,7 @@ use super::house::{House, address, blocking};
 use crate::keys::{self, ClaimMaterial};
 use crate::people::{NewAccount, Token};
 use crate::random::OsRandom;
+use crate::store::log::{WaitingAudits, audit};
 
 /// What anybody on the network may know.
 #[derive(Debug, Serialize, ToSchema)]
@@ -121,7 +123,7 @@ fn claim_at_desk(
     let store = house.keys().store();
     material.verify(&store)?;
     house.people.set_owner(account)?;
-    house.keys().claim(material, &mut OsRandom)?;
+    make_true(house, account, material)?;
     if let Some(Err(error)) = desk.take().map(|spent| spent.spend()) {
         tracing::warn!("the claim code is spent, but its file stays: {error}");
     }
@@ -129,6 +131,22 @@ fn claim_at_desk(
     house.footage.claimed();
     house.people.forgive_claim_attempt(address);
     Ok(house.people.begin_session(&account.name))
+}
+
+/// The claim, and its word for the signed log, which there is none of yet. What records waits for the keys meanwhile.
+fn make_true(
+    house: &House,
+    account: &NewAccount,
+    material: &ClaimMaterial,
+) -> Result<(), keys::Error> {
+    let mut keys = house.keys();
+    keys.claim(material, &mut OsRandom)?;
+    let record = audit(AuditKind::Claimed, &account.name, "in the page");
+    let mut waiting = WaitingAudits::new(keys.folder(), keys.state_key());
+    if let Err(error) = waiting.add(record, &*house.clock, &mut OsRandom) {
+        tracing::warn!("the signed log will not say who claimed this box: {error}");
+    }
+    Ok(())
 }
 
 impl ClaimRequest {

@@ -9,6 +9,7 @@ use super::error::{ApiError, ErrorBody};
 use super::footage::DiskStatus;
 use super::house::{House, blocking};
 use crate::config::{self, Tier};
+use crate::people::Session;
 use crate::pool::{self, Desk};
 
 /// A folder that is to become a disk.
@@ -80,6 +81,7 @@ pub async fn list(house: web::Data<House>) -> Result<HttpResponse, ApiError> {
     (status = 200, body = AddedDisk), (status = 409, body = ErrorBody, description = "Why it is not taken in")))]
 pub async fn add(
     house: web::Data<House>,
+    who: web::ReqData<Session>,
     new: web::Json<NewDisk>,
 ) -> Result<HttpResponse, ApiError> {
     let NewDisk {
@@ -98,10 +100,11 @@ pub async fn add(
         max_bytes,
         tier,
     };
+    let name = who.name.clone();
     let add = move || {
         let desk = desk(&house)?;
         desk.pool().list()?;
-        Ok(desk.add(&wanted)?)
+        Ok(desk.add(&wanted, &name)?)
     };
     let id = blocking(add).await?.to_string();
     Ok(HttpResponse::Ok().json(AddedDisk { id }))
@@ -141,10 +144,12 @@ pub async fn keep(
         (status = 409, body = ErrorBody, description = "Why it stays, such as that it still has footage")))]
 pub async fn retire(
     house: web::Data<House>,
+    who: web::ReqData<Session>,
     disk: web::Path<String>,
     request: web::Json<RetireRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let retire = move || Ok(desk(&house)?.retire(&disk, request.forget)?);
+    let name = who.name.clone();
+    let retire = move || Ok(desk(&house)?.retire(&disk, request.forget, &name)?);
     let retired = blocking(retire).await?;
     Ok(HttpResponse::Ok().json(RetiredDisk {
         segments: retired.given_up.segments,

@@ -277,7 +277,7 @@ impl Hold {
 }
 
 /// For how long a camera's footage is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CameraForecast {
     /// The camera's name.
     pub camera: String,
@@ -314,8 +314,8 @@ pub struct DiskStatus {
     pub drain: Option<DrainStatus>,
     /// What footage may take in all; `None` before that is known.
     pub room_bytes: Option<u64>,
-    /// What of the footage is held.
-    pub held_bytes: u64,
+    /// What of the footage is held; `None` before that is known.
+    pub held_bytes: Option<u64>,
     /// Days until it is full and its oldest footage begins to go, at the rate of the last week; 0 where it does already. `None` where
     /// that is not known.
     pub full_in_days: Option<f64>,
@@ -436,7 +436,7 @@ impl DiskStatus {
             oldest_us: disk.oldest_us,
             drain,
             room_bytes: None,
-            held_bytes: 0,
+            held_bytes: None,
             full_in_days: None,
             trouble: None,
             error: disk.error.clone(),
@@ -452,7 +452,7 @@ impl DiskStatus {
     pub fn foreseen(self, will_be: Option<&forecast::DiskForecast>) -> Self {
         Self {
             room_bytes: will_be.map(|disk| disk.room.bytes),
-            held_bytes: will_be.map_or(0, |disk| disk.room.held_bytes),
+            held_bytes: will_be.map(|disk| disk.room.held_bytes),
             full_in_days: will_be.and_then(|disk| disk.full_in_days),
             trouble: will_be.and_then(|disk| disk.trouble.clone()),
             ..self

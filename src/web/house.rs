@@ -26,6 +26,7 @@ pub struct House {
     pub tls: Arc<Tls>,
     pub footage: Arc<dyn Footage>,
     pub disks: Option<Desk>,
+    pub clock: Arc<dyn Clock>,
     /// What monitors show; `None` where it could not be made.
     pub metrics_token: Option<Token>,
     /// Places for live viewers; closed when the box ends, which shows them out.
@@ -51,7 +52,7 @@ impl House {
             remove_claim_code(&folder)?;
             None
         } else {
-            Some(ClaimCode::make(&folder, clock, &mut OsRandom)?)
+            Some(ClaimCode::make(&folder, Arc::clone(&clock), &mut OsRandom)?)
         };
         let metrics_token = Token::open(&folder, &mut OsRandom)
             .map_err(|error| {
@@ -67,6 +68,7 @@ impl House {
             tls,
             footage,
             disks,
+            clock,
             metrics_token,
             live,
             desk,

@@ -9,7 +9,7 @@ use hearthkeep::people::{NewAccount, People};
 use hearthkeep::state_file::StateKey;
 use hearthkeep::store::catalog::{Batch, Catalog, Database, Entry, Memory};
 use hearthkeep::store::check::look_at_state;
-use hearthkeep_format::log::{Checkpoint, Hold, LogKey, OPEN_END_US, Record, Stamped};
+use hearthkeep_format::log::{AuditKind, Checkpoint, Hold, LogKey, OPEN_END_US, Record, Stamped};
 use hearthkeep_format::passphrase::Params;
 use hearthkeep_format::segment::{Gap, GapCause};
 use hearthkeep_format::{
@@ -126,6 +126,7 @@ fn content(name: &str) -> Value {
         "log.deleted.sealed" => {
             json!([{"stream": id(1), "cause": 4, "segments": [[id(2), 7], [id(3), 8]]}])
         }
+        "log.audits.sealed" => json!([BASE64.encode(audit())]),
         "store.sealed" => json!({
             "version": 1, "store": STORE.to_string(), "root": null, "generation": 1,
             "metadata_keys": {"1": BASE64.encode([0x30; 32])},
@@ -153,18 +154,30 @@ fn checkpoint() -> String {
 }
 
 fn hold() -> Vec<u8> {
+    encoded(Record::Hold(Hold {
+        id: HoldId::from_bytes([2; 16]),
+        streams: vec![StreamId::from_bytes([1; 16])],
+        from_us: NOW_US,
+        to_us: NOW_US + 1,
+        until_us: OPEN_END_US,
+        reason: "the fence".to_owned(),
+        who: "robin".to_owned(),
+    }))
+}
+
+fn audit() -> Vec<u8> {
+    encoded(Record::Audit {
+        kind: AuditKind::Claimed,
+        who: "robin".to_owned(),
+        detail: "in the page".to_owned(),
+    })
+}
+
+fn encoded(record: Record) -> Vec<u8> {
     let stamped = Stamped {
         wall_us: 0,
         clock_trusted: false,
-        record: Record::Hold(Hold {
-            id: HoldId::from_bytes([2; 16]),
-            streams: vec![StreamId::from_bytes([1; 16])],
-            from_us: NOW_US,
-            to_us: NOW_US + 1,
-            until_us: OPEN_END_US,
-            reason: "the fence".to_owned(),
-            who: "robin".to_owned(),
-        }),
+        record,
     };
     let mut record = Vec::new();
     stamped.encode(&mut record).unwrap();

@@ -163,6 +163,96 @@ fn what_is_held_on_the_command_line_stays_until_that_is_ended() {
     recorder.terminate();
 }
 
+/// What `disk list` and `status` say of the only disk as JSON, and then for people.
+fn disk_told(installation: &Installation) -> ([Value; 2], [String; 2]) {
+    let told = |subcommand: &[&str], arguments: &[&str]| {
+        let mut command = std::process::Command::new(HEARTHKEEP);
+        command.args(subcommand).arg("--config");
+        let command = command.arg(installation.config()).args(arguments);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let of_both = |arguments: &[&str]| {
+        [
+            told(&["disk", "list"], arguments),
+            told(&["status"], arguments),
+        ]
+    };
+    // While the store is being opened nobody tells.
+    let read = |json: String| serde_json::from_str(&json).unwrap_or(Value::Null);
+    let [listed, status] = of_both(&["--json"]).map(read);
+    let rows = [listed[0].clone(), status["disks"][0].clone()];
+    (rows, of_both(&[]))
+}
+
+#[test]
+fn what_is_held_and_when_a_disk_is_full_stands_in_disk_list_and_status() {
+    let street = Street::new("h264_1080p30", &NAMES);
+    let installation = &street.installation;
+    street.record(NAMES.len(), 4_500_000);
+    let spans = NAMES.map(|name| segments(installation, name).remove(0));
+    let from = spans.iter().map(|(_, from, _)| from).min().unwrap();
+    let to = spans.iter().map(|(.., to)| to).max().unwrap();
+    add(installation, &["--all-cameras"], (from, to), "all of it");
+
+    // Without a recorder nobody has reckoned it.
+    let (rows, words) = disk_told(installation);
+    for row in &rows {
+        for key in ["room_bytes", "held_bytes", "full_in_days"] {
+            assert_eq!(row[key], Value::Null, "{key}: {row}");
+        }
+    }
+    assert!(words[0].contains("room      not known"), "{}", words[0]);
+
+    let recorder = installation.start();
+    let held = |row: &Value| row["held_bytes"].as_u64();
+    await_condition("it is reckoned", LONG, || {
+        let (rows, _) = disk_told(installation);
+        rows.iter().all(|row| held(row) > Some(18_000_000))
+    });
+    let (rows, words) = disk_told(installation);
+    for row in &rows {
+        assert!(row["room_bytes"].as_u64() > held(row), "{row}");
+        assert_eq!(
+            row["full_in_days"],
+            Value::Null,
+            "too little to tell a rate"
+        );
+    }
+    assert_eq!(rows[0]["trouble"], Value::Null);
+    for words in &words {
+        assert!(
+            words.contains("when it is full is not known yet"),
+            "{words}"
+        );
+    }
+    recorder.terminate();
+
+    // What is held takes more than the disk is to have from now on.
+    street.keep_little();
+    let recorder = installation.start();
+    await_condition("it is reckoned again", LONG, || {
+        let (rows, _) = disk_told(installation);
+        rows.iter().all(|row| row["full_in_days"] == 0.0)
+    });
+    let (rows, words) = disk_told(installation);
+    assert_eq!(rows[0]["room_bytes"], 16 << 20);
+    let trouble = rows[0]["trouble"].as_str().unwrap();
+    assert!(
+        trouble.starts_with("footage that is held takes"),
+        "{trouble}"
+    );
+    assert!(
+        words[0].contains(&format!("trouble   {trouble}")),
+        "{}",
+        words[0]
+    );
+    for words in &words {
+        let full = "full, the oldest goes for the newest";
+        assert!(words.contains(full), "{words}");
+    }
+    recorder.terminate();
+}
+
 #[test]
 fn a_crash_is_still_known_after_a_hold_was_set_without_a_recorder() {
     let street = Street::new("h264_small", &["door"]);

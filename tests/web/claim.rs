@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use hearthkeep::clock::Clock;
 use hearthkeep::keys::StateFolder;
+use hearthkeep::store::log::{WaitingAudits, audit};
+use hearthkeep_format::log::AuditKind;
 use serde_json::json;
 
 use crate::house::House;
@@ -67,12 +70,14 @@ fn a_claim_makes_the_owner_and_signs_them_in() {
         (again.status, again.code().as_str()),
         (409, "already-claimed")
     );
-    assert!(
-        StateFolder::load(house.folder.path())
-            .unwrap()
-            .sealing()
-            .is_ok()
-    );
+    let state = StateFolder::load(house.folder.path()).unwrap();
+    assert!(state.sealing().is_ok());
+    let waiting = WaitingAudits::new(state.folder(), state.state_key());
+    let audits = waiting.read().unwrap();
+    let told = audits.iter().map(|told| (told.wall_us, &told.record));
+    let claimed = audit(AuditKind::Claimed, "owner", "in the page");
+    let expected = [(house.clock.wall_us(), &claimed)];
+    assert_eq!(told.collect::<Vec<_>>(), expected, "for the log to come");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hearthkeep_format::StoreId;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::super::audit::who;
 use super::super::local::state_failure;
 use super::super::output::{ExitStatus, Failure, OrFail, line};
 use super::super::store::{self, pool_failure};
@@ -35,7 +36,7 @@ impl Here {
         Ok(Self { pool, store })
     }
 
-    /// How the disks are; nothing is done to them.
+    /// How the disks are; nothing is done to them, and what will be of them only a recorder knows.
     pub(super) fn at_rest(config: &Config) -> Result<Vec<DiskStatus>, Failure> {
         let (_, options, lock) = store::prepare(config)?;
         let disks = Store::disks_at_rest(options, &lock).or_fail(ExitStatus::Failed)?;
@@ -49,7 +50,7 @@ impl Here {
         let disks = pool::mount(config, &mut state);
         let id_of_store = state.store();
         let pool = Pool::new(Arc::new(Mutex::new(state)));
-        let id = pool.add(wanted).map_err(pool_failure)?;
+        let id = pool.add(wanted, &who()).map_err(pool_failure)?;
         let others = disks.mounted.iter().filter(|disk| disk.id != id);
         let others: Vec<_> = others.map(|disk| Arc::clone(&disk.disk)).collect();
         give_log(&others, wanted, &id_of_store)?;
@@ -95,7 +96,10 @@ impl Here {
     }
 
     pub(super) fn retire(&self, disk: &str, forget: bool) -> Result<Retired, Failure> {
-        let retired = self.pool.retire(disk, forget).map_err(pool_failure)?;
+        let retired = self
+            .pool
+            .retire(disk, forget, &who())
+            .map_err(pool_failure)?;
         self.store.close();
         Ok(Retired::of(retired))
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ConfigArgument;
+use super::audit::who;
 use super::local::load_config;
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::socket::Request;
@@ -186,6 +187,7 @@ fn add(desk: &Desk, wanted: &config::Disk) -> Result<ExitStatus, Failure> {
         path: wanted.path.clone(),
         max_bytes: wanted.max_bytes,
         cold: wanted.tier == Tier::Cold,
+        who: who(),
     };
     let added: Result<String, Failed> =
         pool::configured(&desk.path, change, || match desk.ask(&request)? {
@@ -227,6 +229,7 @@ fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure
     let request = Request::RetireDisk {
         disk: disk.clone(),
         forget,
+        who: who(),
     };
     let change = |edited: &mut config::Edited| edited.remove_disk(&path);
     let retired: Result<Retired, Failed> =
@@ -242,13 +245,16 @@ fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure
 pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
     let done = match request {
         Request::Disks => pool.list().map(|disks| {
-            let rows: Vec<_> = disks.iter().map(DiskStatus::of).collect();
+            let forecast = pool.forecast();
+            let row = |disk| DiskStatus::of(disk).foreseen(forecast.of_disk(&disk.path));
+            let rows: Vec<_> = disks.iter().map(row).collect();
             serde_json::json!(rows)
         }),
         Request::AddDisk {
             path,
             max_bytes,
             cold,
+            who,
         } => {
             let tier = if cold { Tier::Cold } else { Tier::Hot };
             let wanted = config::Disk {
@@ -256,13 +262,13 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
                 max_bytes,
                 tier,
             };
-            let added = pool.list().and_then(|_| pool.add(&wanted));
+            let added = pool.list().and_then(|_| pool.add(&wanted, &who));
             added.map(|id| Value::String(id.to_string()))
         }
         Request::DrainDisk { disk, let_go } => pool.drain(&disk, let_go).map(|()| Value::Null),
         Request::KeepDisk { disk } => pool.keep(&disk).map(|()| Value::Null),
-        Request::RetireDisk { disk, forget } => {
-            let retired = pool.retire(&disk, forget);
+        Request::RetireDisk { disk, forget, who } => {
+            let retired = pool.retire(&disk, forget, &who);
             retired.map(|retired| serde_json::json!(Retired::of(retired)))
         }
         Request::Catalog { from } => pool

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::foreseen;
 use super::super::output::{Failure, line};
 use super::super::span::rfc3339;
 use super::{DiskStatus, Retired};
@@ -35,10 +36,23 @@ pub(super) fn disk(disk: &DiskStatus) -> Result<(), Failure> {
             },
         ))?;
     }
-    match &disk.error {
-        Some(error) => line(format_args!("  trouble   {error}")),
-        None => Ok(()),
-    }
+    line(format_args!("  room      {}", room(disk)))?;
+    let troubles = [&disk.trouble, &disk.error];
+    let trouble = |trouble: &String| line(format_args!("  trouble   {trouble}"));
+    troubles.into_iter().flatten().try_for_each(trouble)
+}
+
+/// What footage may take of it, what of it is held, and when it is full.
+fn room(disk: &DiskStatus) -> String {
+    let Some(room_bytes) = disk.room_bytes else {
+        return "not known".to_owned();
+    };
+    let held = disk.held_bytes.map_or("?".to_owned(), gigabytes);
+    let full = foreseen::full_in(disk.full_in_days);
+    format!(
+        "{} for footage, {held} of it held; {full}",
+        gigabytes(room_bytes)
+    )
 }
 
 pub(super) fn retired(path: &Path, retired: &Retired) -> Result<(), Failure> {

@@ -7,9 +7,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hearthkeep_format::log::AuditKind;
 use hearthkeep_format::{Identity, Random, passphrase};
 
 use crate::cli::ConfigArgument;
+use crate::cli::audit;
 use crate::cli::local::{load_config, state_failure};
 use crate::cli::opening::{OpeningArguments, new_passphrase, open_of};
 use crate::cli::output::{ExitStatus, Failure, OrFail, line};
@@ -67,6 +69,11 @@ pub(super) fn main(arguments: &PassphraseArguments) -> Result<ExitStatus, Failur
     people
         .replace_account(&account)
         .or_fail(ExitStatus::Failed)?;
+    let by = match before {
+        Some(_) => "by the recovery kit",
+        None => "by the old one",
+    };
+    audit::tell(&state, AuditKind::Passphrase, by);
     line("The new passphrase is set, and every browser is signed out. Start the recorder again.")?;
     if let Some(before) = before {
         line(format_args!(

@@ -78,6 +78,10 @@ struct CameraStatus {
     age_s: Option<f64>,
     segments: u64,
     bytes: u64,
+    /// What it records in a day, on average of the last week. Known to a running recorder, and not before it has some minutes' footage.
+    bytes_per_day: Option<u64>,
+    /// Days that its footage will be kept for at that rate; nothing where that is not known, or there is no end.
+    kept_days: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -101,6 +105,11 @@ struct DiskStatus {
     path: PathBuf,
     free_bytes: Option<u64>,
     footage_bytes: u64,
+    /// What footage may take in all. Known to a running recorder only, like the next two.
+    room_bytes: Option<u64>,
+    held_bytes: Option<u64>,
+    /// Days until it is full and its oldest footage begins to go, at the rate of the last week; 0 where it does already.
+    full_in_days: Option<f64>,
     /// What is wrong with it, if anything is.
     error: Option<String>,
     /// How far its footage was read again in the background; of a recorder that does not run, nothing.
@@ -191,6 +200,9 @@ fn disks(config: &Config, looked: Vec<Looked>, report: Option<&Report>) -> Vec<D
             path: told.path.clone(),
             free_bytes: told.free_bytes,
             footage_bytes: told.footage_bytes,
+            room_bytes: told.room_bytes,
+            held_bytes: told.held_bytes,
+            full_in_days: told.full_in_days,
             error: told.error.clone(),
             scrub: told.scrub.clone(),
         }),
@@ -303,6 +315,9 @@ fn cameras(
         let told = streams.iter().find(|it| it.is(&row.camera, &row.feed));
         row.since = told.and_then(|told| told.since_us).map(rfc3339);
         row.trouble = told.and_then(|told| told.trouble.clone());
+        let foreseen = report.and_then(|report| report.kept_of(&row.camera));
+        row.bytes_per_day = foreseen.and_then(|foreseen| foreseen.bytes_per_day);
+        row.kept_days = foreseen.and_then(|foreseen| foreseen.days);
         row.gap = told.and_then(|told| told.gap.as_ref()).map(Gap::from);
         row.state = match config.cameras.iter().any(|it| it.name == row.camera) {
             true => row.state_of(running, told, sure_us),
@@ -325,6 +340,8 @@ impl CameraStatus {
             age_s: None,
             segments: 0,
             bytes: 0,
+            bytes_per_day: None,
+            kept_days: None,
         }
     }
 

@@ -31,6 +31,9 @@ pub struct Report {
     /// For what there will not be room.
     #[serde(default)]
     pub forecast_troubles: Vec<String>,
+    /// For how long footage is kept, by camera.
+    #[serde(default)]
+    pub forecast: Vec<CameraForecast>,
     pub streams: Vec<StreamReport>,
     pub disks: Vec<DiskReport>,
 }
@@ -91,6 +94,13 @@ pub struct DiskReport {
     pub free_bytes: Option<u64>,
     #[serde(default)]
     pub footage_bytes: u64,
+    /// As [`DiskStatus`] has it, like the next two.
+    #[serde(default)]
+    pub room_bytes: Option<u64>,
+    #[serde(default)]
+    pub held_bytes: Option<u64>,
+    #[serde(default)]
+    pub full_in_days: Option<f64>,
     /// How far its footage was read again in the background.
     #[serde(default)]
     pub scrub: Option<ScrubStatus>,
@@ -114,6 +124,9 @@ impl Report {
             error: disk.error,
             free_bytes: disk.size_bytes.map(|_| disk.free_bytes),
             footage_bytes: disk.used_bytes,
+            room_bytes: disk.room_bytes,
+            held_bytes: disk.held_bytes,
+            full_in_days: disk.full_in_days,
             scrub: disk.scrub,
         };
         Self {
@@ -123,6 +136,7 @@ impl Report {
             strange_files: status.strange_files,
             log_troubles: status.log_troubles,
             forecast_troubles: forecast_troubles(&status.forecast, &status.disks),
+            forecast: status.forecast,
             streams: footage
                 .streams()
                 .into_iter()
@@ -130,6 +144,11 @@ impl Report {
                 .collect(),
             disks: status.disks.into_iter().map(disk).collect(),
         }
+    }
+
+    /// For how long the footage of a camera is kept.
+    pub fn kept_of(&self, camera: &str) -> Option<&CameraForecast> {
+        self.forecast.iter().find(|it| it.camera == camera)
     }
 }
 

@@ -1,5 +1,6 @@
 //! How the box is, for people.
 
+use super::super::foreseen;
 use super::super::output::{Failure, line};
 use super::super::span::rfc3339;
 use super::{CameraStatus, DiskStatus, Status};
@@ -52,7 +53,8 @@ fn show_camera(camera: &CameraStatus) -> Result<(), Failure> {
         camera.camera,
         camera.state,
         camera.bytes as f64 / 1e6,
-    ))
+    ))?;
+    below(foreseen::keeps(camera.kept_days, camera.bytes_per_day))
 }
 
 fn show_disk(disk: &DiskStatus) -> Result<(), Failure> {
@@ -68,8 +70,23 @@ fn show_disk(disk: &DiskStatus) -> Result<(), Failure> {
         disk.path.display(),
         disk.footage_bytes as f64 / 1e9,
     ))?;
-    let scrub = disk.scrub.as_ref().map(scrub);
-    scrub.map_or(Ok(()), |scrub| line(format_args!("             {scrub}")))
+    below(room(disk))?;
+    below(disk.scrub.as_ref().map(scrub))
+}
+
+/// Says more about the row above.
+fn below(more: Option<String>) -> Result<(), Failure> {
+    more.map_or(Ok(()), |more| line(format_args!("             {more}")))
+}
+
+/// When it is full, and what of it is held. Of a recorder that does not run, nothing.
+fn room(disk: &DiskStatus) -> Option<String> {
+    disk.room_bytes?;
+    let held = match disk.held_bytes {
+        Some(held) if held > 0 => format!("; {:.1} GB held", held as f64 / 1e9),
+        _ => String::new(),
+    };
+    Some(format!("{}{held}", foreseen::full_in(disk.full_in_days)))
 }
 
 /// How far its footage was read again. What was found stands among the troubles.

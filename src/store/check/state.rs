@@ -11,7 +11,7 @@ use crate::store::{anchors, log, scrub};
 /// Those that cannot be read, and what a start does then. A recorder may be at work: they are replaced whole.
 pub fn look_at_state(state_dir: &Path, key: &StateKey, store: &StoreId) -> Vec<Finding> {
     let text = |looked: std::io::Result<()>| looked.map_err(|error| error.to_string());
-    let [own, holds, deleted] = log::look_at_state(state_dir, key, store);
+    let [own, holds, deleted, audits] = log::look_at_state(state_dir, key, store);
     let looked = [
         (
             anchors::FILE,
@@ -38,6 +38,11 @@ pub fn look_at_state(state_dir: &Path, key: &StateKey, store: &StoreId) -> Vec<F
             deleted.1,
             "footage that was deleted while the signed log could not be written may be told as removed",
         ),
+        (
+            audits.0,
+            audits.1,
+            "the signed log may lack who claimed the box, set a passphrase or added a disk while no recorder ran",
+        ),
     ];
     let flaws = looked.into_iter().filter_map(|(file, looked, then)| {
         let what = format!("it cannot be used: {}; {then}", looked.err()?);
@@ -62,6 +67,7 @@ mod tests {
             "log.sealed",
             "log.holds.sealed",
             "log.deleted.sealed",
+            "log.audits.sealed",
         ];
         for file in files {
             let file = folder.path().join(file);

@@ -14,7 +14,7 @@ use super::remembered::RememberedFile;
 use super::seats::{self, Current, Seats};
 use super::unlogged::Unlogged;
 use super::walk::{Search, Walk};
-use super::{DELETED_AT_ONCE, LogSettings};
+use super::{DELETED_AT_ONCE, LogSettings, WaitingAudits};
 use crate::limits::{LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
@@ -42,6 +42,8 @@ pub(in crate::store) struct Keeping {
     batch_at_us: Option<u64>,
     /// Where deletions stand that could not be written.
     unlogged: Unlogged,
+    /// What people did while no log was open.
+    audits: WaitingAudits,
     /// Not before this is the log written again after a failure.
     retry_at_us: u64,
     /// Where something was left out for want of room, or could not be looked at: the catalog is walked once more.
@@ -91,6 +93,15 @@ impl Keeping {
                 "log.deleted.sealed in the state folder cannot be used ({what}): of some footage that was deleted the log does not say so"
             ),
         }
+        let audits = WaitingAudits::new(state_dir, settings.state_key.clone());
+        match audits.read() {
+            Ok(waiting) => waiting.into_iter().for_each(|stamped| {
+                shared.log.append_stamped(stamped);
+            }),
+            Err(what) => tracing::error!(
+                "log.audits.sealed in the state folder cannot be used ({what}): of what people did while no recorder ran the log does not say all"
+            ),
+        }
         let remembered = RememberedFile::new(state_dir, settings.state_key.clone());
         shared.log.lock().remembered = remembered.read().unwrap_or_else(|error| {
             tracing::error!("log.holds.sealed in the state folder cannot be used ({error}): what is held is what the log says");
@@ -104,6 +115,7 @@ impl Keeping {
             generation: settings.generation,
             file: OwnFile::new(state_dir, settings.state_key),
             unlogged,
+            audits,
             stage: Stage::Unopened,
             ours: None,
             fresh: None,

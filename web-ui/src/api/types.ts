@@ -145,7 +145,7 @@ export interface Disk {
   drain: { moved_bytes: number; left_bytes: number } | null;
   /** What footage may take in all. */
   room_bytes: number | null;
-  held_bytes: number;
+  held_bytes: number | null;
   full_in_days: number | null;
   /** What will go wrong. */
   trouble: string | null;

@@ -121,7 +121,7 @@ const usedText = ({ state, used_bytes: used, free_bytes: free }: Disk): string =
 /** For how long there is room on a disk, and what of it is held. */
 function roomText({ full_in_days: days, held_bytes: held }: Disk): string {
   const room = days === null ? [] : [days === 0 ? "The oldest goes for the newest" : `Room for ${daysText(days)} more`];
-  return [...room, ...(held > 0 ? [`${bytesText(held)} kept by hand`] : [])].join(" · ");
+  return [...room, ...(held !== null && held > 0 ? [`${bytesText(held)} kept by hand`] : [])].join(" · ");
 }
 
 /** For how long a camera's footage is kept. */

@@ -49,6 +49,7 @@ impl Keeping {
         drop(inner);
         if is_all {
             self.unlogged.forget();
+            self.audits.forget();
         }
         self.shared.log.news.notify_all();
         true
