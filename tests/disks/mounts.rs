@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::commands::{camera, listed, one_camera};
 use super::installation::{Installation, await_condition, path};
-use super::left_out::{Missing, leave_out};
+use super::left_out::leave_out;
 
 const LONG: Duration = Duration::from_secs(90);
 /// From the loss of a disk until it is told, and until it is used again after its return.
@@ -62,7 +62,7 @@ fn run(program: &str, arguments: &[&str]) {
 fn can_mount() -> bool {
     let can = rustix_is_root() && Path::new("/dev/loop-control").exists();
     if !can {
-        let why = Missing::of_the_machine("mounting file systems needs root and loop devices");
+        let why = "mounting file systems needs root and loop devices";
         leave_out("disks/mounts", why);
     }
     can
