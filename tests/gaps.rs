@@ -109,8 +109,34 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
         let from = end.max(start_us(rows[1])) + 1_000;
         exact_span(&installation, name, from, rows[1], after);
     }
+    over_the_change(&installation, &rows(&list, "changes"), [&small, &other]);
     said_once(&installation.log(), "leaves");
     said_once(&installation.log(), "hangs");
+}
+
+/// One export over a change of parameter sets: every picture of both sides, in one file that decodes.
+fn over_the_change(installation: &Installation, rows: &[&Value], clips: [&Path; 2]) {
+    let mp4 = installation.folder().join("change.mp4");
+    let arguments = ["--camera", "changes", "--out", path(&mp4)];
+    let output = installation.run("export", &arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let verdict = judge::slices(&mp4, &clips, &["--av-ms-max", "40"]);
+    assert_eq!(verdict["ok"], true, "{verdict:#}");
+    let changes = verdict["video"]["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 1, "{verdict:#}");
+    let changed_s = changes[0]["time_s"].as_f64().unwrap();
+    let [before_s, all_s] = [
+        duration_us(rows[0]) as f64 / 1e6,
+        verdict["video"]["seconds"].as_f64().unwrap(),
+    ];
+    assert!((changed_s - before_s).abs() < 0.1, "{verdict:#}");
+    let after_s = duration_us(rows[1]) as f64 / 1e6;
+    assert!((all_s - before_s - after_s).abs() < 0.6, "{verdict:#}");
+    judge::decodes_silently(&mp4);
 }
 
 #[test]
