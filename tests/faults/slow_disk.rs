@@ -12,7 +12,7 @@ use super::durable::{are_durable, ids, until_durable};
 use super::fuse_disk::{Asked, FuseDisk};
 use super::installation::{Installation, await_condition};
 use super::memory::resident_bytes;
-use super::rows::{cause, end_us, now_us, of_stream, start_us, text};
+use super::rows::{cause, end_us, now_us, of_stream, start_us, text, was_told_in_time};
 use super::street::Street;
 use super::viewer::{Viewer, Visit};
 
@@ -113,8 +113,7 @@ pub fn a_tenth_of_the_speed() {
             .find(|row| cause(row) == Some("queue-full"))
             .map(begin_us);
         for (place, told_us) in ["the timeline", "the metrics", "the log"].iter().zip(told) {
-            let seconds = (told_us.unwrap() - begun_us.unwrap()) as f64 / 1e6;
-            println!("{place} told of it {seconds:.1} s after it began; 10 s are promised");
+            was_told_in_time(place, begun_us.unwrap(), told_us.unwrap());
         }
     }
     street.is_what_was_recorded(&installation);
