@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use common::{Cameras, clip};
 use installation::{CameraEntry, Installation, await_condition, path};
-use rows::{now_us, text};
+use rows::{now_us, text, was_told_in_time};
 use scripted::{IDR, SLICE, Script, Scripted, Step, video};
 use serde_json::Value;
 use viewer::{Viewer, Visit};
@@ -109,8 +109,34 @@ fn each_gap_has_its_cause_and_costs_nothing_around_it() {
         let from = end.max(start_us(rows[1])) + 1_000;
         exact_span(&installation, name, from, rows[1], after);
     }
+    over_the_change(&installation, &rows(&list, "changes"), [&small, &other]);
     said_once(&installation.log(), "leaves");
     said_once(&installation.log(), "hangs");
+}
+
+/// One export over a change of parameter sets: every picture of both sides, in one file that decodes.
+fn over_the_change(installation: &Installation, rows: &[&Value], clips: [&Path; 2]) {
+    let mp4 = installation.folder().join("change.mp4");
+    let arguments = ["--camera", "changes", "--out", path(&mp4)];
+    let output = installation.run("export", &arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let verdict = judge::slices(&mp4, &clips, &["--av-ms-max", "40"]);
+    assert_eq!(verdict["ok"], true, "{verdict:#}");
+    let changes = verdict["video"]["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 1, "{verdict:#}");
+    let changed_s = changes[0]["time_s"].as_f64().unwrap();
+    let [before_s, all_s] = [
+        duration_us(rows[0]) as f64 / 1e6,
+        verdict["video"]["seconds"].as_f64().unwrap(),
+    ];
+    assert!((changed_s - before_s).abs() < 0.1, "{verdict:#}");
+    let after_s = duration_us(rows[1]) as f64 / 1e6;
+    assert!((all_s - before_s - after_s).abs() < 0.6, "{verdict:#}");
+    judge::decodes_silently(&mp4);
 }
 
 #[test]
@@ -259,8 +285,7 @@ fn lost_packets_mark_what_they_may_have_damaged() {
     whole(last_us.max(whole_us + 1_000_000), end_us);
 }
 
-/// What no real server would do. Each is told wherever one may look, and ends by itself; how soon is printed: 10 s are promised, and
-/// a busy machine may take longer.
+/// What no real server would do. Each is told wherever one may look, within 10 s, and ends by itself.
 #[test]
 fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
     let well = || script(vec![live_gop(0, 60 * 30)]);
@@ -321,7 +346,7 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
         ];
         for (told, look) in told.iter_mut().zip(looks) {
             if told.is_none() && look() {
-                *told = Some(jiff::Timestamp::now().as_microsecond());
+                *told = Some(now_us());
             }
         }
         told.iter().all(Option::is_some)
@@ -333,8 +358,7 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
         .iter()
         .zip(["status", "metrics", "the timeline", "the log"])
     {
-        let seconds = (told.unwrap() - last_us) as f64 / 1e6;
-        println!("{place} tells of it {seconds:.1} s after the last picture");
+        was_told_in_time(place, last_us, told.unwrap());
     }
     recorder.until("all are recorded again", LONG, |list| {
         names.iter().all(|name| rows(list, name).len() >= 2)

@@ -13,6 +13,8 @@ mod gap;
 #[path = "../common/installation.rs"]
 mod installation;
 mod log;
+#[path = "../common/rows.rs"]
+mod rows;
 #[path = "../common/scripted.rs"]
 mod scripted;
 #[path = "../common/shifted.rs"]

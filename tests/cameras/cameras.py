@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Test cameras: a real RTSP server that repeats clips for ever, byte for byte, on an unbroken clock.
 
-    cameras.py [--port 0] [--user U --password P [--basic]] NAME=CLIP.mp4...
+    cameras.py [--address 127.0.0.1] [--port 0] [--user U --password P [--basic]] NAME=CLIP.mp4...
 
-Each NAME is a camera of its own at rtsp://127.0.0.1:PORT/NAME; several may show the same clip, and a camera's viewers
+Each NAME is a camera of its own at rtsp://ADDRESS:PORT/NAME; several may show the same clip, and a camera's viewers
 share its one stream. A camera begins at its clip's first picture when its first viewer comes. The login is Digest unless
 --basic is given. Prints the URLs, one a line, then READY.
 
@@ -348,6 +348,7 @@ def permit(camera):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", default="0", help="0 takes a free one")
+    parser.add_argument("--address", default="127.0.0.1", help="where to listen")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
     parser.add_argument("--basic", action="store_true", help="Basic instead of Digest")
@@ -357,7 +358,7 @@ def main():
         signal.signal(number, lambda *_: os._exit(0))
     Gst.init(None)
     feeder, clips, cameras = Feeder(), {}, {}
-    SERVER.set_address("127.0.0.1")
+    SERVER.set_address(options.address)
     SERVER.set_service(options.port)
     if options.user:
         require_login(SERVER, options)
@@ -374,7 +375,7 @@ def main():
     if SERVER.attach(None) == 0:
         sys.exit(f"port {options.port} is taken")
     for name in cameras:
-        print(f"rtsp://127.0.0.1:{SERVER.get_bound_port()}/{name}", flush=True)
+        print(f"rtsp://{options.address}:{SERVER.get_bound_port()}/{name}", flush=True)
     print("READY", flush=True)
     feeder.start()
     threading.Thread(target=read_commands, args=(cameras,), daemon=True).start()

@@ -40,3 +40,14 @@ pub fn now_us() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap().as_micros() as i64
 }
+
+/// From a gap's begin until it is told, wherever one may look.
+const TOLD_US_MAX: i64 = 10_000_000;
+
+/// A gap that began then was told soon enough, in that place at that time.
+pub fn was_told_in_time(place: &str, begun_us: i64, told_us: i64) {
+    let after_us = told_us - begun_us;
+    let seconds = after_us as f64 / 1e6;
+    println!("{place} told of the gap {seconds:.1} s after it began");
+    assert!(after_us <= TOLD_US_MAX, "{place}: after {seconds:.1} s");
+}

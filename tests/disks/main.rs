@@ -9,6 +9,8 @@ mod common;
 mod installation;
 #[path = "../common/left_out.rs"]
 mod left_out;
+#[path = "../common/rows.rs"]
+mod rows;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::commands::{camera, listed, one_camera};
 use super::installation::{Installation, await_condition, path};
-use super::left_out::{Missing, leave_out};
+use super::left_out::leave_out;
+use super::rows::{cause, now_us, number, of_stream, start_us};
 
 const LONG: Duration = Duration::from_secs(90);
 /// From the loss of a disk until it is told, and until it is used again after its return.
@@ -62,7 +65,7 @@ fn run(program: &str, arguments: &[&str]) {
 fn can_mount() -> bool {
     let can = rustix_is_root() && Path::new("/dev/loop-control").exists();
     if !can {
-        let why = Missing::of_the_machine("mounting file systems needs root and loop devices");
+        let why = "mounting file systems needs root and loop devices";
         leave_out("disks/mounts", why);
     }
     can
@@ -131,10 +134,7 @@ fn a_disk_that_is_unplugged_is_missed_within_10_s_and_used_within_15_s_of_its_re
         bytes(&installation.footage()) > 50_000
     });
     println!("recorded elsewhere after {:?}", unplugged.elapsed());
-    assert!(
-        Installation::files(&usb).is_empty(),
-        "not one byte on the bare mount point"
-    );
+    is_bare(&usb);
 
     // Another disk is there for a while.
     let other = Loop::new(installation.folder(), "other.img", &usb);
@@ -170,5 +170,67 @@ fn a_disk_that_is_unplugged_is_missed_within_10_s_and_used_within_15_s_of_its_re
     let causes: Vec<_> = rows.map(|row| row["gap_before"]["cause"].clone()).collect();
     assert!(causes.iter().any(|cause| cause == "disk-error"), "{list:#}");
     stick.unplug();
-    assert!(Installation::files(&usb).is_empty(), "still bare");
+    is_bare(&usb);
+}
+
+#[test]
+fn the_only_disk_is_recorded_to_within_15_s_of_its_return() {
+    if !can_mount() {
+        return;
+    }
+    let (_cameras, url) = one_camera();
+    let installation = Installation::unmade(&[camera(&url)]);
+    let usb = installation.folder().join("usb");
+    std::fs::create_dir(&usb).unwrap();
+    let stick = Loop::new(installation.folder(), "stick.img", &usb);
+    stick.mount();
+    installation.write_config_with_disks(&[camera(&url)], &["usb"]);
+    installation.init();
+    let mut recorder = installation.start();
+    recorder.until("it records", LONG, |_| bytes(&usb) > 50_000);
+
+    let unplugged = Instant::now();
+    stick.unplug();
+    await_condition("the gap is told", ALARM, || {
+        gap(&installation)["cause"] == "disk-error"
+    });
+    println!("the gap was told after {:?}", unplugged.elapsed());
+    await_condition("the loss is told", ALARM, || {
+        listed(&installation, &usb)["state"] == "absent"
+    });
+    is_bare(&usb);
+
+    stick.mount();
+    let (returned, returned_us) = (Instant::now(), now_us());
+    recorder.until("it is recorded to again", RESUMED, |list| {
+        let rows = list.as_array().unwrap().iter();
+        let of_it = |row: &&Value| number(row, "duration_us") > 0;
+        rows.filter(of_it).any(|row| start_us(row) > returned_us)
+    });
+    println!("recorded to again after {:?}", returned.elapsed());
+    assert!(segments(&usb).len() >= 2, "on the stick");
+    await_condition("the gap is over", LONG, || {
+        gap(&installation) == Value::Null
+    });
+    recorder.terminate();
+    assert_eq!(installation.run("check", &[]).status.code(), Some(0));
+    let list = installation.list(&[]);
+    let rows = of_stream(&list, "good");
+    let causes: Vec<_> = rows.iter().map(|row| cause(row)).collect();
+    assert_eq!(causes, [Some("start"), Some("disk-error")], "{list:#}");
+    stick.unplug();
+    is_bare(&usb);
+}
+
+/// What `status` says of the camera's gap while it lasts.
+fn gap(installation: &Installation) -> Value {
+    let output = installation.run("status", &["--json"]);
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    status["cameras"][0]["gap"].clone()
+}
+
+/// Nothing was written to the bare mount point, not even a folder.
+fn is_bare(mount_point: &Path) {
+    let there: Vec<_> = std::fs::read_dir(mount_point).unwrap().collect();
+    assert!(there.is_empty(), "on the bare mount point: {there:?}");
 }

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::left_out::Missing;
-
 /// Something that not every machine has or allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -21,42 +19,35 @@ pub enum Need {
 }
 
 impl Need {
-    /// What is missing; `None` where nothing is.
-    pub fn missing(self) -> Option<Missing> {
-        let machine = |is_there: bool, words| (is_there, words, false);
-        let program = |is_there: bool, words| (is_there, words, true);
+    /// What is missing, in words; `None` where nothing is.
+    pub fn missing(self) -> Option<&'static str> {
         let needs = match self {
-            Self::Root => vec![machine(
+            Self::Root => vec![(
                 rustix::process::geteuid().is_root(),
                 "it is not run by root",
             )],
             Self::Ext4 => vec![
-                machine(has_loop_devices(), NO_LOOP),
-                program(
+                (has_loop_devices(), NO_LOOP),
+                (
                     answers("mkfs.ext4", "-V"),
                     "there is no mkfs.ext4 (package e2fsprogs)",
                 ),
             ],
             Self::Xfs => vec![
-                machine(has_loop_devices(), NO_LOOP),
-                program(
+                (has_loop_devices(), NO_LOOP),
+                (
                     answers("mkfs.xfs", "-V"),
                     "there is no mkfs.xfs (package xfsprogs)",
                 ),
             ],
-            Self::Fuse => vec![machine(
-                Path::new("/dev/fuse").exists(),
-                "there is no /dev/fuse",
-            )],
-            Self::MemoryGroup => vec![machine(
+            Self::Fuse => vec![(Path::new("/dev/fuse").exists(), "there is no /dev/fuse")],
+            Self::MemoryGroup => vec![(
                 super::memory::Group::make(1 << 30).is_some(),
                 "no control group's memory can be limited",
             )],
         };
-        let mut missing = needs.into_iter().filter(|(is_there, _, _)| !is_there);
-        missing
-            .next()
-            .map(|(_, words, is_program)| Missing { words, is_program })
+        let mut missing = needs.into_iter().filter(|(is_there, _)| !is_there);
+        missing.next().map(|(_, words)| words)
     }
 }
 
