@@ -11,7 +11,8 @@ help:
 	@echo "make run      record: your cameras (hearthkeep.toml) or test cameras into a demo store"
 	@echo "              first time about 10 min, nearly all of it compiling; then 10 s"
 	@echo "make test     everything that must hold; first time about 40 min, then 30"
-	@echo "make soak     the simulator for long: 10,000 seeds, or HEARTHKEEP_SIM_SEEDS=N; about 25 min once it is built"
+	@echo "make soak     for long: 10,000 seeds of the simulator, 400 power cuts, 500 kills, and each fuzz target for 10 min;"
+	@echo "              about 6 hours; docs/soak.md says how to have less of each"
 	@echo "make build    the programs, into target/release; first time about 8 min"
 	@echo "make install  what make build made, below DESTDIR and PREFIX (/usr); packaging/README.md goes on from there"
 	@echo "make web      the page, into web-ui/dist; first time about 2 min"
@@ -39,7 +40,7 @@ run:
 test:
 	@sh packaging/test.sh
 
-soak: setup-build
+soak: setup
 	@CARGO="$(CARGO)" sh packaging/soak.sh
 
 bench: setup-demo build
