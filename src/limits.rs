@@ -142,7 +142,7 @@ pub const CAMERA_DESCRIBE_MS_MAX: u64 = 8_000;
 /// From SETUP until it has answered PLAY.
 pub const CAMERA_PLAY_MS_MAX: u64 = 8_000;
 /// Without a picture for this long, a camera counts as stalled.
-pub const CAMERA_STALL_MS_MAX: u64 = 9_000;
+pub const CAMERA_STALL_MS_MAX: u64 = 8_000;
 /// From PLAY until the parameter sets have come in-band, where DESCRIBE did not tell them.
 pub const CAMERA_PARAMETERS_MS_MAX: u64 = 15_000;
 /// One access unit or audio frame.

@@ -124,8 +124,16 @@ fn over_the_change(installation: &Installation, rows: &[&Value], clips: [&Path; 
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let verdict = judge::slices(&mp4, &clips, &["--av-ms-max", "40"]);
+    let verdict = judge::slices(&mp4, &clips, &["--av-ms-max", "40", "--gaps"]);
     assert_eq!(verdict["ok"], true, "{verdict:#}");
+    // The new segment is placed by the clock of the box again, which may be some milliseconds later. Nothing is missing in them.
+    let holes = ["video", "audio"].map(|kind| verdict[kind]["gaps"].as_array().unwrap());
+    for hole in holes.into_iter().flatten() {
+        let length_s = hole["to_s"].as_f64().unwrap() - hole["from_s"].as_f64().unwrap();
+        assert!(length_s < 0.3, "{verdict:#}");
+        let missing = &hole["missing_modulo_loop"];
+        assert!(missing.is_null() || *missing == 0, "{verdict:#}");
+    }
     let changes = verdict["video"]["changes"].as_array().unwrap();
     assert_eq!(changes.len(), 1, "{verdict:#}");
     let changed_s = changes[0]["time_s"].as_f64().unwrap();
@@ -133,7 +141,7 @@ fn over_the_change(installation: &Installation, rows: &[&Value], clips: [&Path; 
         duration_us(rows[0]) as f64 / 1e6,
         verdict["video"]["seconds"].as_f64().unwrap(),
     ];
-    assert!((changed_s - before_s).abs() < 0.1, "{verdict:#}");
+    assert!((changed_s - before_s).abs() < 0.2, "{verdict:#}");
     let after_s = duration_us(rows[1]) as f64 / 1e6;
     assert!((all_s - before_s - after_s).abs() < 0.6, "{verdict:#}");
     judge::decodes_silently(&mp4);
@@ -274,13 +282,14 @@ fn lost_packets_mark_what_they_may_have_damaged() {
         rows[0]["duration_us"].as_i64() > Some(last_us - start_us(rows[0])),
         "{list:#}"
     );
-    // Sound is lost too, from when it was told to be; it damages no picture.
+    // Sound is lost too, from when it was told to be; it damages no picture. What is sent is placed by its camera's clock, a little
+    // to either side of when it was.
     let whole = |from_us: i64, to_us: i64| {
         let seconds = exact(&installation, "loses", (from_us, to_us), &small);
         let least = (to_us - from_us) as f64 / 1e6 - 0.6;
         assert!(seconds > least, "{seconds} of {least} s");
     };
-    whole(start_us(rows[0]), first_us.min(lost_us));
+    whole(start_us(rows[0]), first_us.min(lost_us) - 200_000);
     let end_us = start_us(rows[0]) + duration_us(rows[0]);
     whole(last_us.max(whole_us + 1_000_000), end_us);
 }
