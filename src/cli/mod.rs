@@ -15,6 +15,7 @@ mod list;
 mod local;
 mod manual;
 mod media;
+mod memory;
 mod opening;
 mod output;
 mod play;

@@ -47,6 +47,7 @@ pub struct RunArguments {
 
 pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     log_to_stderr();
+    super::memory::give_back();
     let config = load_config(&arguments.config.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let lock = store::lock(&config)?;
