@@ -1,4 +1,5 @@
-//! What was moved to another disk, and which its own disk did not let go of in time: the file goes once that answers again.
+//! What was moved to another disk, and which its own disk did not let go of in time; and what was copied to a disk that did not say
+//! whether it has its name: the file goes once that disk answers again.
 
 use std::io;
 use std::sync::Arc;

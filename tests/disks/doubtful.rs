@@ -170,6 +170,35 @@ fn what_was_moved_goes_from_where_it_was_once_that_disk_answers() {
     }
 }
 
+#[test]
+fn a_copy_that_gets_its_name_late_is_no_second_one() {
+    for is_done in [false, true] {
+        let (home, folder) = still_home(75);
+        let (usb, third) = (folder.path().join("usb"), folder.path().join("third"));
+        let (disk, faults) = faulty_second(&home, &usb);
+        let mut other = second_disk(&home, &third, 8);
+        // The first choice is the one with more room.
+        other.max_bytes = Some(1_000_000);
+        let mut all = options(&home, vec![disk, other]);
+        let own = home.disk.path().to_owned();
+        all.spread.pinned.insert(home.stream(1).id, own.clone());
+        let rig = Rig::open(&home, all);
+        let (sealed, disk) = rig.record(&mut home.stream(1));
+        assert_eq!(disk, own);
+        let on = || [&own, &usb, &third].map(|disk| disk.join(path_of(&sealed)).exists());
+        faults.hang_renames.store(true, Ordering::SeqCst);
+        rig.store.drain_disk(home.disk_id, false).unwrap();
+        rig.pass(60 * SECOND_US);
+        assert!(faults.silent.load(Ordering::SeqCst), "it was asked first");
+        assert_eq!(on(), [false, false, true]);
+        faults.answer_again(&usb, is_done);
+        assert_eq!(on(), [false, is_done, true]);
+        rig.pass(70 * SECOND_US);
+        assert_eq!(on(), [false, false, true]);
+        assert_eq!(rig.read(&sealed), sealed.bytes());
+    }
+}
+
 /// How many segments the next start finds to be removed, where these are.
 fn accused_of(home: &Home, usb: &Path, removed: &[Sealed]) -> u64 {
     for sealed in removed {
