@@ -69,7 +69,7 @@ fn is_settled(shared: &Shared, place: &Place, on: &Arc<MountedDisk>) -> bool {
     let recovery = shared.recovery(on.number(), &*patient, &elsewhere);
     let mut report = Report::default();
     let rest = recovery.without_copies(vec![*place], &mut report);
-    if report.unanswered + report.undecided > 0 {
+    if report.unanswered > 0 || !report.undecided.is_empty() {
         return false;
     }
     shared.found(&report);

@@ -240,6 +240,11 @@ impl Log {
         }
     }
 
+    /// Whether a stream is in an epoch since the start: it may be recorded into at any moment.
+    pub(super) fn is_in(&self, stream: &StreamId, epoch: &EpochId) -> bool {
+        self.lock().epochs.get(stream) == Some(epoch)
+    }
+
     /// Takes note of segments of a stream that are gone, and whose deletion a crash had interrupted.
     pub(super) fn deleted(&self, gone: &[Entry]) {
         for some in gone.chunks(DELETED_AT_ONCE) {
