@@ -13,7 +13,7 @@ use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
 use super::later::{Due, Later};
-use super::log::{Keeping, May};
+use super::log::{Keeping, Known, May};
 use super::mount::{MountedDisk, is_full};
 use super::mover::Mover;
 use super::pass::Passes;
@@ -216,9 +216,9 @@ impl turns::Work for Work {
         if self.now_us() >= self.later.due_us() {
             self.try_again();
         }
-        let is_settled = self.backlog.is_empty() && !self.later.holds_up(self.now_us());
+        let known = self.known();
         let log = self.log.as_mut();
-        let log_at_us = log.map_or(u64::MAX, |log| log.turn(is_settled));
+        let log_at_us = log.map_or(u64::MAX, |log| log.turn(known));
         // A catalog that does not know all footage would call the wrong segments the oldest.
         if !self.backlog.is_empty() {
             self.compare_one_epoch();
@@ -226,7 +226,7 @@ impl turns::Work for Work {
         }
         let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
         let looked_at_us = self.watch.due_us().min(self.later.due_us()).min(log_at_us);
-        if !is_settled {
+        if known == Known::Little {
             return Next::At(insert_at_us.min(looked_at_us));
         }
         // Retention's ages follow from these times.
@@ -261,6 +261,15 @@ impl turns::Work for Work {
 impl Work {
     fn now_us(&self) -> u64 {
         self.shared.clock.monotonic_us()
+    }
+
+    /// How far the catalog knows all footage.
+    fn known(&self) -> Known {
+        match () {
+            () if !self.backlog.is_empty() || self.later.holds_up(self.now_us()) => Known::Little,
+            () if self.later.has_epochs() => Known::Enough,
+            () => Known::All,
+        }
     }
 
     /// Brings some footage to its true time; what is on a disk that does not answer, later.

@@ -93,6 +93,11 @@ impl Later {
         }
     }
 
+    /// Whether epochs are missing, for however long.
+    pub(super) fn has_epochs(&self) -> bool {
+        !self.epochs.is_empty()
+    }
+
     /// Whether all epochs that waited were compared, once those were that could be tried.
     pub(super) fn is_over(&mut self) -> bool {
         if self.epochs.is_empty() {

@@ -12,6 +12,7 @@ mod left_out;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
+mod accused;
 mod coming;
 mod commands;
 mod copies;

@@ -52,6 +52,8 @@ pub(in crate::store) struct Keeping {
     retry_at_us: u64,
     /// Where something was left out for want of room, or could not be looked at: the catalog is walked once more.
     walk_again: bool,
+    /// Something is missing, and it could not be said yet that somebody removed it.
+    accuses_later: bool,
     /// Where holds are remembered besides the log.
     remembered: RememberedFile,
     /// How often the log could not be read since the start.
@@ -69,6 +71,17 @@ pub(in crate::store) enum May {
     Reserve,
     /// Nothing: what is held is not known.
     Nothing,
+}
+
+/// How far the catalog knows all footage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Known {
+    /// Some is still to be compared with it.
+    Little,
+    /// The same, on disks that have not answered for long: nobody waits for them any more.
+    Enough,
+    /// All that is on disks which are there.
+    All,
 }
 
 /// How far a start has come.
@@ -122,15 +135,15 @@ impl Keeping {
             is_silent_cut: false,
             retry_at_us: 0,
             walk_again: false,
+            accuses_later: false,
         }
     }
 
-    /// Does what is due, and says when the next turn is, by monotonic time in us. `is_settled` says whether the catalog knows all
-    /// footage.
-    pub fn turn(&mut self, is_settled: bool) -> u64 {
+    /// Does what is due, and says when the next turn is, by monotonic time in us.
+    pub fn turn(&mut self, known: Known) -> u64 {
         let now_us = self.now_us();
         self.seats.renew(self.shared.log_disks(), &self.older);
-        if self.go_on_starting(is_settled) {
+        if self.go_on_starting(known) {
             return now_us;
         }
         if matches!(self.stage, Stage::Unopened) {
@@ -155,7 +168,7 @@ impl Keeping {
     /// Writes all that there is: the recorder ends.
     pub fn finish(&mut self) {
         while matches!(self.stage, Stage::Unopened | Stage::Replaying(_))
-            && self.go_on_starting(false)
+            && self.go_on_starting(Known::Little)
         {}
         self.retry_at_us = 0;
         if matches!(self.stage, Stage::Unopened) {
@@ -268,6 +281,15 @@ impl Keeping {
             () if self.tries > 0 && inner.remembered.is_some() => May::Reserve,
             () => May::Nothing,
         }
+    }
+
+    /// Whether what the catalog does not have is on no disk: each that is there answers and was compared, and none that is away may have
+    /// what nobody here has heard of.
+    fn may_accuse(&self, known: Known) -> bool {
+        let slots = &self.shared.slots;
+        let is_silent = || slots.mounted().iter().any(|disk| disk.keeps_waiting());
+        let knows_all = slots.is_whole() || !self.shared.may_not_know_all;
+        known == Known::All && knows_all && !is_silent()
     }
 
     fn is_starting(&self) -> bool {
