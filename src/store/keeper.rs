@@ -24,7 +24,7 @@ use super::turns::{self, Bell, Next, Worker};
 use super::watch::Watch;
 use super::writer::{Event, Means, Segment, State};
 use crate::clock::offset_us;
-use crate::limits::CATALOG_LAG_MS_MAX;
+use crate::limits::{CATALOG_LAG_MS_MAX, COMPARED_LATE_MS_MAX};
 
 /// What the catalog did not take is tried again after this.
 const INSERT_AGAIN_US: u64 = 10_000_000;
@@ -127,6 +127,7 @@ impl Keeper {
             backlog,
             later: Later::default(),
             found: Report::default(),
+            waits_since_us: None,
             has_changed: false,
             is_late: false,
             entries: Vec::new(),
@@ -166,6 +167,8 @@ struct Work {
     backlog: Backlog,
     later: Later,
     found: Report,
+    /// Since when retention waits for footage to be compared or dated, by monotonic time in us.
+    waits_since_us: Option<u64>,
     /// Whether comparing has changed the catalog since the backlog was empty.
     has_changed: bool,
     /// Whether some of the backlog had to wait for a disk.
@@ -219,6 +222,10 @@ impl turns::Work for Work {
         let known = self.known();
         let log = self.log.as_mut();
         let log_at_us = log.map_or(u64::MAX, |log| log.turn(known));
+        match known == Known::Little || self.reanchoring.is_some() {
+            true => self.make_room(),
+            false => self.waits_since_us = None,
+        }
         // A catalog that does not know all footage would call the wrong segments the oldest.
         if !self.backlog.is_empty() {
             self.compare_one_epoch();
@@ -394,6 +401,21 @@ impl Work {
     fn look(&mut self, may: May) {
         let wait_us = self.passes.next(&self.shared, self.log.as_mut(), may);
         self.look_at_us = self.now_us().saturating_add(wait_us);
+    }
+
+    /// While retention waits: what comes is lost where a disk is full, and nobody waits for long with that.
+    fn make_room(&mut self) {
+        let now_us = self.now_us();
+        let since_us = *self.waits_since_us.get_or_insert(now_us);
+        let has_waited = now_us.saturating_sub(since_us) >= COMPARED_LATE_MS_MAX * 1_000;
+        let may = self.log.as_ref().map_or(May::All, Keeping::may_delete);
+        if !has_waited || now_us < self.look_at_us || may == May::Nothing {
+            return;
+        }
+        let mounted = self.shared.slots.mounted();
+        if mounted.iter().any(|disk| disk.is_full()) {
+            self.look(May::Reserve);
+        }
     }
 
     /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it.

@@ -287,3 +287,40 @@ fn a_second_copy_is_looked_at_once_the_disk_with_the_first_answers() {
     assert!(!is_on(home.disk.path(), &sealed) && is_on(&usb, &sealed));
     assert_eq!(rig.read(&sealed), sealed.bytes());
 }
+
+#[test]
+fn a_full_disk_does_not_wait_for_a_slow_one_for_more_than_a_minute() {
+    let (home, folder) = still_home(60);
+    let usb = folder.path().join("usb");
+    let (slow, slowness) = faulty_second(&home, &usb);
+    let mut other = home.stream(2);
+    let unknown: Vec<_> = (0..40)
+        .map(|_| {
+            other.new_epoch(&home);
+            let sealed = other.seal(2, 20_000);
+            sealed.leave_on(&usb, sealed.bytes().len());
+            sealed
+        })
+        .collect();
+    let (own, faults) = FaultyDisk::new(home.disk.path());
+    let mut both = home.options_on(own);
+    both.disks.push(slow);
+    both.pace = Default::default();
+    both.reserve_bytes_min = 1;
+    let path = home.disk.path().to_owned();
+    both.spread.pinned.insert(home.stream(1).id, path);
+    let mut stream = home.stream(1);
+    let old = stream.seal(2, 20_000);
+    old.leave_whole(&home);
+    stream.new_epoch(&home);
+    let rig = Rig::open(&home, both);
+    let clock = Arc::clone(&home.clock);
+    let listed = Box::new(move || clock.advance_us(10_000_000));
+    *slowness.listed.lock().unwrap() = Some(listed);
+    faults.full.store(true, Ordering::SeqCst);
+    stream.seal(2, 20_000).record(&rig.store);
+    rig.pass(120 * SECOND_US);
+    assert!(!is_on(home.disk.path(), &old), "the oldest of it went");
+    let known = unknown.iter().filter(|sealed| is_known(&rig, sealed));
+    assert!(known.count() < 30, "while there was more to be compared");
+}
