@@ -47,7 +47,7 @@ impl Recovery<'_> {
         let theirs = match digest_of(&*other) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
             Err(error) if is_no_answer(&error) => {
-                report.undecided += 1;
+                report.undecided.insert(known.disk);
                 return true;
             }
             read => read,

@@ -88,7 +88,10 @@ pub(super) fn settle(
         let opened = disk.patient().open_read(&path_of(entry));
         match opened {
             Err(error) if is_no_answer(&error) => outcome.doubtful.push(deletion),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => outcome.gone.push(deletion),
+            // Its disk may have been away and back meanwhile: then that was seen to, and it may have been moved since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                outcome.gone.extend(marked(shared, entry).map(|_| deletion));
+            }
             _ => stays.extend(marked(shared, entry)),
         }
     }
@@ -96,10 +99,11 @@ pub(super) fn settle(
     outcome
 }
 
-/// What the catalog has of a segment by now, if that is still about to be deleted.
+/// What the catalog has of a segment by now, if that is still about to be deleted from the same disk.
 fn marked(shared: &Shared, entry: &Entry) -> Option<Entry> {
     let known = shared.catalog.find(&entry.stream, &entry.segment);
-    known.ok().flatten().filter(|known| known.tombstone)
+    let known = known.ok().flatten();
+    known.filter(|known| known.tombstone && known.disk == entry.disk)
 }
 
 /// Forgets what is gone, and takes the marks from what stays.

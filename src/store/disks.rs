@@ -105,7 +105,8 @@ impl Store {
     /// Uses a disk no more. One that still has footage only with `forget`: the footage is given up then, and forgotten.
     ///
     /// # Errors
-    /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NotEmpty`], [`Error::LastLog`] until another disk has all of the log.
+    /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NotEmpty`], [`Error::LastLog`] until another disk has all of the log,
+    /// [`Error::NoAnswer`] while it does not say what it has of that.
     pub fn retire_disk(&self, id: DiskId, forget: bool) -> Result<()> {
         let slots = &self.shared.slots;
         if !slots.read().iter().any(|slot| slot.id == Some(id)) {
@@ -127,9 +128,7 @@ impl Store {
                 oldest_us,
             });
         }
-        if self.shared.is_last_with_log(id) {
-            return Err(Error::LastLog);
-        }
+        self.shared.expect_log_elsewhere(id)?;
         let Some(slot) = slots.remove(id) else {
             return Err(Error::NoSuchDisk);
         };
@@ -164,7 +163,23 @@ impl Shared {
         })
     }
 
-    /// Whether something of the log is on this disk only, of those that are there.
+    /// Expects that nothing of the log is on this disk only, of those that are there.
+    fn expect_log_elsewhere(&self, id: DiskId) -> Result<()> {
+        let mounted = self.slots.mounted();
+        let own = mounted.iter().find(|disk| disk.id == id);
+        let is_silent = || own.filter(|own| own.keeps_waiting() || own.hangs());
+        let before = is_silent();
+        let is_last = self.is_last_with_log(id);
+        // What it could not be asked for is not elsewhere.
+        match before.or_else(is_silent) {
+            Some(silent) => Err(Error::NoAnswer {
+                disk: silent.path.clone(),
+            }),
+            None if is_last => Err(Error::LastLog),
+            None => Ok(()),
+        }
+    }
+
     fn is_last_with_log(&self, id: DiskId) -> bool {
         let (own, others): (Vec<_>, Vec<_>) =
             self.log_disks().into_iter().partition(|disk| disk.id == id);

@@ -12,8 +12,8 @@ use hearthkeep_format::{EpochId, StreamId};
 use super::Shared;
 use super::catalog::Entry;
 use super::inspect::Place;
-use super::later::Later;
-use super::log::{Keeping, May};
+use super::later::{Due, Later};
+use super::log::{Keeping, Known, May};
 use super::mount::{MountedDisk, is_full};
 use super::mover::Mover;
 use super::pass::Passes;
@@ -24,7 +24,7 @@ use super::turns::{self, Bell, Next, Worker};
 use super::watch::Watch;
 use super::writer::{Event, Means, Segment, State};
 use crate::clock::offset_us;
-use crate::limits::CATALOG_LAG_MS_MAX;
+use crate::limits::{CATALOG_LAG_MS_MAX, COMPARED_LATE_MS_MAX};
 
 /// What the catalog did not take is tried again after this.
 const INSERT_AGAIN_US: u64 = 10_000_000;
@@ -91,8 +91,11 @@ impl Notes {
     }
 }
 
-/// An epoch on a disk, by its number, that is still to be compared with the catalog.
-pub(super) type Backlog = Vec<(u16, StreamId, EpochId)>;
+/// An epoch on a disk, by its number.
+pub(super) type EpochOn = (u16, StreamId, EpochId);
+
+/// Those that are still to be compared with the catalog.
+pub(super) type Backlog = Vec<EpochOn>;
 
 /// The keeper's handle.
 pub(super) struct Keeper {
@@ -124,6 +127,9 @@ impl Keeper {
             backlog,
             later: Later::default(),
             found: Report::default(),
+            waits_since_us: None,
+            has_changed: false,
+            is_late: false,
             entries: Vec::new(),
             inserted: 0,
             insert_at_us: None,
@@ -161,6 +167,12 @@ struct Work {
     backlog: Backlog,
     later: Later,
     found: Report,
+    /// Since when retention waits for footage to be compared or dated, by monotonic time in us.
+    waits_since_us: Option<u64>,
+    /// Whether comparing has changed the catalog since the backlog was empty.
+    has_changed: bool,
+    /// Whether some of the backlog had to wait for a disk.
+    is_late: bool,
     /// What the catalog is to know, and when each says that it begins: the time may be known better once the catalog takes it.
     entries: Vec<(Entry, Start)>,
     /// How many of these it has, though not durably yet: it may have dated or moved them since, and is not told of them again.
@@ -207,9 +219,13 @@ impl turns::Work for Work {
         if self.now_us() >= self.later.due_us() {
             self.try_again();
         }
-        let is_settled = self.backlog.is_empty() && !self.later.holds_up(self.now_us());
+        let known = self.known();
         let log = self.log.as_mut();
-        let log_at_us = log.map_or(u64::MAX, |log| log.turn(is_settled));
+        let log_at_us = log.map_or(u64::MAX, |log| log.turn(known));
+        match known == Known::Little || self.reanchoring.is_some() {
+            true => self.make_room(),
+            false => self.waits_since_us = None,
+        }
         // A catalog that does not know all footage would call the wrong segments the oldest.
         if !self.backlog.is_empty() {
             self.compare_one_epoch();
@@ -217,15 +233,12 @@ impl turns::Work for Work {
         }
         let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
         let looked_at_us = self.watch.due_us().min(self.later.due_us()).min(log_at_us);
-        if !is_settled {
+        if known == Known::Little {
             return Next::At(insert_at_us.min(looked_at_us));
         }
         // Retention's ages follow from these times.
-        if let Some(reanchoring) = &mut self.reanchoring {
-            if !reanchoring.turn(&self.shared) {
-                self.reanchoring = None;
-                self.passes.taken_in();
-            }
+        if let Some(reanchoring) = self.reanchoring.take() {
+            self.date(reanchoring);
             return Next::At(self.now_us());
         }
         let may = self.log.as_ref().map_or(May::All, Keeping::may_delete);
@@ -255,6 +268,27 @@ impl turns::Work for Work {
 impl Work {
     fn now_us(&self) -> u64 {
         self.shared.clock.monotonic_us()
+    }
+
+    /// How far the catalog knows all footage.
+    fn known(&self) -> Known {
+        match () {
+            () if !self.backlog.is_empty() || self.later.holds_up(self.now_us()) => Known::Little,
+            () if self.later.has_epochs() => Known::Enough,
+            () => Known::All,
+        }
+    }
+
+    /// Brings some footage to its true time; what is on a disk that does not answer, later.
+    fn date(&mut self, mut reanchoring: Reanchoring) {
+        if reanchoring.turn(&self.shared) {
+            self.reanchoring = Some(reanchoring);
+            return;
+        }
+        if reanchoring.has_moved() {
+            self.passes.taken_in();
+        }
+        self.later.date(reanchoring.silent(), self.now_us());
     }
 
     fn event(&mut self, event: Event) {
@@ -369,6 +403,21 @@ impl Work {
         self.look_at_us = self.now_us().saturating_add(wait_us);
     }
 
+    /// While retention waits: what comes is lost where a disk is full, and nobody waits for long with that.
+    fn make_room(&mut self) {
+        let now_us = self.now_us();
+        let since_us = *self.waits_since_us.get_or_insert(now_us);
+        let has_waited = now_us.saturating_sub(since_us) >= COMPARED_LATE_MS_MAX * 1_000;
+        let may = self.log.as_ref().map_or(May::All, Keeping::may_delete);
+        if !has_waited || now_us < self.look_at_us || may == May::Nothing {
+            return;
+        }
+        let mounted = self.shared.slots.mounted();
+        if mounted.iter().any(|disk| disk.is_full()) {
+            self.look(May::Reserve);
+        }
+    }
+
     /// Looks whether the clock has become known, or was set: then all that was recorded before in this boot moves with it.
     fn look_at_clock(&mut self) {
         let clock = &*self.shared.clock;
@@ -420,28 +469,37 @@ impl Work {
 
     /// Tries again what disks did not answer for.
     fn try_again(&mut self) {
-        let (epochs, torn) = self.later.take(&self.shared, self.now_us());
-        if !epochs.is_empty() {
-            self.log.iter_mut().for_each(Keeping::walk_again);
-        }
+        let Due {
+            epochs,
+            mends,
+            dates,
+        } = self.later.take(&self.shared, self.now_us());
+        self.is_late |= !epochs.is_empty();
         self.backlog.extend(epochs);
-        torn.into_iter().for_each(|segment| self.mend(segment));
+        mends.into_iter().for_each(|segment| self.mend(segment));
+        if dates {
+            self.reanchoring = Reanchoring::begin(&self.shared);
+        }
     }
 
-    /// Compares an epoch with the catalog. True where that is to be done again later.
+    /// Compares an epoch with the catalog. Returns the disk, by its number, for which that is to be done again later.
     fn compare(
         &mut self,
         disk: &MountedDisk,
         stream: &StreamId,
         epoch: &EpochId,
-    ) -> super::Result<bool> {
+    ) -> super::Result<Option<u16>> {
         let report = self.shared.compare(disk, stream, epoch)?;
-        if report.unanswered + report.undecided > 0 {
-            return Ok(true);
+        self.has_changed |= report.has_changed();
+        if report.unanswered > 0 {
+            return Ok(Some(disk.number()));
+        }
+        if let Some(other) = report.undecided.first() {
+            return Ok(Some(*other));
         }
         self.shared.found(&report);
         self.found.add(report);
-        Ok(false)
+        Ok(None)
     }
 
     fn compare_one_epoch(&mut self) {
@@ -450,20 +508,30 @@ impl Work {
         };
         // One that is gone again is compared when it comes back.
         if let Some(disk) = self.shared.slots.disk(number) {
-            let later = match disk.hangs() {
-                true => Ok(true),
+            let waits_for = match disk.hangs() {
+                true => Ok(Some(number)),
                 false => self.compare(&disk, &stream, &epoch),
             };
-            match later {
-                Ok(false) => {}
-                Ok(true) => self.later.compare((number, stream, epoch), self.now_us()),
+            match waits_for {
+                Ok(None) => {}
+                Ok(Some(waits_for)) => {
+                    let epoch = (number, stream, epoch);
+                    self.later.compare(epoch, waits_for, self.now_us());
+                }
                 Err(error) => tracing::error!("{error}"),
             }
         }
         if !self.backlog.is_empty() {
             return;
         }
-        self.passes.taken_in();
+        let is_late = std::mem::take(&mut self.is_late);
+        if std::mem::take(&mut self.has_changed) {
+            self.passes.taken_in();
+            // What was compared in time is in the walk that waits for it.
+            if is_late {
+                self.log.iter_mut().for_each(Keeping::walk_again);
+            }
+        }
         if let Err(error) = self.shared.catalog.flush() {
             tracing::error!("{}", super::Error::Catalog(error));
         }

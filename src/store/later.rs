@@ -1,32 +1,43 @@
-//! What a disk that did not answer is to be asked again: epochs that could not be compared, and torn segments that got no tail.
+//! What a disk that did not answer is to be asked again: epochs that could not be compared, torn segments that got no tail, and when
+//! footage was recorded.
 //!
 //! A drive that spins up, or that a cable holds up, is back within a minute, and what was given up must not be lost for that until the
 //! next start. So it waits here; what no disk answers for costs nobody else anything but for a while: see [`Later::holds_up`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hearthkeep_format::{EpochId, StreamId};
-
 use super::Shared;
-use super::keeper::Backlog;
+use super::keeper::{Backlog, EpochOn};
 use super::writer::Segment;
 use crate::limits::{COMPARED_LATE_MS_MAX, WATCH_PERIOD_MS};
 
 /// What waits, and when it is looked at again.
 #[derive(Default)]
 pub(super) struct Later {
-    epochs: Backlog,
+    /// Each with the disk that it waits for, by its number.
+    epochs: Vec<(u16, EpochOn)>,
     mends: Vec<Arc<Segment>>,
+    /// Disks whose footage could not be brought to the time that the newest anchor of the clock says.
+    undated: BTreeSet<u16>,
     at_us: Option<u64>,
     /// Since when there has been an epoch.
     since_us: Option<u64>,
 }
 
+/// What can be tried now.
+pub(super) struct Due {
+    pub epochs: Backlog,
+    pub mends: Vec<Arc<Segment>>,
+    /// Footage can be brought to its true time that could not.
+    pub dates: bool,
+}
+
 impl Later {
-    /// An epoch is to be compared again.
-    pub(super) fn compare(&mut self, epoch: (u16, StreamId, EpochId), now_us: u64) {
+    /// An epoch is to be compared again once a disk answers: its own, or another one that has the same.
+    pub(super) fn compare(&mut self, epoch: EpochOn, waits_for: u16, now_us: u64) {
         self.since_us.get_or_insert(now_us);
-        self.epochs.push(epoch);
+        self.epochs.push((waits_for, epoch));
         self.wake(now_us);
     }
 
@@ -34,6 +45,14 @@ impl Later {
     pub(super) fn mend(&mut self, segment: Arc<Segment>, now_us: u64) {
         self.mends.push(segment);
         self.wake(now_us);
+    }
+
+    /// What is on these disks is to be brought to its true time.
+    pub(super) fn date(&mut self, disks: BTreeSet<u16>, now_us: u64) {
+        if !disks.is_empty() {
+            self.undated.extend(disks);
+            self.wake(now_us);
+        }
     }
 
     /// When it is to be looked at, by monotonic time in us.
@@ -52,24 +71,31 @@ impl Later {
 
     /// What can be tried now; all else stays, without another word, until its disk answers. What is on a disk that has gone is seen to
     /// when it comes back.
-    pub(super) fn take(&mut self, shared: &Shared, now_us: u64) -> (Backlog, Vec<Arc<Segment>>) {
+    pub(super) fn take(&mut self, shared: &Shared, now_us: u64) -> Due {
         self.at_us = None;
-        let hangs = |number| {
+        let hangs = |number: u16| {
             let disk = shared.slots.disk(number);
             disk.is_some_and(|disk| disk.hangs())
         };
-        let (epochs, mends) = (
-            std::mem::take(&mut self.epochs),
-            std::mem::take(&mut self.mends),
-        );
-        let (stay, epochs) = epochs.into_iter().partition(|(disk, _, _)| hangs(*disk));
-        self.epochs = stay;
-        let (stay, mends) = mends.into_iter().partition(|segment| hangs(segment.disk));
-        self.mends = stay;
-        if !self.epochs.is_empty() || !self.mends.is_empty() {
+        let epochs = self.epochs.extract_if(.., |(disk, _)| !hangs(*disk));
+        let epochs = epochs.map(|(_, epoch)| epoch).collect();
+        let mends = self.mends.extract_if(.., |segment| !hangs(segment.disk));
+        let mends = mends.collect();
+        let undated = self.undated.len();
+        self.undated.retain(|disk| hangs(*disk));
+        if !self.epochs.is_empty() || !self.mends.is_empty() || !self.undated.is_empty() {
             self.wake(now_us);
         }
-        (epochs, mends)
+        Due {
+            epochs,
+            mends,
+            dates: self.undated.len() < undated,
+        }
+    }
+
+    /// Whether epochs are missing, for however long.
+    pub(super) fn has_epochs(&self) -> bool {
+        !self.epochs.is_empty()
     }
 
     /// Whether all epochs that waited were compared, once those were that could be tried.

@@ -1,4 +1,5 @@
-//! What was moved to another disk, and which its own disk did not let go of in time: the file goes once that answers again.
+//! What was moved to another disk, and which its own disk did not let go of in time; and what was copied to a disk that did not say
+//! whether it has its name: the file goes once that disk answers again.
 
 use std::io;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ fn is_settled(shared: &Shared, place: &Place, on: &Arc<MountedDisk>) -> bool {
     let recovery = shared.recovery(on.number(), &*patient, &elsewhere);
     let mut report = Report::default();
     let rest = recovery.without_copies(vec![*place], &mut report);
-    if report.unanswered + report.undecided > 0 {
+    if report.unanswered > 0 || !report.undecided.is_empty() {
         return false;
     }
     shared.found(&report);

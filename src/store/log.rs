@@ -37,7 +37,7 @@ use hearthkeep_format::{BootId, DiskId, EpochId, StoreId, StreamId};
 pub use audits::{WaitingAudits, audit};
 pub use chain::{Chain, FoundLog, Read, Reader, find};
 pub use files::{Flaw, LogFiles};
-pub(super) use keeping::{Keeping, May};
+pub(super) use keeping::{Keeping, Known, May};
 pub use mending::Mendable;
 use own::OwnFile;
 pub use own::lacking;
@@ -246,6 +246,11 @@ impl Log {
         }
     }
 
+    /// Whether a stream is in an epoch since the start: it may be recorded into at any moment.
+    pub(super) fn is_in(&self, stream: &StreamId, epoch: &EpochId) -> bool {
+        self.lock().epochs.get(stream) == Some(epoch)
+    }
+
     /// Takes note of segments of a stream that are gone, and whose deletion a crash had interrupted.
     pub(super) fn deleted(&self, gone: &[Entry]) {
         for some in gone.chunks(DELETED_AT_ONCE) {
@@ -331,6 +336,16 @@ impl Log {
             segment.start_us < to_us && end_us > from_us
         });
         within.cloned().collect()
+    }
+
+    /// To be told of all that is missing by now: of what was told as removed, the rest is there again.
+    fn is_back(&self, missing: &walk::Missing) {
+        let removed = &mut self.lock().removed;
+        removed.retain(|stream, segments| {
+            let of_it = missing.get(stream);
+            segments.retain(|one| of_it.is_some_and(|missing| missing.contains(&one.sequence)));
+            !segments.is_empty()
+        });
     }
 
     /// How many segments were removed, of all streams.

@@ -37,7 +37,7 @@ pub(super) struct Mover {
     at_us: u64,
     moves: Moves,
     copying: Option<Copying>,
-    /// Files that were moved, and that their disk did not let go of in time.
+    /// Files that were moved, and that their disk did not let go of in time; and copies that it did not give their name in time.
     leftovers: Leftovers,
     /// What has changed its place since it was last asked.
     moved: Vec<Moved>,
@@ -177,6 +177,10 @@ impl Mover {
             return;
         }
         if let Err(error) = copying.rename() {
+            if is_no_answer(&error) {
+                // It may get its name yet, and would outlive what it was copied from.
+                self.leftovers.push(Place::of(&copying.entry), &copying.to);
+            }
             self.fail(shared, copying, Failed::Target(error));
             return;
         }

@@ -59,6 +59,22 @@ impl Shared {
         Ok(report)
     }
 
+    /// The same before a disk is used. What another disk did not answer for is compared once more in the background: then it is told
+    /// what is strange. Whether that is so.
+    pub(super) fn compare_first(
+        &self,
+        disk: &MountedDisk,
+        stream: &StreamId,
+        epoch: &EpochId,
+    ) -> Result<(Report, bool)> {
+        let mut report = self.compare(disk, stream, epoch)?;
+        let is_undecided = !report.undecided.is_empty();
+        if is_undecided {
+            (report.strange, report.named) = (0, Vec::new());
+        }
+        Ok((report, is_undecided))
+    }
+
     /// Counts what a comparison found that is not made again.
     pub(super) fn found(&self, report: &Report) {
         self.strange.fetch_add(report.strange, Ordering::Relaxed);
@@ -106,7 +122,9 @@ pub(super) fn recover(shared: &Shared) -> Result<(Report, Backlog)> {
             if !newest.contains(&(stream, epoch)) {
                 older.push((disk.number(), stream, epoch));
             } else if found.unanswered == 0 {
-                found.add(shared.compare(&disk, &stream, &epoch)?);
+                let (seen, is_undecided) = shared.compare_first(&disk, &stream, &epoch)?;
+                found.add(seen);
+                older.extend(is_undecided.then_some((disk.number(), stream, epoch)));
             }
         }
         if answers(shared, &disk, &found) {

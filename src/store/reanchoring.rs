@@ -1,13 +1,16 @@
 //! Brings the catalog to the times that the newest anchor of the clock says: bucket by bucket, the last first, to the beginning of
 //! the boot. What a crash interrupts is begun again at the next start.
 
+use std::collections::BTreeSet;
+use std::io;
+
 use hearthkeep_format::StreamId;
 use hearthkeep_format::segment::Start;
 
 use super::catalog::{CatalogError, Entry};
 use super::inspect::{Place, start_of};
 use super::{MountedDisk, Shared, layout};
-use crate::disk::Front;
+use crate::disk::{Front, is_no_answer};
 
 /// What is still to be looked at.
 pub(super) struct Reanchoring {
@@ -18,6 +21,8 @@ pub(super) struct Reanchoring {
     /// Whether some of it is on a disk that is away, or the catalog did not take it: that is looked at when the disk is back, and at
     /// the next start.
     is_incomplete: bool,
+    /// Disks that did not answer: what is on them is looked at once they do.
+    silent: BTreeSet<u16>,
 }
 
 impl Reanchoring {
@@ -28,6 +33,7 @@ impl Reanchoring {
             buckets: None,
             moved: 0,
             is_incomplete: false,
+            silent: BTreeSet::new(),
         })
     }
 
@@ -40,7 +46,7 @@ impl Reanchoring {
                     "footage was brought to its true time"
                 );
             }
-            if !self.is_incomplete {
+            if !self.is_incomplete && self.silent.is_empty() {
                 shared.anchors.settled();
             }
             return false;
@@ -64,6 +70,16 @@ impl Reanchoring {
         true
     }
 
+    /// Whether the catalog knows any time better by it.
+    pub(super) fn has_moved(&self) -> bool {
+        self.moved > 0
+    }
+
+    /// The disks that did not answer.
+    pub(super) fn silent(self) -> BTreeSet<u16> {
+        self.silent
+    }
+
     /// Whether segments before these may be to be moved too.
     fn one_of(
         &mut self,
@@ -78,9 +94,16 @@ impl Reanchoring {
                 self.is_incomplete = true;
                 continue;
             };
-            // One that cannot be read stays where it is, and says nothing of the others.
-            let Some(start) = start_block(shared, &disk, &entry) else {
-                continue;
+            let start = match start_block(shared, &disk, &entry) {
+                Ok(Some(start)) => start,
+                // One that cannot be read stays where it is, and says nothing of the others.
+                Ok(None) => continue,
+                Err(error) => {
+                    if is_no_answer(&error) {
+                        self.silent.insert(entry.disk);
+                    }
+                    continue;
+                }
             };
             is_beyond |= Some(start.boot) != shared.anchors.newest_boot();
             let dated = entry.at(&shared.anchors.corrected(&start));
@@ -97,14 +120,8 @@ impl Reanchoring {
     }
 }
 
-fn start_block(shared: &Shared, disk: &MountedDisk, entry: &Entry) -> Option<Start> {
+fn start_block(shared: &Shared, disk: &MountedDisk, entry: &Entry) -> io::Result<Option<Start>> {
     let path = layout::segment_path(&entry.stream, &entry.epoch, &entry.segment);
-    let file = Front::whole(disk.patient().open_read(&path).ok()?).ok()?;
-    let place = Place {
-        stream: entry.stream,
-        epoch: entry.epoch,
-        segment: entry.segment,
-    };
-    let start = start_of(&file, &place, &shared.store, &*shared.keys);
-    start.ok().flatten()
+    let file = disk.patient().open_read(&path).and_then(Front::whole)?;
+    start_of(&file, &Place::of(entry), &shared.store, &*shared.keys)
 }

@@ -54,8 +54,9 @@ pub struct Report {
     pub unread: u64,
     /// Times that the disk gave no answer in time: what was left for that is to be looked at again.
     pub unanswered: u64,
-    /// Files left since another disk, which has the same, gave none.
-    pub undecided: u64,
+    /// Other disks, by their numbers, that gave none, and of which it is not known whether what they have is the same as what was left
+    /// here.
+    pub undecided: BTreeSet<u16>,
     /// The first hundred of those, and why.
     pub named: Vec<(PathBuf, Strange)>,
 }
@@ -73,7 +74,7 @@ impl Report {
         self.strange += other.strange;
         self.unread += other.unread;
         self.unanswered += other.unanswered;
-        self.undecided += other.undecided;
+        self.undecided.extend(other.undecided);
         let room = NAMED_MAX.saturating_sub(self.named.len());
         self.named.extend(other.named.into_iter().take(room));
     }
@@ -95,6 +96,11 @@ impl Report {
 }
 
 impl Report {
+    /// Whether the catalog is another one by what was found.
+    pub(super) fn has_changed(&self) -> bool {
+        self.inserted + self.recovered + self.removed + self.forgotten > 0
+    }
+
     /// A call did not come back in time: what it was to tell nobody knows yet.
     pub(super) fn was_not_answered(&mut self) {
         self.unread += 1;

@@ -161,7 +161,11 @@ impl Watch {
             if !at_once.contains(&(stream, epoch)) {
                 backlog.push((disk.number(), stream, epoch));
             } else if seen.unanswered == 0 {
-                seen.add(shared.compare(&disk, &stream, &epoch)?);
+                let (report, is_undecided) = shared.compare_first(&disk, &stream, &epoch)?;
+                seen.add(report);
+                // One that grows is no more looked at once the disk is written to.
+                let is_over = is_undecided && !shared.log.is_in(&stream, &epoch);
+                backlog.extend(is_over.then_some((disk.number(), stream, epoch)));
             }
         }
         if seen.unanswered > 0 {

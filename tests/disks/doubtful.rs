@@ -16,7 +16,7 @@ use super::store_support::{Faults, FaultyDisk, GENERATION, Home, Sealed};
 /// Less than a segment has here.
 const ROOM_BYTES: u64 = 1_000;
 
-fn with_log(mut options: Options) -> Options {
+pub fn with_log(mut options: Options) -> Options {
     options.log = Some(LogSettings {
         state_key: StateKey::new(Zeroizing::new([5; 32])),
         generation: GENERATION,
@@ -25,18 +25,29 @@ fn with_log(mut options: Options) -> Options {
 }
 
 /// A home whose second disk has a segment.
-fn with_a_segment(seed: u64) -> (Home, tempfile::TempDir, Sealed) {
+pub fn with_a_segment(seed: u64) -> (Home, tempfile::TempDir, Sealed) {
+    let (home, folder, mut all) = with_many(seed, 1);
+    (home, folder, all.remove(0))
+}
+
+/// A home whose second disk has so many segments.
+fn with_many(seed: u64, count: usize) -> (Home, tempfile::TempDir, Vec<Sealed>) {
     let (home, folder) = still_home(seed);
     let usb = folder.path().join("usb");
     let mut both = with_log(options(&home, vec![second_disk(&home, &usb, 9)]));
     both.spread.pinned.insert(home.stream(1).id, usb.clone());
     let rig = Rig::open(&home, both);
-    let (sealed, disk) = rig.record(&mut home.stream(1));
-    assert_eq!(disk, usb);
+    let mut stream = home.stream(1);
+    let all = (0..count).map(|_| {
+        let (sealed, disk) = rig.record(&mut stream);
+        assert_eq!(disk, usb);
+        sealed
+    });
+    let all = all.collect();
     rig.pass(70 * SECOND_US);
     rig.store.close();
     drop(rig);
-    (home, folder, sealed)
+    (home, folder, all)
 }
 
 /// Opens it where the second disk may not have anything, and hangs as soon as something is to be deleted there.
@@ -157,4 +168,88 @@ fn what_was_moved_goes_from_where_it_was_once_that_disk_answers() {
             assert_eq!(rig.read(sealed), sealed.bytes());
         }
     }
+}
+
+#[test]
+fn a_copy_that_gets_its_name_late_is_no_second_one() {
+    for is_done in [false, true] {
+        let (home, folder) = still_home(75);
+        let (usb, third) = (folder.path().join("usb"), folder.path().join("third"));
+        let (disk, faults) = faulty_second(&home, &usb);
+        let mut other = second_disk(&home, &third, 8);
+        // The first choice is the one with more room.
+        other.max_bytes = Some(1_000_000);
+        let mut all = options(&home, vec![disk, other]);
+        let own = home.disk.path().to_owned();
+        all.spread.pinned.insert(home.stream(1).id, own.clone());
+        let rig = Rig::open(&home, all);
+        let (sealed, disk) = rig.record(&mut home.stream(1));
+        assert_eq!(disk, own);
+        let on = || [&own, &usb, &third].map(|disk| disk.join(path_of(&sealed)).exists());
+        faults.hang_renames.store(true, Ordering::SeqCst);
+        rig.store.drain_disk(home.disk_id, false).unwrap();
+        rig.pass(60 * SECOND_US);
+        assert!(faults.silent.load(Ordering::SeqCst), "it was asked first");
+        assert_eq!(on(), [false, false, true]);
+        faults.answer_again(&usb, is_done);
+        assert_eq!(on(), [false, is_done, true]);
+        rig.pass(70 * SECOND_US);
+        assert_eq!(on(), [false, false, true]);
+        assert_eq!(rig.read(&sealed), sealed.bytes());
+    }
+}
+
+/// How many segments the next start finds to be removed, where these are.
+fn accused_of(home: &Home, usb: &Path, removed: &[Sealed]) -> u64 {
+    for sealed in removed {
+        std::fs::remove_file(usb.join(path_of(sealed))).unwrap();
+    }
+    let both = options(home, vec![second_disk(home, usb, 9)]);
+    let rig = Rig::open(home, with_log(both));
+    rig.pass(20 * SECOND_US);
+    rig.store.log().removed_count()
+}
+
+#[test]
+fn the_log_takes_back_all_deletions_that_did_not_happen() {
+    let (home, folder, all) = with_many(76, 5);
+    let usb = folder.path().join("usb");
+    let (rig, faults) = with_a_deletion_that_hangs(&home, &usb);
+    let new = NewHold {
+        streams: vec![all[0].new.stream],
+        from_us: all[0].new.start.wall_us,
+        to_us: None,
+        until_us: None,
+        reason: "the fence".to_owned(),
+        who: "robin".to_owned(),
+    };
+    rig.store.hold(new).unwrap();
+    // The log is to have them again within a minute, in which nobody can look at them.
+    rig.pass(120 * SECOND_US);
+    faults.answer_again(&usb, false);
+    rig.pass(130 * SECOND_US);
+    assert_eq!(shown(&rig, &all[0]), 5);
+    rig.store.close();
+    drop(rig);
+    assert_eq!(accused_of(&home, &usb, &all), 5);
+}
+
+#[test]
+fn what_was_closed_before_a_disk_hung_gets_its_entry_once_that_answers() {
+    let (home, folder) = still_home(77);
+    let usb = folder.path().join("usb");
+    let (disk, faults) = faulty_second(&home, &usb);
+    let mut both = with_log(options(&home, vec![disk]));
+    both.spread.pinned.insert(home.stream(1).id, usb.clone());
+    let rig = Rig::open(&home, both);
+    rig.pass(70 * SECOND_US);
+    let (sealed, disk) = rig.record(&mut home.stream(1));
+    assert_eq!(disk, usb);
+    faults.silent.store(true, Ordering::SeqCst);
+    rig.pass(130 * SECOND_US);
+    faults.silent.store(false, Ordering::SeqCst);
+    rig.pass(130 * SECOND_US);
+    rig.store.close();
+    drop(rig);
+    assert_eq!(accused_of(&home, &usb, &[sealed]), 1);
 }

@@ -14,6 +14,7 @@ mod rows;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
+mod accused;
 mod coming;
 mod commands;
 mod copies;

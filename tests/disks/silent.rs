@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use hearthkeep::clock::SimClock;
+use hearthkeep::clock::{Clock, SimClock};
 use hearthkeep::config;
 use hearthkeep::store::{DiskUse, Doorkeeper, MountedDisk};
 use hearthkeep_format::{DiskId, StoreId};
 
 use super::failing::faulty_second;
 use super::rig::{Rig, SECOND_US, away, options, path_of, second_disk, still_home};
-use super::store_support::{Faults, FaultyDisk, Home, Sealed};
+use super::store_support::{Faults, FaultyDisk, Home, START_US, Sealed};
 
 /// Lets in a disk that may not answer.
 struct SilentDoor {
@@ -229,4 +229,98 @@ fn a_drain_goes_on_once_the_disk_answers() {
 
 fn is_on(disk: &Path, sealed: &Sealed) -> bool {
     disk.join(path_of(sealed)).exists()
+}
+
+#[test]
+fn footage_of_a_disk_that_is_silent_while_the_clock_is_set_moves_once_it_answers() {
+    let (home, folder) = still_home(58);
+    let usb = folder.path().join("usb");
+    let (disk, faults) = faulty_second(&home, &usb);
+    home.clock.set_trusted(false);
+    home.clock.set_wall_us(1_000_000);
+    let mut both = options(&home, vec![disk]);
+    both.spread.pinned.insert(home.stream(1).id, usb.clone());
+    let rig = Rig::open(&home, both);
+    let mut stream = home.stream(1);
+    (stream.wall_us, stream.clock_trusted) = (1_000_000, false);
+    let offset_us = 1_000_000 - home.clock.monotonic_us() as i64;
+    stream.clock = Some((home.clock.boot_id(), offset_us));
+    let (sealed, disk) = rig.record(&mut stream);
+    assert_eq!(disk, usb);
+    be_silent(&faults, true);
+    let moved_us = START_US - 1_000_000;
+    home.clock.set_wall_us(home.clock.wall_us() + moved_us);
+    home.clock.set_trusted(true);
+    rig.pass(600 * SECOND_US);
+    let starts_at = || {
+        let timeline = rig.store.timeline(&stream.id, i64::MIN, i64::MAX);
+        let segments = timeline.unwrap().segments;
+        assert_eq!(segments.len(), 1);
+        segments[0].start_us
+    };
+    assert_eq!(starts_at(), sealed.new.start.wall_us, "nobody could look");
+    be_silent(&faults, false);
+    rig.pass(5 * SECOND_US);
+    assert_eq!(starts_at(), START_US);
+}
+
+#[test]
+fn a_second_copy_is_looked_at_once_the_disk_with_the_first_answers() {
+    let (home, folder) = still_home(59);
+    let usb = folder.path().join("usb");
+    let mut both = options(&home, vec![second_disk(&home, &usb, 9)]);
+    both.spread.pinned.insert(home.stream(1).id, usb.clone());
+    let rig = Rig::open(&home, both);
+    let (sealed, disk) = rig.record(&mut home.stream(1));
+    assert_eq!(disk, usb);
+    rig.store.close();
+    drop(rig);
+    // A copy on the home's disk, in the newest epoch of all.
+    sealed.leave_whole(&home);
+    let (disk, faults) = faulty_second(&home, &usb);
+    faults.silent_files.store(true, Ordering::SeqCst);
+    let rig = Rig::open(&home, options(&home, vec![disk]));
+    rig.pass(10 * SECOND_US);
+    assert!(is_on(home.disk.path(), &sealed), "nobody knows yet");
+    faults.silent_files.store(false, Ordering::SeqCst);
+    rig.pass(5 * SECOND_US);
+    assert!(!is_on(home.disk.path(), &sealed) && is_on(&usb, &sealed));
+    assert_eq!(rig.read(&sealed), sealed.bytes());
+}
+
+#[test]
+fn a_full_disk_does_not_wait_for_a_slow_one_for_more_than_a_minute() {
+    let (home, folder) = still_home(60);
+    let usb = folder.path().join("usb");
+    let (slow, slowness) = faulty_second(&home, &usb);
+    let mut other = home.stream(2);
+    let unknown: Vec<_> = (0..40)
+        .map(|_| {
+            other.new_epoch(&home);
+            let sealed = other.seal(2, 20_000);
+            sealed.leave_on(&usb, sealed.bytes().len());
+            sealed
+        })
+        .collect();
+    let (own, faults) = FaultyDisk::new(home.disk.path());
+    let mut both = home.options_on(own);
+    both.disks.push(slow);
+    both.pace = Default::default();
+    both.reserve_bytes_min = 1;
+    let path = home.disk.path().to_owned();
+    both.spread.pinned.insert(home.stream(1).id, path);
+    let mut stream = home.stream(1);
+    let old = stream.seal(2, 20_000);
+    old.leave_whole(&home);
+    stream.new_epoch(&home);
+    let rig = Rig::open(&home, both);
+    let clock = Arc::clone(&home.clock);
+    let listed = Box::new(move || clock.advance_us(10_000_000));
+    *slowness.listed.lock().unwrap() = Some(listed);
+    faults.full.store(true, Ordering::SeqCst);
+    stream.seal(2, 20_000).record(&rig.store);
+    rig.pass(120 * SECOND_US);
+    assert!(!is_on(home.disk.path(), &old), "the oldest of it went");
+    let known = unknown.iter().filter(|sealed| is_known(&rig, sealed));
+    assert!(known.count() < 30, "while there was more to be compared");
 }

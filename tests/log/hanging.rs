@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hearthkeep::store::Store;
+use hearthkeep::store::{Error, Store};
 use hearthkeep_format::log::Record;
 use hearthkeep_format::segment::GapCause;
 
@@ -74,6 +74,11 @@ fn a_disk_that_hangs_in_the_log_keeps_neither_the_log_nor_retention_from_going_o
     let ticket = store.log().append(gap(200));
     assert!(store.log().wait_for(ticket, Duration::from_secs(5)));
 
+    let refused = store.retire_disk(home.disk_id, true);
+    assert!(
+        matches!(refused, Err(Error::NoAnswer { .. })),
+        "{refused:?}"
+    );
     faults.stall_log(false);
     until("it has all of the log", || {
         let newest = store.log().published().pop().unwrap().note;

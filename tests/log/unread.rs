@@ -382,3 +382,19 @@ fn a_tree_that_rots_is_no_other_history() {
         .unwrap();
     }
 }
+
+#[test]
+fn what_was_removed_is_told_whatever_rots_of_one_log() {
+    let second = tempfile::tempdir().unwrap();
+    let of = Held::new(69, |home| vec![home.another_disk(second.path(), 9)]);
+    let all = [&of.held, &of.other].map(|sealed| of.home.path_of(&sealed.new));
+    let gone = all.iter().find(|path| path.exists()).unwrap();
+    fs::remove_file(gone).unwrap();
+    let entries = folder(of.home.disk.path()).join("entries");
+    let mut bytes = fs::read(&entries).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&entries, bytes).unwrap();
+    let store = open_on(&of.home, vec![of.home.another_disk(second.path(), 9)]);
+    until("it is told", || store.log().removed_count() == 1);
+}

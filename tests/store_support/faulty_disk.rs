@@ -27,6 +27,8 @@ pub struct Faults {
     pub fail_list: AtomicBool,
     /// Whoever asks for footage has given up waiting by then.
     pub silent: AtomicBool,
+    /// The same of who opens a file of it; folders are listed.
+    pub silent_files: AtomicBool,
     /// Nothing of the log can be read or listed: EIO.
     pub fail_log: AtomicBool,
     /// Nothing can be deleted, as on a file system that became read-only.
@@ -37,6 +39,11 @@ pub struct Faults {
     pub hang_removals: AtomicBool,
     /// What was to be deleted then.
     pub hanging: Mutex<Vec<PathBuf>>,
+    /// The same of what gets another name: which, and from which.
+    pub hang_renames: AtomicBool,
+    pub hanging_renames: Mutex<Vec<(PathBuf, PathBuf)>>,
+    /// Is done each time that footage is listed.
+    pub listed: Mutex<Option<Box<dyn Fn() + Send>>>,
     /// How often something was to be deleted.
     pub removals: AtomicU64,
     pub syncs: AtomicU64,
@@ -97,7 +104,13 @@ impl Faults {
                 std::fs::remove_file(disk.join(path)).unwrap();
             }
         }
+        for (from, to) in self.hanging_renames.lock().unwrap().drain(..) {
+            if is_done {
+                std::fs::rename(disk.join(from), disk.join(to)).unwrap();
+            }
+        }
         self.hang_removals.store(false, Ordering::SeqCst);
+        self.hang_renames.store(false, Ordering::SeqCst);
         self.silent.store(false, Ordering::SeqCst);
     }
 
@@ -173,6 +186,9 @@ impl Disk for FaultyDisk {
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.faults.answer(path)?;
+        if path.starts_with("footage") && self.faults.silent_files.load(Ordering::SeqCst) {
+            return Err(no_answer());
+        }
         self.wrap(path, self.real.open_read(path))
     }
 
@@ -186,6 +202,11 @@ impl Disk for FaultyDisk {
             return Err(io::Error::other("the folder cannot be read"));
         }
         self.faults.answer(folder)?;
+        if folder.starts_with("footage")
+            && let Some(listed) = &*self.faults.listed.lock().unwrap()
+        {
+            listed();
+        }
         self.real.list(folder, each)
     }
 
@@ -203,6 +224,12 @@ impl Disk for FaultyDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if to.starts_with("footage") && self.faults.hang_renames.load(Ordering::SeqCst) {
+            self.faults.silent.store(true, Ordering::SeqCst);
+            let mut hanging = self.faults.hanging_renames.lock().unwrap();
+            hanging.push((from.to_owned(), to.to_owned()));
+            return Err(no_answer());
+        }
         self.real.rename(from, to)
     }
 

@@ -3,10 +3,11 @@
 mod starting;
 mod writing;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use hearthkeep_format::LogId;
 use hearthkeep_format::log::{BeginCause, Deleted, DeletedSegment, Record};
+use hearthkeep_format::{LogId, SegmentId};
 
 use super::files::End;
 use super::own::{Own, OwnFile};
@@ -15,7 +16,7 @@ use super::seats::{self, Current, Seats};
 use super::unlogged::Unlogged;
 use super::walk::{Search, Walk};
 use super::{DELETED_AT_ONCE, LogSettings, WaitingAudits};
-use crate::limits::{LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS};
+use crate::limits::{LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS, WATCH_PERIOD_MS};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
 use crate::store::retention::Deletion;
@@ -40,6 +41,11 @@ pub(in crate::store) struct Keeping {
     /// Segments that the catalog has and the log is still to get.
     closed: Vec<Entry>,
     batch_at_us: Option<u64>,
+    /// Those among them whose disks did not answer when their entries were to be made, and when these are asked again.
+    silent: HashMap<SegmentId, Entry>,
+    ask_at_us: u64,
+    /// Whether there was no room for all of those: the catalog is walked once they have their entries.
+    is_silent_cut: bool,
     /// Where deletions stand that could not be written.
     unlogged: Unlogged,
     /// What people did while no log was open.
@@ -48,6 +54,8 @@ pub(in crate::store) struct Keeping {
     retry_at_us: u64,
     /// Where something was left out for want of room, or could not be looked at: the catalog is walked once more.
     walk_again: bool,
+    /// Something is missing, and it could not be said yet that somebody removed it.
+    accuses_later: bool,
     /// Where holds are remembered besides the log.
     remembered: RememberedFile,
     /// How often the log could not be read since the start.
@@ -65,6 +73,17 @@ pub(in crate::store) enum May {
     Reserve,
     /// Nothing: what is held is not known.
     Nothing,
+}
+
+/// How far the catalog knows all footage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Known {
+    /// Some is still to be compared with it.
+    Little,
+    /// The same, on disks that have not answered for long: nobody waits for them any more.
+    Enough,
+    /// All that is on disks which are there.
+    All,
 }
 
 /// How far a start has come.
@@ -123,17 +142,20 @@ impl Keeping {
             older: Vec::new(),
             closed: Vec::new(),
             batch_at_us: None,
+            silent: HashMap::new(),
+            ask_at_us: 0,
+            is_silent_cut: false,
             retry_at_us: 0,
             walk_again: false,
+            accuses_later: false,
         }
     }
 
-    /// Does what is due, and says when the next turn is, by monotonic time in us. `is_settled` says whether the catalog knows all
-    /// footage.
-    pub fn turn(&mut self, is_settled: bool) -> u64 {
+    /// Does what is due, and says when the next turn is, by monotonic time in us.
+    pub fn turn(&mut self, known: Known) -> u64 {
         let now_us = self.now_us();
         self.seats.renew(self.shared.log_disks(), &self.older);
-        if self.go_on_starting(is_settled) {
+        if self.go_on_starting(known) {
             return now_us;
         }
         if matches!(self.stage, Stage::Unopened) {
@@ -145,6 +167,9 @@ impl Keeping {
             self.failed(&what);
         }
         let seats_us = self.step_seats(now_us);
+        if now_us >= self.ask_at_us {
+            self.ask_again();
+        }
         if self.is_due(now_us) {
             self.flush();
         }
@@ -155,12 +180,13 @@ impl Keeping {
     /// Writes all that there is: the recorder ends.
     pub fn finish(&mut self) {
         while matches!(self.stage, Stage::Unopened | Stage::Replaying(_))
-            && self.go_on_starting(false)
+            && self.go_on_starting(Known::Little)
         {}
         self.retry_at_us = 0;
         if matches!(self.stage, Stage::Unopened) {
             return;
         }
+        self.ask_again();
         while self.has_something() && self.flush() {}
         // A disk that lacks little gets it; one that lacks much gets it after the next start.
         for _ in 0..LAST_STEPS {
@@ -180,6 +206,32 @@ impl Keeping {
         }
         let by_us = self.now_us().saturating_add(LOG_BATCH_MS_MAX * 1_000);
         self.batch_at_us.get_or_insert(by_us);
+    }
+
+    /// Keeps segments whose disks did not answer, until they do.
+    fn wait_for(&mut self, silent: Vec<Entry>) {
+        for entry in silent {
+            let has_room = self.silent.len() < LOG_QUEUE_RECORDS_MAX;
+            self.is_silent_cut |= !has_room;
+            if has_room {
+                self.silent.insert(entry.segment, entry);
+            }
+        }
+    }
+
+    /// What waits for a disk that answers by now gets its entry with the next batch. What is on one that has gone is found when that
+    /// comes back.
+    fn ask_again(&mut self) {
+        self.ask_at_us = self.now_us().saturating_add(WATCH_PERIOD_MS * 1_000);
+        let slots = &self.shared.slots;
+        let hangs = |entry: &Entry| slots.disk(entry.disk).is_some_and(|disk| disk.hangs());
+        let answered = self.silent.extract_if(|_, entry| !hangs(entry));
+        let answered: Vec<_> = answered.map(|(_, entry)| entry).collect();
+        if answered.is_empty() {
+            return;
+        }
+        self.closed(&answered);
+        self.walk_again |= std::mem::take(&mut self.is_silent_cut);
     }
 
     /// To be told when disks are looked at that could not be at the start: what is there and not in the log gets its entries.
@@ -209,6 +261,7 @@ impl Keeping {
         }
         let gone = |entry: &Entry| deletions.iter().any(|d| d.entry.segment == entry.segment);
         self.closed.retain(|entry| !gone(entry));
+        self.silent.retain(|_, entry| !gone(entry));
         let is_due = !self.is_starting() && self.now_us() >= self.retry_at_us;
         if !(is_due && self.flush()) {
             self.keep_unlogged();
@@ -240,6 +293,15 @@ impl Keeping {
             () if self.tries > 0 && inner.remembered.is_some() => May::Reserve,
             () => May::Nothing,
         }
+    }
+
+    /// Whether what the catalog does not have is on no disk: each that is there answers and was compared, and none that is away may have
+    /// what nobody here has heard of.
+    fn may_accuse(&self, known: Known) -> bool {
+        let slots = &self.shared.slots;
+        let is_silent = || slots.mounted().iter().any(|disk| disk.keeps_waiting());
+        let knows_all = slots.is_whole() || !self.shared.may_not_know_all;
+        known == Known::All && knows_all && !is_silent()
     }
 
     fn is_starting(&self) -> bool {

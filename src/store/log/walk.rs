@@ -8,8 +8,8 @@ use std::sync::Arc;
 use hearthkeep_format::log::{Record, SegmentClosed};
 use hearthkeep_format::{DiskId, SegmentId, StreamId};
 
-use super::chain::{FoundLog, Reader};
 use super::ranges::Ranges;
+use super::source::Source;
 use crate::disk::Disk;
 use crate::limits::LOG_REMOVED_MAX;
 use crate::store::catalog::{Catalog, Entry};
@@ -18,12 +18,15 @@ use crate::store::{SharedKeys, layout};
 /// Buckets of the catalog that are looked at in a turn.
 const BUCKETS: usize = 8;
 
+/// Sequences of segments that should be there, by stream.
+pub(super) type Missing = HashMap<StreamId, HashSet<u64>>;
+
 /// The walk through the catalog, stream by stream.
 pub(super) struct Walk {
     streams: Vec<StreamId>,
     at: Option<OfStream>,
-    /// What the catalog does not have, by stream.
-    missing: HashMap<StreamId, HashSet<u64>>,
+    /// What the catalog does not have.
+    missing: Missing,
 }
 
 struct OfStream {
@@ -39,7 +42,7 @@ pub(super) enum Step {
     /// These are not in the log, and there may be more.
     Unlogged(Vec<Entry>),
     /// The walk is over; these should be there and are not in the catalog.
-    Over(HashMap<StreamId, HashSet<u64>>),
+    Over(Missing),
 }
 
 impl Walk {
@@ -105,9 +108,9 @@ impl Walk {
 
 /// The search in the logs for what is missing, piece by piece.
 pub(super) struct Search {
-    missing: HashMap<StreamId, HashSet<u64>>,
-    logs: std::vec::IntoIter<FoundLog>,
-    at: Option<(FoundLog, Reader)>,
+    missing: Missing,
+    sources: std::vec::IntoIter<Source>,
+    at: Option<Source>,
     keys: SharedKeys,
     found: HashMap<SegmentId, SegmentClosed>,
     /// Whether something could not be read, which may say that they were deleted.
@@ -115,14 +118,10 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub fn new(
-        missing: HashMap<StreamId, HashSet<u64>>,
-        logs: Vec<FoundLog>,
-        keys: SharedKeys,
-    ) -> Self {
+    pub fn new(missing: Missing, sources: Vec<Source>, keys: SharedKeys) -> Self {
         Self {
             missing,
-            logs: logs.into_iter(),
+            sources: sources.into_iter(),
             at: None,
             keys,
             found: HashMap::new(),
@@ -132,38 +131,35 @@ impl Search {
 
     /// Reads on; true at the end.
     pub fn step(&mut self) -> bool {
-        let Some((log, mut reader)) = self.at.take() else {
-            let Some(log) = self.logs.next() else {
-                return true;
-            };
-            self.at = Some((log, Reader::new(Arc::clone(&self.keys))));
-            return false;
+        let Some(mut source) = self.at.take() else {
+            self.at = self.sources.next();
+            return self.at.is_none();
         };
-        let Ok(read) = reader.next(&log.files) else {
+        let Ok(piece) = source.next(&*self.keys) else {
             self.is_doubtful = true;
             return false;
         };
-        if read.is_empty() {
+        if piece.is_empty() {
             return false;
         }
-        for (_, stamped) in read {
+        for stamped in piece {
             match stamped.map(|stamped| stamped.record) {
-                Ok(Record::SegmentClosed(closed)) => {
+                Some(Record::SegmentClosed(closed)) => {
                     let of_it = self.missing.get(&closed.stream);
                     if of_it.is_some_and(|missing| missing.contains(&closed.sequence)) {
                         self.found.insert(closed.segment, closed);
                     }
                 }
-                Ok(Record::Deleted(deleted)) => {
+                Some(Record::Deleted(deleted)) => {
                     for deleted in deleted.segments {
                         self.found.remove(&deleted.segment);
                     }
                 }
-                Ok(_) => {}
-                Err(_) => self.is_doubtful = true,
+                Some(_) => {}
+                None => self.is_doubtful = true,
             }
         }
-        self.at = Some((log, reader));
+        self.at = Some(source);
         false
     }
 

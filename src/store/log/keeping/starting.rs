@@ -11,10 +11,10 @@ use super::super::files::End;
 use super::super::own::Own;
 use super::super::replayed::Replayed;
 use super::super::seats::Seats;
-use super::super::source::Source;
+use super::super::source::{self, Source};
 use super::super::start::{self, Course, Found};
-use super::super::walk::{self, Search, Walk};
-use super::{Keeping, Ours, Stage};
+use super::super::walk::{self, Missing, Search, Walk};
+use super::{Keeping, Known, Ours, Stage};
 use crate::disk::Disk;
 use crate::store::inspect::Keys;
 
@@ -32,7 +32,7 @@ pub(super) struct Replay {
 
 impl Keeping {
     /// Goes on with what a start has to do; false when there is nothing of it to do now.
-    pub(super) fn go_on_starting(&mut self, is_settled: bool) -> bool {
+    pub(super) fn go_on_starting(&mut self, known: Known) -> bool {
         match std::mem::replace(&mut self.stage, Stage::Unopened) {
             Stage::Unopened if self.now_us() < self.retry_at_us => return false,
             Stage::Unopened => self.open(),
@@ -48,16 +48,14 @@ impl Keeping {
                     return false;
                 }
             },
-            Stage::Walking(walk) => match is_settled {
-                true => self.stage = self.walk(walk),
-                false => {
-                    self.stage = Stage::Walking(walk);
-                    return false;
-                }
-            },
-            Stage::Searching(search) => self.stage = self.search(search),
-            Stage::Ready if self.walk_again && self.closed.is_empty() => {
-                self.walk_again = false;
+            Stage::Walking(walk) if known == Known::Little => {
+                self.stage = Stage::Walking(walk);
+                return false;
+            }
+            Stage::Walking(walk) => self.stage = self.walk(walk, known),
+            Stage::Searching(search) => self.stage = self.search(search, known),
+            Stage::Ready if self.is_to_walk(known) && self.closed.is_empty() => {
+                (self.walk_again, self.accuses_later) = (false, false);
                 self.stage = Stage::Walking(self.new_walk());
             }
             Stage::Ready => {
@@ -224,7 +222,11 @@ impl Keeping {
         )
     }
 
-    fn walk(&mut self, mut walk: Walk) -> Stage {
+    fn is_to_walk(&self, known: Known) -> bool {
+        self.walk_again || (self.accuses_later && self.may_accuse(known))
+    }
+
+    fn walk(&mut self, mut walk: Walk, known: Known) -> Stage {
         let live = |stream: &_| {
             let inner = self.shared.log.lock();
             inner.replayed.live.get(stream).cloned().unwrap_or_default()
@@ -237,20 +239,39 @@ impl Keeping {
                 }
                 Stage::Walking(walk)
             }
-            // What could not be read may say that it was deleted.
-            walk::Step::Over(missing) if missing.is_empty() || self.is_doubtful => Stage::Ready,
             walk::Step::Over(missing) => {
-                let disks: Vec<_> = self.disks().into_iter().map(|(_, disk)| disk).collect();
-                let keys = Arc::clone(&self.shared.keys);
-                let chain = find(&disks, &self.shared.store, &*keys);
-                Stage::Searching(Box::new(Search::new(missing, chain.logs, keys)))
+                self.shared.log.is_back(&missing);
+                self.look_for(missing, known)
             }
         }
     }
 
-    fn search(&self, mut search: Box<Search>) -> Stage {
+    fn look_for(&mut self, missing: Missing, known: Known) -> Stage {
+        // What could not be read may say that it was deleted.
+        if missing.is_empty() || self.is_doubtful {
+            return Stage::Ready;
+        }
+        if !self.may_accuse(known) {
+            self.accuses_later = true;
+            return Stage::Ready;
+        }
+        let disks = self.shared.log_disks();
+        let raw: Vec<_> = disks.iter().map(|disk| Arc::clone(&disk.disk)).collect();
+        let keys = Arc::clone(&self.shared.keys);
+        let chain = find(&raw, &self.shared.store, &*keys);
+        let ours = self.ours.as_ref();
+        let ours = ours.map(|Ours { own, .. }| (own.key, own.note.clone(), true));
+        let sources = source::all(&disks, &chain, ours);
+        Stage::Searching(Box::new(Search::new(missing, sources, keys)))
+    }
+
+    fn search(&mut self, mut search: Box<Search>, known: Known) -> Stage {
         if !search.step() {
             return Stage::Searching(search);
+        }
+        if !self.may_accuse(known) {
+            self.accuses_later = true;
+            return Stage::Ready;
         }
         let removed = search.removed(&self.disks());
         let count: usize = removed.values().map(Vec::len).sum();

@@ -9,12 +9,14 @@ use super::super::files;
 use super::super::ranges::Ranges;
 use super::super::remembered::Remembered;
 use super::{Keeping, Ours};
-use crate::disk::{Disk, Front};
+use crate::disk::{Disk, Front, is_no_answer};
 use crate::limits::LOG_BATCH_SEGMENTS;
 use crate::store::catalog::Entry;
-use crate::store::inspect::{Inspected, Place, inspect};
-use crate::store::layout;
+use crate::store::inspect::{Inspected, Place, Strange, inspect};
 use crate::store::retention::Reason;
+
+/// A segment whose disk does not answer.
+struct Silent(Entry);
 
 impl Keeping {
     /// Writes what there is, a batch of it; whether it could.
@@ -25,7 +27,13 @@ impl Keeping {
         let mut batch = self.closed[..some].to_vec();
         batch.sort_by_key(|entry| entry.sequence);
         batch.dedup_by_key(|entry| entry.segment);
-        records.extend(batch.iter().filter_map(|entry| self.closed_record(entry)));
+        let mut silent = Vec::new();
+        for entry in &batch {
+            match self.closed_record(entry) {
+                Ok(record) => records.extend(record),
+                Err(Silent(entry)) => silent.push(entry),
+            }
+        }
         let written = match records.is_empty() {
             true => Ok(()),
             false => self.keep_holds().and_then(|()| self.write(&records)),
@@ -35,6 +43,7 @@ impl Keeping {
             return false;
         }
         self.closed.drain(..some);
+        self.wait_for(silent);
         let now_us = self.now_us();
         // What is left of a large batch goes at once.
         self.batch_at_us = (!self.closed.is_empty()).then_some(now_us);
@@ -165,8 +174,9 @@ impl Keeping {
         }
     }
 
-    /// What the log says of a segment, from both ends of its file. Nothing where it is not whole or not there any more.
-    fn closed_record(&self, entry: &Entry) -> Option<Stamped> {
+    /// What the log says of a segment, from both ends of its file. Nothing where it is not whole or not there any more; `Err` where its
+    /// disk does not say.
+    fn closed_record(&self, entry: &Entry) -> Result<Option<Stamped>, Silent> {
         let is_logged = |live: &Ranges| live.contains(entry.sequence);
         // Not under the lock, which a segment that begins waits for: the file is read below.
         let is_known = {
@@ -174,27 +184,33 @@ impl Keeping {
             live.get(&entry.stream).is_some_and(is_logged)
         };
         if is_known {
-            return None;
+            return Ok(None);
         }
         // It may have been moved since.
         let known = self.shared.catalog.find(&entry.stream, &entry.segment);
-        let disk = self.shared.slots.disk(known.ok()??.disk)?;
-        let place = Place {
-            stream: entry.stream,
-            epoch: entry.epoch,
-            segment: entry.segment,
+        let Some(known) = known.ok().flatten() else {
+            return Ok(None);
         };
-        let path = layout::segment_path(&place.stream, &place.epoch, &place.segment);
+        let Some(disk) = self.shared.slots.disk(known.disk) else {
+            return Ok(None);
+        };
+        let place = Place::of(&known);
         let file = disk
             .patient()
-            .open_read(&path)
-            .and_then(Front::whole)
-            .ok()?;
-        let inspected = inspect(&file, &place, &self.shared.store, &*self.shared.keys);
-        let Inspected::Whole(facts) = inspected else {
-            return None;
+            .open_read(&place.path())
+            .and_then(Front::whole);
+        let inspected = match file {
+            Ok(file) => inspect(&file, &place, &self.shared.store, &*self.shared.keys),
+            Err(error) => Inspected::Strange(error.into()),
         };
-        Some(self.stamped(Record::SegmentClosed(SegmentClosed {
+        let facts = match inspected {
+            Inspected::Whole(facts) => facts,
+            Inspected::Strange(Strange::Io(error)) if is_no_answer(&error) => {
+                return Err(Silent(known));
+            }
+            Inspected::Torn | Inspected::Strange(_) => return Ok(None),
+        };
+        Ok(Some(self.stamped(Record::SegmentClosed(SegmentClosed {
             stream: entry.stream,
             epoch: entry.epoch,
             segment: entry.segment,
@@ -207,7 +223,7 @@ impl Keeping {
             bytes: facts.bytes,
             recovered: facts.recovered,
             clock_trusted: facts.start.clock_trusted,
-        })))
+        }))))
     }
 }
 
