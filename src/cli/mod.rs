@@ -15,6 +15,7 @@ mod manual;
 mod media;
 mod opening;
 mod output;
+mod owner;
 mod play;
 mod reindex;
 mod remote;
