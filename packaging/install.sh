@@ -63,5 +63,5 @@ Installed. To record from now on, and at each start of this machine:
   sudoedit $config
   sudo systemctl daemon-reload
   sudo systemctl enable --now hearthkeep
-  sudo -u hearthkeep hearthkeep status
+  sudo hearthkeep status
 TEXT

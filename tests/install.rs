@@ -3,6 +3,10 @@
 
 #[path = "common/installation.rs"]
 mod installation;
+#[path = "common/left_out.rs"]
+mod left_out;
+#[path = "owned/mod.rs"]
+mod owned;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -46,6 +50,26 @@ fn everything_is_installed_and_a_configuration_is_never_overwritten() {
     for folder in [&read.state_dir, &read.disks[0].path] {
         let line = format!("d {} ", folder.display());
         assert!(tmpfiles.contains(&line), "{line}");
+    }
+    let unit = fs::read_to_string(to.join("usr/lib/systemd/system/hearthkeep.service")).unwrap();
+    let writable = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ReadWritePaths="))
+        .unwrap();
+    let writable: Vec<_> = writable
+        .split(' ')
+        .map(|path| path.trim_start_matches('-'))
+        .collect();
+    // Where disks are mounted: one more needs no restart.
+    for folder in [
+        &read.disks[0].path,
+        Path::new("/mnt/new"),
+        Path::new("/media/new"),
+    ] {
+        assert!(
+            writable.iter().any(|path| folder.starts_with(path)),
+            "{folder:?}"
+        );
     }
     let page = Command::new("gzip")
         .args(["-dc", path(&to.join("usr/share/man/man1/hearthkeep.1.gz"))])

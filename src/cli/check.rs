@@ -12,9 +12,9 @@ use super::export::progress_bar;
 use super::local::{Local, PlaceArguments, state_failure};
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail, line};
-use super::running;
 use super::span::rfc3339;
 use super::told::{LogFinding, Told, removed};
+use super::{owner, running};
 use crate::disk::{self, RealDisk};
 use crate::keys::{KnownStream, StateFolder};
 use crate::random::OsRandom;
@@ -243,6 +243,7 @@ fn compare(
     if let Some(lock) = held {
         return at_rest(findings, lock);
     }
+    owner::become_owner(state_dir)?;
     match lock::acquire(state_dir) {
         Ok(lock) => at_rest(findings, &lock),
         Err(store::Error::Locked { .. }) => {

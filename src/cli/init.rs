@@ -13,7 +13,7 @@ use super::audit;
 use super::local::{load_config, state_failure};
 use super::opening::{ask, new_passphrase};
 use super::output::{ExitStatus, Failure, OrFail, line};
-use super::store;
+use super::{owner, store};
 use crate::clock::SystemClock;
 use crate::keys::{NewOwner, StateFolder};
 use crate::people::{NewAccount, People};
@@ -91,7 +91,7 @@ fn make(state: &mut StateFolder, owner: NewOwner, name: &str) -> Result<(), Fail
 /// Gives the kit to its owner: into a file, or onto the terminal, where two of its groups are asked back.
 fn hand_over(arguments: &InitArguments, kit: &Identity, page: &str) -> Result<(), Failure> {
     if let Some(file) = &arguments.recovery_kit_out {
-        return write_kit(file, page).map_err(|error| {
+        return owner::as_caller(|| write_kit(file, page)).map_err(|error| {
             let file = file.display();
             Failure::new(
                 ExitStatus::Failed,

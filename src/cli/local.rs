@@ -16,7 +16,7 @@ use hearthkeep_format::{
 use super::ConfigArgument;
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail};
-use super::witness;
+use super::{owner, witness};
 use crate::archive::Segment;
 use crate::config::Config;
 use crate::disk::{Disk, Front, RealDisk};
@@ -67,7 +67,7 @@ enum Origin {
 
 /// Reads a configuration.
 pub(super) fn load_config(path: &Path) -> Result<Config, Failure> {
-    Config::load(path).or_fail(ExitStatus::Configuration)
+    owner::as_caller(|| Config::load(path)).or_fail(ExitStatus::Configuration)
 }
 
 impl Local {

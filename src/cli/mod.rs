@@ -18,6 +18,7 @@ mod media;
 mod memory;
 mod opening;
 mod output;
+mod owner;
 mod play;
 mod reindex;
 mod remote;

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::local::state_failure;
 use super::output::{ExitStatus, Failure, OrFail};
+use super::owner;
 use crate::clock::SystemClock;
 use crate::keys::StateFolder;
 use crate::people::People;
@@ -198,7 +199,7 @@ fn read_kit(file: &Path) -> Result<Identity, Failure> {
 }
 
 fn read_secret(file: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {
-    fs::read_to_string(file)
+    owner::as_caller(|| fs::read_to_string(file))
         .map(Zeroizing::new)
         .map_err(|error| {
             Failure::new(

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::ConfigArgument;
 use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, log_to_stderr};
+use super::owner;
 use super::socket::{self, Answering, Request};
 use super::span::rfc3339;
 use super::status::report::{Page, Report};
@@ -51,6 +52,7 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     let config = load_config(&arguments.config.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let lock = store::lock(&config)?;
+    owner::stay().or_fail(ExitStatus::Refused)?;
     let state =
         StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;
     let state = Arc::new(Mutex::new(state));

@@ -34,9 +34,7 @@ pub(super) fn still_has(state_dir: &Path, before: &Catalogued) -> Result<bool, S
 /// That a recorder runs and cannot be asked, and what to do.
 pub(super) fn unasked(error: &io::Error) -> String {
     let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "run this as the user that it runs as, such as `sudo -u hearthkeep hearthkeep ...`"
-        }
+        io::ErrorKind::PermissionDenied => "type it with `sudo`",
         _ => {
             "it may be busy or just starting, so try again in a moment; where that does not help, its log says what it does, and it can \
              be started again without harm"

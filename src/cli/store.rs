@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::local::state_failure;
 use super::output::{ExitStatus, Failure, OrFail};
+use super::owner;
 use super::running;
 use super::socket::{self, Request};
 use crate::clock::{Clock, SystemClock};
@@ -19,7 +20,7 @@ use crate::store::{
     self, Carried, LogSettings, Options, Reindexed, ScrubSettings, SharedKeys, Spread, Store,
 };
 
-/// Takes the lock of the configured store.
+/// Takes the lock of the configured store, as the user whose it is: all that is written from then on is theirs.
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
     std::fs::create_dir_all(&config.state_dir).map_err(|error| {
         let folder = config.state_dir.display();
@@ -28,6 +29,7 @@ pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
             format_args!("the state folder {folder} cannot be made: {error}"),
         )
     })?;
+    owner::become_owner(&config.state_dir)?;
     lock::acquire(&config.state_dir).map_err(|error| match error {
         store::Error::Locked { .. } => Failure::new(ExitStatus::Busy, error),
         error => Failure::new(ExitStatus::Failed, error),
@@ -118,6 +120,7 @@ pub(super) fn pool_failure(error: pool::Error) -> Failure {
         pool::Error::Config(crate::config::EditError::Config(error)) => {
             Failure::new(ExitStatus::Configuration, error)
         }
+        error @ pool::Error::NotOurs { .. } => Failure::new(ExitStatus::Refused, error),
         error => Failure::new(ExitStatus::Failed, error),
     }
 }

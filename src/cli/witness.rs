@@ -11,6 +11,7 @@ use hearthkeep_format::{MetadataKey, StoreId};
 use serde::{Deserialize, Serialize};
 
 use super::output::{ExitStatus, Failure};
+use super::owner;
 use crate::limits::STATE_FILE_BYTES_MAX;
 use crate::state_file;
 
@@ -48,7 +49,8 @@ pub(super) fn examine(
         // A service without a home keeps nothing; nor does anybody look at what it says.
         return ExitStatus::Done;
     };
-    let seen = match kept.read() {
+    // The home is the caller's.
+    let seen = match owner::as_caller(|| kept.read()) {
         Ok(seen) => seen,
         Err(what) => {
             let path = kept.0.display();
@@ -119,7 +121,7 @@ impl Kept {
                     );
                 }
                 if seen != Some(&head)
-                    && let Err(error) = self.write(&head)
+                    && let Err(error) = owner::as_caller(|| self.write(&head))
                 {
                     let path = self.0.display();
                     eprintln!(

@@ -58,6 +58,12 @@ pub enum EditError {
     },
 }
 
+/// Whether a file or folder is closed to who writes to it: their user may not, or nobody may where they run.
+pub fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    [PermissionDenied, ReadOnlyFilesystem].contains(&error.kind())
+}
+
 /// A configuration that is being changed.
 pub struct Edited {
     path: PathBuf,

@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use error::{Error, Mistakes};
-pub use file::{EditError, Edited, read_text};
+pub use file::{EditError, Edited, is_closed, read_text};
 pub use secret::{CameraUrl, Credentials, Password, PasswordFileError};
 pub use size::parse as parse_size;
 

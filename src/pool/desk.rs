@@ -1,13 +1,13 @@
 //! The disks as they are commanded from afar, where the recorder changes its configuration itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hearthkeep_format::DiskId;
 
 use super::error::{Error, Result};
-use super::{Pool, Retired, configured, same};
-use crate::config;
+use super::{Pool, Retired, same};
+use crate::config::{self, EditError, Tier};
 use crate::store::{self, DiskStatus};
 
 /// The pool, and the configuration that goes with it.
@@ -31,27 +31,112 @@ impl Desk {
     /// Takes a folder in: see [`Pool::add`].
     ///
     /// # Errors
-    /// As [`Pool::add`] and [`configured`].
+    /// As [`Pool::add`] and [`with_disk`].
     pub fn add(&self, wanted: &config::Disk, who: &str) -> Result<DiskId> {
-        let change = |edited: &mut config::Edited| {
-            edited.add_disk(wanted);
-            Ok(())
-        };
-        configured(&self.config, change, || self.pool.add(wanted, who))
+        let edited = with_disk(&self.config, wanted)?;
+        let id = self.pool.add(wanted, who)?;
+        edited.save()?;
+        Ok(id)
     }
 
     /// Takes a disk out: see [`Pool::retire`].
     ///
     /// # Errors
-    /// As [`Pool::retire`] and [`configured`].
+    /// As [`Pool::retire`] and [`without_disk`].
     pub fn retire(&self, disk: &str, forget: bool, who: &str) -> Result<Retired> {
         let disks = self.pool.list()?;
         if disks.len() == 1 {
             return Err(store::Error::LastDisk.into());
         }
         let path = meant(&disks, disk)?.path.clone();
-        let change = |edited: &mut config::Edited| edited.remove_disk(&path);
-        configured(&self.config, change, || self.pool.retire(disk, forget, who))
+        let edited = without_disk(&self.config, &path, forget)?;
+        let retired = self.pool.retire(disk, forget, who)?;
+        edited.save()?;
+        Ok(retired)
+    }
+}
+
+/// A configuration with a further disk, to be saved once that is taken in. That it cannot be written, or could not be used then, is
+/// found out before anything is done.
+///
+/// # Errors
+/// [`Error::Config`]; [`Error::NotOurs`]; [`Error::InUseAlready`], also where it writes the folder otherwise.
+pub fn with_disk(config: &Path, wanted: &config::Disk) -> Result<config::Edited> {
+    let edited = || {
+        let mut edited = config::Edited::open(config)?;
+        let before = edited.check()?.disks;
+        edited.add_disk(wanted);
+        edited.check()?;
+        Ok((edited, before))
+    };
+    let (edited, before) =
+        edited().map_err(|error| or_not_ours(error, || added(config, wanted)))?;
+    match before
+        .into_iter()
+        .find(|disk| same(&disk.path, &wanted.path))
+    {
+        Some(disk) => Err(Error::InUseAlready { path: disk.path }),
+        None => Ok(edited),
+    }
+}
+
+/// The same without a disk, which is named by its folder as the configuration has it.
+///
+/// # Errors
+/// [`Error::Config`], [`Error::NotOurs`].
+pub fn without_disk(config: &Path, disk: &Path, forget: bool) -> Result<config::Edited> {
+    let edited = || {
+        let mut edited = config::Edited::open(config)?;
+        edited.remove_disk(disk)?;
+        edited.check()?;
+        Ok(edited)
+    };
+    edited().map_err(|error| or_not_ours(error, || taken_out(config, disk, forget)))
+}
+
+/// A configuration is its people's: where it is closed to the recorder, who may change it is told the command.
+fn or_not_ours(error: EditError, command: impl FnOnce() -> String) -> Error {
+    match error {
+        EditError::Write { path, source } if config::is_closed(&source) => Error::NotOurs {
+            path,
+            source,
+            command: command(),
+        },
+        error => error.into(),
+    }
+}
+
+fn added(config: &Path, wanted: &config::Disk) -> String {
+    let mut command = command("add", config, &wanted.path);
+    if let Some(bytes) = wanted.max_bytes {
+        command.push_str(&format!(" --max-bytes {bytes}"));
+    }
+    if wanted.tier == Tier::Cold {
+        command.push_str(" --cold");
+    }
+    command
+}
+
+fn taken_out(config: &Path, disk: &Path, forget: bool) -> String {
+    let mut command = command("retire", config, disk);
+    if forget {
+        command.push_str(" --forget");
+    }
+    command
+}
+
+fn command(what: &str, config: &Path, disk: &Path) -> String {
+    let (config, disk) = (in_a_shell(config), in_a_shell(disk));
+    format!("hearthkeep disk {what} --config {config} {disk}")
+}
+
+/// A path as a shell takes it.
+fn in_a_shell(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    match text.chars().all(is_plain) {
+        true => text.into_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
 
@@ -63,7 +148,7 @@ pub(super) fn meant<'a>(disks: &'a [DiskStatus], disk: &str) -> Result<&'a DiskS
     let wanted = DiskId::from_hex(disk);
     let is_it = |status: &&DiskStatus| match wanted {
         Some(id) => status.id == Some(id),
-        None => same(&status.path, std::path::Path::new(disk)),
+        None => same(&status.path, Path::new(disk)),
     };
     let found = disks.iter().find(is_it);
     found.ok_or(Error::Store(store::Error::NoSuchDisk))

@@ -191,7 +191,7 @@ pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> 
             }
             .into());
         }
-        layout::set_retired(disk, path, false)?;
+        layout::set_retired(disk, path, false).map_err(|error| unwritable(folder, error))?;
         state.remember_disk(path, identity.disk, &mut OsRandom)?;
         return Ok(identity.disk);
     }
@@ -206,9 +206,20 @@ pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> 
         store: state.store(),
         disk: DiskId::random(&mut OsRandom),
     };
-    layout::mark(disk, path, &identity)?;
+    layout::mark(disk, path, &identity).map_err(|error| unwritable(folder, error))?;
     state.remember_disk(path, identity.disk, &mut OsRandom)?;
     Ok(identity.disk)
+}
+
+/// That a folder is closed to who runs this has words of its own.
+fn unwritable(folder: &Folder, error: store::Error) -> Error {
+    match error {
+        store::Error::Io { source, .. } if config::is_closed(&source) => Error::NotWritable {
+            path: folder.path.clone(),
+            source,
+        },
+        error => error.into(),
+    }
 }
 
 /// What a folder holds that is no disk yet is somebody's: only an empty one, as a new file system's is, becomes a disk.

@@ -22,6 +22,30 @@ pub enum Error {
     /// The configuration's own words.
     #[error(transparent)]
     Config(#[from] config::EditError),
+    /// The configuration is not the recorder's to change.
+    #[error(
+        "the configuration {} may not be changed from here ({source}), and nothing was done: type `sudo {command}` on the box",
+        path.display()
+    )]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+        /// What does it, typed by who may.
+        command: String,
+    },
+    /// The folder cannot be written to.
+    #[error(
+        "the recorder cannot write to the disk folder {} ({source}): give it to the user that the recorder runs as, such as with \
+         `sudo chown hearthkeep: FOLDER`; a service may write below /srv, /mnt and /media only, unless its ReadWritePaths name more", path.display()
+    )]
+    NotWritable {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The folder cannot be opened.
     #[error(
         "the disk folder {} cannot be opened ({source}): make it, mount it, or change the path in the configuration",

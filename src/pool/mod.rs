@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use hearthkeep_format::DiskId;
 use hearthkeep_format::log::AuditKind;
 
-pub use desk::Desk;
+pub use desk::{Desk, with_disk, without_disk};
 pub use door::{Disks, identify_all, mount, spread_keyring};
 pub use error::{Error, Result};
 use folder::Doors;
 
 use crate::clock::SystemClock;
-use crate::config::{self, Config, Edited};
+use crate::config::{self, Config};
 use crate::keys::{self, Standing, StateFolder};
 use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, LOG_COPIED_MS_MAX};
 use crate::random::OsRandom;
@@ -99,8 +99,8 @@ impl Pool {
             .collect()
     }
 
-    /// Takes a folder in: an empty one, which becomes a disk, or a disk of this store. A store that is open uses it at once. `who`
-    /// wants it, as the log is to say.
+    /// Takes a folder in: an empty one, which becomes a disk, or a disk of this store. A store that is open uses it at once; one
+    /// that it uses at this path already is right as it is. `who` wants it, as the log is to say.
     ///
     /// # Errors
     /// What is wrong with the folder, which nothing was written to then; or the state folder's own.
@@ -116,6 +116,12 @@ impl Pool {
                     || identity.is_some_and(|identity| status.id == Some(identity.disk))
             };
             if let Some(known) = store.disks().iter().find(|status| is_it(status)) {
+                // It came this far before, and not into the configuration.
+                if let (Some(identity), true) = (identity, known.path == wanted.path)
+                    && known.id == Some(identity.disk)
+                {
+                    return Ok(identity.disk);
+                }
                 return Err(Error::InUseAlready {
                     path: known.path.clone(),
                 });
@@ -308,28 +314,6 @@ fn retire_after_the_log(store: &Store, id: DiskId, forget: bool) -> store::Resul
             done => return done,
         }
     }
-}
-
-/// Does something with the disks and writes it into the configuration. That this cannot be written, or could not be used then, is
-/// found out before anything is done.
-///
-/// # Errors
-/// [`Error::Config`], or those of what is done.
-pub fn configured<T, E: From<Error>>(
-    config: &Path,
-    change: impl FnOnce(&mut Edited) -> Result<(), config::EditError>,
-    command: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
-    let edited = || {
-        let mut edited = Edited::open(config)?;
-        change(&mut edited)?;
-        edited.check()?;
-        Ok(edited)
-    };
-    let edited = edited().map_err(Error::Config)?;
-    let done = command()?;
-    edited.save().map_err(Error::Config)?;
-    Ok(done)
 }
 
 /// Whether two paths lead to one folder, or would if it were there.

@@ -78,7 +78,8 @@ pub async fn list(house: web::Data<House>) -> Result<HttpResponse, ApiError> {
 
 /// `POST /api/v1/disks`
 #[utoipa::path(post, path = "/api/v1/disks", tag = "disks", request_body = NewDisk, responses(
-    (status = 200, body = AddedDisk), (status = 409, body = ErrorBody, description = "Why it is not taken in")))]
+    (status = 200, body = AddedDisk), (status = 409, body = ErrorBody, description = "Why it is not taken in; where the recorder may not \
+     change its configuration, with the command to type on the box")))]
 pub async fn add(
     house: web::Data<House>,
     who: web::ReqData<Session>,
@@ -141,7 +142,8 @@ pub async fn keep(
 #[utoipa::path(post, path = "/api/v1/disks/{disk}/retire", tag = "disks", request_body = RetireRequest,
     params(("disk" = String, Path, description = "32 hex digits")),
     responses((status = 200, body = RetiredDisk, description = "It is used no more, and out of the configuration"),
-        (status = 409, body = ErrorBody, description = "Why it stays, such as that it still has footage")))]
+        (status = 409, body = ErrorBody, description = "Why it stays, such as that it still has footage; where the recorder may not \
+            change its configuration, with the command to type on the box")))]
 pub async fn retire(
     house: web::Data<House>,
     who: web::ReqData<Session>,

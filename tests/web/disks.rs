@@ -1,5 +1,6 @@
 //! The disks by the API.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use hearthkeep::clock::SystemClock;
 use hearthkeep::config::Config;
 use hearthkeep::keys::StateFolder;
 use hearthkeep::store::{Options, Store, lock};
+use rustix::process::{Gid, Uid};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -135,4 +137,71 @@ fn a_disk_is_added_emptied_and_taken_out() {
         405
     );
     store.close();
+}
+
+/// As installed: the recorder reads its configuration and may not change it.
+#[test]
+fn a_configuration_that_is_not_the_recorders_is_left_alone_and_the_command_told() {
+    as_nobody();
+    let (house, client, _) = House::claimed();
+    let folder = house.folder.path();
+    let (etc, second) = (folder.join("etc"), folder.join("second's"));
+    std::fs::create_dir(&etc).unwrap();
+    std::os::unix::fs::symlink("etc/hearthkeep.toml", folder.join("hearthkeep.toml")).unwrap();
+    let store = open(&house);
+    let before = std::fs::read(etc.join("hearthkeep.toml")).unwrap();
+    std::fs::set_permissions(&etc, PermissionsExt::from_mode(0o555)).unwrap();
+    std::fs::create_dir(&second).unwrap();
+
+    let refused = |to: &str, body: Value, command: &str| {
+        let answer = client.post(to, &body);
+        assert_eq!((answer.status, answer.code().as_str()), (409, "disk"));
+        let said = answer.json()["error"]["message"].clone();
+        assert!(said.as_str().unwrap().contains(command), "{said}");
+    };
+    let toml = folder.join("hearthkeep.toml");
+    let (toml, path) = (toml.to_str().unwrap(), second.to_str().unwrap());
+    let quoted = path.replace('\'', "'\\''");
+    refused(
+        "/api/v1/disks",
+        json!({"path": path, "max_bytes": 5000, "cold": true}),
+        &format!("`sudo hearthkeep disk add --config {toml} '{quoted}' --max-bytes 5000 --cold`"),
+    );
+    assert_eq!(std::fs::read_dir(&second).unwrap().count(), 0);
+    assert_eq!(disks(&client).len(), 1);
+
+    // A disk that somebody with the right to has had taken in.
+    let wanted = hearthkeep::config::Disk {
+        path: second.clone(),
+        max_bytes: None,
+        tier: hearthkeep::config::Tier::Hot,
+    };
+    let id = house.pool.add(&wanted).unwrap();
+    until_it_is(&client, &second, "in use");
+    std::fs::set_permissions(&etc, PermissionsExt::from_mode(0o755)).unwrap();
+    let text = format!(
+        "{}[[disk]]\npath = \"{path}\"\n",
+        String::from_utf8_lossy(&before)
+    );
+    std::fs::write(etc.join("hearthkeep.toml"), &text).unwrap();
+    std::fs::set_permissions(&etc, PermissionsExt::from_mode(0o555)).unwrap();
+    refused(
+        &format!("/api/v1/disks/{id}/retire"),
+        json!({"forget": true}),
+        &format!("`sudo hearthkeep disk retire --config {toml} '{quoted}' --forget`"),
+    );
+    assert_eq!(disks(&client).len(), 2, "it is in use");
+    let after = std::fs::read_to_string(etc.join("hearthkeep.toml")).unwrap();
+    assert_eq!(after, text);
+    std::fs::set_permissions(&etc, PermissionsExt::from_mode(0o755)).unwrap();
+    store.close();
+}
+
+/// Root may write anywhere. This thread, and those that it starts, are nobody's from now on.
+fn as_nobody() {
+    if rustix::process::geteuid().is_root() {
+        let (user, group) = (Uid::from_raw(65534), Gid::from_raw(65534));
+        rustix::thread::set_thread_res_gid(group, group, group).unwrap();
+        rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+    }
 }

@@ -13,6 +13,7 @@ use super::ConfigArgument;
 use super::audit::who;
 use super::local::load_config;
 use super::output::{ExitStatus, Failure, OrFail, line};
+use super::owner;
 use super::socket::Request;
 use super::store::{ask_recorder, pool_failure};
 use crate::config::{self, Config, Tier};
@@ -179,26 +180,39 @@ fn list(desk: &Desk, json: bool) -> Result<ExitStatus, Failure> {
 }
 
 fn add(desk: &Desk, wanted: &config::Disk) -> Result<ExitStatus, Failure> {
-    let change = |edited: &mut config::Edited| {
-        edited.add_disk(wanted);
-        Ok(())
-    };
+    let edited = pool::with_disk(&desk.path, wanted).map_err(pool_failure)?;
+    owner::give_folder(&desk.config.state_dir, &wanted.path)
+        .map_err(|error| not_given(wanted, &error))?;
     let request = Request::AddDisk {
         path: wanted.path.clone(),
         max_bytes: wanted.max_bytes,
         cold: wanted.tier == Tier::Cold,
         who: who(),
     };
-    let added: Result<String, Failed> =
-        pool::configured(&desk.path, change, || match desk.ask(&request)? {
-            Some(id) => Ok(id),
-            None => Here::add(&desk.config, wanted).map_err(Failed),
-        });
-    let (id, path) = (added?, wanted.path.display());
+    let id = match desk.ask(&request)? {
+        Some(id) => id,
+        None => Here::add(&desk.config, wanted)?,
+    };
+    save(edited)?;
+    let path = wanted.path.display();
     line(format_args!(
         "{path} is disk {id} of this store now, and in the configuration."
     ))?;
     Ok(ExitStatus::Done)
+}
+
+fn not_given(wanted: &config::Disk, error: &std::io::Error) -> Failure {
+    let path = wanted.path.display();
+    let sentence = format_args!(
+        "the disk folder {path} cannot be given to the user that the recorder runs as ({error}): make it, or mount it"
+    );
+    Failure::new(ExitStatus::Failed, sentence)
+}
+
+/// The configuration is the caller's file.
+fn save(edited: config::Edited) -> Result<(), Failure> {
+    let saved = owner::as_caller(|| edited.save());
+    saved.map(drop).map_err(|error| pool_failure(error.into()))
 }
 
 fn drain(desk: &Desk, disk: String, let_go: bool) -> Result<ExitStatus, Failure> {
@@ -226,18 +240,19 @@ fn keep(desk: &Desk, disk: String) -> Result<ExitStatus, Failure> {
 
 fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure> {
     let path = desk.path_of(&disk)?;
+    let edited = owner::as_caller(|| pool::without_disk(&desk.path, &path, forget));
+    let edited = edited.map_err(pool_failure)?;
     let request = Request::RetireDisk {
         disk: disk.clone(),
         forget,
         who: who(),
     };
-    let change = |edited: &mut config::Edited| edited.remove_disk(&path);
-    let retired: Result<Retired, Failed> =
-        pool::configured(&desk.path, change, || match desk.ask(&request)? {
-            Some(retired) => Ok(retired),
-            None => Ok(Here::open(&desk.config)?.retire(&disk, forget)?),
-        });
-    show::retired(&path, &retired?)?;
+    let retired = match desk.ask(&request)? {
+        Some(retired) => retired,
+        None => Here::open(&desk.config)?.retire(&disk, forget)?,
+    };
+    save(edited)?;
+    show::retired(&path, &retired)?;
     Ok(ExitStatus::Done)
 }
 
@@ -291,27 +306,6 @@ impl Retired {
             oldest_us: retired.given_up.oldest_us,
             unmarked: retired.unmarked,
         }
-    }
-}
-
-/// A failure that a change of the configuration may end in too.
-struct Failed(Failure);
-
-impl From<pool::Error> for Failed {
-    fn from(error: pool::Error) -> Self {
-        Self(pool_failure(error))
-    }
-}
-
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        Self(failure)
-    }
-}
-
-impl From<Failed> for Failure {
-    fn from(Failed(failure): Failed) -> Self {
-        failure
     }
 }
 
