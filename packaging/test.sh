@@ -8,13 +8,13 @@ step() {
     "$@"
 }
 
-# The recorders of the tests keep as much of a file system free as any recorder: 5 %, and 5 GB at least. With less they would
-# delete what the tests look for.
+# The recorders of the tests keep as much of a file system free as any recorder: 5 %, and 5 GB at least, but no more than a quarter.
+# With less they would delete what the tests look for.
 room() {
     folder=${TMPDIR:-/tmp}
-    free_gib=$(df -Pk "$folder" | awk 'NR == 2 { kept = $2 / 20; if (kept < 4882813) kept = 4882813; print int(($4 - kept) / 1048576) }')
-    if [ "$free_gib" -lt 4 ]; then
-        echo "$folder needs 4 GiB of free room beyond the 5 % (5 GB at least) that a recorder leaves free: make room, or set TMPDIR." >&2
+    free_gib=$(df -Pk "$folder" | awk 'NR == 2 { kept = $2 / 20; if (kept < 4882813) kept = 4882813; if (kept > $2 / 4) kept = $2 / 4; print int(($4 - kept) / 1048576) }')
+    if [ "$free_gib" -lt 1 ]; then
+        echo "$folder needs 1 GiB of free room beyond the 5 % (5 GB at least, a quarter at most) that a recorder leaves free: make room, or set TMPDIR." >&2
         exit 1
     fi
 }
