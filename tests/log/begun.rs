@@ -4,11 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use hearthkeep::store::catalog::{Catalog, Entry};
-use hearthkeep::store::{MountedDisk, NewHold, Options, Store};
+use hearthkeep::store::{MountedDisk, Options, Store};
 use hearthkeep_format::SegmentId;
 use hearthkeep_format::log::{Deleted, DeletedSegment, DeletionCause, Record};
 
-use crate::rig::{open, records, settings};
+use crate::rig::{hold, open, records, settings};
 use crate::store_support::{Home, Sealed, until};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -49,22 +49,6 @@ fn with_deletions_begun(home: &Home) -> Vec<Sealed> {
     catalog.flush().unwrap();
     fs::remove_file(home.path_of(&all[2].new)).unwrap();
     all
-}
-
-fn hold(store: &Store, sealed: &Sealed) {
-    until("holds are known", || store.log().is_replayed());
-    let from_us = sealed.new.start.wall_us;
-    let (_, ticket) = store
-        .hold(NewHold {
-            streams: vec![sealed.new.stream],
-            from_us,
-            to_us: Some(from_us + 1),
-            until_us: None,
-            reason: "the fence".to_owned(),
-            who: "robin".to_owned(),
-        })
-        .unwrap();
-    assert!(store.log().wait_for(ticket, LONG));
 }
 
 fn options(home: &Home, max_bytes: Option<u64>) -> Options {

@@ -3,15 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hearthkeep::disk::{Disk, RealDisk};
 use hearthkeep::state_file::StateKey;
 use hearthkeep::store::log::{Chain, Reader, find};
-use hearthkeep::store::{LogSettings, MountedDisk, Store};
-use hearthkeep_format::log::{BeginCause, Checkpoint, LogKey, Record};
+use hearthkeep::store::{LogSettings, MountedDisk, NewHold, Store};
+use hearthkeep_format::log::{BeginCause, Checkpoint, Hold, LogKey, Record};
 use zeroize::Zeroizing;
 
-use crate::store_support::{GENERATION, Home};
+use crate::store_support::{GENERATION, Home, Sealed, until};
+
+const LONG: Duration = Duration::from_secs(60);
 
 pub fn settings() -> LogSettings {
     LogSettings {
@@ -105,4 +108,22 @@ pub fn copy(from: &Path, to: &Path) {
         let name = entry.unwrap().file_name();
         copy(&from.join(&name), &to.join(&name));
     }
+}
+
+/// Holds a segment from its first moment on, for good, as soon as the log is read.
+pub fn hold(store: &Store, sealed: &Sealed) -> Hold {
+    until("holds are known", || store.log().is_replayed());
+    let from_us = sealed.new.start.wall_us;
+    let (hold, ticket) = store
+        .hold(NewHold {
+            streams: vec![sealed.new.stream],
+            from_us,
+            to_us: Some(from_us + 1),
+            until_us: None,
+            reason: "the fence".to_owned(),
+            who: "robin".to_owned(),
+        })
+        .unwrap();
+    assert!(store.log().wait_for(ticket, LONG));
+    hold
 }

@@ -7,11 +7,11 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hearthkeep::disk::Disk;
-use hearthkeep::store::{MountedDisk, NewHold, Store, lock};
+use hearthkeep::store::{MountedDisk, Store, lock};
 use hearthkeep_format::log::{Hold, Record};
 use hearthkeep_format::segment::GapCause;
 
-use crate::rig::{copy, folder, logs_on, open, open_on, records, settings};
+use crate::rig::{copy, folder, hold, logs_on, open, open_on, records, settings};
 use crate::store_support::{Faults, FaultyDisk, Home, Sealed, until};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -31,23 +31,6 @@ fn grow(home: &Home, store: &Store, count: i64) {
         });
         assert!(store.log().wait_for(ticket, LONG));
     }
-}
-
-fn hold(store: &Store, sealed: &Sealed) -> Hold {
-    until("holds are known", || store.log().is_replayed());
-    let from_us = sealed.new.start.wall_us;
-    let (hold, ticket) = store
-        .hold(NewHold {
-            streams: vec![sealed.new.stream],
-            from_us,
-            to_us: Some(from_us + 1),
-            until_us: None,
-            reason: "the fence".to_owned(),
-            who: "robin".to_owned(),
-        })
-        .unwrap();
-    assert!(store.log().wait_for(ticket, LONG));
-    hold
 }
 
 /// A home with two segments, the first of which is held.
