@@ -161,10 +161,18 @@ fn gaps_before(span: &Span, last: Option<&Span>) -> impl Iterator<Item = GapSpan
         }
         Some((cause, None)) => free_from.map(|free_from| gap(free_from, end_us, Some(cause))),
     };
-    let until_us = told.map_or(end_us, |told| told.start_us);
     // On another disk the next one may be durable before the end of this one is.
+    let free_from = free_from.filter(|_| !last.is_some_and(|last| last.grows));
+    // What is too short to be a gap belongs to the one beside it.
+    let lasts = |gap: &GapSpan| gap.start_us < gap.end_us;
+    let told = told.filter(lasts).map(|told| match free_from {
+        Some(start_us) if told.start_us.saturating_sub(start_us) <= TOLERANCE_US => {
+            GapSpan { start_us, ..told }
+        }
+        _ => told,
+    });
+    let until_us = told.map_or(end_us, |told| told.start_us);
     let untold = free_from
-        .filter(|_| !last.is_some_and(|last| last.grows))
         .filter(|free_from| until_us.saturating_sub(*free_from) > TOLERANCE_US)
         .map(|free_from| {
             let is_cut_short = last.is_some_and(|last| last.open || last.recovered);
@@ -174,8 +182,7 @@ fn gaps_before(span: &Span, last: Option<&Span>) -> impl Iterator<Item = GapSpan
                 is_cut_short.then_some(GapCause::DiskError),
             )
         });
-    let lasts = |gap: &GapSpan| gap.start_us < gap.end_us;
-    [untold, told.filter(lasts)].into_iter().flatten()
+    [untold, told].into_iter().flatten()
 }
 
 /// Gives gaps that no segment explains the cause that the log has for them.
@@ -292,12 +299,16 @@ mod tests {
             span(60 * S + 200_000, minute, None),
             span(300 * S, minute, Some((GapCause::Crash, None))),
             span(400 * S, minute, None),
-            span(460 * S, minute, Some((GapCause::Parameters, Some(0)))),
+            span(
+                460 * S + 200_000,
+                59_600_000,
+                Some((GapCause::Parameters, Some(0))),
+            ),
         ];
         let next = span(
             600 * S,
             minute,
-            Some((GapCause::Shutdown, Some(50_000_000))),
+            Some((GapCause::Shutdown, Some(79_800_000))),
         );
         let found = timeline(segments, (None, Some(next)), 0, 560 * S);
         let gap = |start, end, cause| GapSpan {
@@ -317,8 +328,10 @@ mod tests {
                 gap(140, 200, Some(GapCause::CameraLost)),
                 gap(260, 300, Some(GapCause::Crash)),
                 gap(360, 400, None),
-                gap(520, 550, None),
-                gap(550, 600, Some(GapCause::Shutdown)),
+                GapSpan {
+                    start_us: 519_800_000,
+                    ..gap(0, 600, Some(GapCause::Shutdown))
+                },
             ]
         );
         assert!(found.segments.is_sorted_by_key(|span| span.start_us));
