@@ -77,8 +77,11 @@ impl House {
             accused: RefCell::default(),
         };
         for (number, disk) in house.world.disks.iter().enumerate() {
-            // One that fails meanwhile is asked again.
-            let mark = || layout::mark(disk, Path::new("disk"), &house.disk_identity(number));
+            // One that fails meanwhile is asked again, also by a box that went off meanwhile.
+            let mark = || {
+                house.world.off.set(false);
+                layout::mark(disk, Path::new("disk"), &house.disk_identity(number))
+            };
             assert!((0..9).any(|_| mark().is_ok()), "seed {seed}");
         }
         house
