@@ -317,6 +317,8 @@ impl<'a> Checker<'a> {
             _ if !is_first => Some(Some(format!(
                 "pictures {next} to {picture} are missing within it"
             ))),
+            // Where a power cut tore sectors out of what is there at its end, nobody without the key knows.
+            (Some(_), _) if last.is_some_and(|(_, last)| last.has_hole) => None,
             (Some(told), _) => last.and_then(|(last, _)| too_wrong(last, told)),
             // The next had begun when the end of the last could not be written.
             (None, None) if last.is_some_and(|(_, last)| self.is_poisoned(&last.id)) => None,
@@ -325,9 +327,13 @@ impl<'a> Checker<'a> {
             ))),
             (None, Some(gap)) => {
                 let told = gap.length_us.map(|length_us| (gap.cause, length_us));
-                let last = last.filter(|_| gap.cause != GapCause::Start);
+                // What the next one tells was known when it began: not that the end of the last would be torn.
+                let is_known = |(_, last): &(_, &Opened)| {
+                    last.good_bytes == last.bytes && gap.cause != GapCause::Start
+                };
+                let last = last.filter(is_known);
                 last.zip(told)
-                    .and_then(|((last, _), told)| too_wrong(last, told))
+                    .and_then(|((last, _), told)| too_wrong(last, Some(told)))
             }
         };
         self.judged.holes.count(wrong.is_none());

@@ -8,13 +8,20 @@ use crate::house::House;
 
 const SECOND_US: u64 = 1_000_000;
 
-/// The cause and length of the gaps that are shown between two segments; `None` where they are not shown, or what is between them
-/// is not told by dates.
+/// A gap may be so much longer than the hole, and so much shorter.
+const TOO_LONG_US: u64 = 3 * SECOND_US;
+const TOO_SHORT_US: u64 = SECOND_US / 2;
+
+/// A hole of less has no gap in the timeline.
+const HOLE_US_MIN: u64 = SECOND_US / 2;
+
+/// The cause and length of the gaps that are shown between two segments, `Some(None)` where there are none; `None` where the segments
+/// are not shown.
 pub fn told(
     house: &House,
     camera: usize,
     (last, next): (SegmentId, SegmentId),
-) -> Option<(GapCause, u64)> {
+) -> Option<Option<(GapCause, u64)>> {
     let shown = house.shown.borrow();
     let shown = shown.get(camera)?;
     let span = |id| shown.segments.iter().find(|span| span.segment == id);
@@ -25,24 +32,19 @@ pub fn told(
         Some((gap.cause?, u64::try_from(length_us).ok()?))
     });
     let between: Vec<_> = between.filter(|(_, us)| *us > 0).collect();
-    let is_of_disk = between
-        .iter()
-        .any(|(cause, _)| *cause == GapCause::DiskError);
-    let first = between.first().map_or(GapCause::Start, |(cause, _)| *cause);
-    let cause = if is_of_disk {
-        GapCause::DiskError
-    } else {
-        first
-    };
-    Some((cause, between.iter().map(|(_, us)| us).sum()))
+    let causes = || between.iter().map(|(cause, _)| *cause);
+    let of_disk = causes().find(|cause| *cause == GapCause::DiskError);
+    let cause = of_disk.or_else(|| causes().next());
+    Some(cause.map(|cause| (cause, between.iter().map(|(_, us)| us).sum())))
 }
 
-/// What is wrong with a gap that is told between two pictures, if anything; `None` where that cannot be said.
+/// What is wrong with what is told between two pictures, a gap's cause and length or nothing, if anything; `None` where that cannot
+/// be said.
 pub fn too_wrong(
     house: &House,
     sent: &Camera,
     (last, picture): (usize, usize),
-    (cause, length_us): (GapCause, u64),
+    told: Option<(GapCause, u64)>,
 ) -> Option<Option<String>> {
     let (from_us, to_us) = (sent.sent[last] + sent.model.period_us, sent.sent[picture]);
     let hole_us = to_us.saturating_sub(from_us);
@@ -59,15 +61,20 @@ pub fn too_wrong(
     if ledger.jumps.iter().any(|at_us| around.contains(at_us)) {
         return None;
     }
-    Some((!tells(cause, length_us, hole_us)).then(|| {
-        format!(
-            "its gap ({cause}) is {length_us} us long, the hole {hole_us}, from {from_us} to {to_us}"
-        )
-    }))
+    let wrong = match told {
+        None if hole_us >= HOLE_US_MIN => "no gap is told, and".to_owned(),
+        Some((cause, length_us)) if !tells(cause, length_us, hole_us) => {
+            format!("its gap ({cause}) is {length_us} us long,")
+        }
+        _ => return Some(None),
+    };
+    Some(Some(format!(
+        "{wrong} the hole {hole_us}, from {from_us} to {to_us}"
+    )))
 }
 
 /// Whether a gap of this length tells of the hole. Of a poisoned segment more may be there than was known to be durable.
 fn tells(cause: GapCause, gap_us: u64, hole_us: u64) -> bool {
-    let is_too_long = gap_us > hole_us + 3 * SECOND_US;
-    gap_us + 2 * SECOND_US >= hole_us && (!is_too_long || cause == GapCause::DiskError)
+    let is_too_long = gap_us > hole_us + TOO_LONG_US;
+    gap_us + TOO_SHORT_US >= hole_us && (!is_too_long || cause == GapCause::DiskError)
 }
