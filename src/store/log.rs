@@ -136,6 +136,13 @@ struct Troubles {
     found: Vec<String>,
 }
 
+impl Inner {
+    /// As which serial the state folder remembers the holds.
+    fn remembered_serial(&self) -> u64 {
+        self.remembered.as_ref().map_or(0, |known| known.serial)
+    }
+}
+
 impl Log {
     pub(super) fn new(clock: Arc<dyn Clock>, settings: Option<&LogSettings>) -> Self {
         let inner = Inner {
@@ -295,13 +302,15 @@ impl Log {
     pub(super) fn held(&self) -> (Held, u64) {
         let inner = self.lock();
         if inner.is_replayed {
-            return (inner.replayed.held(), inner.holds_version);
+            return (Held::by(&inner.replayed.held()), inner.holds_version);
         }
-        let Remembered { holds, moves } = inner.remembered.clone().unwrap_or_default();
+        let Remembered { holds, moves, .. } = inner.remembered.clone().unwrap_or_default();
         let mut known = Replayed::doubting(holds);
         known.recall(moves, self.clock.boot_id());
         inner.queue.iter().for_each(|stamped| known.apply(stamped));
-        (known.held(), inner.holds_version)
+        // What is read by now may not be remembered. That it was ended may be read later.
+        let held = [known.held(), inner.replayed.held()].concat();
+        (Held::by(&held), inner.holds_version)
     }
 
     /// See [`Log::held`].
@@ -383,6 +392,20 @@ impl Log {
         };
         let found = found.iter().chain(&removed);
         writing.iter().chain(found).cloned().collect()
+    }
+
+    /// Takes in what is read of the log at a start.
+    fn read(&self, stamped: &Stamped) {
+        let mut inner = self.lock();
+        inner.replayed.apply(stamped);
+        if let Record::Hold(hold) = &stamped.record
+            && inner
+                .remembered
+                .as_ref()
+                .is_none_or(|known| !known.holds.contains_key(&hold.id))
+        {
+            inner.holds_version += 1;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

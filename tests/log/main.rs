@@ -13,6 +13,7 @@ mod store_support;
 mod audits;
 mod begun;
 mod copies;
+mod full;
 mod hanging;
 mod holding;
 mod keeping;

@@ -3,7 +3,7 @@
 mod starting;
 mod writing;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use hearthkeep_format::log::{BeginCause, Deleted, DeletedSegment, Record};
@@ -16,7 +16,9 @@ use super::seats::{self, Current, Seats};
 use super::unlogged::Unlogged;
 use super::walk::{Search, Walk};
 use super::{DELETED_AT_ONCE, LogSettings, WaitingAudits};
-use crate::limits::{LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS, WATCH_PERIOD_MS};
+use crate::limits::{
+    LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS, LOG_UNREAD_MS_MAX, WATCH_PERIOD_MS,
+};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
 use crate::store::retention::Deletion;
@@ -62,6 +64,11 @@ pub(in crate::store) struct Keeping {
     tries: u32,
     /// Whether some of the log could not be read.
     is_doubtful: bool,
+    /// The logs that were read to their end, and how many entries they had.
+    read: BTreeMap<LogId, u64>,
+    /// Whether the state folder is known to remember all holds that the logs have.
+    is_sure: bool,
+    begun_at_us: u64,
 }
 
 /// What may be deleted.
@@ -69,7 +76,7 @@ pub(in crate::store) struct Keeping {
 pub(in crate::store) enum May {
     /// All that is not kept.
     All,
-    /// What a disk needs to be recorded on: only the state folder says what is held.
+    /// What a disk needs to be recorded on: the state folder says what is held, and as much of the log as is read.
     Reserve,
     /// Nothing: what is held is not known.
     Nothing,
@@ -127,10 +134,13 @@ impl Keeping {
             None
         });
         Self {
+            begun_at_us: shared.clock.monotonic_us(),
             shared,
             remembered,
             tries: 0,
             is_doubtful: false,
+            read: BTreeMap::new(),
+            is_sure: false,
             generation: settings.generation,
             file: OwnFile::new(state_dir, settings.state_key),
             unlogged,
@@ -285,12 +295,15 @@ impl Keeping {
         }
     }
 
-    /// What may be deleted: until the log is read, a hold in it may not be known.
+    /// What may be deleted: until the log is read, a hold in it may not be known. However long that takes, a full disk does not wait for
+    /// it where the state folder knows the holds; and not for ever where it may lack some.
     pub fn may_delete(&self) -> May {
         let inner = self.shared.log.lock();
+        let by_us = self.begun_at_us.saturating_add(LOG_UNREAD_MS_MAX * 1_000);
+        let is_time = self.is_sure || self.tries > 0 || self.now_us() >= by_us;
         match () {
             () if inner.is_replayed => May::All,
-            () if self.tries > 0 && inner.remembered.is_some() => May::Reserve,
+            () if is_time && inner.remembered.is_some() => May::Reserve,
             () => May::Nothing,
         }
     }

@@ -9,7 +9,6 @@ use hearthkeep_format::{BootId, HoldId, StreamId};
 use super::moves::Moves;
 use super::ranges::Ranges;
 use crate::limits::{LOG_ANCHORS_MAX, LOG_GAPS_MAX};
-use crate::store::held::Held;
 
 /// What the wall clock said at a moment of a boot, when it was trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,14 +137,10 @@ impl Replayed {
         }
     }
 
-    /// What the holds cover, also where footage was moved since they were set.
-    pub fn held(&self) -> Held {
-        let holds: Vec<_> = self
-            .holds
-            .values()
-            .flat_map(|hold| self.moves.of(hold))
-            .collect();
-        Held::by(&holds)
+    /// The holds, also as footage was moved since they were set.
+    pub fn held(&self) -> Vec<Hold> {
+        let holds = self.holds.values();
+        holds.flat_map(|hold| self.moves.of(hold)).collect()
     }
 
     /// The gaps of a stream that have something of a span, in the order of time.

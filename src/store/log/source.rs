@@ -123,6 +123,11 @@ impl Source {
     pub fn log(&self) -> LogId {
         self.log
     }
+
+    /// How many entries it has, as far as it is read.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
 }
 
 impl Copy {

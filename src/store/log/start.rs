@@ -31,7 +31,7 @@ pub(super) enum Course {
     /// The log goes on where it ends on this disk.
     GoOn { own: Own, end: End, leader: DiskId },
     /// All that was published is there, on disks that do not let it be gone on with now: that is tried again. Why, in a sentence.
-    Later(String),
+    Later { own: Own, why: String },
     /// A new one begins.
     Begin { cause: BeginCause, previous: String },
 }
@@ -145,7 +145,7 @@ fn with_memory(
         }
     }
     if let Some(failed) = failed {
-        return Ok(Course::Later(failed));
+        return Ok(Course::Later { own, why: failed });
     }
     if let Some(unread) = unread {
         return Err(unread);

@@ -1,9 +1,10 @@
 //! What a start has to do: find the log to go on with, replay what the logs say, and compare it with the footage.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hearthkeep_format::DiskId;
 use hearthkeep_format::log::{BeginCause, Hold, Record, Stamped};
+use hearthkeep_format::{DiskId, LogId};
 
 use super::super::Published;
 use super::super::chain::find;
@@ -26,6 +27,8 @@ pub(super) struct Replay {
     sources: std::vec::IntoIter<Source>,
     at: Option<Source>,
     unread: u64,
+    /// Logs that were read to their end, and how many entries they have.
+    read: BTreeMap<LogId, u64>,
     /// Whether what a disk fails to read is passed over.
     gives_up: bool,
 }
@@ -82,7 +85,7 @@ impl Keeping {
         };
         let goes_on = match &course {
             Course::GoOn { own, .. } => Some(own.key.log()),
-            Course::Later(_) | Course::Begin { .. } => None,
+            Course::Later { .. } | Course::Begin { .. } => None,
         };
         let before = chain.logs.iter().map(|log| &log.files);
         let before = before.filter(|files| Some(files.checkpoint.log) != goes_on);
@@ -94,6 +97,12 @@ impl Keeping {
         self.older = before.map(|files| files.checkpoint.log).collect();
         let gives_up = {
             let mut inner = self.shared.log.lock();
+            self.is_sure = match (&course, &inner.remembered) {
+                (Course::GoOn { own, .. } | Course::Later { own, .. }, Some(known)) => {
+                    known.is_all_of(&chain, own)
+                }
+                _ => false,
+            };
             inner.trouble.found = troubles;
             inner.published = published;
             let holds = inner.remembered.as_ref().map(|known| known.holds.clone());
@@ -109,7 +118,7 @@ impl Keeping {
                 self.ours = Some(Ours { own, end });
                 self.publish();
             }
-            Course::Later(what) => self.failed(&what),
+            Course::Later { why, .. } => self.failed(&why),
             Course::Begin { cause, previous } => self.begin(cause, previous),
         }
         // Also where none could be begun: what is held must be known before anything is deleted.
@@ -117,6 +126,7 @@ impl Keeping {
             sources: sources.into_iter(),
             at: None,
             unread: 0,
+            read: BTreeMap::new(),
             gives_up,
         }));
     }
@@ -168,13 +178,15 @@ impl Keeping {
     /// Reads on. `Err` says which disk failed.
     fn replay(&mut self, mut replay: Box<Replay>) -> Result<Stage, String> {
         let log = &self.shared.log;
-        if replay.step(&*self.shared.keys, &mut |stamped| {
-            log.lock().replayed.apply(stamped)
-        })? {
+        if replay.step(&*self.shared.keys, &mut |stamped| log.read(stamped))? {
             return Ok(Stage::Replaying(replay));
         }
         let mut inner = log.lock();
         self.is_doubtful = replay.unread > 0;
+        self.read = match self.is_doubtful {
+            true => BTreeMap::new(),
+            false => std::mem::take(&mut replay.read),
+        };
         if replay.unread > 0 {
             let count = replay.unread;
             let sentence =
@@ -202,6 +214,10 @@ impl Keeping {
         for hold in lacking {
             tracing::warn!(id = %hold.id, "a hold is in the state folder and not in the log that is here: the log gets it again");
             log.append(Record::Hold(hold));
+        }
+        // Also where no log can be gone on with: the next try forgets again what is read here.
+        if let Err(what) = self.keep_holds() {
+            self.failed(&what);
         }
         Ok(match self.ours {
             Some(_) => Stage::Walking(self.new_walk()),
@@ -306,6 +322,7 @@ impl Replay {
             read => read.map_err(|error| error.to_string())?,
         };
         if piece.is_empty() {
+            self.read.insert(source.log(), source.size());
             return Ok(true);
         }
         for stamped in piece {
