@@ -326,3 +326,23 @@ fn what_was_removed_is_told_whatever_rots_of_one_log() {
     let store = open_on(&of.home, vec![of.home.another_disk(second.path(), 9)]);
     until("it is told", || store.log().removed_count() == 1);
 }
+
+#[test]
+fn a_tree_that_rots_is_made_again_to_the_end_of_what_was_published() {
+    let of = Held::new(71, |_| Vec::new());
+    let log = folder(of.home.disk.path());
+    let checkpoint = fs::read(log.join("checkpoint")).unwrap();
+    let store = open(&of.home);
+    grow(&of.home, &store, 2);
+    drop(store);
+    // As a crash leaves it after the state folder has the newest checkpoint, and before the disk has.
+    fs::write(log.join("checkpoint"), checkpoint).unwrap();
+    let mut tree = fs::read(log.join("tree")).unwrap();
+    tree.iter_mut().step_by(40).for_each(|byte| *byte ^= 1);
+    fs::write(log.join("tree"), tree).unwrap();
+    let store = open(&of.home);
+    assert!(of.is_known(&store));
+    assert_eq!(store.log().troubles(), Vec::<String>::new());
+    drop(store);
+    assert_eq!(logs_on(&of.home, of.home.disk.path()).len(), 1);
+}
