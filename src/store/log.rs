@@ -23,7 +23,7 @@ mod start;
 mod unlogged;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -116,6 +116,8 @@ struct Inner {
     is_replayed: bool,
     /// What the state folder says of holds; `None` where it says nothing.
     remembered: Option<Remembered>,
+    /// Disks whose logs may have holds that nobody here knows.
+    unheard: BTreeSet<DiskId>,
     /// Another one after each change of what is held.
     holds_version: u64,
     /// The disks that have all of it.
@@ -134,6 +136,8 @@ struct Troubles {
     writing: Option<String>,
     /// What was found at the start.
     found: Vec<String>,
+    /// What could not be read at the start, and cannot yet.
+    unheard: Option<String>,
 }
 
 impl Inner {
@@ -318,6 +322,11 @@ impl Log {
         self.lock().holds_version
     }
 
+    /// The disks whose logs could not be read, where nothing else knows what they hold: nothing is deleted there.
+    pub(super) fn unheard(&self) -> BTreeSet<DiskId> {
+        self.lock().unheard.clone()
+    }
+
     /// Whether there is a log at all.
     pub(super) fn is_kept(&self) -> bool {
         self.lock().is_kept
@@ -376,7 +385,11 @@ impl Log {
     /// What is wrong, in sentences.
     pub fn troubles(&self) -> Vec<String> {
         let inner = self.lock();
-        let Troubles { writing, found } = &inner.trouble;
+        let Troubles {
+            writing,
+            found,
+            unheard,
+        } = &inner.trouble;
         let removed: usize = inner.removed.values().map(Vec::len).sum();
         let removed = match removed {
             0 => None,
@@ -390,7 +403,7 @@ impl Log {
                  (`hearthkeep check` names them)"
             )),
         };
-        let found = found.iter().chain(&removed);
+        let found = found.iter().chain(unheard).chain(&removed);
         writing.iter().chain(found).cloned().collect()
     }
 

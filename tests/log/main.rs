@@ -14,6 +14,7 @@ mod audits;
 mod begun;
 mod copies;
 mod full;
+mod givenup;
 mod hanging;
 mod holding;
 mod keeping;

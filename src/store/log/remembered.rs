@@ -6,14 +6,14 @@
 //!
 //! Whether it lacks nothing that a log says is known before the log is read: see [`Remembered::is_all_of`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hearthkeep_format::log::{Checkpoint, Hold, Record, Stamped};
-use hearthkeep_format::{BootId, HoldId, LogId};
+use hearthkeep_format::{BootId, DiskId, HoldId, LogId};
 use serde::{Deserialize, Serialize};
 
 use super::chain::{Chain, FoundLog};
@@ -35,6 +35,8 @@ pub(super) struct Remembered {
     pub logs: BTreeMap<LogId, u64>,
     /// A greater one each time it is written.
     pub serial: u64,
+    /// Disks whose log could not be read when nothing was remembered: they may have holds that are not in here.
+    pub unheard: BTreeSet<DiskId>,
 }
 
 impl Remembered {
@@ -46,7 +48,8 @@ impl Remembered {
             let known = self.logs.get(log);
             known.is_some_and(|known| known >= size || *log == own.key.log())
         };
-        self.serial >= own.holds && chain.flaws.is_empty() && chain.logs.iter().all(has)
+        let knows_all = self.serial >= own.holds && self.unheard.is_empty();
+        knows_all && chain.flaws.is_empty() && chain.logs.iter().all(has)
     }
 }
 
@@ -69,6 +72,8 @@ struct Written {
     logs: BTreeMap<String, u64>,
     #[serde(default)]
     serial: u64,
+    #[serde(default)]
+    unheard: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -166,6 +171,7 @@ impl Written {
                 .map(|(log, size)| (log.to_string(), *size))
                 .collect(),
             serial: remembered.serial,
+            unheard: remembered.unheard.iter().map(DiskId::to_string).collect(),
         })
     }
 
@@ -174,6 +180,9 @@ impl Written {
             serial: self.serial,
             ..Remembered::default()
         };
+        for disk in self.unheard {
+            remembered.unheard.insert(DiskId::from_hex(&disk)?);
+        }
         for (log, size) in self.logs {
             remembered.logs.insert(LogId::from_hex(&log)?, size);
         }
@@ -217,6 +226,7 @@ mod tests {
         let mut remembered = Remembered {
             serial: 3,
             logs: [(LogId::from_bytes([6; 16]), 1 << 40)].into(),
+            unheard: [DiskId::from_bytes([7; 16])].into(),
             ..Remembered::default()
         };
         let boot = BootId::from_bytes([3; 16]);

@@ -82,6 +82,7 @@ impl Keeping {
                 holds: holds.clone(),
                 moves: moves.clone(),
                 logs,
+                unheard: inner.unheard.clone(),
                 serial: known.max(ours.map_or(0, |ours| ours.own.holds)) + 1,
             };
             (remembered, inner.holds_version)
