@@ -101,6 +101,12 @@ pub const AGE_STANDS_US_MIN: i64 = 86_400_000_000;
 pub const LOG_BATCH_MS_MAX: u64 = 60_000;
 /// After a failure to write the log.
 pub const LOG_RETRY_MS: u64 = 10_000;
+/// On a full disk, how long the log is waited for at a start where the state folder may lack a hold that it has.
+pub const LOG_UNREAD_MS_MAX: u64 = 60_000;
+/// How long a start tries to read what a disk fails to read of the log, at most, and how long it then goes on entry by entry.
+pub const LOG_GIVEN_UP_MS: u64 = 120_000;
+/// How often that is tried again after a start has given up on it.
+pub const LOG_JOIN_MS: u64 = 60_000;
 /// Records that wait to be written; more are lost while the log cannot be.
 pub const LOG_QUEUE_RECORDS_MAX: usize = 4_096;
 /// Segments that are put into the log at once.

@@ -259,7 +259,7 @@ impl turns::Work for Work {
         let background_us = self.mover.due_us().min(looked_at_us);
         let look_at_us = match may {
             May::Nothing => u64::MAX,
-            May::All | May::Reserve => self.look_at_us,
+            May::All | May::Room | May::Reserve => self.look_at_us,
         };
         Next::At(look_at_us.min(insert_at_us).min(background_us))
     }

@@ -23,7 +23,7 @@ mod start;
 mod unlogged;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -116,6 +116,8 @@ struct Inner {
     is_replayed: bool,
     /// What the state folder says of holds; `None` where it says nothing.
     remembered: Option<Remembered>,
+    /// Disks whose logs may have holds that nobody here knows.
+    unheard: BTreeSet<DiskId>,
     /// Another one after each change of what is held.
     holds_version: u64,
     /// The disks that have all of it.
@@ -134,6 +136,15 @@ struct Troubles {
     writing: Option<String>,
     /// What was found at the start.
     found: Vec<String>,
+    /// What could not be read at the start, and cannot yet.
+    unheard: Option<String>,
+}
+
+impl Inner {
+    /// As which serial the state folder remembers the holds.
+    fn remembered_serial(&self) -> u64 {
+        self.remembered.as_ref().map_or(0, |known| known.serial)
+    }
 }
 
 impl Log {
@@ -295,18 +306,25 @@ impl Log {
     pub(super) fn held(&self) -> (Held, u64) {
         let inner = self.lock();
         if inner.is_replayed {
-            return (inner.replayed.held(), inner.holds_version);
+            return (Held::by(&inner.replayed.held()), inner.holds_version);
         }
-        let Remembered { holds, moves } = inner.remembered.clone().unwrap_or_default();
+        let Remembered { holds, moves, .. } = inner.remembered.clone().unwrap_or_default();
         let mut known = Replayed::doubting(holds);
         known.recall(moves, self.clock.boot_id());
         inner.queue.iter().for_each(|stamped| known.apply(stamped));
-        (known.held(), inner.holds_version)
+        // What is read by now may not be remembered. That it was ended may be read later.
+        let held = [known.held(), inner.replayed.held()].concat();
+        (Held::by(&held), inner.holds_version)
     }
 
     /// See [`Log::held`].
     pub(super) fn holds_version(&self) -> u64 {
         self.lock().holds_version
+    }
+
+    /// The disks whose logs could not be read, where nothing else knows what they hold: nothing is deleted there.
+    pub(super) fn unheard(&self) -> BTreeSet<DiskId> {
+        self.lock().unheard.clone()
     }
 
     /// Whether there is a log at all.
@@ -367,7 +385,11 @@ impl Log {
     /// What is wrong, in sentences.
     pub fn troubles(&self) -> Vec<String> {
         let inner = self.lock();
-        let Troubles { writing, found } = &inner.trouble;
+        let Troubles {
+            writing,
+            found,
+            unheard,
+        } = &inner.trouble;
         let removed: usize = inner.removed.values().map(Vec::len).sum();
         let removed = match removed {
             0 => None,
@@ -381,8 +403,22 @@ impl Log {
                  (`hearthkeep check` names them)"
             )),
         };
-        let found = found.iter().chain(&removed);
+        let found = found.iter().chain(unheard).chain(&removed);
         writing.iter().chain(found).cloned().collect()
+    }
+
+    /// Takes in what is read of the log at a start.
+    fn read(&self, stamped: &Stamped) {
+        let mut inner = self.lock();
+        inner.replayed.apply(stamped);
+        if let Record::Hold(hold) = &stamped.record
+            && inner
+                .remembered
+                .as_ref()
+                .is_none_or(|known| !known.holds.contains_key(&hold.id))
+        {
+            inner.holds_version += 1;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -92,10 +92,18 @@ impl Passes {
         }
         let states = mounted.iter().map(|disk| shared.state(disk)).collect();
         let (mut disks, mut cameras, wait_us) = self.look_ahead(shared, states);
-        if may == May::Reserve {
+        if may != May::All {
             cameras.clear();
+        }
+        if may == May::Reserve {
             disks.iter_mut().for_each(|state| state.max_bytes = None);
         }
+        let unheard = shared.log.unheard();
+        let is_unheard = |number| {
+            let mut mounted = mounted.iter();
+            mounted.any(|disk| disk.number() == number && unheard.contains(&disk.id))
+        };
+        disks.retain(|state| !is_unheard(state.disk));
         let hangs = |number| shared.slots.disk(number).is_some_and(|disk| disk.hangs());
         disks.retain(|state| !self.refusing.contains_key(&state.disk) && !hangs(state.disk));
         let streams = self.streams(shared, &disks);

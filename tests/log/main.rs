@@ -13,6 +13,8 @@ mod store_support;
 mod audits;
 mod begun;
 mod copies;
+mod full;
+mod givenup;
 mod hanging;
 mod holding;
 mod keeping;

@@ -1,9 +1,10 @@
 //! The work of keeping the log, done in the keeper's turns.
 
+mod joining;
 mod starting;
 mod writing;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hearthkeep_format::log::{BeginCause, Deleted, DeletedSegment, Record};
@@ -16,10 +17,13 @@ use super::seats::{self, Current, Seats};
 use super::unlogged::Unlogged;
 use super::walk::{Search, Walk};
 use super::{DELETED_AT_ONCE, LogSettings, WaitingAudits};
-use crate::limits::{LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS, WATCH_PERIOD_MS};
+use crate::limits::{
+    LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS, LOG_UNREAD_MS_MAX, WATCH_PERIOD_MS,
+};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
 use crate::store::retention::Deletion;
+use joining::Joining;
 use starting::Replay;
 use writing::cause_of;
 
@@ -58,10 +62,17 @@ pub(in crate::store) struct Keeping {
     accuses_later: bool,
     /// Where holds are remembered besides the log.
     remembered: RememberedFile,
-    /// How often the log could not be read since the start.
+    /// How often the log could not be read since the start, and since when, by monotonic time in us.
     tries: u32,
+    unread_since_us: u64,
+    joining: Joining,
     /// Whether some of the log could not be read.
     is_doubtful: bool,
+    /// The logs that were read to their end, and how many entries they had.
+    read: BTreeMap<LogId, u64>,
+    /// Whether the state folder is known to remember all holds that the logs have.
+    is_sure: bool,
+    begun_at_us: u64,
 }
 
 /// What may be deleted.
@@ -69,7 +80,9 @@ pub(in crate::store) struct Keeping {
 pub(in crate::store) enum May {
     /// All that is not kept.
     All,
-    /// What a disk needs to be recorded on: only the state folder says what is held.
+    /// What a disk needs to be recorded on within its budget: some of the log could not be read.
+    Room,
+    /// What a disk needs to be recorded on, whatever its budget is: the state folder says what is held, and as much of the log as is read.
     Reserve,
     /// Nothing: what is held is not known.
     Nothing,
@@ -122,15 +135,26 @@ impl Keeping {
             ),
         }
         let remembered = RememberedFile::new(state_dir, settings.state_key.clone());
-        shared.log.lock().remembered = remembered.read().unwrap_or_else(|error| {
+        let known = remembered.read().unwrap_or_else(|error| {
             tracing::error!("log.holds.sealed in the state folder cannot be used ({error}): what is held is what the log says");
             None
         });
+        let mut inner = shared.log.lock();
+        inner.unheard = known
+            .as_ref()
+            .map_or_else(BTreeSet::new, |known| known.unheard.clone());
+        inner.remembered = known;
+        drop(inner);
         Self {
+            begun_at_us: shared.clock.monotonic_us(),
             shared,
             remembered,
             tries: 0,
+            unread_since_us: 0,
+            joining: Joining::default(),
             is_doubtful: false,
+            read: BTreeMap::new(),
+            is_sure: false,
             generation: settings.generation,
             file: OwnFile::new(state_dir, settings.state_key),
             unlogged,
@@ -166,6 +190,7 @@ impl Keeping {
         {
             self.failed(&what);
         }
+        let join_us = self.join(now_us);
         let seats_us = self.step_seats(now_us);
         if now_us >= self.ask_at_us {
             self.ask_again();
@@ -174,7 +199,7 @@ impl Keeping {
             self.flush();
         }
         self.shared.log.lock().whole = self.seats.whole();
-        seats_us.min(self.due_us())
+        seats_us.min(join_us).min(self.due_us())
     }
 
     /// Writes all that there is: the recorder ends.
@@ -285,23 +310,29 @@ impl Keeping {
         }
     }
 
-    /// What may be deleted: until the log is read, a hold in it may not be known.
+    /// What may be deleted: until the log is read, a hold in it may not be known. However long that takes, a full disk does not wait for
+    /// it where the state folder knows the holds; and not for ever where it may lack some.
     pub fn may_delete(&self) -> May {
         let inner = self.shared.log.lock();
+        let by_us = self.begun_at_us.saturating_add(LOG_UNREAD_MS_MAX * 1_000);
+        let is_time = self.is_sure || self.tries > 0 || self.now_us() >= by_us;
+        let is_limited = self.joining.is_blind || !inner.unheard.is_empty();
         match () {
+            () if inner.is_replayed && is_limited => May::Room,
             () if inner.is_replayed => May::All,
-            () if self.tries > 0 && inner.remembered.is_some() => May::Reserve,
+            () if is_time && inner.remembered.is_some() => May::Reserve,
             () => May::Nothing,
         }
     }
 
     /// Whether what the catalog does not have is on no disk: each that is there answers and was compared, and none that is away may have
-    /// what nobody here has heard of.
+    /// what nobody here has heard of. Nor is there one whose log could not be read: an older log may say there that it was deleted.
     fn may_accuse(&self, known: Known) -> bool {
         let slots = &self.shared.slots;
         let is_silent = || slots.mounted().iter().any(|disk| disk.keeps_waiting());
         let knows_all = slots.is_whole() || !self.shared.may_not_know_all;
-        known == Known::All && knows_all && !is_silent()
+        let is_read = self.joining.disks.is_empty() || self.older.is_empty();
+        known == Known::All && knows_all && is_read && !is_silent()
     }
 
     fn is_starting(&self) -> bool {

@@ -35,6 +35,8 @@ pub(super) struct Own {
     pub key: LogKey,
     /// The last checkpoint that was signed.
     pub note: String,
+    /// As which serial the state folder remembered the holds then.
+    pub holds: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +45,8 @@ struct Written {
     version: u32,
     seed: String,
     checkpoint: String,
+    #[serde(default)]
+    holds: u64,
 }
 
 impl OwnFile {
@@ -82,6 +86,7 @@ impl OwnFile {
             secret,
             key,
             note: written.checkpoint,
+            holds: written.holds,
         };
         Ok((own, checkpoint.map_err(|error| error.to_string())?))
     }
@@ -92,6 +97,7 @@ impl OwnFile {
             version: VERSION,
             seed: BASE64.encode(own.secret.seed()),
             checkpoint: own.note.clone(),
+            holds: own.holds,
         };
         // Grown once: growing would leave copies of the key in memory that nobody erases.
         let mut json = Zeroizing::new(Vec::with_capacity(8 << 10));
@@ -147,6 +153,7 @@ impl Own {
             secret,
             key,
             note: String::new(),
+            holds: 0,
         }
     }
 

@@ -3,18 +3,22 @@
 //! The log is the home of holds. What it says may be out of reach at a start: its disk is away, an entry has rotted, a disk was put
 //! back to an older state. So whatever changes about them is written here before it is written there, and a start goes by both:
 //! what either has is held, unless the log says that it was ended.
+//!
+//! Whether it lacks nothing that a log says is known before the log is read: see [`Remembered::is_all_of`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hearthkeep_format::log::{Hold, Record, Stamped};
-use hearthkeep_format::{BootId, HoldId};
+use hearthkeep_format::log::{Checkpoint, Hold, Record, Stamped};
+use hearthkeep_format::{BootId, DiskId, HoldId, LogId};
 use serde::{Deserialize, Serialize};
 
+use super::chain::{Chain, FoundLog};
 use super::moves::Moves;
+use super::own::Own;
 use crate::limits::STATE_FILE_BYTES_MAX;
 use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
@@ -27,6 +31,26 @@ const VERSION: u32 = 1;
 pub(super) struct Remembered {
     pub holds: BTreeMap<HoldId, Hold>,
     pub moves: Moves,
+    /// The logs of which it has all holds, and how many entries they had then.
+    pub logs: BTreeMap<LogId, u64>,
+    /// A greater one each time it is written.
+    pub serial: u64,
+    /// Disks whose log could not be read when nothing was remembered: they may have holds that are not in here.
+    pub unheard: BTreeSet<DiskId>,
+}
+
+impl Remembered {
+    /// Whether these logs have nothing about holds that is not in here. `own` is the one that the disks go on with, as the state folder
+    /// has it: no hold came into that without coming in here, but this file alone may be an older one, put back.
+    pub fn is_all_of(&self, chain: &Chain, own: &Own) -> bool {
+        let has = |log: &FoundLog| {
+            let Checkpoint { log, size, .. } = &log.files.checkpoint;
+            let known = self.logs.get(log);
+            known.is_some_and(|known| known >= size || *log == own.key.log())
+        };
+        let knows_all = self.serial >= own.holds && self.unheard.is_empty();
+        knows_all && chain.flaws.is_empty() && chain.logs.iter().all(has)
+    }
 }
 
 /// Where it lies, and what opens it.
@@ -44,6 +68,12 @@ struct Written {
     boot: Option<String>,
     offsets_us: Vec<i64>,
     holds: Vec<WrittenHold>,
+    #[serde(default)]
+    logs: BTreeMap<String, u64>,
+    #[serde(default)]
+    serial: u64,
+    #[serde(default)]
+    unheard: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,11 +165,27 @@ impl Written {
                 .values()
                 .map(hold)
                 .collect::<io::Result<_>>()?,
+            logs: remembered
+                .logs
+                .iter()
+                .map(|(log, size)| (log.to_string(), *size))
+                .collect(),
+            serial: remembered.serial,
+            unheard: remembered.unheard.iter().map(DiskId::to_string).collect(),
         })
     }
 
     fn read(self) -> Option<Remembered> {
-        let mut remembered = Remembered::default();
+        let mut remembered = Remembered {
+            serial: self.serial,
+            ..Remembered::default()
+        };
+        for disk in self.unheard {
+            remembered.unheard.insert(DiskId::from_hex(&disk)?);
+        }
+        for (log, size) in self.logs {
+            remembered.logs.insert(LogId::from_hex(&log)?, size);
+        }
         let moves = &mut remembered.moves;
         moves.boot = match self.boot {
             Some(boot) => Some(BootId::from_hex(&boot)?),
@@ -177,7 +223,12 @@ mod tests {
         let new =
             |key| RememberedFile::new(folder.path(), StateKey::new(Zeroizing::new([key; 32])));
         assert!(new(1).read().unwrap().is_none());
-        let mut remembered = Remembered::default();
+        let mut remembered = Remembered {
+            serial: 3,
+            logs: [(LogId::from_bytes([6; 16]), 1 << 40)].into(),
+            unheard: [DiskId::from_bytes([7; 16])].into(),
+            ..Remembered::default()
+        };
         let boot = BootId::from_bytes([3; 16]);
         remembered.moves.started(boot, 7_000_000);
         for number in 1..3 {
@@ -202,5 +253,15 @@ mod tests {
         assert!(file.is_of(5) && !file.is_of(6));
         assert_eq!(new(1).read().unwrap(), Some(remembered));
         assert!(new(2).read().is_err(), "another key");
+    }
+    #[test]
+    fn what_says_nothing_of_logs_is_read_and_not_taken_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = StateKey::new(Zeroizing::new([1; 32]));
+        let json = br#"{"version":1,"boot":null,"offsets_us":[],"holds":[]}"#;
+        let sealed = key.seal(FILE, json, &mut SharedRandom::default());
+        state_file::replace(&folder.path().join(FILE), &sealed).unwrap();
+        let read = RememberedFile::new(folder.path(), key).read().unwrap();
+        assert!(read.is_some_and(|read| read == Remembered::default() && read.logs.is_empty()));
     }
 }

@@ -1,6 +1,6 @@
 //! What follows from the log's records: holds, anchors, gaps, and which segments there should be.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use hearthkeep_format::log::{AnchorCause, Deleted, Hold, Record, Stamped};
 use hearthkeep_format::segment::GapCause;
@@ -9,7 +9,6 @@ use hearthkeep_format::{BootId, HoldId, StreamId};
 use super::moves::Moves;
 use super::ranges::Ranges;
 use crate::limits::{LOG_ANCHORS_MAX, LOG_GAPS_MAX};
-use crate::store::held::Held;
 
 /// What the wall clock said at a moment of a boot, when it was trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +48,8 @@ pub(super) struct Replayed {
     pub moves: Moves,
     /// Holds that the state folder remembers and of which nothing was read yet, neither that they were set nor that they were ended.
     doubted: BTreeMap<HoldId, Hold>,
+    /// Holds that were ended: what is read of a disk later may know of their beginning only.
+    ended: BTreeSet<HoldId>,
 }
 
 impl Replayed {
@@ -70,6 +71,20 @@ impl Replayed {
             .retain(|id, _| self.holds.contains_key(id));
         self.moves.set_here.retain(|id| self.holds.contains_key(id));
         lacking.into_values().collect()
+    }
+
+    /// Takes in what a disk says that could not be read when all others were: the holds of it that stand, and how they are moved. Returns
+    /// those that were not known.
+    pub fn join(&mut self, other: Self, now: BootId) -> Vec<Hold> {
+        let is_new = |id: &HoldId| !self.holds.contains_key(id) && !self.ended.contains(id);
+        let new: Vec<_> = other
+            .holds
+            .into_values()
+            .filter(|hold| is_new(&hold.id))
+            .collect();
+        self.doubted
+            .extend(new.iter().map(|hold| (hold.id, hold.clone())));
+        self.recall(other.moves, now)
     }
 
     pub fn apply(&mut self, stamped: &Stamped) {
@@ -115,6 +130,7 @@ impl Replayed {
                 self.moves.ended(id);
                 self.doubted.remove(id);
                 self.holds.remove(id);
+                self.ended.insert(*id);
             }
             Record::ClockAnchor {
                 boot,
@@ -138,14 +154,10 @@ impl Replayed {
         }
     }
 
-    /// What the holds cover, also where footage was moved since they were set.
-    pub fn held(&self) -> Held {
-        let holds: Vec<_> = self
-            .holds
-            .values()
-            .flat_map(|hold| self.moves.of(hold))
-            .collect();
-        Held::by(&holds)
+    /// The holds, also as footage was moved since they were set.
+    pub fn held(&self) -> Vec<Hold> {
+        let holds = self.holds.values();
+        holds.flat_map(|hold| self.moves.of(hold)).collect()
     }
 
     /// The gaps of a stream that have something of a span, in the order of time.
@@ -226,5 +238,34 @@ mod tests {
         }
         let all = replayed.gaps(&StreamId::from_bytes([1; 16]), 0, i64::MAX);
         assert_eq!((all.len(), all[0].from_us), (LOG_GAPS_MAX, 10));
+    }
+    #[test]
+    fn what_is_read_later_does_not_bring_back_a_hold_that_was_ended() {
+        let hold = |number| Hold {
+            id: HoldId::from_bytes([number; 16]),
+            streams: Vec::new(),
+            from_us: 0,
+            to_us: 1,
+            until_us: i64::MAX,
+            reason: String::new(),
+            who: String::new(),
+        };
+        let (mut known, mut later) = (Replayed::default(), Replayed::default());
+        for number in 1..4 {
+            apply(&mut later, Record::Hold(hold(number)));
+        }
+        for number in 1..3 {
+            apply(&mut known, Record::Hold(hold(number)));
+        }
+        let unhold = Record::Unhold {
+            id: hold(1).id,
+            reason: String::new(),
+            who: String::new(),
+        };
+        apply(&mut known, unhold);
+        let new = known.join(later, BootId::from_bytes([9; 16]));
+        assert_eq!(new, [hold(3)]);
+        let held: Vec<_> = known.holds.into_values().collect();
+        assert_eq!(held, [hold(2), hold(3)]);
     }
 }

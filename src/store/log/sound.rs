@@ -8,7 +8,7 @@ use hearthkeep_format::log::{Checkpoint, Entry};
 use hearthkeep_format::merkle::{Hash, Tree};
 use hearthkeep_format::{LogId, StoreId};
 
-use super::files::{Flaw, LogFiles, TREE, folder, logs_on, push};
+use super::files::{End, Flaw, LogFiles, TREE, folder, logs_on, push};
 use crate::disk::{Disk, Pace};
 use crate::limits::LOG_PIECE_BYTES;
 use crate::store::layout;
@@ -16,7 +16,7 @@ use crate::store::layout;
 impl LogFiles {
     /// Reads the entries that its checkpoint was signed for, each behind the one before by what that says of its own length: the tree
     /// has no part in it. `pace` is called with what is about to be read, bytes, and may wait; `each` is told of the tree over all up to
-    /// an entry, and of the nodes that it adds to the file.
+    /// an entry, and of the nodes that it adds to the file. Returns the tree over all, and where they end.
     ///
     /// # Errors
     /// [`Flaw::Unsound`] where they do not add up to what was signed; those of the disk, and of `each`.
@@ -24,7 +24,7 @@ impl LogFiles {
         &self,
         pace: &Pace<'_>,
         mut each: impl FnMut(&Tree, &[u8]) -> Result<(), Flaw>,
-    ) -> Result<(), Flaw> {
+    ) -> Result<End, Flaw> {
         let (mut tree, mut nodes, mut at) = (Tree::default(), Vec::new(), 0);
         while tree.count() < self.checkpoint.size {
             pace(LOG_PIECE_BYTES as u64)?;
@@ -44,8 +44,32 @@ impl LogFiles {
             }
         }
         match tree.root() == self.checkpoint.root {
-            true => Ok(()),
+            true => Ok(End { tree, bytes: at }),
             false => Err(Flaw::Unsound),
+        }
+    }
+
+    /// The nodes of the entries behind `end`, as far as they are there. Nobody vouches for these here: a disk's checkpoint is written last,
+    /// and may be older than what was published.
+    fn nodes_behind(&self, end: End) -> io::Result<Vec<u8>> {
+        let (
+            End {
+                mut tree,
+                bytes: mut at,
+            },
+            mut nodes,
+        ) = (end, Vec::new());
+        loop {
+            let (bytes, before) = (self.bytes_from(at)?, at);
+            let mut rest = &bytes[..];
+            while let Ok(entry) = Entry::parse(rest) {
+                rest = &rest[entry.bytes().len()..];
+                at += entry.bytes().len() as u64;
+                push(&mut tree, &entry, at, &mut nodes);
+            }
+            if at == before {
+                return Ok(nodes);
+            }
         }
     }
 
@@ -130,15 +154,16 @@ pub(in crate::store) fn look_at_logs(
 
 /// Makes the tree of a log again from its entries. False where those do not add up to what was signed: then nothing is done.
 pub(super) fn mend_tree(disk: &dyn Disk, store: &StoreId, log: &LogId) -> Result<bool, Flaw> {
-    let mut nodes = Vec::new();
-    let walked = LogFiles::open(disk, store, log)?.walk(&|_| Ok(()), |_, more| {
+    let (files, mut nodes) = (LogFiles::open(disk, store, log)?, Vec::new());
+    let walked = files.walk(&|_| Ok(()), |_, more| {
         nodes.extend_from_slice(more);
         Ok(())
     });
-    match walked {
+    let end = match walked {
         Err(Flaw::Unsound) => return Ok(false),
         walked => walked?,
-    }
+    };
+    nodes.extend(files.nodes_behind(end)?);
     layout::replace(disk, &folder(log).join(TREE), &nodes)?;
     Ok(true)
 }

@@ -3,10 +3,11 @@
 //! An entry opens under its log and its index, or it is not that entry. So nothing else is asked of a copy here: one whose tree or
 //! checkpoint has rotted still gives its entries, and where one entry has rotted another copy has it.
 
+use std::collections::BTreeSet;
 use std::io;
 
-use hearthkeep_format::LogId;
-use hearthkeep_format::log::{Entry, LogKey, Stamped};
+use hearthkeep_format::log::{Checkpoint, Entry, LogKey, Stamped};
+use hearthkeep_format::{DiskId, LogId};
 
 use super::chain::Chain;
 use super::files::{self, LogFiles};
@@ -22,9 +23,12 @@ pub(super) struct Source {
     copies: Vec<Copy>,
     /// Why another copy could not be opened, which may have what these lack.
     failed: Option<io::Error>,
+    /// The disks that failed to be read.
+    failing: BTreeSet<DiskId>,
 }
 
 struct Copy {
+    disk: DiskId,
     files: LogFiles,
     /// An entry, and where it begins.
     at: (u64, u64),
@@ -64,21 +68,35 @@ impl Source {
             at: 0,
             copies: Vec::new(),
             failed: None,
+            failing: BTreeSet::new(),
         };
         for disk in disks {
+            let (id, at) = (disk.id, (0, 0));
             match LogFiles::open_at(&*disk.disk, key, &note) {
-                Ok(files) => {
-                    source.size = files.checkpoint.size;
-                    source.copies.push(Copy { files, at: (0, 0) });
+                Ok(files) => source.copies.push(Copy {
+                    disk: id,
+                    files,
+                    at,
+                }),
+                Err(flaw) => {
+                    if let Err(error) = flaw.of_copy() {
+                        source.failed = Some(error);
+                        source.failing.insert(id);
+                    }
                 }
-                Err(flaw) => source.failed = flaw.of_copy().err().or(source.failed),
             }
+        }
+        // What no disk has is not to be read, and what a disk fails to open is.
+        if !source.copies.is_empty() || source.failed.is_some() {
+            let checkpoint = Checkpoint::verify(&note, &key);
+            source.size = checkpoint.map_or(0, |checkpoint| checkpoint.size);
         }
         source
     }
+
     /// Reads on; nothing at the end. `Err` where no copy gives the next entry and a disk failed, which may go over.
     pub fn next(&mut self, keys: &Keys) -> io::Result<Piece> {
-        if self.at >= self.size && (self.size > 0 || self.failed.is_none()) {
+        if self.at >= self.size {
             return Ok(Vec::new());
         }
         let (mut failed, mut is_behind) = (self.failed.take(), false);
@@ -91,7 +109,10 @@ impl Source {
                     return Ok(piece);
                 }
                 Err(error) if files::is_lack(&error) => {}
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    failed = Some(error);
+                    self.failing.insert(copy.disk);
+                }
             }
         }
         if let Some(error) = failed {
@@ -113,7 +134,8 @@ impl Source {
         vec![None]
     }
 
-    fn end(&mut self) -> Piece {
+    /// Leaves all that comes.
+    pub fn end(&mut self) -> Piece {
         match std::mem::replace(&mut self.at, self.size) < self.size {
             true => vec![None],
             false => Vec::new(),
@@ -122,6 +144,16 @@ impl Source {
 
     pub fn log(&self) -> LogId {
         self.log
+    }
+
+    /// The disks that failed to be read by now.
+    pub fn failing(&self) -> &BTreeSet<DiskId> {
+        &self.failing
+    }
+
+    /// How many entries it has.
+    pub fn size(&self) -> u64 {
+        self.size
     }
 }
 

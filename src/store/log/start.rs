@@ -1,19 +1,29 @@
 //! Which log is gone on with after a start, or why a new one begins.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use hearthkeep_format::log::{BeginCause, Checkpoint};
+use hearthkeep_format::log::{BeginCause, Checkpoint, LogKey};
 use hearthkeep_format::{DiskId, StoreId};
 
+use super::Published;
 use super::chain::{Chain, FoundLog, find_and_mend};
-use super::files::{self, End, Flaw, LogFiles};
+use super::files::{self, End, LogFiles};
 use super::own::{Own, OwnFile, rolled_back};
 use super::seats::LogDisk;
 use super::source::{self, Source};
 use crate::disk::Disk;
 use crate::store::inspect::Keys;
+
+/// What a start looks at.
+pub(super) struct Sight<'a> {
+    pub disks: &'a [LogDisk],
+    /// Disks that are there and keep others waiting.
+    pub silent: &'a [DiskId],
+    /// Whether what cannot be read has been waited for long enough.
+    pub gives_up: bool,
+}
 
 /// What a start found.
 pub(super) struct Found {
@@ -24,6 +34,10 @@ pub(super) struct Found {
     /// What is wrong, in sentences.
     pub troubles: Vec<String>,
     pub course: Course,
+    /// Where not all could be looked at.
+    pub unread: Unread,
+    /// What the state folder remembers as published and the disks that can be read do not have.
+    pub lost: Option<Published>,
 }
 
 /// What is done.
@@ -31,36 +45,54 @@ pub(super) enum Course {
     /// The log goes on where it ends on this disk.
     GoOn { own: Own, end: End, leader: DiskId },
     /// All that was published is there, on disks that do not let it be gone on with now: that is tried again. Why, in a sentence.
-    Later(String),
+    Later { own: Own, why: String },
     /// A new one begins.
     Begin { cause: BeginCause, previous: String },
 }
 
-/// Looks at the disks and at what the state folder remembers. `is_all` says whether these are all disks that are there, and none of them
-/// keeps others waiting. `Err` says what could not be read: nothing follows from that, and it is to be tried again.
+/// The disks whose logs could not be looked at, and why that of one could not, in a sentence.
+#[derive(Default)]
+pub(super) struct Unread {
+    pub disks: BTreeSet<DiskId>,
+    pub why: Option<String>,
+}
+
+impl Unread {
+    fn note(&mut self, disk: DiskId, why: String) {
+        self.disks.insert(disk);
+        self.why.get_or_insert(why);
+    }
+}
+
+/// Looks at the disks and at what the state folder remembers. `Err` says what could not be read, where nothing follows from that, and it
+/// is to be tried again.
 pub(super) fn look(
-    disks: &[LogDisk],
-    is_all: bool,
+    sight: &Sight<'_>,
     store: &StoreId,
     keys: &Keys,
     file: &OwnFile,
 ) -> Result<Found, String> {
+    let disks = sight.disks;
     let raw: Vec<Arc<dyn Disk>> = disks.iter().map(|disk| Arc::clone(&disk.disk)).collect();
     let chain = find_and_mend(&raw, store, keys);
-    let flaw_in = |(disk, path, flaw): &(usize, PathBuf, Flaw)| {
+    let (mut unread, mut troubles, mut failures) = (Unread::default(), Vec::new(), Vec::new());
+    for (disk, path, flaw) in &chain.flaws {
         let path = disks[*disk].path.join(path);
-        format!(
-            "the copy of the log in {} cannot be used: {flaw}",
-            path.display()
-        )
-    };
-    let mut troubles: Vec<String> = chain.flaws.iter().map(flaw_in).collect();
-    let is_failure = |(.., flaw): &&(usize, PathBuf, Flaw)| flaw.is_failure();
-    let failed = chain.flaws.iter().find(is_failure).map(flaw_in);
-    let failed = failed.or_else(|| (!is_all).then(|| "a disk does not answer".to_owned()));
+        let path = path.display();
+        let sentence = format!("the copy of the log in {path} cannot be used: {flaw}");
+        if flaw.is_failure() {
+            unread.note(disks[*disk].id, sentence.clone());
+            failures.push(sentence);
+        } else {
+            troubles.push(sentence);
+        }
+    }
+    for disk in sight.silent {
+        unread.note(*disk, "a disk does not answer".to_owned());
+    }
     let remembered = match file.read(*store) {
         Ok(remembered) => remembered,
-        Err(error) if files::is_lack(&error) => {
+        Err(error) if files::is_lack(&error) || sight.gives_up => {
             troubles.push(format!(
                 "log.sealed in the state folder cannot be used ({error}): a new log begins"
             ));
@@ -73,25 +105,45 @@ pub(super) fn look(
         .map(|(own, _)| (own.key, own.note.clone()));
     let course = match remembered {
         None => without_memory(&chain),
-        Some((own, checkpoint)) => with_memory(disks, &chain, own, &checkpoint, &mut troubles)?,
-    };
-    match (course, failed) {
-        // Nobody is accused, and no log ends, for what could not be looked at.
-        (Course::Begin { .. }, Some(failed)) => Err(failed),
-        (course, _) => {
-            troubles
-                .iter()
-                .for_each(|trouble| tracing::error!("{trouble}"));
-            let is_there = !matches!(course, Course::Begin { .. });
-            let ours = ours.map(|(key, note)| (key, note, is_there));
-            Ok(Found {
-                sources: source::all(disks, &chain, ours),
-                chain,
-                troubles,
-                course,
-            })
+        Some((own, checkpoint)) => {
+            let found = (&mut unread, &mut failures);
+            with_memory(disks, &chain, own, &checkpoint, found)
         }
-    }
+    };
+    // Nobody is accused, and no log ends, for what could not be looked at; but it is not waited for without an end.
+    let course = match (course, &unread.why) {
+        (Course::Begin { .. }, Some(why)) if !sight.gives_up => return Err(why.clone()),
+        (Course::Begin { previous, .. }, Some(_)) => Course::Begin {
+            cause: BeginCause::StateRestored,
+            previous,
+        },
+        (course, _) => {
+            troubles.append(&mut failures);
+            course
+        }
+    };
+    troubles
+        .iter()
+        .for_each(|trouble| tracing::error!("{trouble}"));
+    let begins = matches!(course, Course::Begin { .. });
+    let is_found = |key: &LogKey| {
+        let mut found = chain.logs.iter();
+        found.any(|log| log.files.key.log() == key.log())
+    };
+    let lost = ours
+        .as_ref()
+        .filter(|(key, _)| begins && unread.why.is_some() && !is_found(key));
+    Ok(Found {
+        lost: lost.map(|(key, note)| Published {
+            key: key.to_text(),
+            note: note.clone(),
+        }),
+        sources: source::all(disks, &chain, ours.map(|(key, note)| (key, note, !begins))),
+        chain,
+        troubles,
+        course,
+        unread,
+    })
 }
 
 fn without_memory(chain: &Chain) -> Course {
@@ -109,8 +161,8 @@ fn with_memory(
     chain: &Chain,
     own: Own,
     checkpoint: &Checkpoint,
-    troubles: &mut Vec<String>,
-) -> Result<Course, String> {
+    (unread, troubles): (&mut Unread, &mut Vec<String>),
+) -> Course {
     let is_ours = |log: &&FoundLog| log.files.checkpoint.log == checkpoint.log;
     if let Some(log) = chain.logs.iter().find(is_ours)
         && log.files.checkpoint.size > checkpoint.size
@@ -118,18 +170,18 @@ fn with_memory(
         tracing::warn!(
             "the disks have more of the log than the state folder knows of: it came back from a backup, and a new log begins"
         );
-        return Ok(Course::Begin {
+        return Course::Begin {
             cause: BeginCause::StateRestored,
             previous: log.files.note.clone(),
-        });
+        };
     }
-    let (mut failed, mut unread) = (None, None);
+    let mut failed = None;
     for disk in disks {
         let end = match end_on(&*disk.disk, &own, checkpoint) {
             Ok(Some(end)) => end,
             Ok(None) => continue,
             Err(error) => {
-                unread = Some(format!("{}: {error}", disk.path.display()));
+                unread.note(disk.id, format!("{}: {error}", disk.path.display()));
                 continue;
             }
         };
@@ -139,24 +191,19 @@ fn with_memory(
         match cut {
             Ok(()) => {
                 let leader = disk.id;
-                return Ok(Course::GoOn { own, end, leader });
+                return Course::GoOn { own, end, leader };
             }
             Err(error) => failed = Some(format!("{}: {error}", disk.path.display())),
         }
     }
     if let Some(failed) = failed {
-        return Ok(Course::Later(failed));
+        return Course::Later { own, why: failed };
     }
-    if let Some(unread) = unread {
-        return Err(unread);
-    }
-    let there = chain.logs.iter().find(is_ours);
-    let sentence = rolled_back(checkpoint, there);
-    troubles.push(sentence);
-    Ok(Course::Begin {
+    troubles.push(rolled_back(checkpoint, chain.logs.iter().find(is_ours)));
+    Course::Begin {
         cause: BeginCause::RolledBack,
         previous: own.note,
-    })
+    }
 }
 
 /// Where the log ends on a disk that has all that was published; `None` where that does not have it.

@@ -1,24 +1,26 @@
 //! What a start has to do: find the log to go on with, replay what the logs say, and compare it with the footage.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hearthkeep_format::DiskId;
 use hearthkeep_format::log::{BeginCause, Hold, Record, Stamped};
+use hearthkeep_format::{DiskId, LogId};
 
-use super::super::Published;
 use super::super::chain::find;
 use super::super::files::End;
 use super::super::own::Own;
 use super::super::replayed::Replayed;
 use super::super::seats::Seats;
 use super::super::source::{self, Source};
-use super::super::start::{self, Course, Found};
+use super::super::start::{self, Course, Found, Sight};
 use super::super::walk::{self, Missing, Search, Walk};
+use super::joining::{Joining, before};
 use super::{Keeping, Known, Ours, Stage};
 use crate::disk::Disk;
+use crate::limits::LOG_GIVEN_UP_MS;
 use crate::store::inspect::Keys;
 
-/// Tries to read what a disk fails to read, where the state folder remembers the holds.
+/// Tries to read what a disk fails to read.
 const TRIES_MAX: u32 = 6;
 
 /// The reading of all logs, piece by piece.
@@ -26,8 +28,16 @@ pub(super) struct Replay {
     sources: std::vec::IntoIter<Source>,
     at: Option<Source>,
     unread: u64,
-    /// Whether what a disk fails to read is passed over.
-    gives_up: bool,
+    /// Logs that were read to their end, and how many entries they have.
+    read: BTreeMap<LogId, u64>,
+    /// Where what a disk fails to read is passed over: until when, by monotonic time in us, entry by entry.
+    gives_up: Option<u64>,
+    /// The disks of which something was passed over.
+    failing: BTreeSet<DiskId>,
+    /// The disks whose logs are among these.
+    looked: BTreeSet<DiskId>,
+    /// Whether the state folder remembers the holds.
+    is_remembered: bool,
 }
 
 impl Keeping {
@@ -69,38 +79,65 @@ impl Keeping {
     /// Finds out which log to go on with, or begins one.
     fn open(&mut self) {
         let disks = self.shared.log_disks();
-        let is_all = disks.len() == self.shared.slots.mounted().len();
+        let mounted = self.shared.slots.mounted();
+        let is_silent = |id: &DiskId| disks.iter().all(|disk| disk.id != *id);
+        let silent: Vec<_> = mounted
+            .iter()
+            .map(|disk| disk.id)
+            .filter(is_silent)
+            .collect();
         let (store, keys) = (&self.shared.store, &*self.shared.keys);
+        let gives_up = self.gives_up();
+        let sight = Sight {
+            disks: &disks,
+            silent: &silent,
+            gives_up,
+        };
         let Found {
             chain,
             sources,
             troubles,
             course,
-        } = match start::look(&disks, is_all, store, keys, &self.file) {
+            unread,
+            lost,
+        } = match start::look(&sight, store, keys, &self.file) {
             Ok(found) => found,
             Err(what) => return self.unreadable(&what),
         };
         let goes_on = match &course {
             Course::GoOn { own, .. } => Some(own.key.log()),
-            Course::Later(_) | Course::Begin { .. } => None,
+            Course::Later { .. } | Course::Begin { .. } => None,
         };
-        let before = chain.logs.iter().map(|log| &log.files);
-        let before = before.filter(|files| Some(files.checkpoint.log) != goes_on);
-        let published = before.clone().map(|files| Published {
-            key: files.key.to_text(),
-            note: files.note.clone(),
-        });
-        let published = published.collect();
-        self.older = before.map(|files| files.checkpoint.log).collect();
-        let gives_up = {
+        let (older, mut published) = before(&chain, goes_on);
+        self.older = older;
+        published.extend(lost);
+        let looked = disks.iter().map(|disk| disk.id);
+        let mut replay = Replay {
+            looked: looked.filter(|disk| !unread.disks.contains(disk)).collect(),
+            ..Replay::of(sources)
+        };
+        let until_us = self.now_us().saturating_add(LOG_GIVEN_UP_MS * 1_000);
+        replay.gives_up = gives_up.then_some(until_us);
+        self.joining = Joining::of(unread, matches!(course, Course::Begin { .. }));
+        {
             let mut inner = self.shared.log.lock();
+            self.is_sure = match (&course, &inner.remembered) {
+                (Course::GoOn { own, .. } | Course::Later { own, .. }, Some(known)) => {
+                    known.is_all_of(&chain, own)
+                }
+                _ => false,
+            };
             inner.trouble.found = troubles;
             inner.published = published;
+            replay.is_remembered = inner.remembered.is_some();
+            if !replay.is_remembered && self.joining.is_blind {
+                inner.unheard.extend(&self.joining.disks);
+            }
+            self.joining.disks.extend(&inner.unheard);
             let holds = inner.remembered.as_ref().map(|known| known.holds.clone());
             inner.replayed = Replayed::doubting(holds.unwrap_or_default());
             inner.is_replayed = false;
-            inner.remembered.is_some() && self.tries >= TRIES_MAX
-        };
+        }
         self.seats = Seats::default();
         self.seats.renew(disks, &self.older);
         match course {
@@ -109,23 +146,28 @@ impl Keeping {
                 self.ours = Some(Ours { own, end });
                 self.publish();
             }
-            Course::Later(what) => self.failed(&what),
+            Course::Later { why, .. } => self.failed(&why),
             Course::Begin { cause, previous } => self.begin(cause, previous),
         }
         // Also where none could be begun: what is held must be known before anything is deleted.
-        self.stage = Stage::Replaying(Box::new(Replay {
-            sources: sources.into_iter(),
-            at: None,
-            unread: 0,
-            gives_up,
-        }));
+        self.stage = Stage::Replaying(Box::new(replay));
+    }
+
+    /// Whether what cannot be read has been waited for long enough.
+    fn gives_up(&self) -> bool {
+        let by_us = self.unread_since_us.saturating_add(LOG_GIVEN_UP_MS * 1_000);
+        self.tries >= TRIES_MAX || self.tries > 1 && self.now_us() >= by_us
     }
 
     /// Tries to read the log again later. What is held may not be known until then.
     fn unreadable(&mut self, what: &str) {
+        if self.tries == 0 {
+            self.unread_since_us = self.now_us();
+        }
         self.tries = self.tries.saturating_add(1);
         self.told(format!(
-            "the log cannot be read: {what}. Recording goes on; until it can be read, nothing is deleted but what a full disk needs"
+            "the log cannot be read: {what}. Recording goes on; for the next minutes, or until it can be read, nothing is deleted but what a \
+             full disk needs"
         ));
     }
 
@@ -167,14 +209,26 @@ impl Keeping {
 
     /// Reads on. `Err` says which disk failed.
     fn replay(&mut self, mut replay: Box<Replay>) -> Result<Stage, String> {
-        let log = &self.shared.log;
-        if replay.step(&*self.shared.keys, &mut |stamped| {
-            log.lock().replayed.apply(stamped)
-        })? {
+        let (log, now_us) = (&self.shared.log, self.now_us());
+        if replay.step(&*self.shared.keys, now_us, &mut |stamped| log.read(stamped))? {
             return Ok(Stage::Replaying(replay));
         }
         let mut inner = log.lock();
+        let (looked, failing) = (&replay.looked, &replay.failing);
+        inner
+            .unheard
+            .retain(|disk| !looked.contains(disk) || failing.contains(disk));
+        if !replay.is_remembered {
+            inner.unheard.extend(failing);
+        }
+        let joining = &mut self.joining;
+        joining.disks.retain(|disk| !looked.contains(disk));
+        joining.disks.extend(failing);
         self.is_doubtful = replay.unread > 0;
+        self.read = match self.is_doubtful {
+            true => BTreeMap::new(),
+            false => std::mem::take(&mut replay.read),
+        };
         if replay.unread > 0 {
             let count = replay.unread;
             let sentence =
@@ -199,9 +253,14 @@ impl Keeping {
         inner.holds_version += 1;
         drop(inner);
         self.tries = 0;
+        self.tell_unheard();
         for hold in lacking {
             tracing::warn!(id = %hold.id, "a hold is in the state folder and not in the log that is here: the log gets it again");
             log.append(Record::Hold(hold));
+        }
+        // Also where no log can be gone on with: the next try forgets again what is read here.
+        if let Err(what) = self.keep_holds() {
+            self.failed(&what);
         }
         Ok(match self.ours {
             Some(_) => Stage::Walking(self.new_walk()),
@@ -292,20 +351,44 @@ impl Keeping {
 }
 
 impl Replay {
+    /// The reading of these, which does not give up.
+    pub(super) fn of(sources: Vec<Source>) -> Self {
+        Self {
+            sources: sources.into_iter(),
+            at: None,
+            unread: 0,
+            read: BTreeMap::new(),
+            gives_up: None,
+            failing: BTreeSet::new(),
+            looked: BTreeSet::new(),
+            is_remembered: false,
+        }
+    }
+
     /// Reads a piece; false at the end. `Err` says why that is to be tried again.
-    fn step(&mut self, keys: &Keys, apply: &mut dyn FnMut(&Stamped)) -> Result<bool, String> {
+    pub(super) fn step(
+        &mut self,
+        keys: &Keys,
+        now_us: u64,
+        apply: &mut dyn FnMut(&Stamped),
+    ) -> Result<bool, String> {
         let Some(mut source) = self.at.take() else {
             self.at = self.sources.next();
             return Ok(self.at.is_some());
         };
-        let piece = match source.next(keys) {
-            Err(error) if self.gives_up => {
+        let piece = match (source.next(keys), self.gives_up) {
+            (Err(error), Some(until_us)) => {
                 tracing::error!(log = %source.log(), "an entry of the log cannot be read: {error}");
-                source.pass_over()
+                self.failing.extend(source.failing());
+                match now_us < until_us {
+                    true => source.pass_over(),
+                    false => source.end(),
+                }
             }
-            read => read.map_err(|error| error.to_string())?,
+            (read, _) => read.map_err(|error| error.to_string())?,
         };
         if piece.is_empty() {
+            self.read.insert(source.log(), source.size());
             return Ok(true);
         }
         for stamped in piece {

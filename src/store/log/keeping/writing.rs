@@ -66,16 +66,27 @@ impl Keeping {
 
     /// Has the state folder remember the holds as they are now: before the log does.
     pub(super) fn keep_holds(&mut self) -> Result<(), String> {
-        let remembered = {
+        let (remembered, version) = {
             let inner = self.shared.log.lock();
             if !inner.is_replayed || self.remembered.is_of(inner.holds_version) {
                 return Ok(());
             }
             let (holds, moves) = (&inner.replayed.holds, &inner.replayed.moves);
-            let (holds, moves) = (holds.clone(), moves.clone());
-            (Remembered { holds, moves }, inner.holds_version)
+            let known = inner.remembered_serial();
+            let ours = self.ours.as_ref();
+            let mut logs = self.read.clone();
+            let log = ours.map(|ours| (ours.own.key.log(), ours.end.tree.count()));
+            // What could not be read may have a hold, and be read next time.
+            logs.extend(log.filter(|_| !self.is_doubtful));
+            let remembered = Remembered {
+                holds: holds.clone(),
+                moves: moves.clone(),
+                logs,
+                unheard: inner.unheard.clone(),
+                serial: known.max(ours.map_or(0, |ours| ours.own.holds)) + 1,
+            };
+            (remembered, inner.holds_version)
         };
-        let (remembered, version) = remembered;
         let random = &mut self.shared.random.clone();
         self.remembered
             .write(&remembered, version, random)
@@ -137,6 +148,8 @@ impl Keeping {
         let note = checkpoint.sign(&ours.own.signing_key());
         let before =
             std::mem::replace(&mut ours.own.note, note.map_err(|error| error.to_string())?);
+        let serial = self.shared.log.lock().remembered_serial();
+        ours.own.holds = ours.own.holds.max(serial);
         if let Err(error) = self.file.write(&ours.own, &mut self.shared.random.clone()) {
             ours.own.note = before;
             return Err(format!("log.sealed in the state folder: {error}"));
