@@ -193,7 +193,8 @@ fn target(shared: &Shared, entry: &Entry, from: &MountedDisk) -> Option<Arc<Moun
         let spare = disk.spare_bytes(shared.growing_bytes(disk));
         let may_displace = match &drain {
             Some(drain) => drain.let_go,
-            None => disk.oldest_us() < entry.start_us,
+            // Where retention could not make room for the one before it, there is none for this one.
+            None => disk.oldest_us() < entry.start_us && spare >= 0,
         };
         let fits = spare >= i64::try_from(bytes).unwrap_or(i64::MAX);
         let has_space =

@@ -172,6 +172,23 @@ impl Passes {
         }
     }
 
+    /// Whether a disk or a camera's budget has filled so much faster than the last pass thought that the next is not to wait.
+    pub(super) fn is_outgrown(&self, shared: &Shared) -> bool {
+        let growing = growing_bytes(shared);
+        let on_disk = |disk: &Arc<MountedDisk>| {
+            let catalogued = shared.catalog.disk_bytes(disk.number());
+            let bytes = catalogued + shared.growing_bytes(disk);
+            self.growths.is_outgrown(Of::Disk(disk.number()), bytes)
+        };
+        let cameras = shared.cameras.iter().enumerate();
+        let mut budgeted = cameras.filter(|(_, camera)| camera.max_bytes.is_some());
+        shared.slots.mounted().iter().any(on_disk)
+            || budgeted.any(|(index, camera)| {
+                let bytes = bytes_of(shared, camera, &growing);
+                self.growths.is_outgrown(Of::Camera(index), bytes)
+            })
+    }
+
     /// How the disks will be at the next pass, what the cameras may keep until then, and in how many us that should be made.
     fn look_ahead(
         &mut self,
@@ -181,15 +198,10 @@ impl Passes {
         let mut look = self.growths.look(shared.clock.monotonic_us());
         let disks = disks.into_iter().map(|state| look.disk(state)).collect();
         let growing = growing_bytes(shared);
-        let bytes_of = |stream: &StreamId| {
-            let catalogued = shared.catalog.stream_bytes(stream);
-            let catalogued: u64 = catalogued.iter().map(|(_, bytes)| bytes).sum();
-            catalogued + growing.get(stream).copied().unwrap_or(0)
-        };
         let cameras = shared.cameras.iter().enumerate();
         let cameras = cameras.map(|(index, camera)| match camera.max_bytes {
             Some(max_bytes) => {
-                let used = camera.streams.iter().map(bytes_of).sum();
+                let used = bytes_of(shared, camera, &growing);
                 let coming = look.camera(index, used, max_bytes);
                 CameraBudget {
                     max_bytes: Some(max_bytes.saturating_sub(coming)),
@@ -337,6 +349,16 @@ fn end_holds(shared: &Shared, now: Now) {
             who: "the recorder".to_owned(),
         });
     }
+}
+
+/// Bytes of a camera's segments.
+fn bytes_of(shared: &Shared, camera: &CameraBudget, growing: &HashMap<StreamId, u64>) -> u64 {
+    let of_stream = |stream: &StreamId| {
+        let catalogued = shared.catalog.stream_bytes(stream);
+        let catalogued: u64 = catalogued.iter().map(|(_, bytes)| bytes).sum();
+        catalogued + growing.get(stream).copied().unwrap_or(0)
+    };
+    camera.streams.iter().map(of_stream).sum()
 }
 
 /// Bytes of segments that the catalog does not have yet, by stream.
