@@ -26,8 +26,9 @@ const ROOM_BYTES_MIN: u64 = 64 << 20;
 const ROOM_PART: u64 = 64;
 /// A disk that ran full is looked at this often until it has room.
 const FULL_PERIOD_US: u64 = 1_000_000;
-/// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
-const REFUSING_US: u64 = 300_000_000;
+/// For how long nothing is deleted on a disk that refused to, at first and at most: others are not to wait for it.
+const REFUSING_US_MIN: u64 = 10_000_000;
+const REFUSING_US_MAX: u64 = 300_000_000;
 /// The same where it is full, and nothing is recorded on it until something was deleted; at first.
 const REFUSING_FULL_US: u64 = 3_000_000;
 /// After so many refusals one after another that is doubled, so often: each try takes two entries in the log.
@@ -80,7 +81,7 @@ impl Passes {
                 .is_some_and(|disk| disk.is_full());
             let wait_us = match is_full {
                 true => REFUSING_FULL_US << doubled(refusals.get(number)),
-                false => REFUSING_US,
+                false => refusing_us(refusals.get(number)),
             };
             monotonic_us < since_us.saturating_add(wait_us)
         });
@@ -295,6 +296,12 @@ impl Passes {
         };
         catalog.streams().into_iter().map(state).collect()
     }
+}
+
+/// For how long a disk that is not full and refused so often is not asked.
+fn refusing_us(refusals: Option<&u32>) -> u64 {
+    let before = refusals.map_or(0, |refusals| refusals.saturating_sub(1));
+    (REFUSING_US_MIN << before.min(16)).min(REFUSING_US_MAX)
 }
 
 /// How often the time is doubled for which a full disk is not asked that refused so often.
