@@ -21,6 +21,8 @@ const ROOM_BYTES_MIN: u64 = 64 << 20;
 
 const NO_ROOM: &str = "the other disks have no more room: add a disk, or drain it with --let-go";
 
+pub(super) const NOT_RID: &str = "what was moved cannot be deleted here";
+
 /// What to do next.
 pub(super) enum Move {
     /// There is nothing to be moved.
@@ -148,6 +150,16 @@ impl Moves {
     pub(super) fn trouble(&self, shared: &Shared, disk: DiskId, sentence: String) {
         if let Some(drain) = shared.slots.drains().get_mut(&disk) {
             drain.trouble = Some(sentence);
+        }
+    }
+
+    /// Notes that nothing of what was moved lies on a disk any more.
+    pub(super) fn is_rid(&self, shared: &Shared, disk: DiskId) {
+        if let Some(drain) = shared.slots.drains().get_mut(&disk)
+            && let Some(trouble) = &drain.trouble
+            && trouble.starts_with(NOT_RID)
+        {
+            drain.trouble = None;
         }
     }
 

@@ -1,10 +1,13 @@
 //! What lies on a disk is no more than it may be, also where footage comes from another disk, and where it comes faster than before.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use hearthkeep::config::Tier;
+use hearthkeep::store::DiskUse;
 
-use super::rig::{Rig, SECOND_US, options, second_disk, still_home};
+use super::failing::faulty_second;
+use super::rig::{Rig, SECOND_US, options, second_disk, segments_on, still_home};
 
 /// Lets time pass; the most bytes that lay on a disk in it.
 fn most_on(rig: &Rig<'_>, disk: &Path, seconds: u64) -> u64 {
@@ -61,4 +64,36 @@ fn a_budget_holds_where_footage_comes_faster_than_before() {
     }
     assert!(most > max_bytes / 2, "{most} bytes");
     assert!(most <= max_bytes + 4 * a_second, "{most} of {max_bytes}");
+}
+
+#[test]
+fn what_was_moved_goes_once_its_disk_lets_go_of_it() {
+    let (home, folder) = still_home(73);
+    let usb = folder.path().join("usb");
+    let (disk, faults) = faulty_second(&home, &usb);
+    let id = disk.id;
+    let mut both = options(&home, vec![disk]);
+    let mut stream = home.stream(1);
+    both.spread.pinned.insert(stream.id, usb.clone());
+    let rig = Rig::open(&home, both);
+    let recorded: Vec<_> = (0..3).map(|_| rig.record(&mut stream).0).collect();
+    faults.fail_remove.store(true, Ordering::SeqCst);
+    rig.store.drain_disk(id, false).unwrap();
+    rig.pass(60 * SECOND_US);
+    assert_eq!(rig.is(&usb), DiskUse::Drained, "no footage is only there");
+    let drain = rig.status(&usb).drain.unwrap();
+    assert!(drain.trouble.is_some(), "but not all is gone: {drain:?}");
+    assert_eq!(segments_on(&[&usb]).0.len(), 3);
+    let asked = faults.removals.load(Ordering::SeqCst);
+    rig.pass(3_600 * SECOND_US);
+    let asked = faults.removals.load(Ordering::SeqCst) - asked;
+    assert!((1..=12).contains(&asked), "{asked} times in an hour");
+    faults.fail_remove.store(false, Ordering::SeqCst);
+    rig.pass(3_700 * SECOND_US);
+    assert!(segments_on(&[&usb]).0.is_empty());
+    assert_eq!(rig.status(&usb).drain.unwrap().trouble, None);
+    for sealed in &recorded {
+        assert_eq!(rig.where_is(sealed), home.disk.path());
+        assert_eq!(rig.read(sealed), sealed.bytes());
+    }
 }
