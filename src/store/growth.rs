@@ -55,6 +55,12 @@ impl Growths {
         }
     }
 
+    /// Whether one has filled so much faster than the last look thought that the next is not to wait.
+    pub fn is_outgrown(&self, of: Of, used_bytes: u64) -> bool {
+        let growth = self.0.get(&of);
+        growth.is_some_and(|growth| used_bytes > growth.expected)
+    }
+
     /// Takes note of what came that was not recorded: no more of it is to be expected.
     pub fn came(&mut self, of: Of, bytes: u64) {
         if let Some(growth) = self.0.get_mut(&of) {
@@ -96,6 +102,9 @@ struct Growth {
     /// Monotonic time, us, and bytes of footage then.
     since: Option<(u64, u64)>,
     bytes_per_s: Option<u64>,
+    /// Bytes that there may be by the next look, and bytes that there may ever be.
+    expected: u64,
+    budget: u64,
 }
 
 impl Growth {
@@ -111,7 +120,12 @@ impl Growth {
         let period_us = self.period_us(used_bytes, budget);
         let bytes_per_s = self.bytes_per_s.unwrap_or(0);
         let coming = over(bytes_per_s, period_us + BATCH_US, 1_000_000);
-        (coming.min(budget / AHEAD_PART), period_us)
+        let coming = coming.min(budget / AHEAD_PART);
+        let then = used_bytes.saturating_add(coming);
+        // A rate may be measured wrongly, and changes: it is no matter before half of the room beside it is taken.
+        self.expected = then.saturating_add(budget.saturating_sub(then) / 2);
+        self.budget = budget;
+        (coming, period_us)
     }
 
     fn came(&mut self, bytes: u64) {
@@ -123,6 +137,10 @@ impl Growth {
     fn deleted(&mut self, bytes: u64) {
         if let Some((_, used)) = &mut self.since {
             *used = used.saturating_sub(bytes);
+        }
+        // Where it cannot be kept, nothing is looked at more often for that.
+        if self.expected > self.budget {
+            self.expected = self.expected.saturating_sub(bytes).max(self.budget);
         }
     }
 
@@ -202,6 +220,22 @@ mod tests {
         growths.came(Of::Disk(0), 25_000_000);
         let (then, _) = look(&mut growths, 10 * SECOND_US, disk(36_000_000, 40_000_000));
         assert_eq!(then, 36_000_000 + 100_000 * 31_500 / 1_000);
+    }
+
+    #[test]
+    fn what_fills_faster_than_it_did_is_looked_at_before_its_time() {
+        let mut growths = Growths::default();
+        let of = Of::Disk(0);
+        assert!(!growths.is_outgrown(of, 1), "it was never looked at");
+        look(&mut growths, 0, disk(10_000_000, 40_000_000));
+        look(&mut growths, 10 * SECOND_US, disk(10_000_000, 40_000_000));
+        assert!(!growths.is_outgrown(of, 25_000_000));
+        assert!(growths.is_outgrown(of, 25_000_001), "half of its room");
+        // Beyond its budget, it is what was deleted that counts.
+        look(&mut growths, 20 * SECOND_US, disk(50_000_000, 40_000_000));
+        assert!(!growths.is_outgrown(of, 50_000_000), "nothing can go");
+        growths.deleted(of, 20_000_000);
+        assert!(growths.is_outgrown(of, 40_000_001));
     }
 
     #[test]

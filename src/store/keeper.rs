@@ -215,6 +215,7 @@ impl turns::Work for Work {
         if self.now_us() >= self.watch.due_us() {
             self.look_at_clock();
             self.look_at_disks();
+            self.look_early();
         }
         if self.now_us() >= self.later.due_us() {
             self.try_again();
@@ -255,6 +256,9 @@ impl turns::Work for Work {
         if self.now_us() >= self.mover.due_us() {
             let moved = self.mover.turn(&self.shared, self.passes.now());
             self.passes.moved(&moved);
+            if !moved.is_empty() {
+                self.look_early();
+            }
         }
         let background_us = self.mover.due_us().min(looked_at_us);
         let look_at_us = match may {
@@ -401,6 +405,13 @@ impl Work {
     fn look(&mut self, may: May) {
         let wait_us = self.passes.next(&self.shared, self.log.as_mut(), may);
         self.look_at_us = self.now_us().saturating_add(wait_us);
+    }
+
+    /// Makes the next pass due where something fills faster than the last one thought, or was filled by what moved.
+    fn look_early(&mut self) {
+        if self.passes.is_outgrown(&self.shared) {
+            self.look_at_us = self.look_at_us.min(self.now_us());
+        }
     }
 
     /// While retention waits: what comes is lost where a disk is full, and nobody waits for long with that.

@@ -19,7 +19,7 @@ use super::copies::PIECE_BYTES;
 use super::inspect::Place;
 use super::leftovers::{self, Leftovers};
 use super::mount::MountedDisk;
-use super::moves::{Move, Moves};
+use super::moves::{Move, Moves, NOT_RID};
 use super::recovery::Report;
 use super::{Shared, layout};
 use crate::disk::{DiskFile, is_no_answer};
@@ -122,10 +122,9 @@ impl Mover {
                 self.tell_in_hand(shared, disk);
             }
             let rest_us = self.begin_next(shared, now);
-            return match self.leftovers.is_empty() {
-                true => rest_us,
-                false => rest_us.min(DRAINING_US),
-            };
+            let now_us = shared.clock.monotonic_us();
+            let left_us = self.leftovers.wait_us(now_us, DRAINING_US);
+            return rest_us.min(left_us.unwrap_or(u64::MAX));
         };
         if !copying.is_wanted(shared) {
             copying.give_up();
@@ -189,10 +188,16 @@ impl Mover {
         self.tell_in_hand(shared, copying.from.id);
     }
 
-    /// A disk is empty once its files are gone, too.
+    /// A disk is empty once its files are gone, too; but for those that it does not let go of.
     fn tell_in_hand(&self, shared: &Shared, from: DiskId) {
-        let in_hand = self.leftovers.has_of(from);
-        self.moves.in_hand(shared, from, in_hand);
+        let (has_left, is_refused) = (
+            self.leftovers.has_of(from),
+            self.leftovers.is_refused_by(from),
+        );
+        if !has_left {
+            self.moves.is_rid(shared, from);
+        }
+        self.moves.in_hand(shared, from, has_left && !is_refused);
     }
 
     /// The catalog names the new place, and then the old file goes.
@@ -223,9 +228,11 @@ impl Mover {
                 self.leftovers.push(Place::of(entry), from);
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let sentence = format!("what was moved cannot be deleted here: {error}");
+                let sentence = format!("{NOT_RID}: {error}");
                 tracing::error!(path = %from.path.join(path).display(), "{sentence}");
                 self.moves.trouble(shared, from.id, sentence);
+                let now_us = shared.clock.monotonic_us();
+                self.leftovers.refused(Place::of(entry), from, now_us);
             }
             _ => leftovers::tidy(shared, &Place::of(entry), from),
         }

@@ -21,6 +21,8 @@ const ROOM_BYTES_MIN: u64 = 64 << 20;
 
 const NO_ROOM: &str = "the other disks have no more room: add a disk, or drain it with --let-go";
 
+pub(super) const NOT_RID: &str = "what was moved cannot be deleted here";
+
 /// What to do next.
 pub(super) enum Move {
     /// There is nothing to be moved.
@@ -151,6 +153,16 @@ impl Moves {
         }
     }
 
+    /// Notes that nothing of what was moved lies on a disk any more.
+    pub(super) fn is_rid(&self, shared: &Shared, disk: DiskId) {
+        if let Some(drain) = shared.slots.drains().get_mut(&disk)
+            && let Some(trouble) = &drain.trouble
+            && trouble.starts_with(NOT_RID)
+        {
+            drain.trouble = None;
+        }
+    }
+
     /// Notes whether a segment of a disk is just changing its place.
     pub(super) fn in_hand(&self, shared: &Shared, from: DiskId, in_hand: bool) {
         if let Some(drain) = shared.slots.drains().get_mut(&from) {
@@ -193,7 +205,8 @@ fn target(shared: &Shared, entry: &Entry, from: &MountedDisk) -> Option<Arc<Moun
         let spare = disk.spare_bytes(shared.growing_bytes(disk));
         let may_displace = match &drain {
             Some(drain) => drain.let_go,
-            None => disk.oldest_us() < entry.start_us,
+            // Where retention could not make room for the one before it, there is none for this one.
+            None => disk.oldest_us() < entry.start_us && spare >= 0,
         };
         let fits = spare >= i64::try_from(bytes).unwrap_or(i64::MAX);
         let has_space =

@@ -26,8 +26,9 @@ const ROOM_BYTES_MIN: u64 = 64 << 20;
 const ROOM_PART: u64 = 64;
 /// A disk that ran full is looked at this often until it has room.
 const FULL_PERIOD_US: u64 = 1_000_000;
-/// For how long nothing is deleted on a disk that refused to: others are not to wait for it.
-const REFUSING_US: u64 = 300_000_000;
+/// For how long nothing is deleted on a disk that refused to, at first and at most: others are not to wait for it.
+const REFUSING_US_MIN: u64 = 10_000_000;
+const REFUSING_US_MAX: u64 = 300_000_000;
 /// The same where it is full, and nothing is recorded on it until something was deleted; at first.
 const REFUSING_FULL_US: u64 = 3_000_000;
 /// After so many refusals one after another that is doubled, so often: each try takes two entries in the log.
@@ -80,7 +81,7 @@ impl Passes {
                 .is_some_and(|disk| disk.is_full());
             let wait_us = match is_full {
                 true => REFUSING_FULL_US << doubled(refusals.get(number)),
-                false => REFUSING_US,
+                false => refusing_us(refusals.get(number)),
             };
             monotonic_us < since_us.saturating_add(wait_us)
         });
@@ -180,6 +181,23 @@ impl Passes {
         }
     }
 
+    /// Whether a disk or a camera's budget has filled so much faster than the last pass thought that the next is not to wait.
+    pub(super) fn is_outgrown(&self, shared: &Shared) -> bool {
+        let growing = growing_bytes(shared);
+        let on_disk = |disk: &Arc<MountedDisk>| {
+            let catalogued = shared.catalog.disk_bytes(disk.number());
+            let bytes = catalogued + shared.growing_bytes(disk);
+            self.growths.is_outgrown(Of::Disk(disk.number()), bytes)
+        };
+        let cameras = shared.cameras.iter().enumerate();
+        let mut budgeted = cameras.filter(|(_, camera)| camera.max_bytes.is_some());
+        shared.slots.mounted().iter().any(on_disk)
+            || budgeted.any(|(index, camera)| {
+                let bytes = bytes_of(shared, camera, &growing);
+                self.growths.is_outgrown(Of::Camera(index), bytes)
+            })
+    }
+
     /// How the disks will be at the next pass, what the cameras may keep until then, and in how many us that should be made.
     fn look_ahead(
         &mut self,
@@ -189,15 +207,10 @@ impl Passes {
         let mut look = self.growths.look(shared.clock.monotonic_us());
         let disks = disks.into_iter().map(|state| look.disk(state)).collect();
         let growing = growing_bytes(shared);
-        let bytes_of = |stream: &StreamId| {
-            let catalogued = shared.catalog.stream_bytes(stream);
-            let catalogued: u64 = catalogued.iter().map(|(_, bytes)| bytes).sum();
-            catalogued + growing.get(stream).copied().unwrap_or(0)
-        };
         let cameras = shared.cameras.iter().enumerate();
         let cameras = cameras.map(|(index, camera)| match camera.max_bytes {
             Some(max_bytes) => {
-                let used = camera.streams.iter().map(bytes_of).sum();
+                let used = bytes_of(shared, camera, &growing);
                 let coming = look.camera(index, used, max_bytes);
                 CameraBudget {
                     max_bytes: Some(max_bytes.saturating_sub(coming)),
@@ -293,6 +306,12 @@ impl Passes {
     }
 }
 
+/// For how long a disk that is not full and refused so often is not asked.
+fn refusing_us(refusals: Option<&u32>) -> u64 {
+    let before = refusals.map_or(0, |refusals| refusals.saturating_sub(1));
+    (REFUSING_US_MIN << before.min(16)).min(REFUSING_US_MAX)
+}
+
 /// How often the time is doubled for which a full disk is not asked that refused so often.
 fn doubled(refusals: Option<&u32>) -> u32 {
     let before = refusals.map_or(0, |refusals| refusals.saturating_sub(1));
@@ -345,6 +364,16 @@ fn end_holds(shared: &Shared, now: Now) {
             who: "the recorder".to_owned(),
         });
     }
+}
+
+/// Bytes of a camera's segments.
+fn bytes_of(shared: &Shared, camera: &CameraBudget, growing: &HashMap<StreamId, u64>) -> u64 {
+    let of_stream = |stream: &StreamId| {
+        let catalogued = shared.catalog.stream_bytes(stream);
+        let catalogued: u64 = catalogued.iter().map(|(_, bytes)| bytes).sum();
+        catalogued + growing.get(stream).copied().unwrap_or(0)
+    };
+    camera.streams.iter().map(of_stream).sum()
 }
 
 /// Bytes of segments that the catalog does not have yet, by stream.

@@ -15,6 +15,7 @@ mod rows;
 mod store_support;
 
 mod accused;
+mod budgets;
 mod coming;
 mod commands;
 mod copies;

@@ -4,7 +4,10 @@ use std::io::Write as _;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use hearthkeep::keys::read_keyring;
 use hearthkeep::limits::{QUEUE_AGE_MS_MAX, QUEUE_BYTES_MAX};
+use hearthkeep_format::segment::{ChunkType, SegmentOpener};
+use hearthkeep_format::{OpenKeyring, kit};
 use serde_json::Value;
 
 use super::client::{frame, try_read_frame};
@@ -52,7 +55,7 @@ pub fn a_tenth_of_the_speed() {
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
     let ids = ids(&visit);
-    let watched = Watched::start(&visit, &ids[0]);
+    let watched = Watched::start(&installation, &visit, &ids[0]);
 
     let written = disk.faults.written_bytes();
     let well = watched.during(WELL);
@@ -137,7 +140,7 @@ pub fn reads_that_hang() {
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
     let ids = ids(&visit);
-    let watched = Watched::start(&visit, &ids[0]);
+    let watched = Watched::start(&installation, &visit, &ids[0]);
     until_durable(&visit, &ids[..1], 0);
     let segment = text(&visit.timeline(&ids[0])["segments"][0], "id");
     let address = format!("/api/v1/segments/{}/{segment}", ids[0]);
@@ -186,32 +189,42 @@ pub fn gaps(list: &Value, stream: &str, expected: &str, from_us: i64, to_us: i64
 }
 
 /// Somebody who watches a camera live; what arrives is noted with its time.
-pub struct Watched(Receiver<Instant>);
+pub struct Watched(Receiver<Arrival>);
+
+/// A chunk that arrived.
+struct Arrival {
+    at: Instant,
+    /// From the camera's time of its end until then, us. Where the recorder reads the camera late this is no less: a run's pictures have
+    /// the camera's times.
+    behind_us: i64,
+}
 
 /// How it was for who watched.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
-    chunks: u32,
-    for_so_long: Duration,
     longest_silence: Duration,
+    most_behind_us: Option<i64>,
 }
 
 impl Watched {
-    pub fn start(visit: &Visit, stream: &str) -> Self {
-        const CHUNK: u8 = 2;
+    pub fn start(installation: &Installation, visit: &Visit, stream: &str) -> Self {
+        const BINARY: u8 = 2;
         const PING: u8 = 9;
         const PONG: u8 = 10;
         let (answer, mut socket) = visit
             .client()
             .upgrade(&format!("/api/v1/live/{stream}"), &[]);
         assert_eq!(answer.status, 101, "{answer:?}");
+        let keys = opened_by_the_kit(installation);
         let (arrived, arrivals) = mpsc::channel();
         // It ends with the recorder, or with who listens.
         std::thread::spawn(move || {
+            let mut segment = None;
             while let Ok((opcode, message)) = try_read_frame(&mut socket) {
-                let is_over = match (opcode, message.first()) {
-                    (PING, _) => socket.write_all(&frame(PONG, &message)).is_err(),
-                    (_, Some(&CHUNK)) => arrived.send(Instant::now()).is_err(),
+                let is_over = match opcode {
+                    BINARY => arrival(&keys, &mut segment, &message)
+                        .is_some_and(|arrival| arrived.send(arrival).is_err()),
+                    PING => socket.write_all(&frame(PONG, &message)).is_err(),
                     _ => false,
                 };
                 if is_over {
@@ -233,43 +246,70 @@ impl Watched {
     /// Watches until something is so.
     pub fn until(&self, mut is_so: impl FnMut() -> bool) -> Seen {
         let begun = Instant::now();
-        let (mut last, mut chunks, mut longest_silence) = (begun, 0, Duration::ZERO);
+        let (mut last, mut seen) = (begun, Seen::default());
         while !is_so() {
             assert!(begun.elapsed() < LONG, "waited too long");
             let looked = Instant::now();
             while looked.elapsed() < LOOKS {
                 match self.0.recv_timeout(LOOKS) {
-                    Ok(at) => {
-                        chunks += 1;
-                        longest_silence = longest_silence.max(at.saturating_duration_since(last));
-                        last = at;
+                    Ok(arrival) => {
+                        seen.add(Seen {
+                            longest_silence: arrival.at.saturating_duration_since(last),
+                            most_behind_us: Some(arrival.behind_us),
+                        });
+                        last = arrival.at;
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => panic!("the box ended the view"),
                 }
             }
         }
-        longest_silence = longest_silence.max(last.elapsed());
-        Seen {
-            chunks,
-            for_so_long: begun.elapsed(),
-            longest_silence,
-        }
+        seen.longest_silence = seen.longest_silence.max(last.elapsed());
+        seen
     }
+}
+
+fn opened_by_the_kit(installation: &Installation) -> OpenKeyring {
+    let keyring = read_keyring(&installation.state()).unwrap().unwrap();
+    let text = std::fs::read_to_string(installation.kit_file()).unwrap();
+    keyring.open(&kit::parse(&text).unwrap()).unwrap()
+}
+
+/// Reads a live message: the head of a segment, or a chunk of it.
+fn arrival(
+    keys: &OpenKeyring,
+    segment: &mut Option<SegmentOpener>,
+    message: &[u8],
+) -> Option<Arrival> {
+    const HEAD: u8 = 1;
+    const ID_LEN: usize = 16;
+    let (kind, rest) = message.split_first()?;
+    let content = &rest[ID_LEN..];
+    if *kind == HEAD {
+        let (identity, m) = keys.generation(1).unwrap();
+        *segment = Some(SegmentOpener::open(content, identity, m).unwrap());
+        return None;
+    }
+    let segment = segment.as_ref().expect("a head comes first");
+    let entry = segment.entry(content).unwrap().unwrap();
+    let after_us = entry.start_us + u64::from(entry.duration_us);
+    let end_us = segment.start().unwrap().wall_us + after_us as i64;
+    (entry.chunk_type == ChunkType::Fragment).then(|| Arrival {
+        at: Instant::now(),
+        behind_us: now_us() - end_us,
+    })
 }
 
 impl Seen {
     fn add(&mut self, more: Self) {
-        self.chunks += more.chunks;
-        self.for_so_long += more.for_so_long;
         self.longest_silence = self.longest_silence.max(more.longest_silence);
+        self.most_behind_us = self.most_behind_us.max(more.most_behind_us);
     }
 
-    /// By how much more what is shown lies behind the camera: chunks come as fast as time passes.
+    /// By how much more what is shown lies behind the camera at most, and by how much longer nothing came.
     fn later_than(&self, well: &Self) -> Duration {
-        let apart = well.for_so_long / well.chunks;
         let silence = self.longest_silence.saturating_sub(well.longest_silence);
-        let shown = apart * self.chunks;
-        silence.max(self.for_so_long.saturating_sub(shown))
+        let behind_us = self.most_behind_us.unwrap() - well.most_behind_us.unwrap();
+        silence.max(Duration::from_micros(behind_us.max(0).unsigned_abs()))
     }
 }

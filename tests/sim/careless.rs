@@ -1,16 +1,17 @@
 //! Bugs that are planted to see that they are found: a disk is used as careless code would use it.
 //!
-//! Each stands between the recorder and the simulated disk, so that nothing of it is in the recorder.
+//! Each stands between the recorder and the simulated disk, or in what the recorder is told, so that nothing of it is in the recorder.
 
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
 use hearthkeep::disk::{Disk, DiskFile, Space};
+use hearthkeep::store::Options;
 
 use crate::disk::SimDisk;
 
-/// What the code forgets.
+/// What the code forgets or mistakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
     /// Footage is acknowledged before the folder that names it is synced.
@@ -21,6 +22,8 @@ pub enum Planted {
     ShortWriteTaken,
     /// What is deleted is the newest of the folder, not what was named.
     WrongFileRemoved,
+    /// While it records, retention takes budgets to be a fifth larger than they are.
+    DeletesTooLate,
 }
 
 impl Planted {
@@ -29,6 +32,16 @@ impl Planted {
         match planted {
             Some(bug) => Arc::new(Careless { disk, bug }),
             None => Arc::new(disk),
+        }
+    }
+
+    /// Budgets as they are taken with this bug, or without.
+    pub fn in_budgets(planted: Option<Self>, options: &mut Options) {
+        if planted == Some(Self::DeletesTooLate) {
+            let disks = options.disks.iter_mut().map(|disk| &mut disk.max_bytes);
+            let cameras = options.cameras.iter_mut();
+            let budgets = disks.chain(cameras.map(|camera| &mut camera.max_bytes));
+            budgets.flatten().for_each(|bytes| *bytes += *bytes / 5);
         }
     }
 }

@@ -10,7 +10,7 @@ use hearthkeep_format::StreamId;
 
 use crate::chance::Chance;
 use crate::image::{Image, Node};
-use crate::ledger::is_copy;
+use crate::ledger::{is_copy, place_of};
 use crate::world;
 
 const APPEND_US: u64 = 300;
@@ -215,7 +215,13 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.take(APPEND_US, About::of(from))?;
-        state.image.move_over(from, to)
+        state.image.move_over(from, to)?;
+        let bytes = state.image.content(state.image.file(to)?).len() as u64;
+        drop(state);
+        if let Some((stream, ..)) = place_of(to) {
+            world::written(self.number, stream, bytes, true);
+        }
+        Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -301,6 +307,9 @@ impl DiskFile for SimFile {
         };
         let written = written.min(free) as usize;
         state.image.append(self.file, &bytes[..written]);
+        if let About::Footage(Some(stream)) = self.about {
+            world::written(self.disk.number, stream, written as u64, false);
+        }
         match written == bytes.len() {
             _ if failed.is_err() => failed,
             true => Ok(()),

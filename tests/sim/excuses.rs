@@ -90,6 +90,14 @@ impl Excuses {
         is_touched || in_trouble == disks
     }
 
+    /// Whether nothing was excused since a time, and no plan waits.
+    pub fn is_quiet(&self, since_us: u64, now_us: u64) -> bool {
+        let spans = self.spans.iter().map(|(span, _)| span);
+        let mut all = spans.chain(self.troubles.values().flatten());
+        all.all(|(_, to_us)| *to_us < since_us)
+            && self.plans.iter().all(|plan| plan.until_us <= now_us)
+    }
+
     /// What is planned for these segments is carried out later, and may have no reason then.
     pub fn plan_waits(
         &mut self,

@@ -10,6 +10,7 @@ use crate::ledger::Asked;
 const PICTURES_EXCUSED_MAX: u64 = 30;
 const HOLES_EXCUSED_MAX: u64 = 40;
 const DELETIONS_EXCUSED_MAX: u64 = 30;
+const BUDGETS_EXCUSED_MAX: u64 = 80;
 
 /// See the fields; summed over seeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Figures {
     pub judged: Judged,
     /// Deletions, of which each is to have its reason.
     pub deletions: Asked,
+    /// How often it was looked at what lies on the disks, each second.
+    pub budgets: Asked,
     /// All that was done, and when, in one number.
     pub story: u64,
 }
@@ -47,6 +50,7 @@ impl Figures {
             read_again: world.upkeep.borrow().read_bytes(),
             judged,
             deletions: ledger.deletions,
+            budgets: ledger.budgets,
             story: world.story.get(),
         }
     }
@@ -63,6 +67,7 @@ impl Figures {
         self.judged.pictures.add(&other.judged.pictures);
         self.judged.holes.add(&other.judged.holes);
         self.deletions.add(&other.deletions);
+        self.budgets.add(&other.budgets);
         self.story ^= other.story;
     }
 
@@ -73,6 +78,7 @@ impl Figures {
             ("pictures", pictures, PICTURES_EXCUSED_MAX),
             ("holes", holes, HOLES_EXCUSED_MAX),
             ("deletions", &self.deletions, DELETIONS_EXCUSED_MAX),
+            ("looks", &self.budgets, BUDGETS_EXCUSED_MAX),
         ];
         let shares = shares.into_iter().filter_map(|(what, asked, max)| {
             let (percent, all) = (asked.percent(), asked.all);
@@ -103,17 +109,20 @@ impl fmt::Display for Figures {
                 holes,
             },
             deletions,
+            budgets,
             story,
         } = self;
         let hours = simulated_s / 3600;
         write!(
             f,
-            "{hours} h simulated, {power_cuts} power cuts, {kills} kills, {pictures} pictures, {segments} segments, {deleted} deleted, {moved} moved, {} MB read again; excused: {} % of pictures, {} % of {} holes, {} % of deletions; story {story:016x}",
+            "{hours} h simulated, {power_cuts} power cuts, {kills} kills, {pictures} pictures, {segments} segments, {deleted} deleted, {moved} moved, {} MB read again; excused: {} % of pictures, {} % of {} holes, {} % of deletions, {} % of {} looks at budgets; story {story:016x}",
             read_again / 1_000_000,
             asked.percent(),
             holes.percent(),
             holes.all,
             deletions.percent(),
+            budgets.percent(),
+            budgets.all,
         )
     }
 }

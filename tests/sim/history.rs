@@ -1,6 +1,6 @@
 //! The signed log and the holds: what the recorder published, and what must come of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hearthkeep::disk::Disk;
@@ -40,6 +40,10 @@ pub struct Holds {
     /// Cameras, and whether they are to be held.
     pub wanted: Vec<(usize, bool)>,
     set: Vec<Held>,
+    /// Cameras whose hold a crash may have taken, or not.
+    doubtful: BTreeSet<usize>,
+    /// When a camera's hold was ended last, true time, us.
+    ended_us: BTreeMap<usize, u64>,
 }
 
 impl Holds {
@@ -47,6 +51,13 @@ impl Holds {
     pub fn is_held(&self, camera: usize) -> bool {
         let of_it = |held: &&Held| held.camera == camera && held.ticket.is_none();
         self.set.iter().any(|held| of_it(&held))
+    }
+
+    /// Whether footage of a camera may be held, or was since a time.
+    pub fn may_be_held(&self, camera: usize, since_us: u64) -> bool {
+        self.set.iter().any(|held| held.camera == camera)
+            || self.doubtful.contains(&camera)
+            || self.ended_us.get(&camera) >= Some(&since_us)
     }
 
     /// Somebody does what is wanted; where the recorder refuses, nothing is held.
@@ -76,22 +87,35 @@ impl Holds {
                 self.set.drain(..).partition(|held| held.camera == camera);
             self.set = others;
             for held in of_it {
-                _ = store.unhold(&held.id, "it is over", "the simulator");
+                self.ended_us.insert(camera, world.now_us());
+                let ended = store.unhold(&held.id, "it is over", "the simulator");
+                if ended.is_err() {
+                    self.doubtful.insert(camera);
+                }
             }
         }
     }
 
     /// Ends all of them.
-    pub fn end(&mut self, store: &Store) {
+    pub fn end(&mut self, world: &World, store: &Store) {
         self.set.clear();
-        for hold in store.holds().unwrap_or_default() {
+        let Ok(holds) = store.holds() else { return };
+        if !holds.is_empty() {
+            let cameras = 0..world.fate.cameras.len();
+            self.ended_us = cameras.map(|camera| (camera, world.now_us())).collect();
+        }
+        self.doubtful.clear();
+        for hold in holds {
             _ = store.unhold(&hold.id, "it is over", "the simulator");
         }
     }
 
     /// The process has ended: what was not published may be gone.
     pub fn lose(&mut self) {
-        self.set.retain(|held| held.ticket.is_none());
+        let is_lost = |held: &Held| held.ticket.is_some();
+        let lost = self.set.iter().filter(|held| is_lost(held));
+        self.doubtful.extend(lost.map(|held| held.camera));
+        self.set.retain(|held| !is_lost(held));
     }
 }
 

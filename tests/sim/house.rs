@@ -18,6 +18,7 @@ use hearthkeep::store::{
 };
 use hearthkeep_format::{DiskId, Identity, MetadataKey, Random, SeededRandom, StoreId};
 
+use crate::budgets;
 use crate::careless::Planted;
 use crate::database::SimShelf;
 use crate::history;
@@ -160,7 +161,10 @@ impl House {
         // Footage is read again from the beginning, or nothing would be after the first minutes.
         _ = std::fs::remove_file(self.state.path().join("scrub.json"));
         let lock = lock::acquire(self.state.path()).unwrap();
-        let options = self.options(&self.world.shelf);
+        let mut options = self.options(&self.world.shelf);
+        if with_cameras {
+            Planted::in_budgets(self.planted, &mut options);
+        }
         let is_lost = self.world.shelf.content().is_empty();
         let is_without = is_lost && !options.absent.is_empty();
         for (number, disk) in self.world.disks.iter().enumerate() {
@@ -287,12 +291,15 @@ impl House {
             world.run_until(end_us.min(world.now_us() + SECOND_US));
             self.look_at_log(&store);
             if !world.off.get() && is_healed {
-                world.holds.borrow_mut().end(&store);
+                world.holds.borrow_mut().end(world, &store);
             } else if !world.off.get() {
                 world.holds.borrow_mut().act(world, &store);
             }
             if !world.off.get() {
                 self.keep_up(&store);
+            }
+            if !world.off.get() && !world.stop.get() {
+                budgets::judge(self, now_us);
             }
             let queued = self.queues.queued_bytes();
             if queued > world.fate.queue_bytes + ENDS_BYTES_MAX {

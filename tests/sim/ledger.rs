@@ -1,6 +1,6 @@
 //! What the simulation knows by itself, and holds against what the recorder did.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use hearthkeep::store::layout;
@@ -26,6 +26,17 @@ pub struct Known {
 pub struct Removed {
     pub path: PathBuf,
     pub content: Vec<u8>,
+}
+
+/// Footage that came to a disk.
+pub struct Written {
+    /// When, true time, us.
+    pub at_us: u64,
+    pub disk: usize,
+    pub stream: StreamId,
+    pub bytes: u64,
+    /// It was moved there.
+    pub is_moved: bool,
 }
 
 /// What a deletion is judged by: how things were just before it.
@@ -87,9 +98,13 @@ pub struct Ledger {
     /// Segments that were removed from a disk that another one had too: they were moved. Where the other was left from a move before, it
     /// was the last that the recorder knows of.
     pub moved: Vec<(usize, SegmentId)>,
+    /// Footage that was written lately.
+    pub written: VecDeque<Written>,
     pub excuses: Excuses,
     /// Deletions that were judged.
     pub deletions: Asked,
+    /// How often it was looked at what lies on the disks while the recorder lives.
+    pub budgets: Asked,
     /// When the box began a boot, true time, us.
     pub boots: Vec<u64>,
     /// Times from which on monotonic and wall time of the box do not go together with those before.
@@ -140,6 +155,15 @@ impl Ledger {
         self.known
             .values_mut()
             .for_each(|known| known.is_open = false);
+    }
+
+    /// Takes note of footage that came, and forgets what did so long ago.
+    pub fn writes(&mut self, written: Written, long_ago_us: u64) {
+        let until_us = written.at_us.saturating_sub(long_ago_us);
+        while self.written.front().is_some_and(|old| old.at_us < until_us) {
+            self.written.pop_front();
+        }
+        self.written.push_back(written);
     }
 
     /// A file was removed: it had a reason, and was the oldest that could go.

@@ -5,6 +5,7 @@
 //! What must hold in the end is in `footage.rs`, what may happen in `happenings.rs`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod budgets;
 mod cameras;
 mod careless;
 #[path = "../common/chance.rs"]
@@ -157,4 +158,9 @@ fn a_short_write_that_is_taken_for_whole_is_found() {
 #[test]
 fn a_wrong_deletion_is_found() {
     is_found(Planted::WrongFileRemoved);
+}
+
+#[test]
+fn a_deletion_that_comes_too_late_is_found() {
+    is_found(Planted::DeletesTooLate);
 }

@@ -15,13 +15,14 @@ use hearthkeep::store::writer::Event;
 use hearthkeep_format::StreamId;
 use tokio::sync::broadcast;
 
+use crate::budgets;
 use crate::cameras::Camera;
 use crate::chance::Chance;
 use crate::database::SimShelf;
 use crate::disk::SimDisk;
 use crate::happenings::{Fate, Happening};
 use crate::history::Holds;
-use crate::ledger::{Before, Ledger, place_of};
+use crate::ledger::{Before, Ledger, Written, place_of};
 use crate::upkeep::Upkeep;
 
 /// True wall time at the beginning, us.
@@ -112,6 +113,22 @@ pub fn not_removed(disk: usize, path: &Path) {
         world.ledger.borrow_mut().refused.insert(path.to_owned());
         // What was planned with it waits as well, until the next start where it must.
         world.plans_wait(Some(disk), true);
+    });
+}
+
+/// So many bytes of footage came to a disk: they were recorded, or moved there.
+pub fn written(disk: usize, stream: StreamId, bytes: u64, is_moved: bool) {
+    with((), |world| {
+        let at_us = world.now_us();
+        let written = Written {
+            at_us,
+            disk,
+            stream,
+            bytes,
+            is_moved,
+        };
+        let mut ledger = world.ledger.borrow_mut();
+        ledger.writes(written, budgets::WRITTEN_US);
     });
 }
 
