@@ -150,6 +150,8 @@ export interface Disk {
   /** What will go wrong. */
   trouble: string | null;
   error: string | null;
+  /** That it is slow to make footage safe, and what to do; null before enough was measured. */
+  slow: string | null;
   /** How far its footage was read again in the background; null where it is not. */
   scrub: Scrub | null;
 }
