@@ -76,7 +76,7 @@ export interface GapEntry {
   open: boolean;
 }
 
-/** Footage of which packets were lost on the way from the camera. */
+/** Footage of which packets were lost on the way from the camera, or which a disk has damaged. */
 export interface DamagedEntry {
   start_us: number;
   end_us: number;
