@@ -72,6 +72,10 @@ pub const SCRUB_BYTES_PER_S_MIN: u64 = 256 << 10;
 pub const SCRUB_BYTES_PER_S_MAX: u64 = 16 << 20;
 /// A disk whose syncs take longer than this, 99 of 100, or on which one has taken as long by now, is left to recording.
 pub const SCRUB_YIELDS_MS: u64 = 300;
+/// From here on syncs that 99 of 100 do not exceed are too slow: a power cut can cost more than 2.5 s.
+pub const FSYNC_SLOW_MS: u64 = 300;
+/// Syncs that must have been measured before anything is said of them.
+pub const FSYNC_SAMPLES_MIN: usize = 100;
 /// Damaged segments that are told one by one, of each disk.
 pub const SCRUB_FINDINGS_MAX: usize = 64;
 /// What is said of one.
@@ -201,7 +205,7 @@ const _: () = {
         SYNC_INTERVAL_MS_MAX * 4 < QUEUE_AGE_MS_MAX && WRITE_EARLY_BYTES * 2 <= QUEUE_BYTES_MAX
     );
     // At most 2.5 s are lost to a power cut: a turn of ingest, a fragment of 0.5 s, this, and a slow fsync.
-    assert!(INGEST_PERIOD_MS + 500 + SYNC_INTERVAL_MS_MAX + 300 <= 2_500);
+    assert!(INGEST_PERIOD_MS + 500 + SYNC_INTERVAL_MS_MAX + FSYNC_SLOW_MS <= 2_500);
     // Words of `docs/format.md`: a chunk holds a fragment, a fragment at least one sample.
     assert!(SAMPLE_BYTES_MAX < 16 << 20);
     // A picture that is accepted is held twice while the buffer for it grows.

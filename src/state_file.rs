@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
@@ -116,6 +116,21 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(()) => path.parent().map_or(Ok(()), sync_folder),
     }
+}
+
+/// Keeps a file that cannot be used beside the one to come, as its name with `.damaged`, durably, and says where. What was
+/// kept so before goes.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".damaged");
+    let aside = PathBuf::from(aside);
+    fs::rename(path, &aside)?;
+    path.parent().map_or(Ok(()), sync_folder)?;
+    Ok(aside)
 }
 
 /// Makes the folder, and those above it, where they are missing, and closes it to everybody but its owner (0700).

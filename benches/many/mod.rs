@@ -1,6 +1,6 @@
 //! Stores with many segments, or with many bytes, for benches.
 
-use super::store_support::Home;
+use super::store_support::{Home, Stream};
 
 const STREAMS: u64 = 16;
 const EPOCH_SEGMENTS: u64 = 1440;
@@ -15,9 +15,9 @@ pub fn home() -> Home {
 }
 
 /// So many segments of 16 streams, each with so many fragments of so many bytes. They are real, and as another recorder would
-/// have left them.
-pub fn fill(home: &Home, segments: u64, fragments: usize, fragment_bytes: usize) {
-    for number in 0..STREAMS.min(segments) {
+/// have left them. Returns the streams, which go on after them.
+pub fn fill(home: &Home, segments: u64, fragments: usize, fragment_bytes: usize) -> Vec<Stream> {
+    let fill = |number| {
         let mut stream = home.stream(number);
         for n in 0..segments / STREAMS.min(segments) {
             if n % EPOCH_SEGMENTS == 0 {
@@ -25,7 +25,9 @@ pub fn fill(home: &Home, segments: u64, fragments: usize, fragment_bytes: usize)
             }
             stream.seal(fragments, fragment_bytes).leave_whole(home);
         }
-    }
+        stream
+    };
+    (0..STREAMS.min(segments)).map(fill).collect()
 }
 
 /// A number from the environment.

@@ -39,16 +39,17 @@ impl Desk {
         Ok(id)
     }
 
-    /// Takes a disk out: see [`Pool::retire`].
+    /// Takes a disk out: see [`Pool::retire`]. One that was taken out when the configuration could not be written is taken out of that.
     ///
     /// # Errors
     /// As [`Pool::retire`] and [`without_disk`].
     pub fn retire(&self, disk: &str, forget: bool, who: &str) -> Result<Retired> {
         let disks = self.pool.list()?;
-        if disks.len() == 1 {
-            return Err(store::Error::LastDisk.into());
-        }
-        let path = meant(&disks, disk)?.path.clone();
+        let path = match meant(&disks, disk) {
+            Ok(_) if disks.len() == 1 => return Err(store::Error::LastDisk.into()),
+            Ok(found) => found.path.clone(),
+            Err(error) => self.pool.taken_out(disk).ok_or(error)?,
+        };
         let edited = without_disk(&self.config, &path, forget)?;
         let retired = self.pool.retire(disk, forget, who)?;
         edited.save()?;

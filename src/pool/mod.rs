@@ -37,8 +37,8 @@ pub struct Pool {
     /// While it is open here.
     store: OnceLock<Arc<Store>>,
     doors: Doors,
-    /// One command at a time.
-    commanding: Mutex<()>,
+    /// One command at a time; and the disks that were taken out since the start, which may be in the configuration still.
+    commanding: Mutex<Vec<(DiskId, Retired)>>,
 }
 
 /// A disk that was taken out.
@@ -178,13 +178,18 @@ impl Pool {
     }
 
     /// Takes a disk out: one that is empty or, with `forget`, one whose footage is given up. That it is marked as retired is tried.
-    /// `who` wants it, as the log is to say.
+    /// `who` wants it, as the log is to say. One that was taken out before is told as it was then.
     ///
     /// # Errors
     /// [`Error::NotOpen`], [`Error::Store`], [`Error::LeftBehind`].
     pub fn retire(&self, disk: &str, forget: bool, who: &str) -> Result<Retired> {
-        let _one = self.one_at_a_time();
-        let (store, id, status) = self.find(disk)?;
+        let mut taken_out = self.one_at_a_time();
+        let (store, id, status) = match self.find(disk) {
+            Err(Error::Store(store::Error::NoSuchDisk)) => {
+                return meant_before(&taken_out, disk).ok_or(store::Error::NoSuchDisk.into());
+            }
+            found => found?,
+        };
         let given_up = store.on_disk(id)?;
         if !forget && status.state != DiskUse::Absent {
             let files = door::footage_files(&status.path)?;
@@ -205,11 +210,19 @@ impl Pool {
                 .err()
                 .map(|error| error.to_string()),
         };
-        Ok(Retired {
+        let retired = Retired {
             path: status.path,
             given_up,
             unmarked,
-        })
+        };
+        taken_out.retain(|(known, before)| *known != id && before.path != retired.path);
+        taken_out.push((id, retired.clone()));
+        Ok(retired)
+    }
+
+    /// The folder of a disk that was taken out since the start.
+    fn taken_out(&self, disk: &str) -> Option<PathBuf> {
+        meant_before(&self.one_at_a_time(), disk).map(|retired| retired.path)
     }
 
     /// Tells the log what somebody did with a disk; where none is open, the next one.
@@ -267,7 +280,7 @@ impl Pool {
         store.map_or_else(Forecast::default, |store| store.forecast())
     }
 
-    fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+    fn one_at_a_time(&self) -> MutexGuard<'_, Vec<(DiskId, Retired)>> {
         self.commanding
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -301,6 +314,17 @@ impl store::Doorkeeper for Pool {
         door::spread_keyring(disks.chain([&disk]), &state).map_err(words)?;
         Ok(disk)
     }
+}
+
+/// The disk that a folder or an id means among those that were taken out.
+fn meant_before(taken_out: &[(DiskId, Retired)], disk: &str) -> Option<Retired> {
+    let wanted = DiskId::from_hex(disk);
+    let is_it = |(id, retired): &&(DiskId, Retired)| match wanted {
+        Some(wanted) => *id == wanted,
+        None => same(&retired.path, Path::new(disk)),
+    };
+    let found = taken_out.iter().find(is_it);
+    found.map(|(_, retired)| retired.clone())
 }
 
 /// What the other disks lack of the log they get in the background: that is waited for.

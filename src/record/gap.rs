@@ -91,6 +91,9 @@ impl OpenGap {
 pub const DAMAGED: &str =
     "Packets were lost on the way from the camera: pictures may be damaged here.";
 
+/// What is said of pictures that a disk has lost.
+pub const ROTTEN: &str = "What the disk has of this is damaged, as after a power cut or by its age: pictures are missing here.";
+
 /// A gap's cause for people; of one that nothing explains, too.
 pub const fn sentence(cause: Option<GapCause>) -> &'static str {
     match cause {

@@ -34,7 +34,7 @@ use hearthkeep_format::{StoreId, StreamId};
 use tokio::sync::watch;
 
 pub use by_hand::ByHand;
-pub use gap::{DAMAGED, OpenGap, Stuck, sentence};
+pub use gap::{DAMAGED, OpenGap, ROTTEN, Stuck, sentence};
 pub use live::{Joined, LiveHub, RecentChunk, chunk_message, head_message};
 pub use state::{Phase, StreamSnapshot, Trouble};
 

@@ -21,6 +21,7 @@ mod sound;
 mod source;
 mod start;
 mod unlogged;
+mod waiting;
 mod walk;
 
 use std::collections::{BTreeSet, HashMap};

@@ -21,7 +21,8 @@ use super::{Error, Result};
 use crate::config::{self, Tier};
 use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space};
 use crate::limits::{
-    DISK_PATIENCE_MS_MAX, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS, WRITE_EARLY_BYTES,
+    DISK_PATIENCE_MS_MAX, FSYNC_SLOW_MS, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS,
+    WRITE_EARLY_BYTES,
 };
 
 /// For how long a disk that failed is the last to be asked.
@@ -113,7 +114,7 @@ pub struct DiskStatus {
     pub used_bytes: u64,
     /// Bytes that wait to be written.
     pub queued_bytes: u64,
-    /// How long fdatasync takes, 99 of 100 times; `None` before the first.
+    /// How long fdatasync takes, 99 of 100 times; `None` before there were enough.
     pub fsync_p99: Option<Duration>,
     /// Writes and syncs of footage that failed since it was mounted.
     pub errors: (u64, u64),
@@ -123,6 +124,18 @@ pub struct DiskStatus {
     pub error: Option<String>,
     /// How far its footage was read again in the background.
     pub scrub: Option<ScrubStatus>,
+}
+
+impl DiskStatus {
+    /// That its syncs are too slow, and what to do; `None` where they are fast enough, or were too few to say.
+    pub fn slow(&self) -> Option<String> {
+        let takes_ms = self.fsync_p99?.as_millis();
+        (takes_ms > u128::from(FSYNC_SLOW_MS)).then(|| {
+            format!(
+                "it is slow, and takes {takes_ms} ms to make footage safe: a power cut can cost more than the last 2.5 s; look at its health, or use a faster one"
+            )
+        })
+    }
 }
 
 #[derive(Default)]
@@ -405,7 +418,10 @@ impl MountedDisk {
         let longest = Duration::from_millis(SCRUB_YIELDS_MS);
         Duration::from_micros(writer.waited_us()) > longest
             || writer.queued_bytes() > WRITE_EARLY_BYTES
-            || writer.latency().p99().is_some_and(|p99| p99 > longest)
+            || writer
+                .latency()
+                .p99_so_far()
+                .is_some_and(|p99| p99 > longest)
     }
 
     pub(super) fn close_writer(&self) {

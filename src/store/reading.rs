@@ -60,6 +60,7 @@ impl Store {
         }
         let logged = self.log().gaps(stream, from_us, to_us);
         timeline.damaged = damaged(&timeline.segments, &logged);
+        timeline.rotten = self.shared.scrub.lost(stream, &timeline.segments);
         Ok(timeline)
     }
 

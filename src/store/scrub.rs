@@ -25,8 +25,9 @@ use std::time::Duration;
 
 use hearthkeep_format::{DiskId, StreamId};
 
-use super::Shared;
+use super::inspect::Place;
 use super::turns::{Bell, Driver, Worker};
+use super::{Shared, Span};
 use crate::limits::SCRUB_GOODBYE_MS_MAX;
 pub(super) use kept::{FILE, look};
 use round::Round;
@@ -140,6 +141,21 @@ impl Board {
             damaged: round.damaged(),
             findings: round.findings(),
         })
+    }
+
+    /// What of these segments of a stream was found to be lost, on any disk: from when to when in wall time, us.
+    pub(super) fn lost(&self, stream: &StreamId, segments: &[Span]) -> Vec<(i64, i64)> {
+        let disks = self.lock();
+        let found = disks.values().flat_map(|told| told.round.lost());
+        let found = found.filter(|(place, _)| place.stream == *stream);
+        let within = |(place, (from_us, to_us)): (Place, (i64, i64))| {
+            let span = segments.iter().find(|span| span.segment == place.segment)?;
+            let lost = (from_us.max(span.start_us), to_us.min(span.end_us()));
+            (lost.0 < lost.1).then_some(lost)
+        };
+        let mut lost: Vec<_> = found.filter_map(within).collect();
+        lost.sort_unstable();
+        lost
     }
 
     fn is_over(&self) -> bool {

@@ -22,6 +22,8 @@ pub struct Timeline {
     pub gaps: Vec<GapSpan>,
     /// Where pictures may be damaged because packets were lost: from when to when in wall time, us.
     pub damaged: Vec<(i64, i64)>,
+    /// Where pictures are lost because the disk has something else than was written, as far as the scrub has found it: the same.
+    pub rotten: Vec<(i64, i64)>,
     /// The first segment that begins after the span.
     pub next: Option<Span>,
 }
@@ -133,6 +135,7 @@ pub(super) fn timeline(
         segments,
         gaps,
         damaged: Vec::new(),
+        rotten: Vec::new(),
         next,
     }
 }

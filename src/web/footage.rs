@@ -225,8 +225,7 @@ pub struct ChunkPlace {
 pub struct RecorderStatus {
     /// The disks.
     pub disks: Vec<DiskStatus>,
-    /// How long `fdatasync` took for 99 of 100, in ms; `None` before there were enough. Beyond 300 ms a power cut can cost
-    /// more than 2.5 s.
+    /// How long `fdatasync` took for 99 of 100 on the slowest disk, in ms; `None` before there were enough.
     pub fsync_p99_ms: Option<f64>,
     /// Whether the box trusts its clock.
     pub clock_trusted: bool,
@@ -323,6 +322,9 @@ pub struct DiskStatus {
     pub trouble: Option<String>,
     /// What is wrong with it, if anything is.
     pub error: Option<String>,
+    /// That it is slow to make footage safe, and what to do; `None` before enough was measured.
+    #[serde(default)]
+    pub slow: Option<String>,
     /// How far its footage was read again in the background; `None` where it is not, and before that begins.
     #[serde(default)]
     pub scrub: Option<ScrubStatus>,
@@ -440,6 +442,7 @@ impl DiskStatus {
             full_in_days: None,
             trouble: None,
             error: disk.error.clone(),
+            slow: disk.slow(),
             scrub: disk
                 .scrub
                 .as_ref()
@@ -517,7 +520,7 @@ pub struct DiskMeasures {
     pub used_bytes: u64,
     /// What waits to be written.
     pub queued_bytes: u64,
-    /// How long fdatasync takes, 99 of 100 times, s; `None` before the first.
+    /// How long fdatasync takes, 99 of 100 times, s; `None` before there were enough.
     pub fsync_p99_s: Option<f64>,
     /// What of the footage is held.
     pub held_bytes: u64,

@@ -14,7 +14,7 @@ use super::footage::{
     Measures, OpenGap, OpenSegment, ReadAt, RecorderStatus, ScrubMeasures, SegmentIndex,
     StreamMeasures, StreamState, StreamStatus, Timeline, Trouble,
 };
-use super::timeline::{TimelineGap, damaged_row, gap_row, open_gap_row, segment_row};
+use super::timeline::{TimelineGap, damaged_row, gap_row, open_gap_row, rotten_row, segment_row};
 use crate::clock::Clock;
 use crate::disk::Front;
 use crate::keys::StateFolder;
@@ -206,17 +206,18 @@ impl Footage for RecorderFootage {
         let untold = before.map_or_else(Vec::new, |live| live.damage).into_iter();
         let untold = untold.filter(|(start_us, _)| !is_told(*start_us));
         let untold = untold.map(|(start_us, end_us)| damaged_row(start_us, end_us, now_us));
-        let damaged = timeline.damaged.iter();
-        let damaged =
-            damaged.map(|&(start_us, end_us)| damaged_row(start_us, Some(end_us), now_us));
+        let untold = untold.filter(|span| span.start_us < to_us && span.end_us > from_us);
+        let told = timeline.damaged.iter();
+        let told = told.map(|&(start_us, end_us)| damaged_row(start_us, Some(end_us), now_us));
+        let rotten = timeline.rotten.iter().map(rotten_row);
+        let mut damaged: Vec<_> = told.chain(untold).chain(rotten).collect();
+        damaged.sort_by_key(|span| span.start_us);
         let away = recording.store.disks_away();
         let gaps = timeline.gaps.iter().map(|gap| gap_row(gap, &away));
         Ok(Some(Timeline {
             segments: timeline.segments.iter().map(segment_row).collect(),
             gaps: gaps.chain(open).collect(),
-            damaged: damaged
-                .chain(untold.filter(|span| span.start_us < to_us && span.end_us > from_us))
-                .collect(),
+            damaged,
             // Of one that has just begun nothing can be read yet.
             next: timeline
                 .next

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::error;
 use super::footage::as_text;
-use crate::record::{self, DAMAGED, sentence};
+use crate::record::{self, DAMAGED, ROTTEN, sentence};
 use crate::store::{self, GapSpan, Span};
 
 /// What there is of a stream in a span of time.
@@ -20,7 +20,7 @@ pub struct Timeline {
     pub segments: Vec<TimelineSegment>,
     /// Known absences.
     pub gaps: Vec<TimelineGap>,
-    /// Where pictures may be damaged.
+    /// Where pictures may be damaged, or are missing of a segment.
     pub damaged: Vec<DamagedSpan>,
     /// The first segment that begins after the span, however long after.
     pub next: Option<TimelineSegment>,
@@ -67,7 +67,8 @@ pub struct TimelineGap {
     pub open: bool,
 }
 
-/// Footage of which packets were lost on the way from the camera, up to the next key frame that came whole.
+/// Footage that is damaged, or may be: packets of it were lost on the way from the camera, which counts up to the next key frame that came
+/// whole; or the disk has something else than was written.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct DamagedSpan {
     /// µs since 1970.
@@ -80,13 +81,23 @@ pub struct DamagedSpan {
     pub open: bool,
 }
 
-/// Without an end it lasts until now.
+/// Of lost packets. Without an end it lasts until now.
 pub(super) fn damaged_row(start_us: i64, end_us: Option<i64>, now_us: i64) -> DamagedSpan {
     DamagedSpan {
         start_us,
         end_us: end_us.unwrap_or(now_us),
         sentence: DAMAGED.to_owned(),
         open: end_us.is_none(),
+    }
+}
+
+/// Of what a disk has damaged.
+pub(super) fn rotten_row(&(start_us, end_us): &(i64, i64)) -> DamagedSpan {
+    DamagedSpan {
+        start_us,
+        end_us,
+        sentence: ROTTEN.to_owned(),
+        open: false,
     }
 }
 

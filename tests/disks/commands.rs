@@ -106,9 +106,19 @@ fn a_running_recorder_takes_a_disk_in_and_another_out() {
     });
     assert_eq!(segments(&old), 0);
     assert!(listed(&installation, &old)["drain"]["moved_bytes"].as_u64() > Some(50_000));
+    let before = std::fs::read_to_string(installation.config()).unwrap();
+    done(&installation, &["retire", path(&old)]);
+    // Again, as where the configuration could not be written then.
+    std::fs::write(installation.config(), before).unwrap();
     done(&installation, &["retire", path(&old)]);
     let config = std::fs::read_to_string(installation.config()).unwrap();
     assert!(!config.contains("path = \"footage\""), "{config}");
+    refused(
+        &installation,
+        &["retire", path(&old)],
+        66,
+        "`hearthkeep disk list` shows",
+    );
     let id_file = std::fs::read_to_string(old.join("hearthkeep-disk.json")).unwrap();
     assert!(id_file.contains("\"retired\":true"), "{id_file}");
     let moved = segments(&new);

@@ -65,6 +65,7 @@ impl Drop for Trouble<'_> {
         let mut state = self.0.lock();
         state.rate = None;
         state.busy_until = None;
+        state.late = Duration::ZERO;
         state.hanging.clear();
         drop(state);
         self.0.changed.notify_all();
@@ -85,6 +86,8 @@ struct State {
     rate: Option<u64>,
     /// When what was written last will be done.
     busy_until: Option<Instant>,
+    /// How long each sync takes.
+    late: Duration,
     hanging: Vec<Asked>,
     failing: Option<Failing>,
     /// Files of which a write or sync has failed.
@@ -104,6 +107,12 @@ impl Faults {
     /// Lets so many bytes a second through, until what this returns is dropped.
     pub fn slow_down(&self, bytes_per_s: u64) -> Trouble<'_> {
         self.lock().rate = Some(bytes_per_s);
+        Trouble(self)
+    }
+
+    /// Lets each sync take so long, until what this returns is dropped.
+    pub fn delay_syncs(&self, late: Duration) -> Trouble<'_> {
+        self.lock().late = late;
         Trouble(self)
     }
 
@@ -157,6 +166,10 @@ impl Faults {
             state.failed.insert(inode.0);
         }
         Err(error)
+    }
+
+    fn late(&self) -> Duration {
+        self.lock().late
     }
 
     /// Waits as long as so many bytes take.
@@ -461,6 +474,7 @@ impl Filesystem for PassThrough {
         if let Err(error) = self.faults.pass(Asked::Sync, inode) {
             return reply.error(error);
         }
+        std::thread::sleep(self.faults.late());
         let sync = || self.file(handle)?.sync_data();
         answer!(reply, sync(), () => reply.ok());
     }

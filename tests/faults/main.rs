@@ -61,6 +61,11 @@ const TESTS: &[Test] = &[
         slow_disk::a_tenth_of_the_speed,
     ),
     (
+        "slow_disk::slow_to_sync",
+        &[Need::Root, Need::Fuse],
+        slow_disk::slow_to_sync,
+    ),
+    (
         "slow_disk::reads_that_hang",
         &[Need::Root, Need::Fuse],
         slow_disk::reads_that_hang,

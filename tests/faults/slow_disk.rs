@@ -1,6 +1,7 @@
 //! A disk that does not keep up, or does not answer: memory is bounded, who watches notices nothing, and what is lost is told.
 
 use std::io::Write as _;
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use super::client::{frame, try_read_frame};
 use super::durable::{are_durable, ids, until_durable};
 use super::fuse_disk::{Asked, FuseDisk};
-use super::installation::{Installation, await_condition};
+use super::installation::{HEARTHKEEP, Installation, await_condition};
 use super::memory::resident_bytes;
 use super::rows::{cause, end_us, now_us, of_stream, start_us, text, was_told_in_time};
 use super::street::Street;
@@ -30,6 +31,8 @@ const WELL: Duration = Duration::from_secs(8);
 const SLACK_BYTES: u64 = 24 << 20;
 /// What a batch of the writer holds, and a fragment.
 const UNKNOWN_US_MAX: i64 = 2_500_000;
+/// What is too long for a sync.
+const LATE: Duration = Duration::from_millis(400);
 /// How often it is looked whether what is waited for is so.
 const LOOKS: Duration = Duration::from_millis(200);
 /// By how much who watches may be later than while all was well. What is measured is less, and said; a live view that waited for
@@ -131,6 +134,51 @@ fn begin_us(row: &Value) -> i64 {
 fn grown_bytes_max(bytes_per_s: u64) -> u64 {
     let queued = bytes_per_s * QUEUE_AGE_MS_MAX / 1_000 * 5 / 4;
     queued.min(QUEUE_BYTES_MAX) + SLACK_BYTES
+}
+
+/// It is told only once enough was measured, as a disk that spins up is late once and no slow one.
+pub fn slow_to_sync() {
+    let street = Street::new(CAMERAS * 2);
+    let (installation, disk) = on_fuse(&street);
+    let mut recorder = installation.start();
+    let viewer = Viewer::new(&installation, &mut recorder);
+    let visit = viewer.visit(&mut recorder);
+    let trouble = disk.faults.delay_syncs(LATE);
+    let ask = |command: &str, arguments: &[&str]| -> (Option<i32>, Value) {
+        let output = installation.run(command, arguments);
+        let told = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), told)
+    };
+    let mut told = Value::Null;
+    await_condition("it is told", LONG, || {
+        let (code, status) = ask("status", &["--json"]);
+        told = status;
+        code == Some(4) && told["disks"][0]["slow"].is_string()
+    });
+    drop(trouble);
+    let slow = text(&told["disks"][0], "slow");
+    let words = ["is slow", " ms to make footage safe", "use a faster one"];
+    assert!(words.iter().all(|word| slow.contains(word)), "{slow}");
+    let troubles = told["troubles"].as_array().unwrap();
+    assert!(
+        troubles
+            .iter()
+            .any(|it| it.as_str().unwrap().contains(&slow))
+    );
+    let shown = String::from_utf8(installation.run("status", &[]).stdout).unwrap();
+    assert!(
+        shown.contains("trouble      disk ") && shown.contains("is slow"),
+        "{shown}"
+    );
+    let seen = visit.get("/api/v1/status");
+    assert!(seen["disks"][0]["slow"].is_string(), "{seen:#}");
+    assert!(seen["fsync_p99_ms"].as_f64().unwrap() > 300.0, "{seen:#}");
+    let mut list = Command::new(HEARTHKEEP);
+    list.args(["disk", "list", "--config"])
+        .arg(installation.config());
+    let listed = String::from_utf8(list.output().unwrap().stdout).unwrap();
+    assert!(listed.contains("trouble   it is slow"), "{listed}");
+    recorder.terminate();
 }
 
 pub fn reads_that_hang() {

@@ -125,6 +125,16 @@ fn a_flipped_byte_is_told_until_it_is_mended() {
     assert_eq!(home.disk.path().join(&finding.path), path);
     assert!(finding.what.contains("tampered at chunk"), "{finding:?}");
     assert!(finding.stream == Some(sealed[2].new.stream) && finding.span_us.is_some());
+    let span_us = finding.span_us.unwrap();
+    let rotten = |house: &House| {
+        let stream = &sealed[2].new.stream;
+        house
+            .store
+            .timeline(stream, i64::MIN, i64::MAX)
+            .unwrap()
+            .rotten
+    };
+    assert_eq!(rotten(&first), [span_us], "it is in the timeline");
     let told = DiskStatus::of(&first.store.disks()[0]).scrub.unwrap();
     assert_eq!((told.state.as_str(), told.percent), ("resting", 100));
     let trouble = told.trouble.unwrap();
@@ -139,7 +149,9 @@ fn a_flipped_byte_is_told_until_it_is_mended() {
     std::fs::write(&path, sealed[2].bytes()).unwrap();
     let second = House::open(&home);
     assert_eq!(second.scrub().unwrap().findings, scrub.findings);
+    assert_eq!(rotten(&second), [span_us]);
     second.until(&home, "it is mended", |scrub| scrub.damaged == 0);
+    assert_eq!(rotten(&second), []);
     assert_eq!(
         DiskStatus::of(&second.store.disks()[0])
             .scrub

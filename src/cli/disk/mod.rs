@@ -157,16 +157,17 @@ impl Desk {
         let is_it = |known: &&DiskStatus| {
             known.id.as_deref() == Some(disk) || pool::same(Path::new(&known.path), Path::new(disk))
         };
-        let found = disks
-            .iter()
-            .find(is_it)
-            .map(|known| PathBuf::from(&known.path));
-        let found =
-            found.ok_or_else(|| Failure::new(ExitStatus::Nothing, store::Error::NoSuchDisk))?;
-        match disks.len() {
-            1 => Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk)),
-            _ => Ok(found),
+        if let Some(known) = disks.iter().find(is_it) {
+            return match disks.len() {
+                1 => Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk)),
+                _ => Ok(PathBuf::from(&known.path)),
+            };
         }
+        // The recorder may have taken it out when the configuration could not be written.
+        let mut configured = self.config.disks.iter().map(|disk| &disk.path);
+        let left = configured.find(|path| pool::same(path, Path::new(disk)));
+        left.cloned()
+            .ok_or_else(|| Failure::new(ExitStatus::Nothing, store::Error::NoSuchDisk))
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn disk(disk: &DiskStatus) -> Result<(), Failure> {
         ))?;
     }
     line(format_args!("  room      {}", room(disk)))?;
-    let troubles = [&disk.trouble, &disk.error];
+    let troubles = [&disk.trouble, &disk.error, &disk.slow];
     let trouble = |trouble: &String| line(format_args!("  trouble   {trouble}"));
     troubles.into_iter().flatten().try_for_each(trouble)
 }

@@ -38,6 +38,7 @@ impl Looked {
                 held_bytes: None,
                 full_in_days: None,
                 error: None,
+                slow: None,
                 scrub: None,
             },
             surveyed: Vec::new(),

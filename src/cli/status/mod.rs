@@ -112,6 +112,8 @@ struct DiskStatus {
     full_in_days: Option<f64>,
     /// What is wrong with it, if anything is.
     error: Option<String>,
+    /// That it is slow to make footage safe, and what to do. Known to a running recorder only.
+    slow: Option<String>,
     /// How far its footage was read again in the background; of a recorder that does not run, nothing.
     scrub: Option<ScrubStatus>,
 }
@@ -204,6 +206,7 @@ fn disks(config: &Config, looked: Vec<Looked>, report: Option<&Report>) -> Vec<D
             held_bytes: told.held_bytes,
             full_in_days: told.full_in_days,
             error: told.error.clone(),
+            slow: told.slow.clone(),
             scrub: told.scrub.clone(),
         }),
         None => {
@@ -262,17 +265,15 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
             .into_iter()
             .flat_map(|report| [&report.log_troubles[..], &report.forecast_troubles].concat()),
     );
-    let disk = |disk: &DiskStatus| {
-        let error = disk.error.as_ref()?;
-        Some(format!("disk {}: {error}", disk.path.display()))
-    };
-    troubles.extend(status.disks.iter().filter_map(disk));
-    let damage = |disk: &DiskStatus| {
-        let trouble = disk.scrub.as_ref()?.trouble.as_ref()?;
-        Some(format!("disk {}: {trouble}", disk.path.display()))
-    };
-    troubles.extend(status.disks.iter().filter_map(damage));
+    troubles.extend(status.disks.iter().flat_map(disk_troubles));
     troubles
+}
+
+fn disk_troubles(disk: &DiskStatus) -> Vec<String> {
+    let damage = disk.scrub.as_ref().and_then(|scrub| scrub.trouble.as_ref());
+    let troubles = [disk.error.as_ref(), disk.slow.as_ref(), damage];
+    let told = |trouble: &String| format!("disk {}: {trouble}", disk.path.display());
+    troubles.into_iter().flatten().map(told).collect()
 }
 
 fn cameras(

@@ -89,6 +89,9 @@ pub struct Trouble {
 pub struct DiskReport {
     pub path: PathBuf,
     pub error: Option<String>,
+    /// That it is slow to make footage safe, and what to do.
+    #[serde(default)]
+    pub slow: Option<String>,
     /// What its file system has left, where that answers.
     #[serde(default)]
     pub free_bytes: Option<u64>,
@@ -122,6 +125,7 @@ impl Report {
         let disk = |disk: DiskStatus| DiskReport {
             path: disk.path.into(),
             error: disk.error,
+            slow: disk.slow,
             free_bytes: disk.size_bytes.map(|_| disk.free_bytes),
             footage_bytes: disk.used_bytes,
             room_bytes: disk.room_bytes,

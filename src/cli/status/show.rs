@@ -61,10 +61,8 @@ fn show_disk(disk: &DiskStatus) -> Result<(), Failure> {
     let free = disk
         .free_bytes
         .map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e9));
-    let wrong = disk
-        .error
-        .as_ref()
-        .map_or(String::new(), |error| format!(": {error}"));
+    let wrong = disk.error.as_ref().or(disk.slow.as_ref());
+    let wrong = wrong.map_or(String::new(), |wrong| format!(": {wrong}"));
     line(format_args!(
         "disk         {}  {:.1} GB of footage, {free} GB free{wrong}",
         disk.path.display(),

@@ -4,16 +4,15 @@
 //! asked for, they wait in `log.audits.sealed` in the state folder with their times; the log has them as soon as it is open again.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hearthkeep_format::Random;
 use hearthkeep_format::log::{AuditKind, Record, Stamped, TEXT_LEN_MAX};
 
+use super::waiting::{WaitingFile, Waits};
 use crate::clock::Clock;
-use crate::limits::{LOG_AUDITS_MAX, STATE_FILE_BYTES_MAX};
-use crate::state_file::{self, StateKey};
+use crate::limits::LOG_AUDITS_MAX;
 
 pub(super) const FILE: &str = "log.audits.sealed";
 
@@ -32,25 +31,11 @@ pub fn audit(kind: AuditKind, who: &str, detail: &str) -> Record {
 }
 
 /// Audits that wait for a log to be open.
-pub struct WaitingAudits {
-    path: PathBuf,
-    key: StateKey,
-    is_there: bool,
-}
+pub type WaitingAudits = WaitingFile<Stamped>;
 
 impl WaitingAudits {
-    /// Those of a state folder, sealed by this key.
-    pub fn new(state_dir: &Path, key: StateKey) -> Self {
-        let path = state_dir.join(FILE);
-        Self {
-            is_there: path.exists(),
-            path,
-            key,
-        }
-    }
-
     /// Has one more wait, durably. To be called by whoever holds the store's lock, while no store is open. Where there are too many,
-    /// the oldest go, and so does what cannot be read.
+    /// the oldest go; what cannot be read is kept aside.
     ///
     /// # Errors
     /// When the state folder cannot be written.
@@ -67,56 +52,26 @@ impl WaitingAudits {
             record,
         });
         let surplus = waiting.len().saturating_sub(LOG_AUDITS_MAX);
-        let written: Vec<_> = waiting[surplus..]
-            .iter()
-            .map(encoded)
-            .collect::<io::Result<_>>()?;
-        let json = serde_json::to_vec(&written).expect("plain values become JSON");
-        state_file::replace(&self.path, &self.key.seal(FILE, &json, random))?;
-        self.is_there = true;
-        Ok(())
-    }
-
-    /// Those that wait, the oldest first.
-    ///
-    /// # Errors
-    /// What is wrong with the file.
-    pub fn read(&self) -> Result<Vec<Stamped>, String> {
-        let sealed = state_file::read(&self.path, STATE_FILE_BYTES_MAX);
-        let Some(sealed) = sealed.map_err(|error| error.to_string())? else {
-            return Ok(Vec::new());
-        };
-        let json = self.key.open(FILE, &sealed);
-        let json = json.ok_or("it was changed, or sealed by another machine key")?;
-        let written: Vec<String> =
-            serde_json::from_slice(&json).map_err(|error| error.to_string())?;
-        let read = written.iter().map(|text| decoded(text)).collect();
-        let read: Option<Vec<_>> = read;
-        read.ok_or_else(|| "it is not as it was written".to_owned())
-    }
-
-    /// Forgets them: the log has all.
-    pub(super) fn forget(&mut self) {
-        if !self.is_there {
-            return;
-        }
-        match state_file::remove(&self.path) {
-            Ok(()) => self.is_there = false,
-            // They are logged once more then.
-            Err(error) => tracing::warn!(path = %self.path.display(), "could not delete: {error}"),
-        }
+        self.write(waiting[surplus..].iter(), random)
     }
 }
 
-fn encoded(stamped: &Stamped) -> io::Result<String> {
-    let mut record = Vec::new();
-    stamped.encode(&mut record).map_err(io::Error::other)?;
-    Ok(BASE64.encode(record))
-}
+impl Waits for Stamped {
+    const FILE: &'static str = FILE;
+    const LACKS: &'static str =
+        "of what people did while no recorder ran the signed log does not say all";
+    type Written = String;
 
-fn decoded(text: &str) -> Option<Stamped> {
-    let stamped = Stamped::decode(&BASE64.decode(text).ok()?).ok()?;
-    matches!(stamped.record, Record::Audit { .. }).then_some(stamped)
+    fn written(&self) -> io::Result<String> {
+        let mut record = Vec::new();
+        self.encode(&mut record).map_err(io::Error::other)?;
+        Ok(BASE64.encode(record))
+    }
+
+    fn read(written: &String) -> Option<Self> {
+        let stamped = Self::decode(&BASE64.decode(written).ok()?).ok()?;
+        matches!(stamped.record, Record::Audit { .. }).then_some(stamped)
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +81,7 @@ mod tests {
     use super::*;
     use crate::clock::SimClock;
     use crate::random::OsRandom;
+    use crate::state_file::StateKey;
 
     #[test]
     fn they_wait_with_their_times_until_they_are_forgotten() {
@@ -160,7 +116,9 @@ mod tests {
             clock_trusted: true,
             record: audit(AuditKind::Claimed, &format!("x{long}"), &long),
         };
-        let record = decoded(&encoded(&stamped).unwrap()).unwrap().record;
+        let record = Waits::read(&stamped.written().unwrap());
+        let record: Stamped = record.unwrap();
+        let record = record.record;
         let Record::Audit { who, detail, .. } = &record else {
             panic!("{record:?}");
         };

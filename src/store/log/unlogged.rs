@@ -3,108 +3,56 @@
 //! They are written here before the files go. Without that, a recorder that ends before the log can be written again would find
 //! segments missing that the log has, and say that somebody removed them.
 
-use std::path::{Path, PathBuf};
+use std::io;
 
 use hearthkeep_format::log::{Deleted, DeletedSegment, DeletionCause};
 use hearthkeep_format::{SegmentId, StreamId};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::STATE_FILE_BYTES_MAX;
-use crate::random::SharedRandom;
-use crate::state_file::{self, StateKey};
+use super::waiting::{WaitingFile, Waits};
 
 pub(super) const FILE: &str = "log.deleted.sealed";
 
-/// Where it lies, and what opens it.
-pub(super) struct Unlogged {
-    path: PathBuf,
-    key: StateKey,
-    is_there: bool,
-}
+/// Where they wait.
+pub(super) type Unlogged = WaitingFile<Deleted>;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub struct Written {
     stream: String,
     cause: u8,
     segments: Vec<(String, u64)>,
 }
 
-impl Unlogged {
-    pub fn new(state_dir: &Path, key: StateKey) -> Self {
-        let path = state_dir.join(FILE);
-        Self {
-            is_there: path.exists(),
-            path,
-            key,
-        }
-    }
+impl Waits for Deleted {
+    const FILE: &'static str = FILE;
+    const LACKS: &'static str = "of some footage that was deleted the signed log does not say so";
+    type Written = Written;
 
-    /// What the log is still to be told. `Err` says what is wrong with the file.
-    pub fn read(&self) -> Result<Vec<Deleted>, String> {
-        let sealed = state_file::read(&self.path, STATE_FILE_BYTES_MAX);
-        let Some(sealed) = sealed.map_err(|error| error.to_string())? else {
-            return Ok(Vec::new());
-        };
-        let json = self.key.open(FILE, &sealed);
-        let json = json.ok_or("it was changed, or sealed by another machine key")?;
-        let written: Vec<Written> =
-            serde_json::from_slice(&json).map_err(|error| error.to_string())?;
-        let read = written.iter().map(Written::read).collect::<Option<_>>();
-        read.ok_or_else(|| "it is not as it was written".to_owned())
-    }
-
-    /// Replaces it, durably.
-    pub fn write<'a>(
-        &mut self,
-        deleted: impl Iterator<Item = &'a Deleted>,
-        random: &mut SharedRandom,
-    ) -> std::io::Result<()> {
-        let written: Vec<_> = deleted.map(Written::of).collect();
-        let json = serde_json::to_vec(&written).expect("plain values become JSON");
-        let sealed = self.key.seal(FILE, &json, random);
-        if sealed.len() as u64 > STATE_FILE_BYTES_MAX {
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
-        state_file::replace(&self.path, &sealed)?;
-        self.is_there = true;
-        Ok(())
-    }
-
-    /// Forgets them: the log has all.
-    pub fn forget(&mut self) {
-        if !self.is_there {
-            return;
-        }
-        match state_file::remove(&self.path) {
-            Ok(()) => self.is_there = false,
-            // They are logged once more then.
-            Err(error) => tracing::warn!(path = %self.path.display(), "could not delete: {error}"),
-        }
-    }
-}
-
-impl Written {
-    fn of(deleted: &Deleted) -> Self {
+    fn written(&self) -> io::Result<Written> {
         let segment = |of: &DeletedSegment| (of.segment.to_string(), of.sequence);
-        Self {
-            stream: deleted.stream.to_string(),
-            cause: deleted.cause.as_u8(),
-            segments: deleted.segments.iter().map(segment).collect(),
-        }
+        Ok(Written {
+            stream: self.stream.to_string(),
+            cause: self.cause.as_u8(),
+            segments: self.segments.iter().map(segment).collect(),
+        })
     }
 
-    fn read(&self) -> Option<Deleted> {
+    fn read(written: &Written) -> Option<Self> {
         let segment = |(id, sequence): &(String, u64)| {
             Some(DeletedSegment {
                 segment: SegmentId::from_hex(id)?,
                 sequence: *sequence,
             })
         };
-        Some(Deleted {
-            stream: StreamId::from_hex(&self.stream)?,
-            cause: DeletionCause::from_u8(self.cause)?,
-            segments: self.segments.iter().map(segment).collect::<Option<_>>()?,
+        Some(Self {
+            stream: StreamId::from_hex(&written.stream)?,
+            cause: DeletionCause::from_u8(written.cause)?,
+            segments: written
+                .segments
+                .iter()
+                .map(segment)
+                .collect::<Option<_>>()?,
         })
     }
 }
@@ -114,6 +62,8 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::random::SharedRandom;
+    use crate::state_file::StateKey;
 
     #[test]
     fn what_is_written_is_read_back_until_it_is_forgotten() {

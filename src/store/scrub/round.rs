@@ -54,6 +54,9 @@ struct Found {
     path: String,
     what: String,
     span_us: Option<(i64, i64)>,
+    /// Whether footage of that span is lost.
+    #[serde(default)]
+    is_lost: bool,
 }
 
 impl Position {
@@ -111,6 +114,7 @@ impl Round {
             path: finding.path.display().to_string(),
             what: finding.what.chars().take(SCRUB_WORDS_CHARS_MAX).collect(),
             span_us: finding.span_us.as_ref().map(|span| (span.start, span.end)),
+            is_lost: finding.lost_us != Some(0),
         };
         let known = self.found.iter().position(|known| known.path == found.path);
         match known {
@@ -148,6 +152,12 @@ impl Round {
     pub(super) fn told(&self) -> Vec<Place> {
         let place = |found: &Found| Place::of_path(found.path.as_ref());
         self.found.iter().filter_map(place).collect()
+    }
+
+    /// The segments of which footage is lost, and from when to when.
+    pub(super) fn lost(&self) -> impl Iterator<Item = (Place, (i64, i64))> {
+        let lost = self.found.iter().filter(|found| found.is_lost);
+        lost.filter_map(|found| Some((Place::of_path(found.path.as_ref())?, found.span_us?)))
     }
 
     /// What was found, for whoever asks.

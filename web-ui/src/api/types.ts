@@ -76,7 +76,7 @@ export interface GapEntry {
   open: boolean;
 }
 
-/** Footage of which packets were lost on the way from the camera. */
+/** Footage of which packets were lost on the way from the camera, or which a disk has damaged. */
 export interface DamagedEntry {
   start_us: number;
   end_us: number;
@@ -150,6 +150,8 @@ export interface Disk {
   /** What will go wrong. */
   trouble: string | null;
   error: string | null;
+  /** That it is slow to make footage safe, and what to do; null before enough was measured. */
+  slow: string | null;
   /** How far its footage was read again in the background; null where it is not. */
   scrub: Scrub | null;
 }

@@ -67,6 +67,8 @@ describe("coverage", () => {
     const newer = { ...damaged, start_us: 60e6, end_us: 75e6, open: false };
     const later = { ...newer, start_us: 90e6, end_us: 95e6 };
     expect(mergeDamaged([damaged], [newer, later], 60e6)).toEqual([{ ...newer, start_us: 50e6 }, later]);
+    const rotten = { ...newer, sentence: "The disk is bad." };
+    expect(mergeDamaged([damaged], [rotten, later], 60e6)).toEqual([{ ...damaged, end_us: 60e6, open: false }, rotten, later]);
     expect(mergeDamaged([damaged], [], 60e6)).toEqual([{ ...damaged, end_us: 60e6, open: false }]);
   });
 });

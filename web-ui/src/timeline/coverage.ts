@@ -80,7 +80,7 @@ export function mergeDamaged(older: readonly DamagedEntry[], newer: readonly Dam
   const joined: DamagedEntry[] = [];
   for (const each of [...cut, ...newer]) {
     const last = joined.at(-1);
-    if (last && each.start_us - last.end_us <= JOIN_MAX_US) {
+    if (last?.sentence === each.sentence && each.start_us - last.end_us <= JOIN_MAX_US) {
       last.end_us = Math.max(last.end_us, each.end_us);
       last.open ||= each.open;
     } else joined.push({ ...each });

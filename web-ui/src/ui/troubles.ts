@@ -3,9 +3,6 @@ import { sentence } from "../api/sentence";
 import type { BoxStatus, Stream } from "../api/types";
 import type { Complaint } from "./witness";
 
-/** Beyond this a power cut can cost more than 2.5 s of footage. */
-const FSYNC_MS_MAX = 300;
-
 /** For how long pictures of a camera are gathered before they are sealed, and for how long sealed ones before they are written. */
 const GATHERED_MS = 500;
 const BATCH_MS = 1500;
@@ -58,33 +55,28 @@ function disks(status: BoxStatus | null): Trouble[] {
   const others = all.some(({ state }) => state !== "absent")
     ? "The cameras record on without it meanwhile"
     : "Nothing is recorded until then";
-  const found = all.flatMap(({ path, state, error, scrub }): Trouble[] => {
+  const found = all.flatMap(({ path, state, error, slow, scrub }): Trouble[] => {
     const name = `“${diskName(path)}”`;
     const wrong =
       state === "absent"
         ? `The disk ${name} is not there. Look whether it is plugged in and switched on. ${others}; it is used again by itself.`
         : `Something is wrong with the disk ${name}. Look at its cable, its power and its health; where that does not help, use another one.`;
     const damaged = `Something on the disk ${name} is damaged. The view “Box” says which. Where it becomes more, use another disk.`;
+    const late = `The disk ${name} is slow: a power cut can cost more than the last 2.5 s. Look at its health, or use a faster one.`;
     return [
       ...(error ? [{ kind: "disk", text: wrong, detail: sentence(error) } as const] : []),
+      ...(slow ? [{ kind: "disk", text: late, detail: sentence(`${path}: ${slow}`) } as const] : []),
       ...(scrub?.trouble ? [{ kind: "disk", text: damaged, detail: sentence(`${path}: ${scrub.trouble}`) } as const] : []),
     ];
   });
   if (status && status.strange_files > 0) found.push({ kind: "disk", text: STRANGE, detail: strangeText(status.strange_files) });
-  const slow = status && slowText(status.fsync_p99_ms);
-  return slow ? [...found, { kind: "disk", text: slow }] : found;
+  return found;
 }
 
 const STRANGE = "Something on the disks is not footage of this box, or is damaged. All other footage plays. Ask who looks after the box to check it.";
 
 const strangeText = (files: number): string =>
   `${files === 1 ? "A file" : `${files} files`} on the disks cannot be read as footage of this box: damaged, moved here or from elsewhere. “hearthkeep check” on the box names each.`;
-
-/** What a slow disk costs; null where it is fast enough, or nothing is known yet. */
-export function slowText(fsyncMs: number | null): string | null {
-  if (fsyncMs === null || fsyncMs <= FSYNC_MS_MAX) return null;
-  return `A disk is slow: it takes ${Math.round(fsyncMs)} ms to make footage safe. A power cut can cost more than the last 2.5 s. Look at its health, or use a faster one.`;
-}
 
 /** How soon footage is safe from a power cut: pictures are gathered and written in batches, and the disk takes its time too. */
 export function safeText(fsyncMs: number | null): string {

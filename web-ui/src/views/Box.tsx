@@ -4,7 +4,7 @@ import type { BoxStatus, Disk, Forecast, Stream } from "../api/types";
 import { clock, dateText } from "../timeline/day";
 import { status, streams, witness } from "../ui/app-state";
 import { Said, Spinner, bytesText } from "../ui/parts";
-import { CLOCK_WRONG, safeText, slowText } from "../ui/troubles";
+import { CLOCK_WRONG, safeText } from "../ui/troubles";
 import { complaintOf, wellText } from "../ui/witness";
 import { Holds } from "./Holds";
 import { YourBox } from "./YourBox";
@@ -27,7 +27,6 @@ export function Box() {
 }
 
 function Told({ status: told }: { status: BoxStatus }) {
-  const slow = slowText(told.fsync_p99_ms);
   const complaint = complaintOf(witness.value);
   return (
     <>
@@ -49,9 +48,7 @@ function Told({ status: told }: { status: BoxStatus }) {
             {complaint ? <Said {...complaint} /> : wellText(witness.value, told.log_troubles.length > 0)}
           </dd>
           <dt>Disks’ speed</dt>
-          <dd class={slow ? "row-error" : undefined}>
-            {slow ?? safeText(told.fsync_p99_ms)}
-          </dd>
+          <dd>{safeText(told.fsync_p99_ms)}</dd>
           <dt>Version</dt>
           <dd>{told.version}</dd>
           <dt>Fingerprint of the certificate to trust</dt>
@@ -186,6 +183,7 @@ function Disks({ status: told }: { status: BoxStatus }) {
             <ReadAgain disk={disk} />
             {disk.trouble && <p class="row-error">{sentence(disk.trouble)}</p>}
             {disk.error && <p class="row-error">{sentence(disk.error)}</p>}
+            {disk.slow && <p class="row-error">{sentence(disk.slow)}</p>}
           </li>
         );
       })}
