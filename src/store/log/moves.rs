@@ -17,8 +17,8 @@ const OFFSETS_MAX: usize = 16;
 /// Ways in which a hold is moved, the newest: those of the last two anchors at least, while the catalog follows from one to the other.
 const SHIFTS_MAX: usize = 2 * OFFSETS_MAX;
 
-/// Steps of the clock that are smaller are not noted: what is moved may be so far from where it is reckoned to be.
-const SLACK_US: i64 = CLOCK_STEP_US_MIN as i64;
+/// Steps of the clock that are smaller are not noted: what is moved may have been, and may be, so far from where it is reckoned to be.
+const SLACK_US: i64 = 2 * CLOCK_STEP_US_MIN as i64;
 
 /// How holds are moved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,10 +58,10 @@ impl Moves {
         for id in &self.set_here {
             let of_it = self.shifts.entry(*id).or_default();
             for known in &self.offsets {
-                let shift_us = offset_us.saturating_sub(*known);
-                if shift_us.unsigned_abs() < CLOCK_STEP_US_MIN {
-                    continue;
-                }
+                let shift_us = match offset_us.saturating_sub(*known) {
+                    small if small.unsigned_abs() < CLOCK_STEP_US_MIN => 0,
+                    shift_us => shift_us,
+                };
                 // The newest last: it is the one that is believed.
                 of_it.retain(|other| *other != shift_us);
                 of_it.push(shift_us);
@@ -174,6 +174,18 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_follows_a_step_that_is_not_noted() {
+        let boot = BootId::from_bytes([3; 16]);
+        let mut moves = Moves::default();
+        moves.started(boot, 0);
+        moves.started(boot, -1_999_999);
+        let held = hold(-1_999_999, -1_999_998);
+        moves.held(held.id);
+        moves.anchored(boot, 1_999_999);
+        assert!(covers(&moves, &held, 1_999_999));
+    }
+
+    #[test]
     fn a_hold_follows_its_own_boot_only_and_there_is_an_end_to_it() {
         let (first, second) = (BootId::from_bytes([3; 16]), BootId::from_bytes([4; 16]));
         let mut moves = Moves::default();
@@ -187,7 +199,11 @@ mod tests {
                 .map(|hold| (hold.from_us, hold.to_us))
                 .collect()
         };
-        let moved = [(100, 200), (998_000_100, 1_002_000_200)];
+        let moved = [
+            (100, 200),
+            (996_000_100, 1_004_000_200),
+            (-3_999_900, 4_000_200),
+        ];
         assert_eq!(spans(&moves), moved);
         moves.started(second, 7_000_000_000);
         moves.anchored(second, 9_000_000_000);
