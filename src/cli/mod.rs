@@ -4,6 +4,7 @@ mod announce;
 mod audit;
 mod check;
 mod disk;
+mod evidence;
 mod export;
 mod footage;
 mod foreseen;
