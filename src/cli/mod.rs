@@ -38,6 +38,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use output::{ExitStatus, Failure};
+pub use witness::kept_head;
 
 /// A home-base for security cameras: records sealed footage that it cannot read back.
 #[derive(Debug, Parser)]
