@@ -1,6 +1,8 @@
 //! As `fuzz/targets.rs`, for the parsers of the recorder itself. `tests/corpora.rs` runs them in every test run.
 #![allow(dead_code, reason = "each target uses one of them")]
 
+#[path = "log_targets.rs"]
+mod log;
 #[path = "../tests/flips/memory.rs"]
 mod memory;
 
@@ -17,13 +19,14 @@ use hearthkeep::play;
 use hearthkeep::state_file::StateKey;
 use hearthkeep::store::anchors::Anchors;
 use hearthkeep::store::catalog::{Batch, Catalog, Database, Memory as Records};
-use hearthkeep::store::check;
+use hearthkeep::store::check::{self, Known, Slice, Subject};
 use hearthkeep::store::inspect::{self, Inspected, Mended, Place};
-use hearthkeep::store::layout;
-use hearthkeep::store::log::LogFiles;
-use hearthkeep_format::log::{Checkpoint, LogKey};
-use hearthkeep_format::segment::{HEADER_LEN, Header, Layout, Start};
-use hearthkeep_format::{BootId, Identity, MetadataKey, SeededRandom, StoreId};
+use hearthkeep::store::layout::{self, DiskIdentity};
+use hearthkeep::store::repair::{Repair, plan};
+use hearthkeep::web::tls::{Tls, TlsSettings, read_fingerprint};
+use hearthkeep_format::segment::{HEADER_LEN, Header, Layout, Start, lost_at_torn_end};
+use hearthkeep_format::{BootId, DiskId, MetadataKey, SeededRandom, StoreId};
+pub use log::{Made, log_files, log_seen, log_start, shown};
 use memory::Memory;
 
 /// M of the segments in the corpus of `walk`.
@@ -61,9 +64,11 @@ pub fn torn(data: &[u8]) {
         inspect::inspect(&front, &place, &store, &keys)
     };
     let before = look();
+    examine(&disk, &place, &store);
     let mut random = SeededRandom::new(1);
     match inspect::mend(&disk, &path, &place, &store, &keys, &mut random) {
         Ok(Mended::Whole(facts)) => {
+            examine(&disk, &place, &store);
             let Inspected::Whole(after) = look() else {
                 panic!("what was mended is whole");
             };
@@ -84,6 +89,94 @@ pub fn torn(data: &[u8]) {
     }
 }
 
+/// A file as `check` looks at it, and where it was torn for what a crash does not cut off.
+fn examine(disk: &Memory, place: &Place, store: &StoreId) {
+    let (keys, anchors) = (|_| Some(MetadataKey::from_bytes(M)), Anchors::default());
+    let known = known(*store, &keys, &anchors);
+    for read in [false, true] {
+        let looked = check::look(0, disk, place, &known, read, &|_| Ok(()));
+        assert!(looked.is_some(), "it was put there");
+    }
+    let bytes = disk.bytes(&place.path());
+    if let Ok(lost) = lost_at_torn_end(&&bytes[..], &MetadataKey::from_bytes(M)) {
+        assert!(lost.start <= lost.end);
+    }
+}
+
+fn known<'a>(store: StoreId, keys: &'a inspect::Keys, anchors: &'a Anchors) -> Known<'a> {
+    Known {
+        store,
+        keys,
+        streams: None,
+        keyring: None,
+        anchors,
+        at_work: false,
+        open: None,
+    }
+}
+
+/// Two segments of a store on one disk, which `check` looks at and `repair` mends: as often as there is something to do, which ends, and
+/// no file is lost by it. Returns how much was done.
+pub fn repaired(data: &[u8]) -> usize {
+    let Some((length, rest)) = data.split_first_chunk::<2>() else {
+        return 0;
+    };
+    let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+    let (first, second) = rest.split_at(length);
+    let disk = Memory::default();
+    let mut store = None;
+    for bytes in [first, second] {
+        let head = bytes.first_chunk::<HEADER_LEN>();
+        let Some(header) = head.and_then(|head| Header::parse(head).ok()) else {
+            return 0;
+        };
+        let place = Place {
+            stream: header.stream,
+            epoch: header.epoch,
+            segment: header.segment_id(),
+        };
+        store.get_or_insert(header.store);
+        disk.put(&place.path(), Arc::new(bytes.to_vec()));
+    }
+    let identity = DiskIdentity {
+        store: store.expect("there are two segments"),
+        disk: DiskId::from_bytes([1; 16]),
+    };
+    let id_file = layout::id_file(&identity, false);
+    disk.put(Path::new(layout::ID_FILE), Arc::new(id_file));
+    let (keys, anchors) = (|_| Some(MetadataKey::from_bytes(M)), Anchors::default());
+    let known = known(identity.store, &keys, &anchors);
+    let subjects = [Subject {
+        path: Path::new("/srv/disk").to_owned(),
+        disk: Arc::new(disk.clone()),
+        id: Some(identity.disk),
+        readers: 1,
+    }];
+    let repair = Repair {
+        disks: &subjects,
+        store: identity.store,
+        keys: &keys,
+        keyring: None,
+    };
+    let mut all = 0;
+    for _ in 0..ROUNDS_MAX {
+        let findings = check::check(&subjects, &known, Slice::ALL, &|_| Ok(()));
+        let (steps, before) = (plan(&findings, true), disk.files().len());
+        // A torn file without a chunk goes, as at a start.
+        let done = steps.iter().filter(|step| repair.carry_out(step).is_ok());
+        let done = done.count();
+        assert!(disk.files().len() + findings.torn.len() >= before);
+        if done == 0 {
+            return all;
+        }
+        all += done;
+    }
+    panic!("there is always something to repair");
+}
+
+/// Rounds after which nothing is left to be done for two files: a head, an envelope, an end, and what is moved out of the way.
+const ROUNDS_MAX: usize = 8;
+
 pub fn id_file(data: &[u8]) {
     let (disk, at) = (Memory::default(), Path::new("/srv/disk"));
     disk.put(Path::new(layout::ID_FILE), Arc::new(data.to_vec()));
@@ -95,43 +188,6 @@ pub fn id_file(data: &[u8]) {
     let again = layout::id_file(&identity, retired);
     disk.put(Path::new(layout::ID_FILE), Arc::new(again));
     assert_eq!(layout::identify(&disk, at).ok(), Some(Some(identity)));
-}
-
-/// A log whose checkpoint is right: its entries and its tree are whatever lies on the disk.
-pub fn log_files(data: &[u8]) {
-    let Some((numbers, rest)) = data.split_first_chunk::<4>() else {
-        return;
-    };
-    let [size, from, to, part] = numbers.map(u64::from);
-    let store = StoreId::from_bytes([0x20; 16]);
-    let signer = Identity::from_seed([0x60; 32]).signing_key();
-    let key = LogKey {
-        store,
-        key: signer.verifying_key(),
-    };
-    let log = key.log();
-    let root = [7; 32];
-    let checkpoint = Checkpoint {
-        store,
-        log,
-        size,
-        root,
-    };
-    let note = checkpoint.sign(&signer).expect("it is this log's key");
-    let (entries, tree) = rest.split_at(rest.len() * part as usize / 256);
-    let disk = Memory::default();
-    let folder = Path::new(layout::LOG).join(log.to_string());
-    let put = |name: &str, bytes: &[u8]| disk.put(&folder.join(name), Arc::new(bytes.to_vec()));
-    put("key", format!("{}\n", key.to_text()).as_bytes());
-    put("checkpoint", note.as_bytes());
-    put("entries", entries);
-    put("tree", tree);
-    let files = LogFiles::open(&disk, &store, &log).expect("key and checkpoint are right");
-    if let Ok(piece) = files.piece(from, to) {
-        assert!(piece.len() <= entries.len());
-    }
-    let _ = files.consistency(from, to);
-    let _ = files.inclusion(from, size);
 }
 
 /// The store of the catalogs and state files in the corpus.
@@ -208,7 +264,7 @@ pub fn catalog(data: &[u8]) {
 }
 
 /// The files of a state folder, by the first byte. What is sealed there is sealed here, since nothing else gets past the seal.
-pub const STATE_FILES: [(&str, bool); 9] = [
+pub const STATE_FILES: [(&str, bool); 12] = [
     ("clock.anchors", false),
     ("scrub.json", false),
     ("log.sealed", true),
@@ -218,13 +274,26 @@ pub const STATE_FILES: [(&str, bool); 9] = [
     ("people.sealed", true),
     ("streams", false),
     ("log.audits.sealed", true),
+    ("tls/authority.json", false),
+    ("tls/authority-before.json", false),
+    ("tls/leaf.json", false),
 ];
+
+/// A folder for what is synced.
+fn temporary() -> tempfile::TempDir {
+    let shm = Path::new("/dev/shm");
+    let folder = match shm.is_dir() {
+        true => tempfile::tempdir_in(shm),
+        false => tempfile::tempdir(),
+    };
+    folder.expect("there is room for a folder")
+}
 
 /// A file of the state folder, with whatever its seal lets through.
 pub fn state_files(data: &[u8]) {
     thread_local! {
         static FOLDER: (tempfile::TempDir, StateKey) = {
-            let folder = tempfile::tempdir().expect("there is room for a folder");
+            let folder = temporary();
             let made = StateFolder::create_unclaimed(folder.path(), &mut SeededRandom::new(1));
             let key = made.expect("it is empty").state_key();
             (folder, key)
@@ -244,9 +313,16 @@ pub fn state_files(data: &[u8]) {
             true => key.seal(name, content, &mut SeededRandom::new(2)),
             false => content.to_vec(),
         };
-        std::fs::write(folder.join(name), sealed).expect("there is room for a file");
+        let path = folder.join(name);
+        let above = path.parent().expect("it is in a folder");
+        std::fs::create_dir_all(above).expect("there is room for a folder");
+        std::fs::write(&path, sealed).expect("there is room for a file");
         read_state(name, folder, key);
-        std::fs::remove_file(folder.join(name)).expect("it was written");
+        match above == folder {
+            true => std::fs::remove_file(path).expect("it was written"),
+            // With what was made for lack of it.
+            false => std::fs::remove_dir_all(above).expect("it was made"),
+        }
     });
 }
 
@@ -268,6 +344,14 @@ fn read_state(name: &str, folder: &Path, key: &StateKey) {
                     gap: None,
                     sequence: 0,
                 });
+            }
+        }
+        name if name.starts_with("tls/") => {
+            let clock = Arc::new(SimClock::new(1_790_000_000_000_000));
+            let (settings, state) = (TlsSettings::default(), folder);
+            let _ = read_fingerprint(state, &settings);
+            if let Ok(tls) = Tls::open(state, settings, clock) {
+                assert!(tls.server_config().is_ok(), "what is shown can be served");
             }
         }
         _ => {}

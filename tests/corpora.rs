@@ -1,7 +1,7 @@
 //! The seed corpora of the recorder's own fuzz targets, run through the functions that the fuzzers call; those of the format
 //! are run by `src/format/tests/corpora.rs`.
 //!
-//! `REGENERATE=1 cargo test --test corpora` writes those of `catalog` and `state_files` anew.
+//! `REGENERATE=1 cargo test --test corpora` writes those that `corpora_seeds/` makes anew.
 #![allow(clippy::unwrap_used)]
 
 mod corpora_seeds;
@@ -21,16 +21,22 @@ fn seeds(folder: &str) -> Vec<Vec<u8>> {
     read
 }
 
-/// The seed, cut short everywhere and changed everywhere.
-fn with_changes(seed: &[u8], run: fn(&[u8])) {
-    run(seed);
-    let step = (seed.len() / 400).max(1);
+/// The seed, cut short everywhere and changed everywhere. Returns what comes of the seed itself.
+fn with_changes<T>(seed: &[u8], run: fn(&[u8]) -> T) -> T {
+    with_some_changes(seed, 400, run)
+}
+
+/// The same for what takes long: at about so many places.
+fn with_some_changes<T>(seed: &[u8], places: usize, run: fn(&[u8]) -> T) -> T {
+    let come = run(seed);
+    let step = (seed.len() / places).max(1);
     for at in (0..seed.len()).step_by(step) {
         let mut changed = seed.to_vec();
         changed[at] ^= 1 << (at % 7);
         run(&changed);
         run(&seed[..at]);
     }
+    come
 }
 
 #[test]
@@ -56,9 +62,43 @@ fn an_id_file_is_read_without_surprise() {
 
 #[test]
 fn a_log_s_files_are_read_without_surprise() {
-    for seed in seeds("fuzz/corpus/log_files") {
-        with_changes(&seed, targets::log_files);
-    }
+    let seeds = made_seeds("log_files", corpora_seeds::log_files());
+    let mended = seeds
+        .iter()
+        .map(|seed| with_some_changes(seed, 150, targets::log_files));
+    assert_eq!(mended.sum::<usize>(), 2, "a copy of each that was signed");
+}
+
+#[test]
+fn a_start_reads_its_log_without_surprise() {
+    let seeds = made_seeds("log_start", corpora_seeds::log_starts());
+    let held = seeds
+        .iter()
+        .map(|seed| with_some_changes(seed, 40, targets::log_start).len());
+    // All but the one that is cut off before its holds.
+    assert_eq!(held.sum::<usize>(), seeds.len() - 1);
+}
+
+#[test]
+fn what_was_seen_of_a_log_is_read_without_surprise() {
+    let seeds = made_seeds("log_seen", corpora_seeds::logs_seen());
+    let believed = seeds
+        .iter()
+        .map(|seed| with_changes(seed, targets::log_seen));
+    assert_eq!(believed.sum::<usize>(), 4);
+}
+
+#[test]
+fn two_segments_are_repaired_without_surprise() {
+    let seeds = made_seeds("repaired", corpora_seeds::repaired());
+    let done: Vec<_> = seeds
+        .iter()
+        .map(|seed| with_some_changes(seed, 100, targets::repaired))
+        .collect();
+    assert!(
+        done.iter().all(|done| *done > 0) && done.contains(&2),
+        "one gets its envelope and then its end: {done:?}"
+    );
 }
 
 /// The seeds of a target that are made here, written anew where that was asked for.
@@ -85,7 +125,10 @@ fn a_catalog_is_read_without_surprise() {
 #[test]
 fn the_state_folder_s_files_are_read_without_surprise() {
     for seed in made_seeds("state_files", corpora_seeds::state_files()) {
-        with_changes(&seed, targets::state_files);
+        let (name, _) = targets::STATE_FILES[usize::from(seed[0])];
+        // Certificates are made anew each time.
+        let places = if name.starts_with("tls/") { 50 } else { 400 };
+        with_some_changes(&seed, places, targets::state_files);
     }
 }
 

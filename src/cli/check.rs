@@ -110,6 +110,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     let mut told = Told::read(&local, &logs);
     told.verify(&local, &logs);
     told.advise(&local, &logs);
+    let compared = told.compare(&local, &logs);
     let (disks, absent) = subjects(&local);
     let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
     let checked = Checked {
@@ -123,7 +124,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     let is_sound = findings.found.is_empty()
         && report.removed.is_empty()
         && report.log.is_empty()
-        && witnessed == ExitStatus::Done;
+        && witnessed != ExitStatus::Damaged;
     match arguments.json {
         true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
         false => report.show()?,
@@ -131,7 +132,7 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     Ok(match (is_sound, report.absent.is_empty()) {
         (false, _) => ExitStatus::Damaged,
         (true, false) => ExitStatus::Failed,
-        (true, true) => ExitStatus::Done,
+        (true, true) => witnessed.or(compared),
     })
 }
 

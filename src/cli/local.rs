@@ -7,23 +7,20 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hearthkeep_format::log::{Ask, Head};
 use hearthkeep_format::segment::ReadAt;
-use hearthkeep_format::{
-    DiskId, Keyring, LogId, MetadataKey, OpenKeyring, SegmentId, StoreId, StreamId,
-};
+use hearthkeep_format::{DiskId, Keyring, MetadataKey, OpenKeyring, SegmentId, StoreId, StreamId};
 
 use super::ConfigArgument;
 use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail};
-use super::{owner, witness};
+use super::owner;
 use crate::archive::Segment;
 use crate::config::Config;
 use crate::disk::{Disk, Front, RealDisk};
 use crate::keys::{self, KnownStream, StateFolder, decode_streams};
 use crate::store::anchors::Anchors;
 use crate::store::browse::{self, Listed, Listing};
-use crate::store::log::{self, Chain, FoundLog};
+use crate::store::log::{self, Chain};
 use crate::store::{self, SharedKeys, layout};
 
 /// Where footage is to be read from.
@@ -194,6 +191,14 @@ impl Local {
         &self.absent
     }
 
+    /// Folders of disks that have no id file, as a bare mount point has none.
+    pub fn bare(&self) -> impl Iterator<Item = PathBuf> {
+        let there = self.disks.iter().zip(&self.paths);
+        let bare =
+            there.filter(|(disk, path)| matches!(layout::identify(&***disk, path), Ok(None)));
+        bare.map(|(_, path)| path.clone())
+    }
+
     /// Says which disks are not here, so that nobody takes for all footage what is not. Returns what that means for a command that
     /// writes footage out.
     ///
@@ -202,13 +207,8 @@ impl Local {
     pub fn tell_away(&self) -> Result<ExitStatus, Failure> {
         let absent = self.absent.iter();
         let mut away: Vec<_> = absent.map(|(_, why)| why.sentence.clone()).collect();
-        for (disk, path) in self.disks.iter().zip(&self.paths) {
-            if matches!(layout::identify(&**disk, path), Ok(None)) {
-                let disk = path.clone();
-                let why = store::Error::NotMounted { disk };
-                away.push(why.to_string());
-            }
-        }
+        let bare = self.bare().map(|disk| store::Error::NotMounted { disk });
+        away.extend(bare.map(|why| why.to_string()));
         let count = away.len();
         if count == self.disks.len() + self.absent.len()
             && let Some(why) = away.pop()
@@ -261,33 +261,6 @@ impl Local {
     /// The signed logs on the disks.
     pub fn logs(&self) -> Chain {
         log::find(&self.disks, &self.store, &*self.keys())
-    }
-
-    /// Compares the signed log with what this user has seen of it before, and says what is wrong.
-    pub fn witness(&self, logs: &Chain) -> ExitStatus {
-        let head = |log: &FoundLog| Head {
-            key: log.files.key.to_text(),
-            note: log.files.note.clone(),
-        };
-        let heads: Vec<_> = logs.logs.iter().map(head).collect();
-        let of = |id: &LogId| {
-            let found = logs.logs.iter().find(|log| log.files.checkpoint.log == *id);
-            found.ok_or_else(|| Failure::new(ExitStatus::Damaged, "it is not there"))
-        };
-        let keys = self.keys();
-        witness::examine(&self.store, &heads, &*keys, |ask| match ask {
-            Ask::Consistency { log, from, to } => {
-                let hashes = of(log)?.files.consistency(*from, *to);
-                Ok((Vec::new(), hashes.or_fail(ExitStatus::Damaged)?))
-            }
-            Ask::First { log, size } => {
-                let files = &of(log)?.files;
-                let first = files.piece(0, 1).or_fail(ExitStatus::Damaged)?;
-                let hashes = files.inclusion(0, *size).or_fail(ExitStatus::Damaged)?;
-                Ok((first, hashes))
-            }
-            Ask::Done(_) => Ok((Vec::new(), Vec::new())),
-        })
     }
 
     /// Metadata keys by generation.

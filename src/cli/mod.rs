@@ -4,6 +4,7 @@ mod announce;
 mod audit;
 mod check;
 mod disk;
+mod evidence;
 mod export;
 mod footage;
 mod foreseen;
@@ -37,6 +38,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use output::{ExitStatus, Failure};
+pub use witness::kept_head;
 
 /// A home-base for security cameras: records sealed footage that it cannot read back.
 #[derive(Debug, Parser)]

@@ -9,8 +9,7 @@ use super::store;
 use super::told::{Told, removed};
 use crate::keys::StateFolder;
 use crate::pool;
-use crate::state_file::StateKey;
-use crate::store::{Carried, log};
+use crate::store::Carried;
 
 #[derive(Debug, clap::Args)]
 pub struct ReindexArguments {
@@ -39,7 +38,7 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     for (path, why) in &report.named {
         eprintln!("hearthkeep: {}: {why}", path.display());
     }
-    let log = tell_log(&arguments.config, state.state_key())?;
+    let log = tell_log(&arguments.config)?;
     let left_out = left_out.map_or(ExitStatus::Done, |sentence| {
         eprintln!("hearthkeep: {sentence}");
         ExitStatus::Failed
@@ -51,10 +50,11 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
 }
 
 /// What the signed log says, which the next start goes on from: in a few sentences, and what is wrong with it.
-fn tell_log(config: &ConfigArgument, key: StateKey) -> Result<ExitStatus, Failure> {
+fn tell_log(config: &ConfigArgument) -> Result<ExitStatus, Failure> {
     let local = Local::of_config(&config.config)?;
     let logs = local.logs();
-    let told = Told::read(&local, &logs);
+    let mut told = Told::read(&local, &logs);
+    let compared = told.compare(&local, &logs);
     match logs.logs.len() {
         0 => line("There is no signed log on the disks: the next start begins one.")?,
         count => line(format_args!(
@@ -80,8 +80,6 @@ fn tell_log(config: &ConfigArgument, key: StateKey) -> Result<ExitStatus, Failur
         .iter()
         .map(|flaw| format!("{}: {}", flaw.path, flaw.what))
         .collect();
-    let state = local.state().map(StateFolder::folder);
-    wrong.extend(state.and_then(|state| log::lacking(state, key, &local.store(), &logs)));
     let missing = removed(&local, told.live, &HashSet::new()).len();
     if missing > 0 {
         wrong.push(format!(
@@ -95,7 +93,7 @@ fn tell_log(config: &ConfigArgument, key: StateKey) -> Result<ExitStatus, Failur
     }
     let seen = local.witness(&logs);
     Ok(match wrong.is_empty() {
-        true => seen,
+        true => seen.or(compared),
         false => ExitStatus::Damaged,
     })
 }

@@ -91,7 +91,7 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         let write = || keys::write_keyring(state.folder(), &keyring);
         rows.push(StepRow::of_state(state, "keyring", &arguments, write));
     }
-    let (copies, log) = mend_logs(&local, &disks, &arguments);
+    let (copies, log, compared) = mend_logs(&local, &disks, &arguments);
     rows.extend(copies);
     let mut left_out = None;
     let differs = |f: &Finding| matches!(f.kind, Kind::Catalog | Kind::Gone);
@@ -120,7 +120,7 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         true => line(serde_json::to_string_pretty(&report).or_fail(ExitStatus::Failed)?)?,
         false => report.show()?,
     }
-    Ok(report.status())
+    Ok(report.status().or(compared))
 }
 
 /// Whether a step that was done, or would be, was about this.
@@ -151,16 +151,18 @@ fn rebuild(config: &Config, lock: &Lock) -> Result<Option<String>, Failure> {
     Ok(store::reindex(config, &state, disks, lock)?.1)
 }
 
-/// Makes damaged copies of the signed log whole, or says that it would; and what stays wrong with the log.
+/// Makes damaged copies of the signed log whole, or says that it would; what stays wrong with the log, and whether all of it could
+/// be compared with what was signed.
 fn mend_logs<'a>(
     local: &'a Local,
     disks: &[Subject],
     arguments: &RepairArguments,
-) -> (Vec<StepRow<'a>>, Vec<LogFinding>) {
+) -> (Vec<StepRow<'a>>, Vec<LogFinding>, ExitStatus) {
     let logs = local.logs();
     let mut told = Told::read(local, &logs);
     told.verify(local, &logs);
     let mut mendable = told.advise(local, &logs);
+    let compared = told.compare(local, &logs);
     // One whose id file is gone is written to when that is mended.
     mendable.retain(|one| disks.iter().any(|disk| disk.path == local.paths[one.to]));
     let (mut rows, mut left) = (Vec::new(), told.flaws);
@@ -182,7 +184,7 @@ fn mend_logs<'a>(
             error: done.and_then(Result::err),
         });
     }
-    (rows, left)
+    (rows, left, compared)
 }
 
 impl<'a> StepRow<'a> {

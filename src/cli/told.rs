@@ -50,6 +50,14 @@ pub(super) struct LogFinding {
     pub what: String,
 }
 
+impl LogFinding {
+    /// One that is about no single disk.
+    pub fn of_store(path: String, what: String) -> Self {
+        let disk = None;
+        Self { disk, path, what }
+    }
+}
+
 impl Told {
     /// Reads all logs from their beginning, and checks them against what was signed.
     pub fn read(local: &Local, logs: &Chain) -> Self {

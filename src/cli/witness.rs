@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use hearthkeep_format::log::{Ask, Examination, Head, Outcome};
+use hearthkeep_format::log::{Ask, Complaint, Examination, Head, Outcome};
 use hearthkeep_format::merkle::Hash;
 use hearthkeep_format::{MetadataKey, StoreId};
 use serde::{Deserialize, Serialize};
@@ -38,10 +38,11 @@ pub(super) fn not_shown(store: &StoreId, why: &Failure) -> ExitStatus {
 }
 
 /// Compares the logs that are shown with what was seen from here before, says what is wrong, and keeps what is new. The exit
-/// status is that of a command that has done all else.
+/// status is that of a command that has done all else. `others` says why what is shown may not be all there is.
 pub(super) fn examine(
     store: &StoreId,
     shown: &[Head],
+    others: Option<&str>,
     m: &dyn Fn(u32) -> Option<MetadataKey>,
     mut answer: impl FnMut(&Ask) -> Answer,
 ) -> ExitStatus {
@@ -76,7 +77,43 @@ pub(super) fn examine(
             },
         };
     };
+    if let (Outcome::Complain(complaint), Some(others)) = (&outcome, others)
+        && let Some(what) = lacking(complaint)
+    {
+        eprintln!(
+            "hearthkeep: the signed log cannot be compared with what was seen of it from here while {others}: {what}"
+        );
+        return ExitStatus::Failed;
+    }
     kept.conclude(seen.as_ref(), outcome)
+}
+
+/// What is lacking where a complaint is of no more than that, which is nobody's doing as long as a disk is away.
+fn lacking(complaint: &Complaint) -> Option<String> {
+    Some(match complaint {
+        Complaint::Gone { seen } => {
+            format!("it had {seen} entries, and none of it is on the disks that are here")
+        }
+        Complaint::RolledBack { seen, now } => {
+            format!("it had {seen} entries, and the disks that are here have {now} of them")
+        }
+        Complaint::Replaced => {
+            "what is on the disks that are here does not go on from what was seen".to_owned()
+        }
+        Complaint::Unsigned(_) | Complaint::Forked => return None,
+    })
+}
+
+/// What a file says in which the newest checkpoint of a store's log is kept.
+///
+/// # Errors
+/// Why it is not one, in words.
+pub fn kept_head(file: &[u8]) -> Result<Head, String> {
+    let written: Written = serde_json::from_slice(file).map_err(|error| error.to_string())?;
+    Ok(Head {
+        key: written.key,
+        note: written.checkpoint,
+    })
 }
 
 impl Kept {
@@ -93,11 +130,7 @@ impl Kept {
         let Some(bytes) = bytes.map_err(|error| error.to_string())? else {
             return Ok(None);
         };
-        let written: Written = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-        Ok(Some(Head {
-            key: written.key,
-            note: written.checkpoint,
-        }))
+        kept_head(&bytes).map(Some)
     }
 
     fn write(&self, head: &Head) -> std::io::Result<()> {

@@ -1,5 +1,7 @@
 //! What the recorder itself writes, as seeds for its fuzz targets.
 
+mod on_disks;
+
 use std::sync::Arc;
 
 use base64::Engine;
@@ -9,6 +11,7 @@ use hearthkeep::people::{NewAccount, People};
 use hearthkeep::state_file::StateKey;
 use hearthkeep::store::catalog::{Batch, Catalog, Database, Entry, Memory};
 use hearthkeep::store::check::look_at_state;
+use hearthkeep::web::tls::{Tls, TlsSettings};
 use hearthkeep_format::log::{AuditKind, Checkpoint, Hold, LogKey, OPEN_END_US, Record, Stamped};
 use hearthkeep_format::passphrase::Params;
 use hearthkeep_format::segment::{Gap, GapCause};
@@ -16,6 +19,8 @@ use hearthkeep_format::{
     DiskId, EpochId, HoldId, Identity, Kind, SeededRandom, SegmentId, StreamId,
 };
 use serde_json::{Value, json};
+
+pub use on_disks::{log_files, log_starts, logs_seen, repaired};
 
 use crate::targets::{STATE_FILES, STORE, records_of};
 
@@ -82,6 +87,7 @@ fn entry(n: u8) -> Entry {
 pub fn state_files() -> Vec<(&'static str, Vec<u8>)> {
     let contents = STATE_FILES.map(|(name, _)| match name {
         "people.sealed" => people(),
+        name if name.starts_with("tls/") => certificate(name),
         name => serde_json::to_vec(&content(name)).unwrap(),
     });
     let folder = tempfile::tempdir().unwrap();
@@ -91,12 +97,17 @@ pub fn state_files() -> Vec<(&'static str, Vec<u8>)> {
             true => key.seal(name, content, &mut SeededRandom::new(1)),
             false => content.clone(),
         };
-        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
     assert_eq!(look_at_state(folder.path(), &key, &STORE), []);
     let numbered = (0..).zip(STATE_FILES).zip(contents);
     numbered
-        .map(|((number, (name, _)), content)| (name, [vec![number], content].concat()))
+        .map(|((number, (name, _)), content)| {
+            let name = name.strip_prefix("tls/").unwrap_or(name);
+            (name, [vec![number], content].concat())
+        })
         .collect()
 }
 
@@ -204,4 +215,14 @@ fn people() -> Vec<u8> {
     drop(people);
     let sealed = std::fs::read(folder.path().join("people.sealed")).unwrap();
     key.open("people.sealed", &sealed).unwrap().to_vec()
+}
+
+/// An authority and a leaf, as a start makes them.
+fn certificate(name: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SimClock::new(NOW_US));
+    Tls::open(folder.path(), TlsSettings::default(), clock).unwrap();
+    // The one from before is another one of the same kind.
+    let name = name.replace("-before", "");
+    std::fs::read(folder.path().join(name)).unwrap()
 }

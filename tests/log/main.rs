@@ -11,6 +11,7 @@ mod log_files;
 mod store_support;
 
 mod audits;
+mod away;
 mod begun;
 mod copies;
 mod full;

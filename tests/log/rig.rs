@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +109,14 @@ pub fn copy(from: &Path, to: &Path) {
         let name = entry.unwrap().file_name();
         copy(&from.join(&name), &to.join(&name));
     }
+}
+
+/// What a command that has ended said and ended with.
+pub fn said(output: &Output, code: i32, words: &str) {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(words), "{words:?} is not in: {text}");
 }
 
 /// Holds a segment from its first moment on, for good, as soon as the log is read.

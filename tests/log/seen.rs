@@ -3,14 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::common::{Cameras, clip};
 use crate::installation::{CameraEntry, Installation, await_condition, path};
-use crate::rig::copy;
+use crate::rig::{copy, said};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -31,13 +30,6 @@ fn run(installation: &Installation) {
         installation.footage().join("log").exists()
     });
     recorder.terminate();
-}
-
-fn said(output: &Output, code: i32, words: &str) {
-    let text = String::from_utf8_lossy(&output.stderr).into_owned()
-        + &String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(words), "{words:?} is not in: {text}");
 }
 
 /// State folder and disk as they are now, or as they were.

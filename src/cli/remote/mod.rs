@@ -238,7 +238,7 @@ impl Remote {
         let shown: Vec<_> = shown.map(head).collect();
         let copy = |m: &MetadataKey| MetadataKey::from_bytes(*m.as_bytes());
         let keys = |generation| keyring.generation(generation).map(|(_, m)| copy(m));
-        Ok(witness::examine(&store, &shown, &keys, |ask| {
+        Ok(witness::examine(&store, &shown, None, &keys, |ask| {
             self.proof(ask)
         }))
     }

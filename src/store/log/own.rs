@@ -13,8 +13,7 @@ use hearthkeep_format::{Identity, SigningKey, StoreId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::chain::{Chain, FoundLog};
-use super::files::LogFiles;
+use super::chain::FoundLog;
 use crate::limits::STATE_FILE_BYTES_MAX;
 use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
@@ -106,29 +105,6 @@ impl OwnFile {
         let sealed = self.key.seal(FILE, &json, random);
         state_file::replace(&self.path, &sealed)
     }
-}
-
-/// What the disks lack of the log that the state folder remembers, in a sentence; `None` where they have all of it, or nothing is
-/// remembered.
-pub fn lacking(state_dir: &Path, key: StateKey, store: &StoreId, chain: &Chain) -> Option<String> {
-    let (_, checkpoint) = match OwnFile::new(state_dir, key).read(*store) {
-        Ok(remembered) => remembered?,
-        Err(what) => {
-            return Some(format!(
-                "log.sealed in the state folder cannot be used: {what}"
-            ));
-        }
-    };
-    let mut logs = chain.logs.iter();
-    let there = logs.find(|log| log.files.checkpoint.log == checkpoint.log);
-    // By its entries, where its tree has rotted.
-    let has_all = |files: &LogFiles| {
-        files.holds(&checkpoint).unwrap_or(false) || files.begins_with(&checkpoint).unwrap_or(false)
-    };
-    if there.is_some_and(|log| has_all(&log.files)) {
-        return None;
-    }
-    Some(rolled_back(&checkpoint, there))
 }
 
 /// What there is to say where disks have less of a log than was published.

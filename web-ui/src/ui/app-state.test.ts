@@ -3,6 +3,7 @@ import { type Result, failure, success } from "../api/result";
 
 let session: Result<{ name: string }>;
 let signOutAnswer: Result<null>;
+let looked: Result<unknown>;
 const asked: string[] = [];
 vi.mock("../api/box", () => ({
   state: async () => success({ claimed: true, store: "s", version: "1" }),
@@ -20,7 +21,7 @@ vi.mock("../vault/vault", () => ({
     call: async (name: string) => void asked.push(name),
     attempt: async (_: unknown, name: string) => {
       asked.push(name);
-      return success({ name: "Ada", kept: true });
+      return name === "lookAtLog" ? looked : success({ name: "Ada", kept: true });
     },
   },
 }));
@@ -34,15 +35,17 @@ vi.stubGlobal("BroadcastChannel", class { postMessage() {} });
 vi.stubGlobal("isSecureContext", true);
 vi.useFakeTimers();
 vi.stubGlobal("document", { visibilityState: "visible" });
-const { arrive, door, signOut } = await import("./app-state");
+const { arrive, door, signOut, witness } = await import("./app-state");
+const { complaintOf } = await import("./witness");
 
 const gone = failure("unreachable", "The box does not answer.");
+const well = success({ complaint: null, renewed: false, entries: 42, compared: true });
 const note = () => (door.value.kind === "signed-out" ? door.value.note : "not signed out");
 
 beforeEach(() => {
   asked.length = 0;
   remembered.clear();
-  [session, signOutAnswer] = [success({ name: "Ada" }), success(null)];
+  [session, signOutAnswer, looked] = [success({ name: "Ada" }), success(null), well];
 });
 
 describe("arriving", () => {
@@ -96,5 +99,23 @@ describe("signing out", () => {
     await arrive();
     expect(asked[0]).toBe("sign-out");
     expect([note(), remembered.size]).toEqual([null, 0]);
+  });
+});
+
+describe("a box that does not answer for its log", () => {
+  it("is complained of after visits that together are long enough", async () => {
+    looked = failure("busy", "The box’s signed log is not open yet.", 503);
+    const complaint = () => complaintOf(witness.value)?.text ?? null;
+    await arrive();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(complaint()).toBeNull();
+    await signOut();
+    await vi.advanceTimersByTimeAsync(60 * 60_000);
+    await arrive();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(complaint()).toContain("has not been able to check since");
+    looked = well;
+    await vi.advanceTimersByTimeAsync(6000);
+    expect([complaint(), remembered.size]).toEqual([null, 0]);
   });
 });

@@ -7,7 +7,7 @@ import { TimelineStore } from "../timeline/store";
 import type { Entered } from "../vault/protocol";
 import { vault } from "../vault/vault";
 import { remember, remembered } from "./memory";
-import { UNSEEN, type Witness, witnessed } from "./witness";
+import { UNSEEN, type Witness, rememberedTime, witnessed } from "./witness";
 
 export type Door =
   | { readonly kind: "opening" }
@@ -40,6 +40,8 @@ const NOT_ERASED =
   "The copy of your key in this browser could not be erased. Delete this site’s data in the browser’s settings.";
 /** The box has still to be told of a sign-out. */
 const OWED = "hearthkeep-sign-out-owed";
+/** Since when a store's box has not answered for its signed log, over visits that are shorter than it may take. */
+const unansweredKey = (store: string): string => `hearthkeep-log-unanswered-${store}`;
 const tabs = new BroadcastChannel("hearthkeep");
 
 tabs.onmessage = ({ data }: MessageEvent<string>) => {
@@ -172,7 +174,10 @@ async function lookAtLog(): Promise<void> {
   if (at.kind !== "open") return;
   const looked = await vault.attempt(null, "lookAtLog", at.box.store);
   if (door.value.kind !== "open" || looked.kind === "aborted") return;
-  witness.value = witnessed(witness.value, looked, Date.now());
+  const [key, nowMs] = [unansweredKey(at.box.store), Date.now()];
+  witness.value = witnessed(witness.value, looked, nowMs, rememberedTime(remembered(key), nowMs));
+  const { failure } = witness.value;
+  remember(key, failure && String(failure.sinceMs));
   clearTimeout(lookAgain);
   if (looked.kind === "error") lookAgain = setTimeout(() => void lookAtLog(), LOOK_AGAIN_MS);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { aborted, failure, success } from "../api/result";
-import { RENEWED, UNSEEN, complaintOf, wellText, witnessed } from "./witness";
+import { RENEWED, UNSEEN, complaintOf, rememberedTime, wellText, witnessed } from "./witness";
 
 const well = { complaint: null, renewed: false, entries: 42, compared: true };
 const MINUTE = 60_000;
@@ -38,5 +38,17 @@ describe("a witness of the log", () => {
     expect(complaintOf(witness)?.text).toContain("has not been able to check");
     expect(complaintOf(witness)?.detail).toContain("is not open yet");
     expect(complaintOf(witnessed(witness, success(well), 7 * MINUTE))).toBeNull();
+  });
+
+  it("counts from the first visit in which the box did not answer", () => {
+    const gone = failure("busy", "The box’s signed log is not open yet.", 503);
+    const day = 24 * 60 * MINUTE;
+    const second = witnessed(UNSEEN, gone, 3 * day, 2 * day);
+    expect(complaintOf(second)?.text).toMatch(/has not been able to check since .*1970, .* whether/);
+    expect(witnessed(second, gone, 3 * day + 1, 3 * day).failure?.sinceMs).toBe(2 * day);
+    expect(complaintOf(witnessed(second, success(well), 3 * day))).toBeNull();
+    const times = [null, "x", "-1", "1.5", "9"].map((text) => rememberedTime(text, 8));
+    expect(times).toEqual([null, null, null, null, null]);
+    expect(rememberedTime("7", 8)).toBe(7);
   });
 });

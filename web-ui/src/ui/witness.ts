@@ -1,7 +1,7 @@
 /** What this browser says of the box's signed log, look after look. Pure. */
 import { sentence } from "../api/sentence";
 import type { Result } from "../api/result";
-import { clock } from "../timeline/day";
+import { clock, dateText } from "../timeline/day";
 import type { LogLook } from "../vault/protocol";
 
 export interface Witness {
@@ -11,7 +11,7 @@ export interface Witness {
   readonly atMs: number;
   /** Whether a new log has begun since this page was opened, which goes on from what was seen before. */
   readonly renewed: boolean;
-  /** Why looks fail since a time; null where the last one did not. */
+  /** Why looks fail since a time, which may be that of an earlier visit; null where the last one did not. */
   readonly failure: { readonly message: string; readonly sinceMs: number; readonly lastMs: number } | null;
 }
 
@@ -35,19 +35,38 @@ export const RENEWED: Complaint = {
 const CONTRADICTED =
   "The box does not show the same past as when you last looked. Somebody put back an older copy of it or of its disks, or footage may have been changed or removed. If you know of none of that, ask who could.";
 
-export function witnessed(before: Witness, looked: Result<LogLook>, nowMs: number): Witness {
+/** `unansweredSinceMs`: since when looks have failed by what this browser remembers of its visits before. */
+export function witnessed(
+  before: Witness,
+  looked: Result<LogLook>,
+  nowMs: number,
+  unansweredSinceMs: number | null = null,
+): Witness {
   if (looked.kind === "success") {
     return { look: looked.value, atMs: nowMs, renewed: before.renewed || looked.value.renewed, failure: null };
   }
   if (looked.kind === "aborted") return before;
-  return { ...before, failure: { message: looked.message, sinceMs: before.failure?.sinceMs ?? nowMs, lastMs: nowMs } };
+  const sinceMs = before.failure?.sinceMs ?? unansweredSinceMs ?? nowMs;
+  return { ...before, failure: { message: looked.message, sinceMs, lastMs: nowMs } };
+}
+
+/** A time that was remembered as text; null where it is none, or one to come. */
+export function rememberedTime(text: string | null, nowMs: number): number | null {
+  const ms = text === null ? Number.NaN : Number(text);
+  return Number.isSafeInteger(ms) && ms >= 0 && ms <= nowMs ? ms : null;
+}
+
+/** A time of day, with its date where it is not of today. */
+function at(ms: number, nowMs: number): string {
+  const [day, today] = [dateText(ms * 1000), dateText(nowMs * 1000)];
+  return day === today ? clock(ms * 1000) : `${day}, ${clock(ms * 1000)},`;
 }
 
 /** What is wrong, to be seen from every view; null where nothing is. */
 export function complaintOf({ look, renewed, failure }: Witness): Complaint | null {
   if (look?.complaint) return { text: CONTRADICTED, detail: sentence(look.complaint) };
   if (failure && failure.lastMs - failure.sinceMs >= UNANSWERED_MS_MAX) {
-    const text = `This browser has not been able to check since ${clock(failure.sinceMs * 1000)} whether footage was removed. Load the page again; where that does not help, look at the box.`;
+    const text = `This browser has not been able to check since ${at(failure.sinceMs, failure.lastMs)} whether footage was removed. Load the page again; where that does not help, look at the box.`;
     return { text, detail: `The box’s signed log: ${sentence(failure.message)}` };
   }
   return renewed ? RENEWED : null;
