@@ -16,6 +16,7 @@ use crate::keys::{self, StateFolder};
 use crate::pool;
 use crate::store::check::{Finding, Kind, STATE, Slice, Subject};
 use crate::store::lock::Lock;
+use crate::store::log::Remedy;
 use crate::store::repair::{Action, Repair, Step, plan};
 
 #[derive(Debug, clap::Args)]
@@ -174,9 +175,10 @@ fn mend_logs<'a>(
             action: "log",
             disk,
             path: one.path.into(),
-            words: match one.from {
-                Some(_) => "to be moved to the folder lost of its disk, and copied from another disk that has a whole copy",
-                None => "its tree to be made again from its entries",
+            words: match one.remedy {
+                Remedy::Tree => "its tree to be made again from its entries",
+                Remedy::Signed(_) => "its key and checkpoint to be written as the state folder remembers them",
+                Remedy::Copy(_) => "to be moved to the folder lost of its disk, and copied from another disk that has a whole copy",
             },
             done: matches!(done, Some(Ok(()))),
             error: done.and_then(Result::err),

@@ -111,7 +111,7 @@ pub fn flip(shelf: &Shelf, path: &Path, n: usize) -> Result<(), String> {
             &find(&disks(&[&whole]), &shelf.store, &*shelf.keys()),
         )?;
     }
-    let mendable = found.chain.mendable(&alone, &shelf.store);
+    let mendable = found.chain.mendable(&alone, &shelf.store, None);
     if mendable.len() != usize::from(is_tree) {
         return Err(format!("alone, {mendable:?} is mendable"));
     }
@@ -125,7 +125,7 @@ pub fn flip(shelf: &Shelf, path: &Path, n: usize) -> Result<(), String> {
     if found.said != shelf.said || found.flaws.len() != 1 || found.flaws[0].0 != 0 {
         return Err(format!("with another disk: {:?}", found.flaws));
     }
-    let mendable = found.chain.mendable(&two, &shelf.store);
+    let mendable = found.chain.mendable(&two, &shelf.store, None);
     let [one] = &mendable[..] else {
         return Err(format!("with another disk, {mendable:?} is mendable"));
     };

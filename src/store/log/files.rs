@@ -12,10 +12,10 @@ use super::super::recovery::ids;
 use crate::disk::{Disk, DiskFile, read_file};
 use crate::limits::LOG_PIECE_BYTES;
 
-const KEY: &str = "key";
-const ENTRIES: &str = "entries";
+pub(super) const KEY: &str = "key";
+pub(super) const ENTRIES: &str = "entries";
 pub(super) const TREE: &str = "tree";
-const CHECKPOINT: &str = "checkpoint";
+pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const NODE_LEN: usize = 40;
 
 const _: () = assert!(ENTRY_LEN_MAX <= LOG_PIECE_BYTES);
@@ -100,7 +100,7 @@ pub struct LogFiles {
     pub note: String,
     /// What that says.
     pub checkpoint: Checkpoint,
-    entries: Box<dyn DiskFile>,
+    pub(super) entries: Box<dyn DiskFile>,
     pub(super) tree: Box<dyn DiskFile>,
 }
 
@@ -218,6 +218,16 @@ impl LogFiles {
             Err(error) if is_lack(&error) => Ok(false),
             looked => looked,
         }
+    }
+
+    /// Whether nothing stands behind what its checkpoint was signed for.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(super) fn is_all(&self) -> io::Result<bool> {
+        let size = self.checkpoint.size;
+        let nodes_end = merkle::hashes_of(size) * NODE_LEN as u64;
+        Ok(self.entries.size()? == self.end_bytes(size)? && self.tree.size()? == nodes_end)
     }
 
     /// Where the first `size` entries end by what the last of them says of its length.

@@ -102,6 +102,36 @@ impl OwnFile {
     }
 }
 
+/// The last checkpoint that a recorder has signed, and what verifies it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSigned {
+    pub(super) key: LogKey,
+    pub(super) note: String,
+    /// What the note says.
+    pub(super) checkpoint: Checkpoint,
+}
+
+impl LastSigned {
+    /// One that was signed with this key.
+    ///
+    /// # Errors
+    /// Where it was not.
+    pub fn verify(key: LogKey, note: String) -> hearthkeep_format::Result<Self> {
+        let checkpoint = Checkpoint::verify(&note, &key)?;
+        Ok(Self {
+            key,
+            note,
+            checkpoint,
+        })
+    }
+
+    /// What a state folder remembers; `None` where it remembers nothing, or that cannot be read.
+    pub fn remembered(state_dir: &Path, key: StateKey, store: &StoreId) -> Option<Self> {
+        let (own, _) = OwnFile::new(state_dir, key).read(*store).ok()??;
+        Self::verify(own.key, own.note).ok()
+    }
+}
+
 /// What the disks lack of the log that the state folder remembers, in a sentence; `None` where they have all of it, or nothing is
 /// remembered.
 pub fn lacking(state_dir: &Path, key: StateKey, store: &StoreId, chain: &Chain) -> Option<String> {
