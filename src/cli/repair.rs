@@ -178,7 +178,7 @@ fn mend_logs<'a>(
             words: match one.remedy {
                 Remedy::Tree => "its tree to be made again from its entries",
                 Remedy::Signed(_) => "its key and checkpoint to be written as the state folder remembers them",
-                Remedy::Copy(_) => "to be moved to the folder lost of its disk, and copied from another disk that has a whole copy",
+                Remedy::Copy(_) => "to be copied from another disk that has a whole copy, and what is there to be moved to the folder lost of its disk",
             },
             done: matches!(done, Some(Ok(()))),
             error: done.and_then(Result::err),

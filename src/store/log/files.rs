@@ -109,6 +109,26 @@ pub(super) fn folder(log: &LogId) -> PathBuf {
     Path::new(layout::LOG).join(log.to_string())
 }
 
+/// Where a log is copied to before it takes its place.
+pub(super) fn beside(log: &LogId) -> PathBuf {
+    let mut beside = folder(log).into_os_string();
+    beside.push(layout::NEW);
+    beside.into()
+}
+
+/// Removes a folder and the files in it, if it is there.
+pub(super) fn remove(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    let mut names = Vec::new();
+    match disk.list(folder, &mut |name, _| names.push(name.to_owned())) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listed => listed?,
+    }
+    for name in names {
+        disk.remove_file(&folder.join(name))?;
+    }
+    disk.remove_folder(folder)
+}
+
 /// The logs of a disk that were published once.
 pub(super) fn logs_on(disk: &dyn Disk) -> io::Result<Vec<LogId>> {
     let mut logs = ids(disk, Path::new(layout::LOG), LogId::from_hex)?;
@@ -127,7 +147,16 @@ impl LogFiles {
     /// # Errors
     /// Where key or checkpoint are not as they were written.
     pub fn open(disk: &dyn Disk, store: &StoreId, log: &LogId) -> Result<Self, Flaw> {
-        let folder = folder(log);
+        Self::open_in(disk, &folder(log), store, log)
+    }
+
+    /// The same in another folder.
+    pub(super) fn open_in(
+        disk: &dyn Disk,
+        folder: &Path,
+        store: &StoreId,
+        log: &LogId,
+    ) -> Result<Self, Flaw> {
         let text = |name| -> Result<String, Flaw> {
             let bytes = read_file(disk, &folder.join(name), NOTE_LEN_MAX as u64)?;
             String::from_utf8(bytes).map_err(|_| Flaw::NoText(name))

@@ -1,18 +1,19 @@
 //! A damaged copy of a log, made again from one on another disk that is whole; a damaged tree, from its own entries; key and checkpoint,
 //! from the state folder.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hearthkeep_format::{LogId, StoreId};
 
 use super::chain::{Chain, FoundLog};
-use super::files::{self, Flaw, LogFiles};
+use super::files::{self, Flaw, LogFiles, TREE};
 use super::own::LastSigned;
 use super::remains::{Lead, Remains};
 use super::sound::mend_tree;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
+use crate::limits::LOG_PIECE_BYTES;
 use crate::store::layout;
 use crate::store::repair::{Refusal, move_aside};
 
@@ -42,10 +43,10 @@ pub enum Remedy {
 
 impl Mendable {
     /// Replaces what is damaged; a copy whose place another one takes is moved to the folder `lost` of its disk. To be called while
-    /// nobody writes the log. A crash in between leaves none, which the next start makes up for.
+    /// nobody writes the log. A crash just between leaves none in that place, which the next start makes up for.
     ///
     /// # Errors
-    /// What a disk says.
+    /// What a disk says: then it is as it was.
     pub fn mend(&self, disks: &[Arc<dyn Disk>], store: &StoreId) -> Result<(), Refusal> {
         let to = &*disks[self.to];
         match &self.remedy {
@@ -63,21 +64,71 @@ impl Mendable {
         }
     }
 
+    /// The new copy is whole before the old one goes.
     fn copy(&self, from: &dyn Disk, to: &dyn Disk, store: &StoreId) -> Result<(), Refusal> {
         let lead = LogFiles::open(from, store, &self.log)?;
-        let end = lead.end(lead.checkpoint.size)?;
-        move_aside(to, &self.path)?;
-        files::begin(to, &lead.key)?;
-        while !files::copy_piece(from, to, &self.log, &end)? {}
-        files::put_checkpoint(to, &self.log, &lead.note)?;
-        // From the entries, whatever the other disk's tree has between its roots.
-        match mend_tree(to, store, &self.log)? {
-            true => Ok(()),
-            false => {
-                Err("what was copied is not what was signed: one of the two disks fails".into())
-            }
+        let beside = files::beside(&self.log);
+        files::remove(to, &beside)?;
+        let done = copy_to(&lead, to, &beside)
+            .and_then(|()| LogFiles::open_in(to, &beside, store, &self.log)?.verify())
+            .map_err(Refusal::from)
+            .and_then(|()| Ok(swap(to, &beside, &self.path)?));
+        if done.is_err() {
+            // A disk that fails may refuse this too: then `check` tells of what is left.
+            let _ = files::remove(to, &beside);
         }
+        done
     }
+}
+
+/// Writes all of a log into a folder: its tree from its entries, whatever the other disk's has between its roots.
+fn copy_to(lead: &LogFiles, to: &dyn Disk, folder: &Path) -> Result<(), Flaw> {
+    layout::create_folders(to, folder)?;
+    let file = |name| to.create_new(&folder.join(name));
+    let [key, entries, tree, checkpoint] = [
+        file(files::KEY)?,
+        file(files::ENTRIES)?,
+        file(TREE)?,
+        file(files::CHECKPOINT)?,
+    ];
+    let append = |file: &dyn DiskFile, bytes: &[u8]| file.append(&mut [IoSlice::new(bytes)]);
+    append(&*key, format!("{}\n", lead.key.to_text()).as_bytes())?;
+    append(&*checkpoint, lead.note.as_bytes())?;
+    let (mut nodes, mut end) = (Vec::new(), 0);
+    lead.walk(&|_| Ok(()), |_, more| {
+        nodes.extend_from_slice(more);
+        end = more.last_chunk().map_or(end, |at| u64::from_be_bytes(*at));
+        if nodes.len() >= LOG_PIECE_BYTES {
+            append(&*tree, &nodes)?;
+            nodes.clear();
+        }
+        Ok(())
+    })?;
+    append(&*tree, &nodes)?;
+    let mut at = 0;
+    while at < end {
+        let mut bytes = lead.bytes_from(at)?;
+        bytes.truncate(usize::try_from(end - at).unwrap_or(usize::MAX));
+        if bytes.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        append(&*entries, &bytes)?;
+        at += bytes.len() as u64;
+    }
+    [key, entries, tree, checkpoint]
+        .iter()
+        .try_for_each(|file| file.sync_data())?;
+    Ok(to.sync_folder(folder)?)
+}
+
+/// Puts a folder in the place of another, which goes to the folder `lost`. Where that fails, the other one is where it was.
+fn swap(disk: &dyn Disk, beside: &Path, path: &Path) -> io::Result<()> {
+    let aside = move_aside(disk, path)?;
+    if let Err(error) = disk.rename(beside, path) {
+        let _ = disk.rename(&aside, path);
+        return Err(error);
+    }
+    disk.sync_folder(path.parent().unwrap_or(Path::new("")))
 }
 
 impl Chain {

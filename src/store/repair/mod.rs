@@ -176,7 +176,7 @@ impl Repair<'_> {
                 };
                 Ok(layout::mend_id_file(disk, &subject.path, &identity)?)
             }
-            Action::Quarantine => Ok(move_aside(disk, &step.path)?),
+            Action::Quarantine => Ok(move_aside(disk, &step.path).map(drop)?),
         }
     }
 
@@ -240,8 +240,22 @@ impl Repair<'_> {
     }
 }
 
-/// Moves a file or folder to the same path below the folder `lost`; what is there already stays, and gets company.
-pub(in crate::store) fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+/// Moves a file or folder to the same path below the folder `lost`, and says where it is; what is there already stays, and gets
+/// company. Where that fails, it is where it was.
+pub(in crate::store) fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+    let to = free_in_lost(disk, path)?;
+    disk.rename(path, &to)?;
+    let folder_of = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
+    let synced = disk.sync_folder(&folder_of(&to));
+    if let Err(error) = synced.and_then(|()| disk.sync_folder(&folder_of(path))) {
+        let _ = disk.rename(&to, path);
+        return Err(error);
+    }
+    Ok(to)
+}
+
+/// A name below the folder `lost` for what is at a path; the folders above it are there, durably.
+fn free_in_lost(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     let to = Path::new(layout::LOST).join(path);
     let folder = to.parent().unwrap_or(Path::new(""));
     layout::create_folders(disk, folder)?;
@@ -258,8 +272,5 @@ pub(in crate::store) fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<(
         n => format!("{}.{n}", name.to_string_lossy()),
     });
     let free = free.find(|name| !taken.contains(name));
-    let to = folder.join(free.unwrap_or_default());
-    disk.rename(path, &to)?;
-    disk.sync_folder(folder)?;
-    disk.sync_folder(path.parent().unwrap_or(Path::new("")))
+    Ok(folder.join(free.unwrap_or_default()))
 }
