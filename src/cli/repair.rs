@@ -14,9 +14,9 @@ use super::told::{LogFinding, Told};
 use crate::config::Config;
 use crate::keys::{self, StateFolder};
 use crate::pool;
-use crate::store::check::{Finding, Kind, STATE, Slice, Subject};
+use crate::store::check::{Finding, Findings, Kind, STATE, Slice, Subject};
 use crate::store::lock::Lock;
-use crate::store::log::Remedy;
+use crate::store::log::{self, Remedy};
 use crate::store::repair::{Action, Repair, Step, plan};
 
 #[derive(Debug, clap::Args)]
@@ -81,11 +81,16 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         keyring: Some(keyring.clone()),
     };
     let mut rows = Vec::new();
+    let told = match arguments.dry_run {
+        true => Ok(()),
+        false => tell_log(&local, state, &findings, &steps),
+    };
+    let carry_out = |step: &Step| match &told {
+        Err(what) if step.sets_aside(&findings).is_some() => Err(what.clone()),
+        _ => repair.carry_out(step).map_err(|error| error.to_string()),
+    };
     for step in &steps {
-        let done = match arguments.dry_run {
-            true => None,
-            false => Some(repair.carry_out(step).map_err(|error| error.to_string())),
-        };
+        let done = (!arguments.dry_run).then(|| carry_out(step));
         rows.push(StepRow::of_disk(&disks, step, done));
     }
     if findings.has(|f| f.disk == STATE && f.kind == Kind::Keyring) {
@@ -143,6 +148,26 @@ fn is_done(finding: &Finding, steps: &[Step], rows: &[StepRow<'_>]) -> bool {
             .any(|(step, row)| matches!(step.action, Action::Envelope(_)) && row.error.is_none()),
         _ => of_disks.any(|(_, row)| row.error.is_none()),
     }
+}
+
+/// Has the log told of what is put out of the way, before it is: or it would be told as removed.
+fn tell_log(
+    local: &Local,
+    state: &StateFolder,
+    findings: &Findings,
+    steps: &[Step],
+) -> Result<(), String> {
+    let set_aside = steps.iter().filter_map(|step| step.sets_aside(findings));
+    let set_aside: Vec<_> = set_aside.collect();
+    if set_aside.is_empty() {
+        return Ok(());
+    }
+    let mut live = Told::read(local, &local.logs()).live;
+    let logged = set_aside.iter().filter_map(|id| live.remove(id));
+    let logged: Vec<_> = logged.collect();
+    log::set_aside(state.folder(), state.state_key(), &logged).map_err(|error| {
+        format!("log.deleted.sealed in the state folder cannot be written ({error}), and the signed log would call it removed")
+    })
 }
 
 /// Says what the new catalog does not have of what the old one had.

@@ -11,7 +11,7 @@ use super::gaps::Logged;
 use super::local::Local;
 use super::span::rfc3339;
 use crate::store::layout;
-use crate::store::log::{Chain, Flaw, FoundLog, LastSigned, Mendable, Reader, Remedy};
+use crate::store::log::{self, Chain, Flaw, FoundLog, LastSigned, Mendable, Reader, Remedy};
 
 /// What to do about a damaged copy of which no other disk has a whole one.
 const ALONE: &str = "no other disk that is here has a whole copy that goes on from it. Plug in those that are away and run `hearthkeep check` \
@@ -61,6 +61,13 @@ impl Told {
             told.damage(local, *disk, path, flaw);
         }
         logs.readable().for_each(|log| told.take(local, log));
+        // What the log is still to be told. Where that cannot be read, it is a finding of its own.
+        let waiting = local
+            .state()
+            .and_then(|state| log::unlogged(state.folder(), state.state_key()).ok());
+        for deleted in waiting.into_iter().flatten() {
+            told.apply(Record::Deleted(deleted));
+        }
         told
     }
 

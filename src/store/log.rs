@@ -49,6 +49,7 @@ pub(super) use seats::LogDisk;
 pub use seats::{give, has_left_behind};
 pub(super) use sound::look_at_logs;
 use unlogged::Unlogged;
+pub use unlogged::{set_aside, unlogged};
 
 use super::catalog::Entry;
 use super::held::Held;

@@ -10,6 +10,7 @@ mod log_files;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
+mod aside;
 mod audits;
 mod begun;
 mod copies;

@@ -1,14 +1,18 @@
-//! `log.deleted.sealed` in the state folder: deletions that the log could not be written for, as on a disk without any room.
+//! `log.deleted.sealed` in the state folder: deletions that the log could not be written for, as on a disk without any room, and what
+//! `hearthkeep repair` put out of the way while no recorder ran.
 //!
 //! They are written here before the files go. Without that, a recorder that ends before the log can be written again would find
 //! segments missing that the log has, and say that somebody removed them.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use hearthkeep_format::log::{Deleted, DeletedSegment, DeletionCause};
+use hearthkeep_format::log::{Deleted, DeletedSegment, DeletionCause, SegmentClosed};
 use hearthkeep_format::{SegmentId, StreamId};
 use serde::{Deserialize, Serialize};
 
+use super::DELETED_AT_ONCE;
 use crate::limits::STATE_FILE_BYTES_MAX;
 use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
@@ -59,12 +63,12 @@ impl Unlogged {
         &mut self,
         deleted: impl Iterator<Item = &'a Deleted>,
         random: &mut SharedRandom,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         let written: Vec<_> = deleted.map(Written::of).collect();
         let json = serde_json::to_vec(&written).expect("plain values become JSON");
         let sealed = self.key.seal(FILE, &json, random);
         if sealed.len() as u64 > STATE_FILE_BYTES_MAX {
-            return Err(std::io::ErrorKind::FileTooLarge.into());
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         state_file::replace(&self.path, &sealed)?;
         self.is_there = true;
@@ -82,6 +86,48 @@ impl Unlogged {
             Err(error) => tracing::warn!(path = %self.path.display(), "could not delete: {error}"),
         }
     }
+}
+
+/// Deletions that the log is still to be told, by the next start or by the recorder that is at work.
+///
+/// # Errors
+/// What is wrong with the file in the state folder.
+pub fn unlogged(state_dir: &Path, key: StateKey) -> Result<Vec<Deleted>, String> {
+    Unlogged::new(state_dir, key).read()
+}
+
+/// Has the log told at the next start that these are gone because they were damaged and put out of the way; durably. To be called
+/// before they are, by whoever holds the store's lock, while no store is open.
+///
+/// # Errors
+/// When the state folder cannot be written.
+pub fn set_aside(state_dir: &Path, key: StateKey, segments: &[SegmentClosed]) -> io::Result<()> {
+    let mut unlogged = Unlogged::new(state_dir, key);
+    // What cannot be read is lost already.
+    let mut waiting = unlogged.read().unwrap_or_default();
+    let is_waiting = |id: SegmentId| {
+        let mut named = waiting.iter().flat_map(|deleted| &deleted.segments);
+        named.any(|one| one.segment == id)
+    };
+    let new = segments.iter().filter(|one| !is_waiting(one.segment));
+    let mut by_stream: BTreeMap<StreamId, Vec<DeletedSegment>> = BTreeMap::new();
+    for closed in new {
+        by_stream
+            .entry(closed.stream)
+            .or_default()
+            .push(DeletedSegment {
+                segment: closed.segment,
+                sequence: closed.sequence,
+            });
+    }
+    for (stream, segments) in by_stream {
+        waiting.extend(segments.chunks(DELETED_AT_ONCE).map(|some| Deleted {
+            stream,
+            cause: DeletionCause::SetAside,
+            segments: some.to_vec(),
+        }));
+    }
+    unlogged.write(waiting.iter(), &mut SharedRandom::default())
 }
 
 impl Written {

@@ -7,9 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hearthkeep_format::segment::{self, HEADER_LEN};
-use hearthkeep_format::{Keyring, StoreId};
+use hearthkeep_format::{Keyring, SegmentId, StoreId};
 
-use super::check::{Finding, Findings, Kind, Mistaken, STATE, Subject, is_proven};
+use super::check::{Finding, Findings, Indexed, Kind, Mistaken, STATE, Subject, is_proven};
 use super::inspect::{Keys, Mended, Place, find_head, mend};
 use super::layout::{self, DiskIdentity};
 use super::rewrite;
@@ -47,7 +47,22 @@ pub enum Action {
 impl Step {
     /// Whether the catalog may say something else of a segment after it.
     pub fn changes_a_segment(&self) -> bool {
-        matches!(self.action, Action::Close(_) | Action::Restore(_))
+        match self.action {
+            Action::Close(_) | Action::Restore(_) => true,
+            Action::Quarantine => Place::of_path(&self.path).is_some(),
+            Action::Envelope(_) | Action::Keyring | Action::IdFile => false,
+        }
+    }
+
+    /// The segment that it takes out of the store: what lies in that place is damaged, and no whole file of it is anywhere else.
+    pub fn sets_aside(&self, findings: &Findings) -> Option<SegmentId> {
+        let place = Place::of_path(&self.path).filter(|_| self.action == Action::Quarantine)?;
+        // Where it is another file that lies there, that is not what became of the segment.
+        let is_itself = |found: &Finding| matches!(found.kind, Kind::Refused | Kind::NoSegment);
+        let is_damaged = findings
+            .has(|found| is_itself(found) && (found.disk, &found.path) == (self.disk, &self.path));
+        let mut whole = findings.indexed.iter().map(Indexed::segment);
+        (is_damaged && whole.all(|id| id != place.segment)).then_some(place.segment)
     }
 
     /// Whether it is about what was found.
