@@ -81,8 +81,8 @@ pub(super) struct CatalogRow {
 pub(super) struct Row<'a> {
     kind: &'static str,
     /// Below the disk's folder.
-    path: &'a Path,
-    disk: &'a Path,
+    pub path: &'a Path,
+    pub disk: &'a Path,
     what: &'a str,
     camera: Option<&'a str>,
     feed: Option<&'a str>,

@@ -1,7 +1,7 @@
 //! `hearthkeep repair`
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ pub struct RepairArguments {
 struct Report<'a> {
     dry_run: bool,
     steps: Vec<StepRow<'a>>,
-    /// What is as it was found.
+    /// What is as it was found, but for what was cut off and kept.
     left: Vec<Row<'a>>,
     /// What is wrong with the signed log and is as it was found.
     log: Vec<LogFinding>,
@@ -60,6 +60,9 @@ struct StepRow<'a> {
     #[serde(skip)]
     words: &'static str,
     done: bool,
+    /// Where what was cut off is kept, below the disk's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<PathBuf>,
     /// Why it was not done.
     error: Option<String>,
 }
@@ -206,6 +209,7 @@ fn mend_logs<'a>(
                 Remedy::Copy(_) => "to be copied from another disk that has a whole copy, and what is there to be moved to the folder lost of its disk",
             },
             done: matches!(done, Some(Ok(()))),
+            kept: None,
             error: done.and_then(Result::err),
         });
     }
@@ -213,13 +217,18 @@ fn mend_logs<'a>(
 }
 
 impl<'a> StepRow<'a> {
-    fn of_disk(disks: &'a [Subject], step: &'a Step, done: Option<Result<(), String>>) -> Self {
+    fn of_disk(
+        disks: &'a [Subject],
+        step: &'a Step,
+        done: Option<Result<Option<PathBuf>, String>>,
+    ) -> Self {
         Self {
             action: step.action.as_str(),
             disk: disks.get(step.disk).map_or(Path::new(""), |d| &d.path),
             path: Cow::Borrowed(&step.path),
             words: step.action.words(),
-            done: matches!(done, Some(Ok(()))),
+            done: matches!(done, Some(Ok(_))),
+            kept: done.clone().and_then(Result::ok).flatten(),
             error: done.and_then(Result::err),
         }
     }
@@ -240,6 +249,7 @@ impl<'a> StepRow<'a> {
                 _ => "both copies to be written",
             },
             done: matches!(done, Some(Ok(()))),
+            kept: None,
             error: done.and_then(|done| done.err().map(|error| error.to_string())),
         }
     }
@@ -270,7 +280,19 @@ impl Report<'_> {
             )?;
         }
         for row in &self.left {
-            line(format_args!("left as it is: {row}"))?;
+            let of_it = |step: &&StepRow<'_>| (step.disk, &*step.path) == (row.disk, row.path);
+            let cut = self
+                .steps
+                .iter()
+                .filter(of_it)
+                .find_map(|step| step.kept.as_ref());
+            match cut {
+                None => line(format_args!("left as it is: {row}"))?,
+                Some(kept) => line(format_args!(
+                    "not whole again: {row}; what was cut off is kept in {}",
+                    row.disk.join(kept).display()
+                ))?,
+            }
         }
         for finding in &self.log {
             let file = finding.disk.clone().unwrap_or_default();
