@@ -13,6 +13,7 @@ mod store_support;
 mod aside;
 mod audits;
 mod begun;
+mod clock;
 mod copies;
 mod hanging;
 mod holding;
