@@ -218,7 +218,7 @@ fn read_all(made: &Made, disk: &Memory, is_right: bool) -> usize {
         assert!(count <= log.files.checkpoint.size);
     }
     let _ = Anchors::logged(&disks, &STORE, &keys);
-    let mendable = chain.mendable(&disks, &STORE);
+    let mendable = chain.mendable(&disks, &STORE, None);
     for one in &mendable {
         assert!(is_right, "nothing comes of what was not signed");
         one.mend(&disks, &STORE).expect("memory takes it");
@@ -226,7 +226,7 @@ fn read_all(made: &Made, disk: &Memory, is_right: bool) -> usize {
         let mended = mended.expect("it was written").verify();
         assert!(mended.is_ok(), "{mended:?}");
     }
-    assert_eq!(look().mendable(&disks, &STORE), [], "it is mended");
+    assert_eq!(look().mendable(&disks, &STORE, None), [], "it is mended");
     mendable.len()
 }
 

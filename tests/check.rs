@@ -104,7 +104,7 @@ impl Desk {
         };
         let steps = plan(findings, false).into_iter().take(steps_max);
         steps
-            .map(|step| (step.action.clone(), repair.carry_out(&step)))
+            .map(|step| (step.action.clone(), repair.carry_out(&step).map(drop)))
             .collect()
     }
 }

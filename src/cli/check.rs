@@ -17,10 +17,12 @@ use super::told::{LogFinding, Told, removed};
 use super::{owner, running};
 use crate::disk::{self, RealDisk};
 use crate::keys::{KnownStream, StateFolder};
+use crate::people;
 use crate::random::OsRandom;
-use crate::store::check::{self, Compared, Findings, Known, STATE, Slice, Subject};
+use crate::store::check::{self, Compared, Finding, Findings, Kind, Known, STATE, Slice, Subject};
 use crate::store::lock::{self, Lock};
 use crate::store::{self, layout, survey};
+use crate::web::tls;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArguments {
@@ -81,8 +83,8 @@ pub(super) struct CatalogRow {
 pub(super) struct Row<'a> {
     kind: &'static str,
     /// Below the disk's folder.
-    path: &'a Path,
-    disk: &'a Path,
+    pub path: &'a Path,
+    pub disk: &'a Path,
     what: &'a str,
     camera: Option<&'a str>,
     feed: Option<&'a str>,
@@ -221,8 +223,21 @@ pub(super) fn check(
     }
     let kept = check::look_at_state(state.folder(), &state.state_key(), &local.store());
     findings.found.extend(kept);
+    findings.found.extend(look_at_door(state));
     let compared = compare(&mut findings, state.folder(), &known, disks, held)?;
     Ok((findings, compared))
+}
+
+/// What nobody can sign in without.
+fn look_at_door(state: &StateFolder) -> Vec<Finding> {
+    let people = people::look(state.folder(), &state.state_key()).err();
+    let people = people.map(|error| {
+        let what = format!("it cannot be used, and the recorder does not start with it: {error}");
+        (PathBuf::from(people::FILE), what)
+    });
+    let files = people.into_iter().chain(tls::look(state.folder()));
+    let finding = |(file, what)| Finding::new(Kind::State, STATE, file, what);
+    files.map(finding).collect()
 }
 
 /// Whether a recorder, or a command that changes something, has the store. Where that cannot be told it may.

@@ -1,7 +1,7 @@
 //! `hearthkeep repair`
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -14,8 +14,9 @@ use super::told::{LogFinding, Told};
 use crate::config::Config;
 use crate::keys::{self, StateFolder};
 use crate::pool;
-use crate::store::check::{Finding, Kind, STATE, Slice, Subject};
+use crate::store::check::{Finding, Findings, Kind, STATE, Slice, Subject};
 use crate::store::lock::Lock;
+use crate::store::log::{self, Remedy};
 use crate::store::repair::{Action, Repair, Step, plan};
 
 #[derive(Debug, clap::Args)]
@@ -41,7 +42,7 @@ pub struct RepairArguments {
 struct Report<'a> {
     dry_run: bool,
     steps: Vec<StepRow<'a>>,
-    /// What is as it was found.
+    /// What is as it was found, but for what was cut off and kept.
     left: Vec<Row<'a>>,
     /// What is wrong with the signed log and is as it was found.
     log: Vec<LogFinding>,
@@ -59,6 +60,9 @@ struct StepRow<'a> {
     #[serde(skip)]
     words: &'static str,
     done: bool,
+    /// Where what was cut off is kept, below the disk's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<PathBuf>,
     /// Why it was not done.
     error: Option<String>,
 }
@@ -80,11 +84,16 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
         keyring: Some(keyring.clone()),
     };
     let mut rows = Vec::new();
+    let told = match arguments.dry_run {
+        true => Ok(()),
+        false => tell_log(&local, state, &findings, &steps),
+    };
+    let carry_out = |step: &Step| match &told {
+        Err(what) if step.sets_aside(&findings).is_some() => Err(what.clone()),
+        _ => repair.carry_out(step).map_err(|error| error.to_string()),
+    };
     for step in &steps {
-        let done = match arguments.dry_run {
-            true => None,
-            false => Some(repair.carry_out(step).map_err(|error| error.to_string())),
-        };
+        let done = (!arguments.dry_run).then(|| carry_out(step));
         rows.push(StepRow::of_disk(&disks, step, done));
     }
     if findings.has(|f| f.disk == STATE && f.kind == Kind::Keyring) {
@@ -144,6 +153,26 @@ fn is_done(finding: &Finding, steps: &[Step], rows: &[StepRow<'_>]) -> bool {
     }
 }
 
+/// Has the log told of what is put out of the way, before it is: or it would be told as removed.
+fn tell_log(
+    local: &Local,
+    state: &StateFolder,
+    findings: &Findings,
+    steps: &[Step],
+) -> Result<(), String> {
+    let set_aside = steps.iter().filter_map(|step| step.sets_aside(findings));
+    let set_aside: Vec<_> = set_aside.collect();
+    if set_aside.is_empty() {
+        return Ok(());
+    }
+    let mut live = Told::read(local, &local.logs()).live;
+    let logged = set_aside.iter().filter_map(|id| live.remove(id));
+    let logged: Vec<_> = logged.collect();
+    log::set_aside(state.folder(), state.state_key(), &logged).map_err(|error| {
+        format!("log.deleted.sealed in the state folder cannot be written ({error}), and the signed log would call it removed")
+    })
+}
+
 /// Says what the new catalog does not have of what the old one had.
 fn rebuild(config: &Config, lock: &Lock) -> Result<Option<String>, Failure> {
     let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
@@ -176,11 +205,13 @@ fn mend_logs<'a>(
             action: "log",
             disk,
             path: one.path.into(),
-            words: match one.from {
-                Some(_) => "to be moved to the folder lost of its disk, and copied from another disk that has a whole copy",
-                None => "its tree to be made again from its entries",
+            words: match one.remedy {
+                Remedy::Tree => "its tree to be made again from its entries",
+                Remedy::Signed(_) => "its key and checkpoint to be written as the state folder remembers them",
+                Remedy::Copy(_) => "to be copied from another disk that has a whole copy, and what is there to be moved to the folder lost of its disk",
             },
             done: matches!(done, Some(Ok(()))),
+            kept: None,
             error: done.and_then(Result::err),
         });
     }
@@ -188,13 +219,18 @@ fn mend_logs<'a>(
 }
 
 impl<'a> StepRow<'a> {
-    fn of_disk(disks: &'a [Subject], step: &'a Step, done: Option<Result<(), String>>) -> Self {
+    fn of_disk(
+        disks: &'a [Subject],
+        step: &'a Step,
+        done: Option<Result<Option<PathBuf>, String>>,
+    ) -> Self {
         Self {
             action: step.action.as_str(),
             disk: disks.get(step.disk).map_or(Path::new(""), |d| &d.path),
             path: Cow::Borrowed(&step.path),
             words: step.action.words(),
-            done: matches!(done, Some(Ok(()))),
+            done: matches!(done, Some(Ok(_))),
+            kept: done.clone().and_then(Result::ok).flatten(),
             error: done.and_then(Result::err),
         }
     }
@@ -215,6 +251,7 @@ impl<'a> StepRow<'a> {
                 _ => "both copies to be written",
             },
             done: matches!(done, Some(Ok(()))),
+            kept: None,
             error: done.and_then(|done| done.err().map(|error| error.to_string())),
         }
     }
@@ -245,7 +282,19 @@ impl Report<'_> {
             )?;
         }
         for row in &self.left {
-            line(format_args!("left as it is: {row}"))?;
+            let of_it = |step: &&StepRow<'_>| (step.disk, &*step.path) == (row.disk, row.path);
+            let cut = self
+                .steps
+                .iter()
+                .filter(of_it)
+                .find_map(|step| step.kept.as_ref());
+            match cut {
+                None => line(format_args!("left as it is: {row}"))?,
+                Some(kept) => line(format_args!(
+                    "not whole again: {row}; what was cut off is kept in {}",
+                    row.disk.join(kept).display()
+                ))?,
+            }
         }
         for finding in &self.log {
             let file = finding.disk.clone().unwrap_or_default();

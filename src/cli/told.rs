@@ -11,12 +11,15 @@ use super::gaps::Logged;
 use super::local::Local;
 use super::span::rfc3339;
 use crate::store::layout;
-use crate::store::log::{Chain, Flaw, FoundLog, Mendable, Reader};
+use crate::store::log::{self, Chain, Flaw, FoundLog, LastSigned, Mendable, Reader, Remedy};
 
 /// What to do about a damaged copy of which no other disk has a whole one.
 const ALONE: &str = "no other disk that is here has a whole copy that goes on from it. Plug in those that are away and run `hearthkeep check` \
                      again; where there is none, copy this folder to another disk before it gets worse. Footage opens without the log, but what \
                      is held and what was removed is known only as far as the log can be read";
+
+const SIGNED: &str = "its entries are whole. Stop the recorder and run `hearthkeep repair`, which writes key and checkpoint again as the state \
+                      folder remembers them";
 
 const TREE: &str = "nothing of what it says is lost. Stop the recorder and run `hearthkeep repair`, which makes the tree again";
 
@@ -66,6 +69,13 @@ impl Told {
             told.damage(local, *disk, path, flaw);
         }
         logs.readable().for_each(|log| told.take(local, log));
+        // What the log is still to be told. Where that cannot be read, it is a finding of its own.
+        let waiting = local
+            .state()
+            .and_then(|state| log::unlogged(state.folder(), state.state_key()).ok());
+        for deleted in waiting.into_iter().flatten() {
+            told.apply(Record::Deleted(deleted));
+        }
         told
     }
 
@@ -89,14 +99,14 @@ impl Told {
         if damaged.is_empty() {
             return Vec::new();
         }
-        let mendable = logs.mendable(&local.disks, &local.store());
+        let mendable = logs.mendable(&local.disks, &local.store(), last_signed(local).as_ref());
         for ((disk, path), flaw) in damaged {
             let is_it = |one: &&Mendable| one.to == disk && one.path == path;
-            let advice = match mendable.iter().find(is_it) {
-                Some(Mendable { from: None, .. }) => TREE.to_owned(),
-                Some(Mendable {
-                    from: Some(from), ..
-                }) => format!(
+            let remedy = mendable.iter().find(is_it).map(|one| &one.remedy);
+            let advice = match remedy {
+                Some(Remedy::Tree) => TREE.to_owned(),
+                Some(Remedy::Signed(_)) => SIGNED.to_owned(),
+                Some(Remedy::Copy(from)) => format!(
                     "stop the recorder and run `hearthkeep repair`, which copies it from {}",
                     local.paths[*from].display()
                 ),
@@ -173,6 +183,12 @@ impl Told {
             what: what.to_string(),
         });
     }
+}
+
+/// What the state folder remembers of the log; nothing of disks by themselves.
+fn last_signed(local: &Local) -> Option<LastSigned> {
+    let state = local.state()?;
+    LastSigned::remembered(state.folder(), state.state_key(), &local.store())
 }
 
 fn path_of(log: &FoundLog) -> PathBuf {

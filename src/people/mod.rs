@@ -44,7 +44,8 @@ use gate::Gate;
 use sessions::{Sessions, WrittenSession};
 use throttle::{Target, Throttle};
 
-const FILE: &str = "people.sealed";
+/// The file of accounts, below the state folder.
+pub const FILE: &str = "people.sealed";
 const BEFORE: &str = "people-before";
 const VERSION: u32 = 1;
 
@@ -93,23 +94,7 @@ impl People {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let path = folder.join(FILE);
-        let failed = |source: io::Error| Error::Io {
-            verb: "read",
-            path: path.clone(),
-            source,
-        };
-        let known = match state_file::read(&path, STATE_FILE_BYTES_MAX).map_err(failed)? {
-            None => Known::default(),
-            Some(sealed) => {
-                let json = key
-                    .open(FILE, &sealed)
-                    .ok_or(Error::WrongMachineKey { path: path.clone() })?;
-                Known::decode(&json).map_err(|what| Error::Damaged {
-                    path: path.clone(),
-                    what,
-                })?
-            }
-        };
+        let known = read(&path, &key)?;
         let (gate, known, file) = (Gate::default(), Mutex::new(known), Mutex::new(()));
         let clock = SteadyClock::new(clock, SESSION_DOUBTED_S);
         Ok(Self {
@@ -349,6 +334,35 @@ impl std::fmt::Debug for People {
         f.debug_struct("People")
             .field("path", &self.path)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether the accounts in a state folder can be read; the recorder does not start where they cannot.
+///
+/// # Errors
+///
+/// As [`People::open`].
+pub fn look(folder: &Path, key: &StateKey) -> Result<(), Error> {
+    read(&folder.join(FILE), key).map(drop)
+}
+
+fn read(path: &Path, key: &StateKey) -> Result<Known, Error> {
+    let failed = |source: io::Error| Error::Io {
+        verb: "read",
+        path: path.to_owned(),
+        source,
+    };
+    match state_file::read(path, STATE_FILE_BYTES_MAX).map_err(failed)? {
+        None => Ok(Known::default()),
+        Some(sealed) => {
+            let json = key.open(FILE, &sealed).ok_or(Error::WrongMachineKey {
+                path: path.to_owned(),
+            })?;
+            Known::decode(&json).map_err(|what| Error::Damaged {
+                path: path.to_owned(),
+                what,
+            })
+        }
     }
 }
 

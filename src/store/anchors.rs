@@ -36,6 +36,8 @@ struct Inner {
     known: Vec<Anchor>,
     /// Whether what was recorded before the newest is in the catalog at its true time.
     is_settled: bool,
+    /// Whether the same is to be done for other boots than that of the newest one.
+    is_joined: bool,
     /// Wall time less monotonic time when the clock was looked at last.
     offset_us: Option<i64>,
 }
@@ -43,12 +45,15 @@ struct Inner {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     is_settled: bool,
+    #[serde(default)]
+    is_joined: bool,
     /// Boot id, monotonic time, wall time, cause.
     anchors: Vec<(String, u64, i64, u8)>,
 }
 
 impl Anchors {
-    /// Those that a state folder remembers. Where it has no file, or one that cannot be read, `logged` says them.
+    /// Those that a state folder remembers. Where it has no file, or one that cannot be read, `logged` says them. What the log has
+    /// besides is to be [joined](Self::join) when it is read.
     pub fn read(state_dir: &Path, logged: impl FnOnce() -> Self) -> Self {
         let file = state_dir.join(FILE);
         let inner = read(&file).unwrap_or_else(|error| {
@@ -86,6 +91,48 @@ impl Anchors {
                 ..Inner::default()
             }),
         }
+    }
+
+    /// Adds what a log tells and was not known here, as where the state folder was put back or could not be written: of each boot the
+    /// newest counts. Whether there is something; then [`settled`](Self::settled) is to be told when the catalog follows.
+    pub(super) fn join(&self, logged: impl IntoIterator<Item = Anchor>, now: BootId) -> bool {
+        let mut newest: Vec<Anchor> = Vec::new();
+        for anchor in logged {
+            newest.retain(|other| other.boot != anchor.boot);
+            newest.push(anchor);
+        }
+        let mut inner = self.lock();
+        let known = &mut inner.known;
+        newest.retain(|new| {
+            let mut of_boot = known.iter().filter(|one| one.boot == new.boot);
+            of_boot.all(|one| one.monotonic_us < new.monotonic_us)
+        });
+        for anchor in &newest {
+            // That of this boot stays the newest one.
+            let is_now = known.last().is_some_and(|last| last.boot == now);
+            let end = known.len() - usize::from(is_now && anchor.boot != now);
+            let later = known[..end]
+                .iter()
+                .position(|one| one.wall_us > anchor.wall_us);
+            let of_boot = known.iter().rposition(|one| one.boot == anchor.boot);
+            let at = of_boot.map_or(later.unwrap_or(end), |before| before + 1);
+            known.insert(at, *anchor);
+        }
+        if newest.is_empty() {
+            return false;
+        }
+        let surplus = known.len().saturating_sub(ANCHORS_KEPT);
+        known.drain(..surplus);
+        (inner.is_settled, inner.is_joined) = (false, true);
+        let kept = Kept::of(&inner);
+        drop(inner);
+        self.keep(&kept);
+        true
+    }
+
+    /// All of them, in the order in which they were made.
+    pub(super) fn all(&self) -> Vec<Anchor> {
+        self.lock().known.clone()
     }
 
     /// What a start block says, at its true time as far as that is known.
@@ -161,16 +208,17 @@ impl Anchors {
         inner.is_settled || inner.known.is_empty()
     }
 
-    /// The boot of the newest anchor.
-    pub(super) fn newest_boot(&self) -> Option<BootId> {
-        self.lock().known.last().map(|anchor| anchor.boot)
+    /// Whether what was recorded in this boot is to follow, while not all is settled.
+    pub(super) fn concerns(&self, boot: BootId) -> bool {
+        let inner = self.lock();
+        inner.is_joined || inner.known.last().is_some_and(|anchor| anchor.boot == boot)
     }
 
     /// The catalog follows the newest anchor.
     pub(super) fn settled(&self) {
         let kept = {
             let mut inner = self.lock();
-            inner.is_settled = true;
+            (inner.is_settled, inner.is_joined) = (true, false);
             Kept::of(&inner)
         };
         self.keep(&kept);
@@ -206,6 +254,7 @@ impl Kept {
         };
         Self {
             is_settled: inner.is_settled,
+            is_joined: inner.is_joined,
             anchors: inner.known.iter().map(anchor).collect(),
         }
     }
@@ -255,6 +304,7 @@ fn read(file: &Path) -> io::Result<Option<Inner>> {
     Ok(Some(Inner {
         known: anchors.collect::<io::Result<_>>()?,
         is_settled: kept.is_settled,
+        is_joined: kept.is_joined,
         offset_us: None,
     }))
 }
@@ -378,9 +428,42 @@ mod tests {
         }
         assert_eq!(anchors.corrected(&start), start);
         std::fs::write(folder.path().join(FILE), "{").unwrap();
-        assert_eq!(
-            Anchors::read(folder.path(), Anchors::default).newest_boot(),
-            None
-        );
+        assert_eq!(Anchors::read(folder.path(), Anchors::default).all(), []);
+    }
+
+    #[test]
+    fn of_each_boot_the_newest_anchor_counts_wherever_it_is_known_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let boot = |number| BootId::from_bytes([number; 16]);
+        let anchor = |number, monotonic_us, wall_us| Anchor {
+            boot: boot(number),
+            monotonic_us,
+            wall_us,
+            cause: AnchorCause::Trusted,
+        };
+        let anchors = Anchors::read(folder.path(), Anchors::default);
+        let old = [anchor(1, 5, 1_000), anchor(2, 5, 2_000)];
+        assert!(anchors.join(old, boot(9)));
+        anchors.settled();
+        assert!(anchors.concerns(boot(2)) && !anchors.concerns(boot(1)));
+        assert!(!anchors.join(old, boot(9)), "nothing new");
+        assert!(anchors.is_settled());
+        // Of one boot the file knows more, of another the log does, and two boots are known from the log alone.
+        let logged = [
+            anchor(1, 4, 900),
+            anchor(2, 6, 2_500),
+            anchor(3, 5, 1_500),
+            anchor(3, 7, 1_600),
+            anchor(4, 5, 4_000),
+        ];
+        // Boot 2 is the one that runs.
+        assert!(anchors.join(logged, boot(2)));
+        let [one, two, newer, three, four] = [old[0], old[1], logged[1], logged[3], logged[4]];
+        let expected = [one, three, two, four, newer];
+        let again = Anchors::read(folder.path(), Anchors::default);
+        for anchors in [&anchors, &again] {
+            assert_eq!(anchors.all(), expected);
+            assert!(!anchors.is_settled() && anchors.concerns(boot(1)));
+        }
     }
 }

@@ -137,6 +137,7 @@ impl Keeper {
             watch: Watch::new(means, notes.clone()),
             mover: Mover::new(look_at_us),
             log,
+            was_replayed: false,
             may: May::Nothing,
         };
         let worker = driver.start("store-keeper".into(), work, inbox.bell, clock)?;
@@ -184,6 +185,8 @@ struct Work {
     watch: Watch,
     mover: Mover,
     log: Option<Keeping>,
+    /// Whether the log had been read in the last turn.
+    was_replayed: bool,
     /// What was allowed to be deleted in the last turn.
     may: May,
 }
@@ -223,6 +226,7 @@ impl turns::Work for Work {
         let known = self.known();
         let log = self.log.as_mut();
         let log_at_us = log.map_or(u64::MAX, |log| log.turn(known));
+        self.join_anchors();
         match known == Known::Little || self.reanchoring.is_some() {
             true => self.make_room(),
             false => self.waits_since_us = None,
@@ -442,6 +446,18 @@ impl Work {
         };
         self.shared.log.append(record);
         self.reanchoring = Reanchoring::begin(&self.shared);
+    }
+
+    /// Has footage follow what the log tells of the clock and the state folder did not know, once it is read.
+    fn join_anchors(&mut self) {
+        let is_replayed = self.shared.log.is_replayed();
+        if std::mem::replace(&mut self.was_replayed, is_replayed) || !is_replayed {
+            return;
+        }
+        let (anchors, boot) = (self.shared.log.anchors(), self.shared.clock.boot_id());
+        if self.shared.anchors.join(anchors, boot) {
+            self.reanchoring = Reanchoring::begin(&self.shared);
+        }
     }
 
     fn look_at_disks(&mut self) {

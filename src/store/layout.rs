@@ -26,6 +26,9 @@ pub const LOST: &str = "lost";
 /// The folder of the signed logs.
 pub const LOG: &str = "log";
 
+/// What the name of that ends with which is to replace what stands beside it.
+pub(super) const NEW: &str = ".new";
+
 const ID_FILE_BYTES_MAX: u64 = 4096;
 const ID_FILE_FORMAT: u32 = 1;
 
@@ -266,7 +269,7 @@ pub(super) fn create_beside(
     path: &Path,
 ) -> io::Result<(PathBuf, Box<dyn DiskFile>)> {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
+    beside.push(NEW);
     let beside = PathBuf::from(beside);
     match disk.remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -1,5 +1,5 @@
 //! Brings the catalog to the times that the newest anchor of the clock says: bucket by bucket, the last first, to the beginning of
-//! the boot. What a crash interrupts is begun again at the next start.
+//! the boot; all of it, where the log told of earlier boots. What a crash interrupts is begun again at the next start.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -105,7 +105,7 @@ impl Reanchoring {
                     continue;
                 }
             };
-            is_beyond |= Some(start.boot) != shared.anchors.newest_boot();
+            is_beyond |= !shared.anchors.concerns(start.boot);
             let dated = entry.at(&shared.anchors.corrected(&start));
             if dated != entry {
                 moved.push(dated);

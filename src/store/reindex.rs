@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use hearthkeep_format::DiskId;
 
+use super::anchors::Anchors;
 use super::catalog::{Catalog, CatalogError, Copied, Memory, Opened};
 use super::lock::Lock;
 use super::opening::prepare_with;
@@ -60,6 +61,14 @@ impl Store {
             }
         };
         let shared = prepare_with(options, opened)?;
+        let disks: Vec<_> = shared
+            .slots
+            .mounted()
+            .iter()
+            .map(|disk| disk.patient())
+            .collect();
+        let logged = Anchors::logged(&disks, &shared.store, &shared.keys).all();
+        shared.anchors.join(logged, shared.clock.boot_id());
         let carried = match before.transpose() {
             Ok(None) => Carried::All(0),
             Ok(Some(before)) => {

@@ -100,7 +100,8 @@ fn replace(
     Ok(())
 }
 
-fn copy(from: &Front, to: &dyn DiskFile, bytes: Range<u64>) -> io::Result<()> {
+/// Copies these bytes of a file to the end of another.
+pub(super) fn copy(from: &Front, to: &dyn DiskFile, bytes: Range<u64>) -> io::Result<()> {
     let mut piece = vec![0; (bytes.end - bytes.start).min(PIECE_BYTES) as usize];
     let mut at = bytes.start;
     while at < bytes.end {

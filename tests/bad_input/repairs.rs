@@ -42,6 +42,13 @@ fn the_catalog_of_a_recorder_at_work_is_compared() {
         (Some(65), vec!["state".to_owned()])
     );
     flip(&own, 40);
+    for (file, at) in [("people.sealed", 50), ("tls/leaf.json", 0)] {
+        let file = installation.state().join(file);
+        flip(&file, at);
+        let expected = (Some(65), vec!["state".to_owned()]);
+        assert_eq!(found(&installation, &[]), expected, "{}", file.display());
+        flip(&file, at);
+    }
     let mut recorder = installation.start();
     recorder.until("it records again", super::LONG, |list| {
         let rows = list.as_array().unwrap();

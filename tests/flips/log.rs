@@ -65,18 +65,16 @@ fn entry_at(entries: &[u8], n: usize) -> usize {
     ends.skip(1).position(|end| n < end).unwrap()
 }
 
+fn disks(of: &[&Memory]) -> Vec<Arc<dyn Disk>> {
+    of.iter()
+        .map(|disk| Arc::new((*disk).clone()) as Arc<dyn Disk>)
+        .collect()
+}
+
 /// Flips a bit of a log's file, and says what is wrong with what then happens.
 pub fn flip(shelf: &Shelf, path: &Path, n: usize) -> Result<(), String> {
     let whole = logs_of(&shelf.disk);
-    let disks = |of: &[&Memory]| -> Vec<Arc<dyn Disk>> {
-        of.iter()
-            .map(|disk| Arc::new((*disk).clone()) as Arc<dyn Disk>)
-            .collect()
-    };
-    let flipped = whole.twin();
-    let mut bytes = flipped.bytes(path).to_vec();
-    bytes[n] ^= 1 << (n % 8);
-    flipped.put(path, Arc::new(bytes));
+    let flipped = flipped(&whole, path, n);
 
     let alone = disks(&[&flipped]);
     let found = told(shelf, &alone);
@@ -111,7 +109,7 @@ pub fn flip(shelf: &Shelf, path: &Path, n: usize) -> Result<(), String> {
             &find(&disks(&[&whole]), &shelf.store, &*shelf.keys()),
         )?;
     }
-    let mendable = found.chain.mendable(&alone, &shelf.store);
+    let mendable = found.chain.mendable(&alone, &shelf.store, None);
     if mendable.len() != usize::from(is_tree) {
         return Err(format!("alone, {mendable:?} is mendable"));
     }
@@ -125,7 +123,7 @@ pub fn flip(shelf: &Shelf, path: &Path, n: usize) -> Result<(), String> {
     if found.said != shelf.said || found.flaws.len() != 1 || found.flaws[0].0 != 0 {
         return Err(format!("with another disk: {:?}", found.flaws));
     }
-    let mendable = found.chain.mendable(&two, &shelf.store);
+    let mendable = found.chain.mendable(&two, &shelf.store, None);
     let [one] = &mendable[..] else {
         return Err(format!("with another disk, {mendable:?} is mendable"));
     };
@@ -137,6 +135,14 @@ pub fn flip(shelf: &Shelf, path: &Path, n: usize) -> Result<(), String> {
         true => Ok(()),
         false => Err("what was replaced is gone".to_owned()),
     }
+}
+
+fn flipped(whole: &Memory, path: &Path, n: usize) -> Memory {
+    let flipped = whole.twin();
+    let mut bytes = flipped.bytes(path).to_vec();
+    bytes[n] ^= 1 << (n % 8);
+    flipped.put(path, Arc::new(bytes));
+    flipped
 }
 
 /// Whether a disk's logs are those of another again.
@@ -159,4 +165,70 @@ fn proofs_hold(found: &Chain, whole: &Chain) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_copy_is_whole_beside_the_damaged_one_before_that_goes() {
+    let shelf = Shelf::new(7);
+    let whole = logs_of(&shelf.disk);
+    let entries = whole
+        .files()
+        .into_keys()
+        .find(|path| path.ends_with("entries"));
+    let entries = entries.unwrap();
+    let log = entries.parent().unwrap().to_owned();
+    let damaged = flipped(&whole, &entries, whole.bytes(&entries).len() - 1);
+    let mend = |disk: &Memory| {
+        let two = disks(&[disk, &whole]);
+        let found = find(&two, &shelf.store, &*shelf.keys());
+        let mendable = found.mendable(&two, &shelf.store, None);
+        let done = mendable.iter().map(|one| one.mend(&two, &shelf.store));
+        done.map(|done| done.is_ok()).collect::<Vec<_>>()
+    };
+    // What is below a folder of a disk, as if it were the log's.
+    let below = |disk: &Memory, folder: &Path| -> Vec<_> {
+        let files = disk.files().into_iter();
+        let of_it = files
+            .filter_map(|(path, bytes)| Some((log.join(path.strip_prefix(folder).ok()?), bytes)));
+        of_it.collect()
+    };
+    let [was, is] = [&damaged, &whole].map(|disk| below(disk, &log));
+    let beside = log.with_extension("new");
+    let aside = Path::new(layout::LOST).join(&log);
+
+    let done = damaged.twin();
+    assert_eq!(mend(&done), [true]);
+    assert!(below(&done, &log) == is && below(&done, &aside) == was);
+    assert!(below(&done, &beside).is_empty());
+    println!("{} changes", done.changes());
+    for changes in 0..done.changes() {
+        let refused = damaged.twin();
+        refused.refuse_after(changes);
+        if mend(&refused) == [false] {
+            assert!(below(&refused, &log) == was, "refused after {changes}");
+            assert!(
+                below(&refused, &beside).is_empty(),
+                "refused after {changes}"
+            );
+            assert!(
+                below(&refused, &aside).is_empty(),
+                "refused after {changes}"
+            );
+        }
+        let cut = damaged.twin();
+        cut.die_after(changes);
+        assert_eq!(mend(&cut), [false]);
+        let cut = cut.twin();
+        let is_moved = below(&cut, &log).is_empty();
+        let left = if is_moved { &aside } else { &log };
+        assert!(below(&cut, left) == was, "cut off at {changes}");
+        assert!(
+            !is_moved || below(&cut, &beside) == is,
+            "cut off at {changes}"
+        );
+        if !is_moved {
+            assert_eq!(mend(&cut), [true], "gone on with after {changes}");
+            assert!(below(&cut, &log) == is && below(&cut, &beside).is_empty());
+        }
+    }
 }

@@ -401,6 +401,50 @@ fn repairing_that_is_cut_off_anywhere_loses_nothing_and_can_be_gone_on_with() {
 }
 
 #[test]
+fn the_damaged_end_that_is_cut_off_a_torn_segment_is_kept() {
+    let whole = Whole::new(8);
+    let sealed = whole.shelf.segments.iter().find(|sealed| sealed.torn);
+    let sealed = sealed.unwrap();
+    let path = sealed.place.path();
+    let cut = Path::new(layout::LOST).join(path.with_extension("hks.cut"));
+    let [.., before, last] = sealed.edges[..] else {
+        panic!("it has fragments");
+    };
+    let repaired = |bytes: &[u8]| {
+        let disk = whole.shelf.disk.twin();
+        disk.put(&path, Arc::new(bytes.to_vec()));
+        let footage = whole.shelf.footage(&disk, &sealed.place);
+        let findings = whole.shelf.check(&disk);
+        let refused = whole.shelf.repair(&disk, &findings, false);
+        assert!(refused.is_empty(), "{refused:?}");
+        assert_eq!(whole.shelf.footage(&disk, &sealed.place), footage);
+        let kinds: Vec<_> = findings.found.iter().map(|found| found.kind).collect();
+        (kinds, disk)
+    };
+    let mut bytes = sealed.bytes.clone();
+    bytes[last - 40] ^= 1;
+    let (kinds, disk) = repaired(&bytes);
+    assert_eq!(kinds, [Kind::Chunks]);
+    let closed = disk.bytes(&path);
+    assert_eq!(closed[..before], bytes[..before]);
+    assert!(
+        !closed
+            .windows(100)
+            .any(|some| *some == bytes[before..before + 100])
+    );
+    assert_eq!(*disk.bytes(&cut), bytes[before..], "all that was cut off");
+
+    // What a crash leaves of a chunk is no loss.
+    let (kinds, disk) = repaired(&sealed.bytes);
+    assert_eq!(kinds, []);
+    assert!(
+        disk.files()
+            .keys()
+            .all(|file| !file.starts_with(layout::LOST))
+    );
+}
+
+#[test]
 fn a_finished_segment_without_an_envelope_is_told_and_left_as_it_is() {
     let whole = Whole::new(4);
     let sealed = &whole.shelf.segments[0];

@@ -16,6 +16,8 @@ struct Inside {
     folders: BTreeSet<PathBuf>,
     /// Changes that are still done; the process dies at the one after them.
     changes_left: Option<usize>,
+    /// Whether only that one is refused.
+    is_once: bool,
     changes: usize,
 }
 
@@ -66,6 +68,12 @@ impl Memory {
         self.0.lock().unwrap().changes_left = Some(changes);
     }
 
+    /// After so many more changes one is refused, as by a disk that is full for a moment.
+    pub fn refuse_after(&self, changes: usize) {
+        self.die_after(changes);
+        self.0.lock().unwrap().is_once = true;
+    }
+
     /// How many changes there were.
     pub fn changes(&self) -> usize {
         self.0.lock().unwrap().changes
@@ -75,10 +83,12 @@ impl Memory {
     fn change(&self) -> io::Result<()> {
         let mut inside = self.0.lock().unwrap();
         inside.changes += 1;
-        if let Some(left) = &mut inside.changes_left {
-            *left = left.checked_sub(1).ok_or(ErrorKind::Other)?;
-        }
-        Ok(())
+        let Some(left) = inside.changes_left else {
+            return Ok(());
+        };
+        let is_done = left.checked_sub(1);
+        inside.changes_left = is_done.or((!inside.is_once).then_some(0));
+        is_done.map(drop).ok_or(ErrorKind::Other.into())
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hearthkeep::disk::{Disk, RealDisk};
-use hearthkeep::store::log::Flaw;
-use hearthkeep_format::log::Record;
+use hearthkeep::store::log::{Flaw, LastSigned, Mendable, Remedy};
+use hearthkeep_format::log::{LogKey, Record};
 use hearthkeep_format::{Identity, MetadataKey, SeededRandom, SigningKey};
 
 use crate::installation::{CameraEntry, HEARTHKEEP, Installation, await_condition, path};
 use crate::log_files::log_files;
-use crate::rig::{chain, folder};
+use crate::rig::{chain, copy, folder};
 use crate::store_support::{GENERATION, Home};
 
 /// Leaves a log on a disk, with these after its first entry; says where its entries are.
@@ -70,8 +70,8 @@ fn a_copy_that_lags_is_sound_and_another_history_is_not() {
     assert_eq!(compared(), [(0, Ok(())), (2, another), (3, unsound)]);
 }
 
-#[test]
-fn a_copy_that_was_changed_is_told_by_check() {
+/// A store with a camera that is not there, and a disk beside the first.
+fn two_disks() -> Installation {
     let nobody = CameraEntry {
         name: "gone",
         url: "rtsp://127.0.0.1:9/live",
@@ -84,22 +84,42 @@ fn a_copy_that_was_changed_is_told_by_check() {
     add.args(["disk", "add", path(&spare), "--config"])
         .arg(installation.config());
     assert!(add.status().unwrap().success());
-    let mut recorder = installation.start();
-    recorder.address();
+    installation
+}
+
+/// One start and end of the recorder, until both disks have what it does of the log; what it said.
+fn record(installation: &Installation) -> String {
     let checkpoint = |disk: &Path| {
         let log = fs::read_dir(disk.join("log")).ok()?.next()?.ok()?;
         fs::read(log.path().join("checkpoint")).ok()
     };
+    let before = checkpoint(&installation.footage());
+    let said_before = installation.log().len();
+    let mut recorder = installation.start();
+    recorder.address();
     await_condition("both have it", std::time::Duration::from_secs(60), || {
         let first = checkpoint(&installation.footage());
-        first.is_some() && first == checkpoint(&spare)
+        first.is_some()
+            && first != before
+            && first == checkpoint(&installation.folder().join("spare"))
     });
     recorder.terminate();
-    let check = || {
-        let output = installation.run("check", &[]);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.code(), said)
-    };
+    installation.log()[said_before..].to_owned()
+}
+
+/// How a command ended, and what it printed.
+fn said(installation: &Installation, command: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = installation.run(command, arguments);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), said)
+}
+
+#[test]
+fn a_copy_that_was_changed_is_told_by_check() {
+    let installation = two_disks();
+    let spare = installation.folder().join("spare");
+    record(&installation);
+    let check = || self::said(&installation, "check", &[]);
     let (code, said) = check();
     assert_eq!(code, Some(0), "{said}");
 
@@ -121,11 +141,7 @@ fn a_copy_that_was_changed_is_told_by_check() {
 
     // It is copied from the whole one; what it was is kept.
     let damaged = fs::read(&entries).unwrap();
-    let repair = |more: &[&str]| {
-        let output = installation.run("repair", more);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.code(), said)
-    };
+    let repair = |more: &[&str]| self::said(&installation, "repair", more);
     let (code, said) = repair(&["--dry-run"]);
     assert_eq!(code, Some(65), "{said}");
     assert!(said.contains("copied from another disk"), "{said}");
@@ -206,17 +222,12 @@ fn only_a_whole_copy_that_goes_on_from_a_damaged_one_takes_its_place() {
         .iter()
         .map(|path| Arc::new(RealDisk::open(path).unwrap()) as Arc<dyn Disk>)
         .collect();
-    let mendable = || {
-        let found = chain(&home, &paths).mendable(&opened, &home.store);
-        let mut of: Vec<_> = found.iter().map(|one| (one.from, one.to)).collect();
-        of.sort_unstable();
-        of
-    };
-    assert_eq!(mendable(), [(Some(0), 1), (Some(0), 4)]);
-    for one in chain(&home, &paths).mendable(&opened, &home.store) {
+    let copied = || copied(&chain(&home, &paths).mendable(&opened, &home.store, None));
+    assert_eq!(copied(), [(0, 1), (0, 4)]);
+    for one in chain(&home, &paths).mendable(&opened, &home.store, None) {
         one.mend(&opened, &home.store).unwrap();
     }
-    assert_eq!(mendable(), []);
+    assert_eq!(copied(), []);
     let whole = folder(paths[0]);
     for disk in [paths[1], paths[4]] {
         for name in ["key", "entries", "tree", "checkpoint"] {
@@ -227,5 +238,137 @@ fn only_a_whole_copy_that_goes_on_from_a_damaged_one_takes_its_place() {
     // Two whole ones that contradict each other.
     leave(&home, paths[2], &key, &[1, 9]);
     damage(&leave(&home, paths[1], &key, &[1, 2]));
-    assert_eq!(mendable(), []);
+    assert_eq!(copied(), []);
+}
+
+/// From which disk to which a copy would be made; nothing else is to be done.
+fn copied(mendable: &[Mendable]) -> Vec<(usize, usize)> {
+    let from = |one: &Mendable| match one.remedy {
+        Remedy::Copy(from) => (from, one.to),
+        _ => panic!("{one:?}"),
+    };
+    let mut copied: Vec<_> = mendable.iter().map(from).collect();
+    copied.sort_unstable();
+    copied
+}
+
+/// What a copy is signed with.
+fn signed(entries: &Path) -> LastSigned {
+    let of = |name| fs::read_to_string(entries.with_file_name(name)).unwrap();
+    let key = LogKey::from_text(of("key").trim_end()).unwrap();
+    LastSigned::verify(key, of("checkpoint")).unwrap()
+}
+
+fn flip(file: &Path, n: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[n] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn an_older_copy_never_takes_the_place_of_the_newest_one() {
+    let home = Home::new(53);
+    let key = Identity::generate(&mut SeededRandom::new(8)).signing_key();
+    let disks: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let [newest, other] = [disks[0].path(), disks[1].path()];
+    let opened = [newest, other].map(|path| Arc::new(RealDisk::open(path).unwrap()));
+    let opened = opened.map(|disk| disk as Arc<dyn Disk>);
+    let mendable = |last: Option<&LastSigned>| {
+        chain(&home, &[newest, other]).mendable(&opened, &home.store, last)
+    };
+    let damages: [&dyn Fn(&Path); 5] = [
+        &|folder| flip(&folder.join("checkpoint"), 3),
+        &|folder| flip(&folder.join("key"), 3),
+        &|folder| fs::remove_file(folder.join("tree")).unwrap(),
+        &|folder| fs::remove_file(folder.join("entries")).unwrap(),
+        &|folder| {
+            flip(&folder.join("checkpoint"), 3);
+            fs::remove_file(folder.join("tree")).unwrap();
+        },
+    ];
+    for (n, damage) in damages.iter().enumerate() {
+        // An older one, one as far and one that goes further; and one that goes further from another history.
+        for (theirs, takes_its_place) in [
+            (&[1, 2][..], false),
+            (&[1, 2, 3, 4], true),
+            (&[1, 2, 3, 4, 5], true),
+            (&[1, 9, 3, 4, 5], false),
+        ] {
+            let entries = leave(&home, newest, &key, &[1, 2, 3, 4]);
+            leave(&home, other, &key, theirs);
+            damage(entries.parent().unwrap());
+            let expected = if takes_its_place {
+                vec![(1, 0)]
+            } else {
+                vec![]
+            };
+            assert_eq!(copied(&mendable(None)), expected, "damage {n}, {theirs:?}");
+        }
+    }
+
+    // Nobody but the state folder knows that what stands behind its checkpoint counts.
+    leave(&home, other, &key, &[1, 2]);
+    let entries = leave(&home, newest, &key, &[1, 2, 3, 4]);
+    let last = signed(&entries);
+    let before = folder(other).join("checkpoint");
+    fs::copy(before, entries.with_file_name("checkpoint")).unwrap();
+    flip(&entries, 30);
+    assert_eq!(copied(&mendable(Some(&last))), []);
+    assert_eq!(copied(&mendable(None)), [(1, 0)]);
+
+    // It has all that was signed, and is signed again.
+    let entries = leave(&home, newest, &key, &[1, 2, 3, 4]);
+    let earlier = signed(&folder(other).join("entries"));
+    let whole = ["key", "entries", "tree", "checkpoint"].map(|name| entries.with_file_name(name));
+    let before = whole.clone().map(|file| fs::read(file).unwrap());
+    for name in ["key", "checkpoint"] {
+        flip(&entries.with_file_name(name), 3);
+        assert_eq!(mendable(Some(&earlier)), [], "it has more than that");
+        let again = mendable(Some(&last));
+        let [
+            Mendable {
+                remedy: Remedy::Signed(_),
+                to: 0,
+                ..
+            },
+        ] = &again[..]
+        else {
+            panic!("{again:?}");
+        };
+        again[0].mend(&opened, &home.store).unwrap();
+        assert_eq!(whole.clone().map(|file| fs::read(file).unwrap()), before);
+    }
+    assert_eq!(mendable(Some(&last)), []);
+}
+
+#[test]
+fn repair_signs_the_newest_copy_again_and_leaves_the_older_one_alone() {
+    let installation = two_disks();
+    let (first, spare) = (installation.footage(), installation.folder().join("spare"));
+    record(&installation);
+    let away = installation.folder().join("away");
+    copy(&spare.join("log"), &away);
+    record(&installation);
+    // The spare disk was away meanwhile.
+    fs::remove_dir_all(spare.join("log")).unwrap();
+    copy(&away, &spare.join("log"));
+    let (newest, older) = (folder(&first), folder(&spare));
+    let files = |folder: &Path| {
+        ["key", "entries", "tree", "checkpoint"].map(|name| fs::read(folder.join(name)).unwrap())
+    };
+    let (before, lag) = (files(&newest), files(&older));
+    assert!(before[1].len() > lag[1].len() && before[1].starts_with(&lag[1]));
+
+    flip(&newest.join("checkpoint"), 3);
+    let (code, said) = self::said(&installation, "check", &[]);
+    assert_eq!(code, Some(65), "{said}");
+    assert!(said.contains("writes key and checkpoint again"), "{said}");
+    let (code, said) = self::said(&installation, "repair", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!((files(&newest), files(&older)), (before, lag));
+    let (code, said) = self::said(&installation, "check", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let began = record(&installation);
+    assert_eq!(folder(&first), newest, "it goes on with the same log");
+    assert!(!began.contains("rolled back"), "{began}");
 }

@@ -10,9 +10,11 @@ mod log_files;
 #[path = "../store_support/mod.rs"]
 mod store_support;
 
+mod aside;
 mod audits;
 mod away;
 mod begun;
+mod clock;
 mod copies;
 mod full;
 mod givenup;

@@ -23,7 +23,7 @@ impl Indexed {
         Self { disk, entry }
     }
 
-    pub(super) fn segment(&self) -> SegmentId {
+    pub(in crate::store) fn segment(&self) -> SegmentId {
         self.entry.segment
     }
 }

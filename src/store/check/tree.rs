@@ -11,7 +11,7 @@ use crate::store::inspect::Place;
 use crate::store::layout;
 
 /// Folders of a disk that are nobody's business here.
-const OTHERS: [&str; 3] = ["lost+found", layout::LOST, layout::LOG];
+const OTHERS: [&str; 2] = ["lost+found", layout::LOST];
 
 /// Lists the segments of a disk. What else there is, is found.
 pub(super) fn look(
@@ -31,6 +31,7 @@ pub(super) fn look(
         match (name.as_str(), is_folder) {
             (layout::FOOTAGE, true) => look.footage(known, &mut places),
             (layout::KEYRING, true) => look.keyring(),
+            (layout::LOG, true) => look.logs(),
             (layout::ID_FILE, false) => {}
             (other, true) if OTHERS.contains(&other) => {}
             _ => look.stranger(name.into(), is_folder),
@@ -69,6 +70,18 @@ impl Look<'_> {
         for (name, is_folder) in self.entries(Path::new(layout::KEYRING)) {
             if is_folder || !layout::KEYRING_COPIES.contains(&name.as_str()) {
                 self.stranger(Path::new(layout::KEYRING).join(name), is_folder);
+            }
+        }
+    }
+
+    /// What a copy that was interrupted has left; the logs themselves are looked at elsewhere.
+    fn logs(&mut self) {
+        for (name, is_folder) in self.entries(Path::new(layout::LOG)) {
+            if is_folder && name.ends_with(layout::NEW) && !self.at_work {
+                let path = Path::new(layout::LOG).join(name);
+                let what = "a repair that was interrupted has left this copy of the signed log";
+                let finding = Finding::new(Kind::Leftover, self.number, path, what);
+                self.found.push(finding);
             }
         }
     }

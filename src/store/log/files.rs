@@ -12,10 +12,10 @@ use super::super::recovery::ids;
 use crate::disk::{Disk, DiskFile, read_file};
 use crate::limits::LOG_PIECE_BYTES;
 
-const KEY: &str = "key";
-const ENTRIES: &str = "entries";
+pub(super) const KEY: &str = "key";
+pub(super) const ENTRIES: &str = "entries";
 pub(super) const TREE: &str = "tree";
-const CHECKPOINT: &str = "checkpoint";
+pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const NODE_LEN: usize = 40;
 
 const _: () = assert!(ENTRY_LEN_MAX <= LOG_PIECE_BYTES);
@@ -100,13 +100,33 @@ pub struct LogFiles {
     pub note: String,
     /// What that says.
     pub checkpoint: Checkpoint,
-    entries: Box<dyn DiskFile>,
+    pub(super) entries: Box<dyn DiskFile>,
     pub(super) tree: Box<dyn DiskFile>,
 }
 
 /// The folder of a log, below a disk's.
 pub(super) fn folder(log: &LogId) -> PathBuf {
     Path::new(layout::LOG).join(log.to_string())
+}
+
+/// Where a log is copied to before it takes its place.
+pub(super) fn beside(log: &LogId) -> PathBuf {
+    let mut beside = folder(log).into_os_string();
+    beside.push(layout::NEW);
+    beside.into()
+}
+
+/// Removes a folder and the files in it, if it is there.
+pub(super) fn remove(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    let mut names = Vec::new();
+    match disk.list(folder, &mut |name, _| names.push(name.to_owned())) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listed => listed?,
+    }
+    for name in names {
+        disk.remove_file(&folder.join(name))?;
+    }
+    disk.remove_folder(folder)
 }
 
 /// The logs of a disk that were published once.
@@ -127,7 +147,16 @@ impl LogFiles {
     /// # Errors
     /// Where key or checkpoint are not as they were written.
     pub fn open(disk: &dyn Disk, store: &StoreId, log: &LogId) -> Result<Self, Flaw> {
-        let folder = folder(log);
+        Self::open_in(disk, &folder(log), store, log)
+    }
+
+    /// The same in another folder.
+    pub(super) fn open_in(
+        disk: &dyn Disk,
+        folder: &Path,
+        store: &StoreId,
+        log: &LogId,
+    ) -> Result<Self, Flaw> {
         let text = |name| -> Result<String, Flaw> {
             let bytes = read_file(disk, &folder.join(name), NOTE_LEN_MAX as u64)?;
             String::from_utf8(bytes).map_err(|_| Flaw::NoText(name))
@@ -218,6 +247,16 @@ impl LogFiles {
             Err(error) if is_lack(&error) => Ok(false),
             looked => looked,
         }
+    }
+
+    /// Whether nothing stands behind what its checkpoint was signed for.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(super) fn is_all(&self) -> io::Result<bool> {
+        let size = self.checkpoint.size;
+        let nodes_end = merkle::hashes_of(size) * NODE_LEN as u64;
+        Ok(self.entries.size()? == self.end_bytes(size)? && self.tree.size()? == nodes_end)
     }
 
     /// Where the first `size` entries end by what the last of them says of its length.

@@ -107,6 +107,36 @@ impl OwnFile {
     }
 }
 
+/// The last checkpoint that a recorder has signed, and what verifies it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSigned {
+    pub(super) key: LogKey,
+    pub(super) note: String,
+    /// What the note says.
+    pub(super) checkpoint: Checkpoint,
+}
+
+impl LastSigned {
+    /// One that was signed with this key.
+    ///
+    /// # Errors
+    /// Where it was not.
+    pub fn verify(key: LogKey, note: String) -> hearthkeep_format::Result<Self> {
+        let checkpoint = Checkpoint::verify(&note, &key)?;
+        Ok(Self {
+            key,
+            note,
+            checkpoint,
+        })
+    }
+
+    /// What a state folder remembers; `None` where it remembers nothing, or that cannot be read.
+    pub fn remembered(state_dir: &Path, key: StateKey, store: &StoreId) -> Option<Self> {
+        let (own, _) = OwnFile::new(state_dir, key).read(*store).ok()??;
+        Self::verify(own.key, own.note).ok()
+    }
+}
+
 /// What there is to say where disks have less of a log than was published.
 pub(super) fn rolled_back(published: &Checkpoint, there: Option<&FoundLog>) -> String {
     let there = there.map_or(0, |log| log.files.checkpoint.size);

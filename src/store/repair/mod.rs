@@ -6,15 +6,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hearthkeep_format::segment::{self, HEADER_LEN};
-use hearthkeep_format::{Keyring, StoreId};
+use hearthkeep_format::segment::{self, HEADER_LEN, ReadAt as _};
+use hearthkeep_format::{Keyring, SegmentId, StoreId};
 
-use super::check::{Finding, Findings, Kind, Mistaken, STATE, Subject, is_proven};
+use super::check::{Finding, Findings, Indexed, Kind, Mistaken, STATE, Subject, is_proven};
 use super::inspect::{Keys, Mended, Place, find_head, mend};
 use super::layout::{self, DiskIdentity};
 use super::rewrite;
 use crate::disk::{Disk, Front};
 use crate::random::OsRandom;
+
+/// What the name of a file in the folder `lost` ends with that has the damaged end of a segment.
+const CUT: &str = ".cut";
 
 /// Something that would be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +50,22 @@ pub enum Action {
 impl Step {
     /// Whether the catalog may say something else of a segment after it.
     pub fn changes_a_segment(&self) -> bool {
-        matches!(self.action, Action::Close(_) | Action::Restore(_))
+        match self.action {
+            Action::Close(_) | Action::Restore(_) => true,
+            Action::Quarantine => Place::of_path(&self.path).is_some(),
+            Action::Envelope(_) | Action::Keyring | Action::IdFile => false,
+        }
+    }
+
+    /// The segment that it takes out of the store: what lies in that place is damaged, and no whole file of it is anywhere else.
+    pub fn sets_aside(&self, findings: &Findings) -> Option<SegmentId> {
+        let place = Place::of_path(&self.path).filter(|_| self.action == Action::Quarantine)?;
+        // Where it is another file that lies there, that is not what became of the segment.
+        let is_itself = |found: &Finding| matches!(found.kind, Kind::Refused | Kind::NoSegment);
+        let is_damaged = findings
+            .has(|found| is_itself(found) && (found.disk, &found.path) == (self.disk, &self.path));
+        let mut whole = findings.indexed.iter().map(Indexed::segment);
+        (is_damaged && whole.all(|id| id != place.segment)).then_some(place.segment)
     }
 
     /// Whether it is about what was found.
@@ -72,7 +90,9 @@ impl Action {
     /// What it does, in words.
     pub const fn words(&self) -> &'static str {
         match self {
-            Self::Close(_) => "to be closed after its last whole chunk",
+            Self::Close(_) => {
+                "to be closed after its last whole chunk; damaged ones behind it are kept in the folder lost of its disk"
+            }
             Self::Restore(_) => "to be written anew beside it, compared with it, and replaced",
             Self::Envelope(_) => {
                 "to be written anew beside it with the envelope of its epoch, compared with it, and replaced"
@@ -156,15 +176,15 @@ pub struct Repair<'a> {
 pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 impl Repair<'_> {
-    /// Does a step.
+    /// Does a step. Where it cut off something damaged, that is kept in the file that is returned.
     ///
     /// # Errors
     /// Why it was not done: then the file is as it was.
-    pub fn carry_out(&self, step: &Step) -> Result<(), Refusal> {
+    pub fn carry_out(&self, step: &Step) -> Result<Option<PathBuf>, Refusal> {
         let subject = self.disks.get(step.disk).ok_or("it is on no disk")?;
         let disk = &*subject.disk;
         match &step.action {
-            Action::Close(place) => self.close(disk, place),
+            Action::Close(place) => return self.close(disk, place),
             Action::Restore(place) => self.restore(disk, place),
             Action::Envelope(mistaken) => self.envelope(disk, mistaken),
             Action::Keyring => self.keyring(subject),
@@ -176,15 +196,42 @@ impl Repair<'_> {
                 };
                 Ok(layout::mend_id_file(disk, &subject.path, &identity)?)
             }
-            Action::Quarantine => Ok(move_aside(disk, &step.path)?),
+            Action::Quarantine => Ok(move_aside(disk, &step.path).map(drop)?),
+        }?;
+        Ok(None)
+    }
+
+    fn close(&self, disk: &dyn Disk, place: &Place) -> Result<Option<PathBuf>, Refusal> {
+        let path = place.path();
+        let kept = self.keep_damaged_end(disk, place)?;
+        match mend(disk, &path, place, &self.store, self.keys, &mut OsRandom)? {
+            Mended::Whole(_) | Mended::Removed => Ok(kept),
         }
     }
 
-    fn close(&self, disk: &dyn Disk, place: &Place) -> Result<(), Refusal> {
+    /// Copies what closing is about to cut off to the folder `lost`, where chunks of it were whole once; what was only begun, as a
+    /// crash leaves it, is no loss.
+    fn keep_damaged_end(&self, disk: &dyn Disk, place: &Place) -> Result<Option<PathBuf>, Refusal> {
         let path = place.path();
-        match mend(disk, &path, place, &self.store, self.keys, &mut OsRandom)? {
-            Mended::Whole(_) | Mended::Removed => Ok(()),
+        let front = Front::whole(disk.open_read(&path)?)?;
+        // Of one without a head `mend` knows what it is.
+        let Ok(head) = find_head(&front, place, &self.store, self.keys) else {
+            return Ok(None);
+        };
+        if segment::lost_at_torn_end(&front, &head.m)?.is_empty() {
+            return Ok(None);
         }
+        let Some((keep, _)) = segment::survey(&front, &head.m)? else {
+            return Ok(None);
+        };
+        let mut name = path.into_os_string();
+        name.push(CUT);
+        let to = free_in_lost(disk, Path::new(&name))?;
+        let file = disk.create_new(&to)?;
+        rewrite::copy(&front, &*file, keep..front.size())?;
+        file.sync_data()?;
+        disk.sync_folder(to.parent().unwrap_or(Path::new("")))?;
+        Ok(Some(to))
     }
 
     fn restore(&self, disk: &dyn Disk, place: &Place) -> Result<(), Refusal> {
@@ -240,8 +287,22 @@ impl Repair<'_> {
     }
 }
 
-/// Moves a file or folder to the same path below the folder `lost`; what is there already stays, and gets company.
-pub(in crate::store) fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+/// Moves a file or folder to the same path below the folder `lost`, and says where it is; what is there already stays, and gets
+/// company. Where that fails, it is where it was.
+pub(in crate::store) fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+    let to = free_in_lost(disk, path)?;
+    disk.rename(path, &to)?;
+    let folder_of = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
+    let synced = disk.sync_folder(&folder_of(&to));
+    if let Err(error) = synced.and_then(|()| disk.sync_folder(&folder_of(path))) {
+        let _ = disk.rename(&to, path);
+        return Err(error);
+    }
+    Ok(to)
+}
+
+/// A name below the folder `lost` for what is at a path; the folders above it are there, durably.
+fn free_in_lost(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     let to = Path::new(layout::LOST).join(path);
     let folder = to.parent().unwrap_or(Path::new(""));
     layout::create_folders(disk, folder)?;
@@ -258,8 +319,5 @@ pub(in crate::store) fn move_aside(disk: &dyn Disk, path: &Path) -> io::Result<(
         n => format!("{}.{n}", name.to_string_lossy()),
     });
     let free = free.find(|name| !taken.contains(name));
-    let to = folder.join(free.unwrap_or_default());
-    disk.rename(path, &to)?;
-    disk.sync_folder(folder)?;
-    disk.sync_folder(path.parent().unwrap_or(Path::new("")))
+    Ok(folder.join(free.unwrap_or_default()))
 }

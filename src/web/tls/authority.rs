@@ -25,7 +25,7 @@ use hearthkeep_format::Random;
 
 /// No box existed before: an earlier clock is wrong, and a certificate from 1970 would be over when it is put right.
 const EARLIEST_US: i64 = 1_767_225_600_000_000;
-const DAY_US: i64 = 86_400_000_000;
+pub(super) const DAY_US: i64 = 86_400_000_000;
 
 /// A certificate, its key, and what it is for: one file, so that they are replaced together.
 #[derive(Serialize, Deserialize)]

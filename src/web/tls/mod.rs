@@ -6,6 +6,7 @@
 
 mod addresses;
 mod authority;
+mod look;
 pub mod names;
 mod own;
 mod succession;
@@ -27,6 +28,7 @@ use crate::clock::{Clock, SteadyClock};
 use crate::limits::{AUTHORITY_DOUBTED_S, TLS_FILE_BYTES_MAX};
 use crate::state_file;
 use authority::Certified;
+pub use look::look;
 use names::{Names, host_name, interface_addresses};
 use succession::Now;
 

@@ -390,3 +390,39 @@ fn keys_are_for_the_box_only() {
     .unwrap_err();
     assert!(matches!(damaged, Error::Damaged { .. }));
 }
+
+#[test]
+fn what_no_client_would_believe_is_found() {
+    let house = House::new();
+    let found = || -> Vec<_> {
+        let found = look(house.folder.path()).into_iter();
+        found.map(|(file, _)| file.display().to_string()).collect()
+    };
+    assert!(found().is_empty(), "there are none yet");
+    house.open("attic", TlsSettings::default());
+    assert!(found().is_empty());
+    for file in ["tls/authority.json", "tls/leaf.json"] {
+        let path = house.folder.path().join(file);
+        let whole = std::fs::read(&path).unwrap();
+        let text = String::from_utf8(whole.clone()).unwrap();
+        // A brace, the middle of the key, and what the certificate begins with.
+        let key = text.find("\"key\":\"").unwrap() + 100;
+        let certificate = text.find("\"certificate\":\"").unwrap() + 16;
+        for at in [0, key, certificate] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(found(), [file], "byte {at}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+    }
+    // The signature is at the end of the leaf.
+    let path = house.folder.path().join("tls/leaf.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let from = text.find("\"certificate\":\"").unwrap() + 15;
+    let end = from + text[from..].find('"').unwrap();
+    let mut bytes = text.into_bytes();
+    bytes[end - 20] = if bytes[end - 20] == b'A' { b'B' } else { b'A' };
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(found(), ["tls/leaf.json"]);
+}
