@@ -309,6 +309,8 @@ impl<'a> Report<'a> {
         let (damaged, strange) = findings.found.iter().partition(|one| one.kind.is_damage());
         let rows = |found: Vec<&'a check::Finding>| found.into_iter().map(row).collect();
         let segments = &findings.segments;
+        let is_known = catalog.compared || absent.is_empty();
+        let away = is_known.then_some(&findings.away);
         Self {
             segments: segments.all,
             whole: segments.whole,
@@ -322,7 +324,7 @@ impl<'a> Report<'a> {
             damaged: rows(damaged),
             strange: rows(strange),
             absent,
-            removed: removed(local, told.live, &findings.there()),
+            removed: removed(local, told.live, &findings.there(), away),
             log: told.flaws,
             log_entries: told.entries,
         }

@@ -253,7 +253,8 @@ impl turns::Work for Work {
             self.look(may);
         }
         if self.now_us() >= self.mover.due_us() {
-            let moved = self.mover.turn(&self.shared, self.passes.now());
+            let (now, log) = (self.passes.now(), self.log.as_mut());
+            let moved = self.mover.turn(&self.shared, now, log);
             self.passes.moved(&moved);
         }
         let background_us = self.mover.due_us().min(looked_at_us);

@@ -110,6 +110,9 @@ impl Findings {
             let disk = disks
                 .iter()
                 .position(|d| d.id.is_some() && d.id == told.disk);
+            if disk.is_none() {
+                self.away.insert(entry.segment);
+            }
             let Some(disk) = disk.filter(|_| !entry.tombstone) else {
                 continue;
             };

@@ -78,6 +78,8 @@ pub struct Findings {
     pub mistaken: Vec<Mistaken>,
     /// Segments that are there, for a comparison with a catalog.
     pub indexed: Vec<Indexed>,
+    /// Segments that the catalog has on disks that are not among these.
+    pub away: HashSet<SegmentId>,
 }
 
 impl Findings {

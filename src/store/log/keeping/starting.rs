@@ -16,6 +16,7 @@ use super::super::start::{self, Course, Found};
 use super::super::walk::{self, Missing, Search, Walk};
 use super::{Keeping, Known, Ours, Stage};
 use crate::disk::Disk;
+use crate::store::catalog::Entry;
 use crate::store::inspect::Keys;
 
 /// Tries to read what a disk fails to read, where the state folder remembers the holds.
@@ -231,7 +232,12 @@ impl Keeping {
             let inner = self.shared.log.lock();
             inner.replayed.live.get(stream).cloned().unwrap_or_default()
         };
-        match walk.step(&self.shared.catalog, live) {
+        let catalog = &self.shared.catalog;
+        let lies = |entry: &Entry| {
+            let disk = catalog.disk(entry.disk);
+            disk.is_some_and(|disk| self.shared.log.lies_on(entry, &disk))
+        };
+        match walk.step(catalog, live, lies) {
             walk::Step::Unlogged(entries) => {
                 if !entries.is_empty() {
                     self.closed(&entries);
