@@ -111,7 +111,8 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     told.verify(&local, &logs);
     told.advise(&local, &logs);
     let (disks, absent) = subjects(&local);
-    let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
+    let (mut findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
+    findings.compare_logged(|segment| told.live.get(segment));
     let checked = Checked {
         local: &local,
         disks: &disks,

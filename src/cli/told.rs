@@ -23,7 +23,7 @@ const TREE: &str = "nothing of what it says is lost. Stop the recorder and run `
 /// All that the logs say.
 #[derive(Default)]
 pub(super) struct Told {
-    /// Segments that were closed and not deleted.
+    /// Segments that were closed and not deleted: where they lie by the last record of each, and what they were by the first.
     pub live: HashMap<SegmentId, SegmentClosed>,
     /// What is wrong with the logs.
     pub flaws: Vec<LogFinding>,
@@ -125,7 +125,9 @@ impl Told {
     fn apply(&mut self, record: Record) {
         match record {
             Record::SegmentClosed(closed) => {
-                self.live.insert(closed.segment, closed);
+                let live = self.live.entry(closed.segment);
+                live.and_modify(|known| known.disk = closed.disk)
+                    .or_insert(closed);
             }
             Record::Deleted(deleted) => {
                 for deleted in deleted.segments {

@@ -315,6 +315,26 @@ fn check_accuses_nobody_of_what_was_moved_to_a_disk_that_is_away() {
     let (code, told) = said(&installation, "reindex");
     assert_eq!(code, Some(0), "{told}");
 
+    // Somebody cuts it off at a chunk's end, and nothing but the log knows.
+    let whole = std::fs::read(&moved).unwrap();
+    let footer_at = whole.len() - 128 + 8;
+    let footer_at = u32::from_be_bytes(whole[footer_at..footer_at + 4].try_into().unwrap());
+    let cut = &whole[..footer_at as usize];
+    std::fs::write(&moved, cut).unwrap();
+    let (code, told) = said(&installation, "repair");
+    assert_eq!(code, Some(65), "{told}");
+    assert_eq!(std::fs::read(&moved).unwrap(), cut, "it is left: {told}");
+    std::fs::remove_dir_all(installation.state().join("catalog")).unwrap();
+    let (code, told) = said(&installation, "check");
+    assert_eq!(code, Some(65), "{told}");
+    assert!(told.contains("has been cut off since"), "{told}");
+    // A start, or what makes the catalog anew, closes it: the log knows better.
+    let _ = said(&installation, "reindex");
+    assert_ne!(std::fs::read(&moved).unwrap(), cut);
+    let (code, told) = said(&installation, "check");
+    assert_eq!(code, Some(65), "{told}");
+    assert!(told.contains("not as it was finished"), "{told}");
+
     std::fs::remove_file(&moved).unwrap();
     let (code, told) = said(&installation, "check");
     assert_eq!(code, Some(65), "{told}");
