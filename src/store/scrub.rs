@@ -26,6 +26,7 @@ use std::time::Duration;
 use hearthkeep_format::{DiskId, StreamId};
 
 use super::Shared;
+use super::keeper::Backlog;
 use super::turns::{Bell, Driver, Worker};
 use crate::limits::SCRUB_GOODBYE_MS_MAX;
 pub(super) use kept::{FILE, look};
@@ -113,6 +114,8 @@ pub struct ScrubFinding {
 #[derive(Default)]
 pub(super) struct Board {
     disks: Mutex<BTreeMap<DiskId, Told>>,
+    /// Epochs of which segments are not there, for who says whether somebody removed them.
+    missed: Mutex<Backlog>,
     /// Whether it is to end.
     is_over: AtomicBool,
 }
@@ -140,6 +143,15 @@ impl Board {
             damaged: round.damaged(),
             findings: round.findings(),
         })
+    }
+
+    /// Where segments were missed since this was last asked.
+    pub(super) fn take_missed(&self) -> Backlog {
+        std::mem::take(&mut *self.missed())
+    }
+
+    fn missed(&self) -> MutexGuard<'_, Backlog> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_over(&self) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hearthkeep::disk::{Disk, RealDisk};
 use hearthkeep::store::log::{Reader, find};
-use hearthkeep::store::{DiskUse, MountedDisk, Options};
+use hearthkeep::store::{DiskUse, MountedDisk, Options, ScrubSettings};
 use hearthkeep_format::log::Record;
 use hearthkeep_format::{DiskId, SegmentId};
 
@@ -245,6 +245,42 @@ fn a_crash_anywhere_in_a_drain_accuses_nobody() {
         let (found, others) = segments_on(&[home.disk.path(), &usb]);
         assert!(found.values().all(|copies| copies.len() == 1) && others.is_empty());
     }
+}
+
+#[test]
+fn what_is_removed_while_the_recorder_runs_is_told_within_a_day() {
+    let (home, _folder, usb, all) = filled(206, 4);
+    let rig = Rig::open(&home, with_log(both(&home, &usb)));
+    rig.pass(20 * SECOND_US);
+    std::fs::remove_file(usb.join(path_of(&all[2]))).unwrap();
+    // Nobody waits for a day: the disks' watch alone would look 43,200 times.
+    rig.advance(86_400 * SECOND_US);
+    rig.pass(60 * SECOND_US);
+    assert_eq!(removed(&rig), 1);
+    let told = rig.store.log().removed(&all[2].new.stream, 0, i64::MAX);
+    assert_eq!(told[0].segment, all[2].new.segment);
+    assert_eq!(rig.store.log().troubles().len(), 1);
+    for sealed in [&all[0], &all[1], &all[3]] {
+        assert_eq!(rig.read(sealed), sealed.bytes());
+    }
+}
+
+#[test]
+fn what_the_scrub_misses_counts_as_removed() {
+    let (home, _folder, usb, all) = filled(207, 4);
+    let mut scrubbed = with_log(both(&home, &usb));
+    scrubbed.scrub = Some(ScrubSettings::new(1));
+    let rig = Rig::open(&home, scrubbed);
+    rig.pass(20 * SECOND_US);
+    std::fs::remove_file(usb.join(path_of(&all[3]))).unwrap();
+    // In less than a day, in which it is missed without the scrub.
+    for _ in 0..12 * 60 {
+        rig.pass(60 * SECOND_US);
+        if removed(&rig) > 0 {
+            break;
+        }
+    }
+    assert_eq!(removed(&rig), 1, "{:?}", rig.status(&usb).scrub);
 }
 
 /// What a command says on both its outputs, and its exit code.
