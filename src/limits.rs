@@ -103,6 +103,10 @@ pub const AGE_STANDS_US_MIN: i64 = 86_400_000_000;
 
 /// From the end of a segment until the log has it, and between two checkpoints while there is something new.
 pub const LOG_BATCH_MS_MAX: u64 = 60_000;
+/// From one look whether what the catalog has is still on the disks to the next.
+pub const ROLL_CALL_MS: u64 = 86_400_000;
+/// Between two epochs of it.
+pub const ROLL_CALL_REST_MS: u64 = 1_000;
 /// After a failure to write the log.
 pub const LOG_RETRY_MS: u64 = 10_000;
 /// On a full disk, how long the log is waited for at a start where the state folder may lack a hold that it has.

@@ -114,7 +114,8 @@ pub(super) fn main(arguments: CheckArguments) -> Result<ExitStatus, Failure> {
     told.advise(&local, &logs);
     let compared = told.compare(&local, &logs);
     let (disks, absent) = subjects(&local);
-    let (findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
+    let (mut findings, catalog) = check(&local, &disks, keyring.as_deref(), slice, None)?;
+    findings.compare_logged(|segment| told.live.get(segment));
     let checked = Checked {
         local: &local,
         disks: &disks,
@@ -325,6 +326,8 @@ impl<'a> Report<'a> {
         let (damaged, strange) = findings.found.iter().partition(|one| one.kind.is_damage());
         let rows = |found: Vec<&'a check::Finding>| found.into_iter().map(row).collect();
         let segments = &findings.segments;
+        let is_known = catalog.compared || absent.is_empty();
+        let away = is_known.then_some(&findings.away);
         Self {
             segments: segments.all,
             whole: segments.whole,
@@ -338,7 +341,7 @@ impl<'a> Report<'a> {
             damaged: rows(damaged),
             strange: rows(strange),
             absent,
-            removed: removed(local, told.live, &findings.there()),
+            removed: removed(local, told.live, &findings.there(), away),
             log: told.flaws,
             log_entries: told.entries,
         }

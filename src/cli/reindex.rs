@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use hearthkeep_format::SegmentId;
+
 use super::ConfigArgument;
 use super::local::{Local, load_config, state_failure};
 use super::output::{ExitStatus, Failure, line};
@@ -38,7 +40,7 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
     for (path, why) in &report.named {
         eprintln!("hearthkeep: {}: {why}", path.display());
     }
-    let log = tell_log(&arguments.config)?;
+    let log = tell_log(&arguments.config, done.away.as_ref())?;
     let left_out = left_out.map_or(ExitStatus::Done, |sentence| {
         eprintln!("hearthkeep: {sentence}");
         ExitStatus::Failed
@@ -50,7 +52,10 @@ pub(super) fn main(arguments: ReindexArguments) -> Result<ExitStatus, Failure> {
 }
 
 /// What the signed log says, which the next start goes on from: in a few sentences, and what is wrong with it.
-fn tell_log(config: &ConfigArgument) -> Result<ExitStatus, Failure> {
+fn tell_log(
+    config: &ConfigArgument,
+    away: Option<&HashSet<SegmentId>>,
+) -> Result<ExitStatus, Failure> {
     let local = Local::of_config(&config.config)?;
     let logs = local.logs();
     let mut told = Told::read(&local, &logs);
@@ -80,7 +85,7 @@ fn tell_log(config: &ConfigArgument) -> Result<ExitStatus, Failure> {
         .iter()
         .map(|flaw| format!("{}: {}", flaw.path, flaw.what))
         .collect();
-    let missing = removed(&local, told.live, &HashSet::new()).len();
+    let missing = removed(&local, told.live, &HashSet::new(), away).len();
     if missing > 0 {
         wrong.push(format!(
             "{} that the log has are on none of the disks, and were not deleted by the recorder: somebody removed them \

@@ -74,7 +74,9 @@ pub(super) fn main(arguments: RepairArguments) -> Result<ExitStatus, Failure> {
     let state = local.state().expect("it is a configuration's");
     let (disks, absent) = subjects(&local);
     let slice = arguments.read_data_subset.unwrap_or(Slice::ALL);
-    let (findings, catalog) = check(&local, &disks, None, slice, Some(&lock))?;
+    let (mut findings, catalog) = check(&local, &disks, None, slice, Some(&lock))?;
+    let live = Told::read(&local, &local.logs()).live;
+    findings.compare_logged(|segment| live.get(segment));
     let steps = plan(&findings, arguments.quarantine);
     let keyring = state.keyring_bytes().map_err(state_failure)?;
     let repair = Repair {

@@ -26,7 +26,7 @@ const TREE: &str = "nothing of what it says is lost. Stop the recorder and run `
 /// All that the logs say.
 #[derive(Default)]
 pub(super) struct Told {
-    /// Segments that were closed and not deleted.
+    /// Segments that were closed and not deleted: where they lie by the last record of each, and what they were by the first.
     pub live: HashMap<SegmentId, SegmentClosed>,
     /// What is wrong with the logs.
     pub flaws: Vec<LogFinding>,
@@ -143,7 +143,9 @@ impl Told {
     fn apply(&mut self, record: Record) {
         match record {
             Record::SegmentClosed(closed) => {
-                self.live.insert(closed.segment, closed);
+                let live = self.live.entry(closed.segment);
+                live.and_modify(|known| known.disk = closed.disk)
+                    .or_insert(closed);
             }
             Record::Deleted(deleted) => {
                 for deleted in deleted.segments {
@@ -196,13 +198,18 @@ fn path_of(log: &FoundLog) -> PathBuf {
 }
 
 /// Of the segments that there should be, those that are on no disk although the one is here that they should be on. `there` was
-/// found after the log was read.
+/// found after the log was read. `away` are those that the catalog has on disks that are not here: footage may have been moved before
+/// the log was told of that. It is `None` where nobody knows what is on a disk that is away.
 pub(super) fn removed(
     local: &Local,
     mut live: HashMap<SegmentId, SegmentClosed>,
     there: &HashSet<SegmentId>,
+    away: Option<&HashSet<SegmentId>>,
 ) -> Vec<LogFinding> {
-    live.retain(|segment, _| !there.contains(segment));
+    let Some(away) = away else {
+        return Vec::new();
+    };
+    live.retain(|segment, _| !there.contains(segment) && !away.contains(segment));
     let here: HashSet<_> = local.disk_ids().into_iter().collect();
     live.retain(|_, closed| here.contains(&closed.disk));
     // It may have been moved from a disk that was looked at later to one that was before.

@@ -20,6 +20,7 @@ use super::pass::Passes;
 use super::reanchoring::Reanchoring;
 use super::recovery::Report;
 use super::retention::{Deletion, Reason};
+use super::roll_call::RollCall;
 use super::turns::{self, Bell, Next, Worker};
 use super::watch::Watch;
 use super::writer::{Event, Means, Segment, State};
@@ -119,6 +120,11 @@ impl Keeper {
             true => u64::MAX,
             false => clock.monotonic_us(),
         };
+        // Without a log nobody would say that something is gone.
+        let roll_call_from_us = match shared.log.is_kept() {
+            true => look_at_us,
+            false => u64::MAX,
+        };
         let work = Work {
             look_at_us,
             reanchoring: Reanchoring::begin(&shared),
@@ -136,6 +142,7 @@ impl Keeper {
             passes: Passes::default(),
             watch: Watch::new(means, notes.clone()),
             mover: Mover::new(look_at_us),
+            roll_call: RollCall::new(roll_call_from_us),
             log,
             was_replayed: false,
             may: May::Nothing,
@@ -184,6 +191,7 @@ struct Work {
     reanchoring: Option<Reanchoring>,
     watch: Watch,
     mover: Mover,
+    roll_call: RollCall,
     log: Option<Keeping>,
     /// Whether the log had been read in the last turn.
     was_replayed: bool,
@@ -258,13 +266,20 @@ impl turns::Work for Work {
             self.look(may);
         }
         if self.now_us() >= self.mover.due_us() {
-            let moved = self.mover.turn(&self.shared, self.passes.now());
+            let (now, log) = (self.passes.now(), self.log.as_mut());
+            let moved = self.mover.turn(&self.shared, now, log);
             self.passes.moved(&moved);
             if !moved.is_empty() {
                 self.look_early();
             }
         }
+        self.roll_call.look_at(self.shared.scrub.take_missed());
+        if self.now_us() >= self.roll_call.due_us() && self.roll_call.turn(&self.shared) {
+            self.passes.taken_in();
+            self.log.iter_mut().for_each(Keeping::walk_again);
+        }
         let background_us = self.mover.due_us().min(looked_at_us);
+        let background_us = background_us.min(self.roll_call.due_us());
         let look_at_us = match may {
             May::Nothing => u64::MAX,
             May::All | May::Room | May::Reserve => self.look_at_us,

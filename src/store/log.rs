@@ -13,6 +13,7 @@ mod lack;
 mod mending;
 mod moves;
 mod own;
+mod places;
 mod proofs;
 mod ranges;
 mod remains;
@@ -359,6 +360,19 @@ impl Log {
             segment.start_us < to_us && end_us > from_us
         });
         within.cloned().collect()
+    }
+
+    /// Whether the last word of the log about a segment is that it lies on this disk.
+    fn lies_on(&self, entry: &Entry, disk: &DiskId) -> bool {
+        let places = &self.lock().replayed.places;
+        places.is_on(&entry.stream, entry.sequence, disk)
+    }
+
+    /// Whether the log has a segment that was not deleted.
+    pub(super) fn has(&self, entry: &Entry) -> bool {
+        let live = &self.lock().replayed.live;
+        live.get(&entry.stream)
+            .is_some_and(|live| live.contains(entry.sequence))
     }
 
     /// To be told of all that is missing by now: of what was told as removed, the rest is there again.

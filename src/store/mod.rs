@@ -41,6 +41,7 @@ pub mod repair;
 mod reserve;
 pub mod retention;
 mod rewrite;
+mod roll_call;
 mod scrub;
 mod slots;
 pub mod survey;

@@ -1,9 +1,10 @@
 //! Moves footage between disks: off one that is drained, and to the cold ones when it is old enough. Nothing is opened for it.
 //!
 //! Of a segment, step by step: it is copied beside its new place, under a name that is no segment's; synced, read again and compared
-//! by its hash; renamed, and the folders synced; from then on the catalog names the new place, durably; and only then does the old
-//! file go. So a crash leaves one copy or two, never none: a copy that was not finished is removed, and of two that are the same
-//! one is ([`copies`](super::copies)), when the epoch is compared at the next start.
+//! by its hash; renamed, and the folders synced; then the log says that it lies there, and then the catalog, both durably; and only
+//! then does the old file go. So a crash leaves one copy or two, never none: a copy that was not finished is removed, and of two that are
+//! the same one is ([`copies`](super::copies)), when the epoch is compared at the next start, which also tells the log where it found
+//! what. While the log cannot be written nothing is moved: who reads it later would look for footage where it is no more.
 //!
 //! It works in small pieces and leaves the disks to recording in between.
 
@@ -18,6 +19,7 @@ use super::catalog::Entry;
 use super::copies::PIECE_BYTES;
 use super::inspect::Place;
 use super::leftovers::{self, Leftovers};
+use super::log::Keeping;
 use super::mount::MountedDisk;
 use super::moves::{Move, Moves, NOT_RID};
 use super::recovery::Report;
@@ -67,6 +69,8 @@ struct Copying {
     hash: Sha256,
     /// The hash of what was copied, once all is.
     copied: Option<[u8; 32]>,
+    /// Whether the copy has a segment's name: it waits for the log.
+    is_named: bool,
 }
 
 /// Which of the two disks failed.
@@ -97,7 +101,12 @@ impl Mover {
     }
 
     /// Takes a piece of a segment further. `now` is the time as retention believes it. Returns what is elsewhere now.
-    pub(super) fn turn(&mut self, shared: &Shared, now: Option<Now>) -> Vec<Moved> {
+    pub(super) fn turn(
+        &mut self,
+        shared: &Shared,
+        now: Option<Now>,
+        log: Option<&mut Keeping>,
+    ) -> Vec<Moved> {
         let begun_us = shared.clock.monotonic_us();
         let rest_us = if shared
             .slots
@@ -107,7 +116,7 @@ impl Mover {
         {
             PAUSE_US
         } else {
-            self.step(shared, now)
+            self.step(shared, now, log)
         };
         let took_us = shared.clock.monotonic_us().saturating_sub(begun_us);
         let rest_us = rest_us.max(took_us.saturating_mul(MOVE_REST));
@@ -116,7 +125,7 @@ impl Mover {
     }
 
     /// Returns for how long to rest at least, in us.
-    fn step(&mut self, shared: &Shared, now: Option<Now>) -> u64 {
+    fn step(&mut self, shared: &Shared, now: Option<Now>, log: Option<&mut Keeping>) -> u64 {
         let Some(mut copying) = self.copying.take() else {
             for disk in self.leftovers.turn(shared) {
                 self.tell_in_hand(shared, disk);
@@ -127,16 +136,19 @@ impl Mover {
             return rest_us.min(left_us.unwrap_or(u64::MAX));
         };
         if !copying.is_wanted(shared) {
-            copying.give_up();
+            match copying.is_named {
+                true => self.leave(shared, &copying),
+                false => drop(copying.give_up()),
+            }
             return 0;
+        }
+        if copying.is_named {
+            return self.hand_over(shared, copying, log);
         }
         let step = match copying.copied {
             None => copying.copy(),
             Some(_) if copying.at < copying.bytes => copying.read_again(),
-            Some(copied) => {
-                self.finish(shared, copying, copied);
-                return 0;
-            }
+            Some(copied) => return self.finish(shared, copying, copied, log),
         };
         match step {
             Ok(bytes) => {
@@ -168,24 +180,73 @@ impl Mover {
     }
 
     /// The copy becomes the segment.
-    fn finish(&mut self, shared: &Shared, copying: Copying, copied: [u8; 32]) {
+    fn finish(
+        &mut self,
+        shared: &Shared,
+        mut copying: Copying,
+        copied: [u8; 32],
+        log: Option<&mut Keeping>,
+    ) -> u64 {
         let digest: [u8; 32] = copying.hash.clone().finalize().into();
         if digest != copied {
             let error = io::Error::other("what was written is read back otherwise");
-            self.fail(shared, copying, Failed::Target(error));
-            return;
+            return self.fail(shared, copying, Failed::Target(error));
         }
         if let Err(error) = copying.rename() {
             if is_no_answer(&error) {
                 // It may get its name yet, and would outlive what it was copied from.
                 self.leftovers.push(Place::of(&copying.entry), &copying.to);
             }
-            self.fail(shared, copying, Failed::Target(error));
-            return;
+            return self.fail(shared, copying, Failed::Target(error));
         }
-        self.moves.in_hand(shared, copying.from.id, true);
-        self.hand_over(shared, &copying);
-        self.tell_in_hand(shared, copying.from.id);
+        copying.is_named = true;
+        self.hand_over(shared, copying, log)
+    }
+
+    /// The log names the new place, then the catalog, and then the old file goes.
+    fn hand_over(
+        &mut self,
+        shared: &Shared,
+        copying: Copying,
+        mut log: Option<&mut Keeping>,
+    ) -> u64 {
+        let Copying {
+            entry, from, to, ..
+        } = &copying;
+        let moved = Entry {
+            disk: to.number(),
+            ..*entry
+        };
+        if log.as_deref_mut().is_some_and(|log| !log.moved(&moved, to)) {
+            self.copying = Some(copying);
+            return PAUSE_US;
+        }
+        self.moves.in_hand(shared, from.id, true);
+        let catalog = &shared.catalog;
+        match catalog.insert(&[moved]).and_then(|()| catalog.flush()) {
+            Ok(()) => self.let_go(shared, &copying),
+            Err(error) => {
+                // Both copies stay; the next start sees to them.
+                tracing::error!("{}", super::Error::Catalog(error));
+                self.moves.pass_over(entry);
+                // The log says what the catalog does.
+                log.into_iter().for_each(|log| log.closed(&[*entry]));
+            }
+        }
+        self.tell_in_hand(shared, from.id);
+        0
+    }
+
+    /// A copy that has its name is not wanted any more. What was deleted meanwhile goes here, too. Else it goes once it is known to be the
+    /// same as what it was copied from: where that is away, it is the only one that is here.
+    fn leave(&mut self, shared: &Shared, copying: &Copying) {
+        let (entry, place) = (&copying.entry, Place::of(&copying.entry));
+        let known = shared.catalog.find(&entry.stream, &entry.segment);
+        let is_deleted = matches!(known, Ok(None)) && !shared.log.has(entry);
+        let removed = is_deleted.then(|| copying.to.patient().remove_file(&place.path()));
+        if !matches!(removed, Some(Ok(()))) {
+            self.leftovers.push(place, &copying.to);
+        }
     }
 
     /// A disk is empty once its files are gone, too; but for those that it does not let go of.
@@ -200,22 +261,11 @@ impl Mover {
         self.moves.in_hand(shared, from, has_left && !is_refused);
     }
 
-    /// The catalog names the new place, and then the old file goes.
-    fn hand_over(&mut self, shared: &Shared, copying: &Copying) {
+    /// What was moved goes from where it was.
+    fn let_go(&mut self, shared: &Shared, copying: &Copying) {
         let Copying {
             entry, from, to, ..
         } = copying;
-        let moved = Entry {
-            disk: to.number(),
-            ..*entry
-        };
-        let catalog = &shared.catalog;
-        if let Err(error) = catalog.insert(&[moved]).and_then(|()| catalog.flush()) {
-            // Both copies stay; the next start sees to them.
-            tracing::error!("{}", super::Error::Catalog(error));
-            self.moves.pass_over(entry);
-            return;
-        }
         self.moved.push(Moved {
             from: from.number(),
             to: to.number(),
@@ -329,6 +379,7 @@ impl Copying {
             unsynced: 0,
             hash: Sha256::new(),
             copied: None,
+            is_named: false,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use hearthkeep_format::DiskId;
+use hearthkeep_format::{DiskId, SegmentId};
 
 use super::anchors::Anchors;
 use super::catalog::{Catalog, CatalogError, Copied, Memory, Opened};
@@ -20,6 +20,8 @@ pub struct Reindexed {
     pub report: Report,
     /// What became of the entries of disks that are not here.
     pub carried: Carried,
+    /// The segments among these; `None` where it is not known what is on a disk that is not here.
+    pub away: Option<HashSet<SegmentId>>,
 }
 
 /// What became of the entries of disks that are not here.
@@ -92,11 +94,19 @@ impl Store {
             }
         }
         shared.catalog.flush()?;
+        let away = match &carried {
+            Carried::All(_) => Some(away.segments(&shared.catalog)?),
+            Carried::Unknown(_) => None,
+        };
         drop(shared);
         if let Some(successor) = successor {
             successor.take_over()?;
         }
-        Ok(Reindexed { report, carried })
+        Ok(Reindexed {
+            report,
+            carried,
+            away,
+        })
     }
 }
 
@@ -159,6 +169,20 @@ impl Away {
         let is_known = |disk: &DiskId| catalog.known_number(disk).is_some();
         let mut others = (0..=u16::MAX).map_while(|number| catalog.disk(number));
         self.absent.iter().all(is_known) && (!self.any || others.any(|disk| self.has(&disk)))
+    }
+
+    /// The segments that a catalog has on these disks.
+    fn segments(&self, catalog: &Catalog) -> Result<HashSet<SegmentId>, CatalogError> {
+        let disks = (0..=u16::MAX).map_while(|number| Some((number, catalog.disk(number)?)));
+        let wanted = disks.filter(|(_, disk)| self.has(disk));
+        let wanted: HashSet<u16> = wanted.map(|(number, _)| number).collect();
+        let mut segments = HashSet::new();
+        for stream in catalog.streams() {
+            for entry in catalog.oldest_first_on(&stream, wanted.clone()) {
+                segments.insert(entry?.segment);
+            }
+        }
+        Ok(segments)
     }
 
     /// Enters into `to` what `from` has of these disks; says how many segments that is.

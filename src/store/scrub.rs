@@ -26,6 +26,7 @@ use std::time::Duration;
 use hearthkeep_format::{DiskId, StreamId};
 
 use super::inspect::Place;
+use super::keeper::Backlog;
 use super::turns::{Bell, Driver, Worker};
 use super::{Shared, Span};
 use crate::limits::SCRUB_GOODBYE_MS_MAX;
@@ -114,6 +115,8 @@ pub struct ScrubFinding {
 #[derive(Default)]
 pub(super) struct Board {
     disks: Mutex<BTreeMap<DiskId, Told>>,
+    /// Epochs of which segments are not there, for who says whether somebody removed them.
+    missed: Mutex<Backlog>,
     /// Whether it is to end.
     is_over: AtomicBool,
 }
@@ -156,6 +159,15 @@ impl Board {
         let mut lost: Vec<_> = found.filter_map(within).collect();
         lost.sort_unstable();
         lost
+    }
+
+    /// Where segments were missed since this was last asked.
+    pub(super) fn take_missed(&self) -> Backlog {
+        std::mem::take(&mut *self.missed())
+    }
+
+    fn missed(&self) -> MutexGuard<'_, Backlog> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_over(&self) -> bool {

@@ -22,6 +22,7 @@ mod copies;
 mod doubtful;
 mod failing;
 mod mounts;
+mod moved;
 mod moving;
 mod reindexed;
 mod rig;

@@ -118,7 +118,7 @@ impl Finding {
         }
     }
 
-    /// A segment that the catalog has as a finished one is without its end.
+    /// A segment that the catalog or the log has as a finished one is without its end.
     pub(super) fn cut(disk: usize, place: &Place) -> Self {
         let what = "its end is missing: it was finished, and has been cut off since";
         Self {

@@ -15,16 +15,39 @@ use crate::store::lock::Lock;
 pub struct Indexed {
     disk: usize,
     entry: Entry,
+    root: [u8; 32],
+    bytes: u64,
 }
 
 impl Indexed {
     pub(super) fn new(disk: usize, facts: &Facts) -> Self {
-        let entry = facts.entry(0);
-        Self { disk, entry }
+        Self {
+            disk,
+            entry: facts.entry(0),
+            root: facts.end.root,
+            bytes: facts.bytes,
+        }
     }
 
     pub(in crate::store) fn segment(&self) -> SegmentId {
         self.entry.segment
+    }
+
+    pub(super) fn is_as_finished(&self, root: &[u8; 32], bytes: u64) -> bool {
+        self.root == *root && self.bytes == bytes
+    }
+
+    /// It is another one than it was when it was finished with so many bytes.
+    pub(super) fn changed(&self, finished_bytes: u64) -> Finding {
+        let what = format!(
+            "it is not as it was finished: the signed log has it with {finished_bytes} bytes and another root, and it has {} now. Somebody \
+             changed it, or cut it off, after which it was closed again; put it back from a copy of the disk, if there is one",
+            self.bytes
+        );
+        Finding {
+            stream: Some(self.entry.stream),
+            ..Finding::new(Kind::Root, self.disk, Place::of(&self.entry).path(), what)
+        }
     }
 }
 
@@ -101,7 +124,7 @@ impl Findings {
         let mut compared = Compared::default();
         let indexed = self.indexed.iter();
         let mut there: HashMap<_, _> = indexed
-            .map(|Indexed { disk, entry }| ((*disk, entry.stream, entry.segment), *entry))
+            .map(|Indexed { disk, entry, .. }| ((*disk, entry.stream, entry.segment), *entry))
             .collect();
         let torn: HashSet<_> = self.torn.iter().copied().collect();
         for told in told {
@@ -110,6 +133,9 @@ impl Findings {
             let disk = disks
                 .iter()
                 .position(|d| d.id.is_some() && d.id == told.disk);
+            if disk.is_none() {
+                self.away.insert(entry.segment);
+            }
             let Some(disk) = disk.filter(|_| !entry.tombstone) else {
                 continue;
             };
@@ -122,6 +148,8 @@ impl Findings {
             if let Some(finding) = finding
                 && still_has(&told)?
             {
+                let at = (disk, Place::of(&entry));
+                self.finished.extend(torn.contains(&at).then_some(at));
                 self.found.push(finding);
             }
         }

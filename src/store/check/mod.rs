@@ -6,6 +6,7 @@
 
 mod finding;
 mod index;
+mod logged;
 mod material;
 mod page;
 mod segments;
@@ -78,6 +79,10 @@ pub struct Findings {
     pub mistaken: Vec<Mistaken>,
     /// Segments that are there, for a comparison with a catalog.
     pub indexed: Vec<Indexed>,
+    /// Those without a tail that catalog or log have as finished: nobody is to close them, which would hide that they were cut off.
+    pub finished: HashSet<(usize, Place)>,
+    /// Segments that the catalog has on disks that are not among these.
+    pub away: HashSet<SegmentId>,
 }
 
 impl Findings {

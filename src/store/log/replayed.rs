@@ -7,6 +7,7 @@ use hearthkeep_format::segment::GapCause;
 use hearthkeep_format::{BootId, HoldId, StreamId};
 
 use super::moves::Moves;
+use super::places::Places;
 use super::ranges::Ranges;
 use crate::limits::{LOG_ANCHORS_MAX, LOG_GAPS_MAX};
 
@@ -45,6 +46,8 @@ pub(super) struct Replayed {
     gaps_count: usize,
     /// Sequences of the segments that were closed and not deleted.
     pub live: HashMap<StreamId, Ranges>,
+    /// Where these lie.
+    pub places: Places,
     pub moves: Moves,
     /// Holds that the state folder remembers and of which nothing was read yet, neither that they were set nor that they were ended.
     doubted: BTreeMap<HoldId, Hold>,
@@ -100,6 +103,8 @@ impl Replayed {
                     .entry(closed.stream)
                     .or_default()
                     .insert(closed.sequence);
+                self.places
+                    .insert(closed.stream, closed.sequence, closed.disk);
             }
             Record::Deleted(Deleted {
                 stream, segments, ..
@@ -107,6 +112,10 @@ impl Replayed {
                 if let Some(live) = self.live.get_mut(stream) {
                     segments.iter().for_each(|s| live.remove(s.sequence));
                 }
+                let places = &mut self.places;
+                segments
+                    .iter()
+                    .for_each(|s| places.remove(stream, s.sequence));
             }
             Record::Gap {
                 stream,

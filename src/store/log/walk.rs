@@ -1,5 +1,5 @@
-//! After a start: segments that are on the disks and not in the log get their entries, and those that are in the log and on no
-//! disk are found. Some of it is done in each turn.
+//! After a start: segments that are on the disks and not in the log, or that lie elsewhere than it says, get their entries, and those
+//! that are in the log and on no disk are found. Some of it is done in each turn.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -39,7 +39,7 @@ struct OfStream {
 
 /// What a step of a walk came to.
 pub(super) enum Step {
-    /// These are not in the log, and there may be more.
+    /// These are not in the log, or not where they lie, and there may be more.
     Unlogged(Vec<Entry>),
     /// The walk is over; these should be there and are not in the catalog.
     Over(Missing),
@@ -56,8 +56,13 @@ impl Walk {
         }
     }
 
-    /// Goes on. `live` says what the log has of a stream.
-    pub fn step(&mut self, catalog: &Catalog, live: impl Fn(&StreamId) -> Ranges) -> Step {
+    /// Goes on. `live` says what the log has of a stream, and `lies` whether it has a segment on the disk that the catalog names.
+    pub fn step(
+        &mut self,
+        catalog: &Catalog,
+        live: impl Fn(&StreamId) -> Ranges,
+        lies: impl Fn(&Entry) -> bool,
+    ) -> Step {
         let Some(mut of_it) = self.at.take() else {
             let Some(stream) = self.streams.pop() else {
                 return Step::Over(std::mem::take(&mut self.missing));
@@ -83,7 +88,7 @@ impl Walk {
             };
             for entry in entries {
                 of_it.seen.insert(entry.sequence);
-                let is_logged = of_it.live.contains(entry.sequence);
+                let is_logged = of_it.live.contains(entry.sequence) && lies(&entry);
                 if !is_logged && !entry.torn && !entry.tombstone {
                     unlogged.push(entry);
                 }

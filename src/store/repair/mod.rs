@@ -106,7 +106,9 @@ impl Action {
 
 /// What there is to do about what was found. Where `quarantine` is set, what does not belong where it is is moved.
 pub fn plan(findings: &Findings, quarantine: bool) -> Vec<Step> {
-    let closing = findings.torn.iter().map(|(disk, place)| Step {
+    let torn = findings.torn.iter();
+    let closing = torn.filter(|torn| !findings.finished.contains(*torn));
+    let closing = closing.map(|(disk, place)| Step {
         disk: *disk,
         path: place.path(),
         action: Action::Close(*place),

@@ -15,7 +15,7 @@ use super::{ScrubPhase, ScrubSettings, Told, kept};
 use crate::limits::{SCRUB_FINDINGS_MAX, SCRUB_SAVED_EVERY_US, WATCH_PERIOD_MS};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
-use crate::store::check::{self, Finding, Known, Subject};
+use crate::store::check::{self, Finding, Kind, Known, Subject};
 use crate::store::inspect::Place;
 use crate::store::mount::MountedDisk;
 use crate::store::turns::{self, Next, Rest};
@@ -423,6 +423,13 @@ impl Work {
     }
 
     fn tell(&mut self, disk: &MountedDisk, finding: &Finding) {
+        if finding.kind == Kind::Gone
+            && self.shared.log.is_kept()
+            && let Some(place) = Place::of_path(&finding.path)
+        {
+            let epoch = (disk.number(), place.stream, place.epoch);
+            self.shared.scrub.missed().push(epoch);
+        }
         let (is_new, damaged) = self.change(disk, |told| {
             let is_new = told.round.take(finding);
             (is_new, told.round.damaged())

@@ -11,8 +11,8 @@ describe("a witness of the log", () => {
     expect(complaintOf(first)).toBeNull();
     expect(wellText(first, false)).toMatch(/^All well: from now on/);
     const again = witnessed(first, success(well), MINUTE);
-    expect(wellText(again, false)).toMatch(/^All well: nothing has been removed since you last looked\. Checked at/);
-    expect(wellText(again, true)).not.toContain("nothing has been removed");
+    expect(wellText(again, false)).toMatch(/^All well: the box’s record of its footage goes on from what you saw when you last looked\. Checked at/);
+    expect(wellText(again, true)).not.toContain("All well");
     expect(wellText(UNSEEN, false)).toBe("Not checked yet.");
   });
 

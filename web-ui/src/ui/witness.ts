@@ -80,6 +80,6 @@ export function wellText({ look, atMs, failure }: Witness, isTroubled: boolean):
   const checked = `Checked at ${clock(atMs * 1000)}.`;
   if (isTroubled) return `The box says that something is wrong: it stands above. ${checked}`;
   return look.compared
-    ? `All well: nothing has been removed since you last looked. ${checked}`
-    : `All well: from now on this browser notices when something is removed. ${checked}`;
+    ? `All well: the box’s record of its footage goes on from what you saw when you last looked. ${checked}`
+    : `All well: from now on this browser notices when the box’s record of its footage is changed. ${checked}`;
 }

@@ -18,6 +18,7 @@ use super::joining::{Joining, before};
 use super::{Keeping, Known, Ours, Stage};
 use crate::disk::Disk;
 use crate::limits::LOG_GIVEN_UP_MS;
+use crate::store::catalog::Entry;
 use crate::store::inspect::Keys;
 
 /// Tries to read what a disk fails to read.
@@ -290,7 +291,12 @@ impl Keeping {
             let inner = self.shared.log.lock();
             inner.replayed.live.get(stream).cloned().unwrap_or_default()
         };
-        match walk.step(&self.shared.catalog, live) {
+        let catalog = &self.shared.catalog;
+        let lies = |entry: &Entry| {
+            let disk = catalog.disk(entry.disk);
+            disk.is_some_and(|disk| self.shared.log.lies_on(entry, &disk))
+        };
+        match walk.step(catalog, live, lies) {
             walk::Step::Unlogged(entries) => {
                 if !entries.is_empty() {
                     self.closed(&entries);

@@ -6,13 +6,13 @@ use hearthkeep_format::log::{
 
 use super::super::Published;
 use super::super::files;
-use super::super::ranges::Ranges;
 use super::super::remembered::Remembered;
 use super::{Keeping, Ours};
 use crate::disk::{Disk, Front, is_no_answer};
 use crate::limits::LOG_BATCH_SEGMENTS;
 use crate::store::catalog::Entry;
 use crate::store::inspect::{Inspected, Place, Strange, inspect};
+use crate::store::mount::MountedDisk;
 use crate::store::retention::Reason;
 
 /// A segment whose disk does not answer.
@@ -187,18 +187,34 @@ impl Keeping {
         }
     }
 
-    /// What the log says of a segment, from both ends of its file. Nothing where it is not whole or not there any more; `Err` where its
-    /// disk does not say.
-    fn closed_record(&self, entry: &Entry) -> Result<Option<Stamped>, Silent> {
-        let is_logged = |live: &Ranges| live.contains(entry.sequence);
-        // Not under the lock, which a segment that begins waits for: the file is read below.
-        let is_known = {
-            let live = &self.shared.log.lock().replayed.live;
-            live.get(&entry.stream).is_some_and(is_logged)
-        };
-        if is_known {
-            return Ok(None);
+    /// Writes where a copy of a segment lies, before it goes from where it was; whether the log has it. Who holds the log up keeps
+    /// footage from being moved.
+    pub fn moved(&mut self, copy: &Entry, to: &MountedDisk) -> bool {
+        if self.is_starting() || self.ours.is_none() || self.now_us() < self.retry_at_us {
+            return false;
         }
+        if self.shared.log.lies_on(copy, &to.id) {
+            return true;
+        }
+        let record = match self.record_of(copy, to) {
+            Ok(Some(record)) => record,
+            // Damaged as it was: nothing can be said of it.
+            Ok(None) => return true,
+            Err(Silent(_)) => return false,
+        };
+        if let Err(what) = self.write(std::slice::from_ref(&record)) {
+            self.failed(&what);
+            return false;
+        }
+        let mut inner = self.shared.log.lock();
+        inner.replayed.apply(&record);
+        inner.trouble.writing = None;
+        true
+    }
+
+    /// What the log is to say of a segment where it does not yet, or says that it lies elsewhere. Nothing where it is not whole or not
+    /// there any more; `Err` where its disk does not say.
+    fn closed_record(&self, entry: &Entry) -> Result<Option<Stamped>, Silent> {
         // It may have been moved since.
         let known = self.shared.catalog.find(&entry.stream, &entry.segment);
         let Some(known) = known.ok().flatten() else {
@@ -207,7 +223,15 @@ impl Keeping {
         let Some(disk) = self.shared.slots.disk(known.disk) else {
             return Ok(None);
         };
-        let place = Place::of(&known);
+        if self.shared.log.lies_on(&known, &disk.id) {
+            return Ok(None);
+        }
+        self.record_of(&known, &disk)
+    }
+
+    /// What there is to say of a segment on this disk, from both ends of its file.
+    fn record_of(&self, known: &Entry, disk: &MountedDisk) -> Result<Option<Stamped>, Silent> {
+        let place = Place::of(known);
         let file = disk
             .patient()
             .open_read(&place.path())
@@ -219,14 +243,14 @@ impl Keeping {
         let facts = match inspected {
             Inspected::Whole(facts) => facts,
             Inspected::Strange(Strange::Io(error)) if is_no_answer(&error) => {
-                return Err(Silent(known));
+                return Err(Silent(*known));
             }
             Inspected::Torn | Inspected::Strange(_) => return Ok(None),
         };
         Ok(Some(self.stamped(Record::SegmentClosed(SegmentClosed {
-            stream: entry.stream,
-            epoch: entry.epoch,
-            segment: entry.segment,
+            stream: known.stream,
+            epoch: known.epoch,
+            segment: known.segment,
             disk: disk.id,
             kind: facts.header.kind,
             root: facts.end.root,
