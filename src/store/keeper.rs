@@ -16,12 +16,13 @@ use super::later::{Due, Later};
 use super::log::{Keeping, Known, May};
 use super::mount::{MountedDisk, is_full};
 use super::mover::Mover;
+use super::notes::{Inbox, Note, Notes};
 use super::pass::Passes;
 use super::reanchoring::Reanchoring;
 use super::recovery::Report;
 use super::retention::{Deletion, Reason};
 use super::roll_call::RollCall;
-use super::turns::{self, Bell, Next, Worker};
+use super::turns::{self, Next, Worker};
 use super::watch::Watch;
 use super::writer::{Event, Means, Segment, State};
 use crate::clock::offset_us;
@@ -29,68 +30,6 @@ use crate::limits::{CATALOG_LAG_MS_MAX, COMPARED_LATE_MS_MAX};
 
 /// What the catalog did not take is tried again after this.
 const INSERT_AGAIN_US: u64 = 10_000_000;
-
-/// What the keeper is told.
-enum Note {
-    /// Something happened to a segment.
-    Event(Event),
-    /// What is to be done with a disk has changed: look at them at once.
-    Disks,
-    /// Forget all segments of the disk with this number: it is used no more.
-    Forget(u16),
-    /// End, when all that was told before is done.
-    Stop,
-}
-
-/// By which the keeper is told.
-#[derive(Clone)]
-pub(super) struct Notes {
-    notes: mpsc::Sender<Note>,
-    bell: Arc<Bell>,
-}
-
-/// The other end of them.
-pub(super) struct Inbox {
-    notes: mpsc::Receiver<Note>,
-    bell: Arc<Bell>,
-}
-
-impl Notes {
-    pub(super) fn new() -> (Self, Inbox) {
-        let bell = Arc::<Bell>::default();
-        let (sender, receiver) = mpsc::channel();
-        let inbox = Inbox {
-            notes: receiver,
-            bell: Arc::clone(&bell),
-        };
-        let notes = sender;
-        (Self { notes, bell }, inbox)
-    }
-
-    /// Tells what happened to a segment. The keeper ends after the writers: that nobody listens is no failure.
-    pub(super) fn tell(&self, event: Event) {
-        // That an open segment grew is nothing to wake for.
-        if !matches!(event, Event::Durable(_)) {
-            self.note(Note::Event(event));
-        }
-    }
-
-    /// Tells that what is to be done with the disks has changed.
-    pub(super) fn look_at_disks(&self) {
-        self.note(Note::Disks);
-    }
-
-    /// Tells that a disk is used no more, and its footage given up.
-    pub(super) fn forget(&self, number: u16) {
-        self.note(Note::Forget(number));
-    }
-
-    fn note(&self, note: Note) -> bool {
-        let is_heard = self.notes.send(note).is_ok();
-        self.bell.ring();
-        is_heard
-    }
-}
 
 /// An epoch on a disk, by its number.
 pub(super) type EpochOn = (u16, StreamId, EpochId);

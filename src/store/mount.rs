@@ -10,8 +10,8 @@ use bytes::Bytes;
 use hearthkeep_format::{DiskId, StoreId};
 use tokio::sync::broadcast;
 
-use super::keeper::Notes;
 use super::layout::{self, DiskIdentity};
+use super::notes::Notes;
 use super::retention::DiskState;
 use super::scrub::ScrubStatus;
 use super::slots::Drain;

@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use hearthkeep_format::{EpochId, StreamId};
 
-use super::keeper::{Backlog, Notes};
+use super::keeper::Backlog;
 use super::layout::{self, DiskIdentity};
 use super::mount::{MountedDisk, running};
+use super::notes::Notes;
 use super::recovery::{self, Report};
 use super::writer::Means;
 use super::{Error, Result, Shared};
