@@ -99,8 +99,13 @@ fn lies(
             continue;
         };
         if is_meant((*disk, stream)) && counted.insert(segment) {
-            lies.bytes += bytes;
             let known = ledger.known.get(&segment);
+            // Of what failed, what is known to be there: the rest goes when its disk is looked at again.
+            lies.bytes += match known {
+                Some(known) if known.is_poisoned => known.durable_bytes.min(*bytes),
+                Some(_) => *bytes,
+                None => 0,
+            };
             lies.may_go |= known.is_some_and(|known| !known.is_open) && !may_be_held(stream);
         }
     }
