@@ -31,6 +31,7 @@ mod mover;
 mod moves;
 mod opening;
 mod options;
+mod outage;
 mod pass;
 mod placement;
 mod reading;
@@ -50,6 +51,7 @@ mod watch;
 pub mod writer;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -65,7 +67,7 @@ use crate::limits::{DISK_START_PATIENCE_MS_MAX, SEQUENCES_PASSED_OVER};
 use crate::random::SharedRandom;
 use anchors::Anchors;
 pub use catalog::CatalogError;
-use catalog::{Catalog, Usage};
+use catalog::{Catalog, Shelf, Usage};
 pub use disks::OnDisk;
 pub use error::{Error, Result};
 use forecast::Forecast;
@@ -78,6 +80,7 @@ use mark::Mark;
 pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
 use opening::{prepare, recover};
 pub use options::Options;
+use outage::Waiting;
 pub use reading::Kept;
 use recovery::Report;
 pub use reindex::{Carried, Reindexed};
@@ -111,13 +114,17 @@ pub struct Store {
 /// What the front and the keeper's thread have in common.
 struct Shared {
     store: StoreId,
+    state_dir: PathBuf,
     slots: Slots,
     doorkeeper: Option<Arc<dyn Doorkeeper>>,
     cold_after_days: Option<u32>,
     /// Whether there may be segments that nobody here has heard of: a disk was away when the store was opened, or did not let all be
     /// read.
-    may_not_know_all: bool,
+    may_not_know_all: AtomicBool,
     catalog: Catalog,
+    /// Where the catalog goes back to after it had to go on in memory; nowhere before the next start, where it was made there.
+    home: Option<Arc<dyn Shelf>>,
+    waiting: Arc<Waiting>,
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
     cameras: Vec<CameraBudget>,
@@ -130,8 +137,6 @@ struct Shared {
     scrub: Board,
     /// Files that are no whole footage of this store, as far as it has been compared.
     strange: AtomicU64,
-    /// The catalog could not be written when something was to be deleted: sled takes nothing more once it has failed.
-    catalog_failed: AtomicBool,
     events: broadcast::Sender<Event>,
     log: Log,
     keys: SharedKeys,
@@ -173,13 +178,15 @@ impl Store {
         let state_dir = options.state_dir.clone();
         let (log, scrub) = (options.log.clone(), options.scrub);
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
-        let mut shared = prepare(options)?;
+        let shared = prepare(options)?;
         let patience = Patience::together(Duration::from_millis(DISK_START_PATIENCE_MS_MAX));
         for disk in &shared.slots.mounted() {
             disk.bound(driver, &patience)?;
         }
         let (report, backlog) = recover(&shared)?;
-        shared.may_not_know_all |= report.unread > 0;
+        if report.unread > 0 {
+            shared.may_not_know_all.store(true, Ordering::Relaxed);
+        }
         if let Err(error) = shared.catalog.flush() {
             // The next start finds out again; nothing is worth a night that is not recorded.
             tracing::error!("{}", Error::Catalog(error));
@@ -190,7 +197,7 @@ impl Store {
         for disk in &disks {
             shared.state(disk);
         }
-        let (notes, inbox) = Notes::new();
+        let (notes, inbox) = Notes::new(Arc::clone(&shared.waiting), Arc::clone(&shared.clock));
         let means = Means {
             budget,
             pace,
@@ -252,10 +259,12 @@ impl Store {
             .slots
             .in_order(&new.stream, now_us, growing_bytes);
         for disk in disks {
+            // Whoever finds its file finds it here too, or would take it for torn.
+            let mut segments = self.shared.segments();
             match disk.begin(new, &head) {
                 Ok(handle) => {
-                    let segment = Arc::clone(handle.segment());
-                    self.shared.segments().insert(new.segment, segment);
+                    segments.insert(new.segment, Arc::clone(handle.segment()));
+                    drop(segments);
                     self.shared.log.begun(&new);
                     return Ok(handle);
                 }
@@ -301,7 +310,7 @@ impl Store {
 
     /// Whether there is no footage that nobody here has heard of: no disk was away when the store was opened, and all could be read.
     pub fn knows_all(&self) -> bool {
-        !self.shared.may_not_know_all
+        !self.shared.may_not_know_all.load(Ordering::Relaxed)
     }
 
     /// Whether the recorder before this one died.
@@ -369,9 +378,6 @@ impl Store {
         let disks = self.shared.slots.mounted();
         if let Some(disk) = disks.iter().find(|disk| disk.writer_has_ended()) {
             return Some(format!("what writes to {}", disk.path.display()));
-        }
-        if self.shared.catalog_failed.load(Ordering::Relaxed) {
-            return Some("the catalog, without which nothing can be deleted".to_owned());
         }
         let keeper = self.keeper();
         let has_ended = keeper.as_ref().is_some_and(Keeper::has_ended);

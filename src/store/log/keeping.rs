@@ -5,6 +5,7 @@ mod writing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hearthkeep_format::log::{BeginCause, Deleted, DeletedSegment, Record};
 use hearthkeep_format::{LogId, SegmentId};
@@ -300,7 +301,8 @@ impl Keeping {
     fn may_accuse(&self, known: Known) -> bool {
         let slots = &self.shared.slots;
         let is_silent = || slots.mounted().iter().any(|disk| disk.keeps_waiting());
-        let knows_all = slots.is_whole() || !self.shared.may_not_know_all;
+        let may_not = self.shared.may_not_know_all.load(Ordering::Relaxed);
+        let knows_all = slots.is_whole() || !may_not;
         known == Known::All && knows_all && !is_silent()
     }
 
