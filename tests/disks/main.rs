@@ -20,6 +20,7 @@ mod commands;
 mod copies;
 mod doubtful;
 mod failing;
+mod id_file;
 mod mounts;
 mod moving;
 mod reindexed;
