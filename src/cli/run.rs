@@ -1,12 +1,10 @@
 //! `hearthkeep run`
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hearthkeep_format::StreamId;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ConfigArgument;
@@ -20,7 +18,7 @@ use super::store;
 use super::{disk, hold};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::keys::{KnownStream, StateFolder, StreamName};
+use crate::keys::{KnownStream, StateFolder};
 use crate::lan::{Announcement, Announcing};
 use crate::people::People;
 use crate::pool::{self, Desk, Pool};
@@ -28,7 +26,6 @@ use crate::random::OsRandom;
 use crate::record::{Recorder, Setting, Source};
 use crate::store::Store;
 use crate::store::lock::Lock;
-use crate::store::retention::CameraBudget;
 use crate::web::footage::Footage as _;
 use crate::web::metrics::text_of;
 use crate::web::tls::names::mdns_name;
@@ -265,9 +262,7 @@ fn record(
         return Ok(None);
     };
     let sources = sources(config, &mut locked(state_folder))?;
-    let mut options = store::options(config, state_folder, pool, disks, Arc::clone(&clock))?;
-    options.cameras = budgets(&sources);
-    options.spread.pinned = pinned(&sources);
+    let options = store::options(config, state_folder, pool, disks, Arc::clone(&clock))?;
     let keys = Arc::clone(&options.keys);
     let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
     tracing::info!(
@@ -325,11 +320,7 @@ fn wait_for_a_disk(
 
 /// The streams to record; new cameras get an id.
 fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Failure> {
-    let name = |camera: &crate::config::Camera| StreamName {
-        camera: camera.name.clone(),
-        feed: "main".to_owned(),
-    };
-    let wanted: Vec<_> = config.cameras.iter().map(name).collect();
+    let wanted: Vec<_> = config.cameras.iter().map(store::stream_of).collect();
     let (known, _) = state
         .stream_ids(&wanted, &mut OsRandom)
         .map_err(state_failure)?;
@@ -342,22 +333,6 @@ fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Fail
         .zip(config.cameras.iter().cloned())
         .map(source)
         .collect())
-}
-
-fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
-    let budget = |source: &Source| CameraBudget {
-        name: source.camera.name.clone(),
-        streams: vec![source.id],
-        keep_days: source.camera.keep_days,
-        max_bytes: source.camera.max_bytes,
-    };
-    sources.iter().map(budget).collect()
-}
-
-/// The streams that are to be recorded to a disk of their own.
-fn pinned(sources: &[Source]) -> HashMap<StreamId, PathBuf> {
-    let pinned = |source: &Source| Some((source.id, source.camera.disk.clone()?));
-    sources.iter().filter_map(pinned).collect()
 }
 
 /// That SIGTERM or SIGINT has come.

@@ -128,6 +128,7 @@ struct Shared {
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
     cameras: Vec<CameraBudget>,
+    records: bool,
     at_rest: bool,
     /// The last forecast.
     forecast: Mutex<Forecast>,
@@ -208,11 +209,11 @@ impl Store {
             disk.bound(driver, &mount::running())?;
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
-        let mark = match shared.at_rest {
-            true => Mark::untouched(&state_dir),
-            false => Mark::set(&state_dir),
+        let mark = match shared.records {
+            true => Mark::set(&state_dir),
+            false => Mark::untouched(&state_dir),
         };
-        if !shared.at_rest {
+        if shared.records {
             shared.log.append(Record::Started {
                 boot: shared.clock.boot_id(),
                 monotonic_us: shared.clock.monotonic_us(),
@@ -393,7 +394,7 @@ impl Store {
         let disks = self.shared.slots.mounted();
         disks.iter().for_each(|disk| disk.close_writer());
         // The mark stays where something died: then the gap that follows is a crash's.
-        if keeper.is_some_and(Keeper::stop) && is_well && !self.shared.at_rest {
+        if keeper.is_some_and(Keeper::stop) && is_well && self.shared.records {
             self.mark.remove();
         }
         scrub.into_iter().for_each(Scrub::join);

@@ -206,6 +206,7 @@ pub(super) fn prepare_with(options: Options, opened: catalog::Opened) -> Result<
         waiting: Arc::default(),
         segments: Mutex::default(),
         cameras: options.cameras,
+        records: options.records,
         at_rest: options.at_rest,
         forecast: Mutex::default(),
         deleted: Mutex::default(),

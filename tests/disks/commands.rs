@@ -201,6 +201,26 @@ fn without_a_recorder_the_command_does_it_itself() {
 }
 
 #[test]
+fn a_crash_is_still_known_after_a_disk_was_emptied_without_a_recorder() {
+    let (_cameras, url) = one_camera();
+    let installation = Installation::new(&[camera(&url)]);
+    let mut recorder = installation.start();
+    recorder.until("it records", LONG, |list| {
+        list[0]["duration_us"].as_u64() > Some(1_000_000)
+    });
+    recorder.kill();
+    let (old, new) = (installation.footage(), folder(&installation, "new"));
+    done(&installation, &["add", path(&new)]);
+    done(&installation, &["drain", path(&old)]);
+    done(&installation, &["drain", path(&old), "--stop"]);
+    let mut recorder = installation.start();
+    recorder.until("the gap says so", LONG, |list| {
+        list[1]["gap_before"]["cause"] == "crash"
+    });
+    recorder.terminate();
+}
+
+#[test]
 fn a_folder_that_is_no_disk_is_refused_and_not_written_to() {
     let (_cameras, url) = one_camera();
     let installation = Installation::new(&[camera(&url)]);
