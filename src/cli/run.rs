@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +20,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::{KnownStream, StateFolder};
 use crate::lan::{Announcement, Announcing};
+use crate::limits::CLOSE_MS_MAX;
 use crate::people::People;
 use crate::pool::{self, Desk, Pool};
 use crate::random::OsRandom;
@@ -79,8 +80,19 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     });
     tracing::info!("ending: what has been taken is made durable");
     if let Some((recorder, store)) = running {
-        recorder.stop();
-        store.close();
+        let close = move || {
+            recorder.stop();
+            store.close();
+        };
+        if casualty.is_none() {
+            close();
+        } else if !ends_within(CLOSE_MS_MAX, close) {
+            // Who starts it again waits for its end, and a disk that hangs may never let go.
+            let seconds = CLOSE_MS_MAX / 1_000;
+            tracing::error!(
+                "a disk does not take what is queued for it within {seconds} s: that is lost"
+            );
+        }
     }
     if let Some((server, announcing)) = server {
         // What is announced holds until here.
@@ -107,6 +119,24 @@ fn until_over(ended: &End, casualty: impl Fn() -> Option<String>) -> Option<Stri
         }
         if ended.wait_at_most(ROLL_CALL) {
             return None;
+        }
+    }
+}
+
+/// Does something on a thread of its own; whether it came to an end within so many ms.
+fn ends_within(longest_ms: u64, act: impl FnOnce() + Send + 'static) -> bool {
+    let (tell, told) = mpsc::channel();
+    let act = move || {
+        act();
+        // Nobody listens any more where it took too long.
+        let _ = tell.send(());
+    };
+    let thread = std::thread::Builder::new().name("close".to_owned());
+    match thread.spawn(act) {
+        Ok(_) => told.recv_timeout(Duration::from_millis(longest_ms)).is_ok(),
+        Err(error) => {
+            tracing::error!("no thread can be had: {error}");
+            false
         }
     }
 }
@@ -393,5 +423,18 @@ mod tests {
         assert_eq!(until_over(&ended, dead), dead());
         tell.send(true).unwrap();
         assert_eq!(until_over(&ended, || None), None);
+    }
+
+    #[test]
+    fn what_hangs_at_the_end_is_not_waited_for() {
+        let (tell, told) = mpsc::channel::<()>();
+        let hanging = move || {
+            let _ = told.recv();
+        };
+        assert!(!ends_within(50, hanging));
+        drop(tell);
+        let (tell, told) = mpsc::channel();
+        assert!(ends_within(60_000, move || tell.send(7).unwrap()));
+        assert_eq!(told.recv(), Ok(7));
     }
 }
