@@ -339,7 +339,7 @@ impl StateFolder {
     /// there.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]: then nothing was said.
     pub fn set_standing(
         &mut self,
         id: DiskId,
@@ -349,6 +349,7 @@ impl StateFolder {
         if self.standing(id) == standing {
             return Ok(());
         }
+        let before = (self.state.standings.clone(), self.state.disks.clone());
         self.state.standings.retain(|(disk, _)| *disk != id);
         if standing != Standing::InUse {
             self.state.standings.push((id, standing));
@@ -356,7 +357,9 @@ impl StateFolder {
         if standing == Standing::Retired {
             self.state.disks.retain(|known| known.id != id);
         }
-        self.save_state(random)
+        self.save_state(random).inspect_err(|_| {
+            (self.state.standings, self.state.disks) = before;
+        })
     }
 
     /// The key of the other sealed files in this folder, such as `people.sealed`.

@@ -148,12 +148,18 @@ impl Pool {
     pub fn drain(&self, disk: &str, let_go: bool) -> Result<()> {
         let _one = self.one_at_a_time();
         let (store, id, _) = self.find(disk)?;
-        store.drain_disk(id, let_go)?;
         let standing = match let_go {
             true => Standing::DrainingLetGo,
             false => Standing::Draining,
         };
-        Ok(self.state().set_standing(id, standing, &mut OsRandom)?)
+        // Remembered first: what nobody would go on with after a restart does not begin.
+        let before = self.state().standing(id);
+        self.state().set_standing(id, standing, &mut OsRandom)?;
+        let begun = store.drain_disk(id, let_go);
+        if begun.is_err() {
+            self.state().set_standing(id, before, &mut OsRandom)?;
+        }
+        Ok(begun?)
     }
 
     /// Uses a disk again that was to be emptied.

@@ -98,6 +98,16 @@ fn a_running_recorder_takes_a_disk_in_and_another_out() {
     });
     refused(&installation, &["add", path(&new)], 78, "same \"path\"");
 
+    // What could not be gone on with after a restart does not begin.
+    let in_the_way = installation.state().join(".store.sealed.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    refused(&installation, &["drain", path(&old)], 1, "store.sealed");
+    let row = listed(&installation, &old);
+    assert_eq!(
+        (&row["state"], &row["drain"]),
+        (&"in use".into(), &Value::Null)
+    );
+    std::fs::remove_dir(&in_the_way).unwrap();
     done(&installation, &["drain", path(&old)]);
     await_condition("the old one is empty", LONG, || {
         let row = listed(&installation, &old);
