@@ -48,6 +48,8 @@ pub struct Retired {
     pub path: PathBuf,
     /// The footage that was given up with it.
     pub given_up: OnDisk,
+    /// Bytes of that footage which people wanted kept.
+    pub held_bytes: u64,
     /// Why its id file does not say so, where it does not.
     pub unmarked: Option<String>,
 }
@@ -191,7 +193,7 @@ impl Pool {
     pub fn retire(&self, disk: &str, forget: bool, who: &str) -> Result<Retired> {
         let _one = self.one_at_a_time();
         let (store, id, status) = self.find(disk)?;
-        let given_up = store.on_disk(id)?;
+        let (given_up, held_bytes) = (store.on_disk(id)?, store.held_on_disk(id));
         if !forget && status.state != DiskUse::Absent {
             let files = door::footage_files(&status.path)?;
             if given_up.segments == 0 && files > 0 {
@@ -214,6 +216,7 @@ impl Pool {
         Ok(Retired {
             path: status.path,
             given_up,
+            held_bytes,
             unmarked,
         })
     }

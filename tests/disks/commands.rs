@@ -195,6 +195,7 @@ fn without_a_recorder_the_command_does_it_itself() {
     done(&installation, &["add", path(&spare)]);
     let log_on = |disk: &Path| Installation::files(&disk.join("log")).len();
     assert_eq!(log_on(&spare), log_on(&new), "the log is on it at once");
+    hold_all(&installation);
     std::fs::rename(&new, installation.folder().join("broken")).unwrap();
     std::fs::create_dir(&new).unwrap();
     assert_eq!(listed(&installation, &new)["state"], "absent");
@@ -202,12 +203,32 @@ fn without_a_recorder_the_command_does_it_itself() {
         &installation,
         &["retire", path(&new)],
         1,
-        "of footage on it",
+        "GB are held, since somebody wants to keep them: empty it first",
     );
     let told = done(&installation, &["retire", path(&new), "--forget"]);
-    assert!(told.contains("With it went"), "{told}");
+    assert!(
+        told.contains("With it went") && told.contains("of it were held"),
+        "{told}"
+    );
     assert!(Installation::files(&new).is_empty());
     assert!(installation.list(&[]).as_array().unwrap().is_empty());
+}
+
+fn hold_all(installation: &Installation) {
+    let mut command = std::process::Command::new(super::installation::HEARTHKEEP);
+    let to = jiff::Timestamp::now().to_string();
+    command.args([
+        "hold",
+        "add",
+        "--all-cameras",
+        "--reason",
+        "the fence",
+        "--config",
+    ]);
+    command.arg(installation.config());
+    let span = ["--from", "2020-01-01T00:00:00Z", "--to", &to];
+    let output = command.args(span).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
