@@ -33,6 +33,12 @@ pub const SYNC_INTERVAL_MS_MAX: u64 = 1_500;
 pub const WRITE_EARLY_BYTES: u64 = 32 << 20;
 /// From the end of a segment until the catalog knows it, beyond the time its disk takes.
 pub const CATALOG_LAG_MS_MAX: u64 = 2_000;
+/// From when on it is told that the catalog takes nothing, beyond that.
+pub const CATALOG_WAITS_MS_MAX: u64 = 10_000;
+/// For how long a recorder that has failed inside makes durable what it can before it ends.
+pub const CLOSE_MS_MAX: u64 = 30_000;
+/// Between two tries to write a catalog that is in memory to the state folder.
+pub const CATALOG_HOME_MS: u64 = 60_000;
 /// Between two looks at whether the disks are where they should be: a loss is to be told within 10 s, and a return used within 15 s.
 pub const WATCH_PERIOD_MS: u64 = 2_000;
 /// For how long retention and the log wait for footage of a disk that did not answer when that was compared with the catalog.

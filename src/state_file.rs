@@ -139,6 +139,7 @@ pub fn move_aside(path: &Path) -> io::Result<PathBuf> {
 ///
 /// Those of the file system: also where the folder belongs to somebody else.
 pub fn private_folder(path: &Path) -> io::Result<()> {
+    let was_there = path.is_dir();
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -146,9 +147,12 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
-    path.parent()
+    let above = path.parent();
+    let synced = above
         .filter(|above| !above.as_os_str().is_empty())
-        .map_or(Ok(()), sync_folder)
+        .map_or(Ok(()), sync_folder);
+    // What is on a disk that became read-only is there.
+    synced.or_else(|error| if was_there { Ok(()) } else { Err(error) })
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

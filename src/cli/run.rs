@@ -1,12 +1,10 @@
 //! `hearthkeep run`
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use hearthkeep_format::StreamId;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ConfigArgument;
@@ -20,15 +18,15 @@ use super::store;
 use super::{disk, hold};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::keys::{KnownStream, StateFolder, StreamName};
+use crate::keys::{KnownStream, StateFolder};
 use crate::lan::{Announcement, Announcing};
+use crate::limits::CLOSE_MS_MAX;
 use crate::people::People;
 use crate::pool::{self, Desk, Pool};
 use crate::random::OsRandom;
 use crate::record::{Recorder, Setting, Source};
 use crate::store::Store;
 use crate::store::lock::Lock;
-use crate::store::retention::CameraBudget;
 use crate::web::footage::Footage as _;
 use crate::web::metrics::text_of;
 use crate::web::tls::names::mdns_name;
@@ -82,8 +80,19 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     });
     tracing::info!("ending: what has been taken is made durable");
     if let Some((recorder, store)) = running {
-        recorder.stop();
-        store.close();
+        let close = move || {
+            recorder.stop();
+            store.close();
+        };
+        if casualty.is_none() {
+            close();
+        } else if !ends_within(CLOSE_MS_MAX, close) {
+            // Who starts it again waits for its end, and a disk that hangs may never let go.
+            let seconds = CLOSE_MS_MAX / 1_000;
+            tracing::error!(
+                "a disk does not take what is queued for it within {seconds} s: that is lost"
+            );
+        }
     }
     if let Some((server, announcing)) = server {
         // What is announced holds until here.
@@ -110,6 +119,24 @@ fn until_over(ended: &End, casualty: impl Fn() -> Option<String>) -> Option<Stri
         }
         if ended.wait_at_most(ROLL_CALL) {
             return None;
+        }
+    }
+}
+
+/// Does something on a thread of its own; whether it came to an end within so many ms.
+fn ends_within(longest_ms: u64, act: impl FnOnce() + Send + 'static) -> bool {
+    let (tell, told) = mpsc::channel();
+    let act = move || {
+        act();
+        // Nobody listens any more where it took too long.
+        let _ = tell.send(());
+    };
+    let thread = std::thread::Builder::new().name("close".to_owned());
+    match thread.spawn(act) {
+        Ok(_) => told.recv_timeout(Duration::from_millis(longest_ms)).is_ok(),
+        Err(error) => {
+            tracing::error!("no thread can be had: {error}");
+            false
         }
     }
 }
@@ -265,9 +292,7 @@ fn record(
         return Ok(None);
     };
     let sources = sources(config, &mut locked(state_folder))?;
-    let mut options = store::options(config, state_folder, pool, disks, Arc::clone(&clock))?;
-    options.cameras = budgets(&sources);
-    options.spread.pinned = pinned(&sources);
+    let options = store::options(config, state_folder, pool, disks, Arc::clone(&clock))?;
     let keys = Arc::clone(&options.keys);
     let (opened, report) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
     tracing::info!(
@@ -325,11 +350,7 @@ fn wait_for_a_disk(
 
 /// The streams to record; new cameras get an id.
 fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Failure> {
-    let name = |camera: &crate::config::Camera| StreamName {
-        camera: camera.name.clone(),
-        feed: "main".to_owned(),
-    };
-    let wanted: Vec<_> = config.cameras.iter().map(name).collect();
+    let wanted: Vec<_> = config.cameras.iter().map(store::stream_of).collect();
     let (known, _) = state
         .stream_ids(&wanted, &mut OsRandom)
         .map_err(state_failure)?;
@@ -342,22 +363,6 @@ fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Fail
         .zip(config.cameras.iter().cloned())
         .map(source)
         .collect())
-}
-
-fn budgets(sources: &[Source]) -> Vec<CameraBudget> {
-    let budget = |source: &Source| CameraBudget {
-        name: source.camera.name.clone(),
-        streams: vec![source.id],
-        keep_days: source.camera.keep_days,
-        max_bytes: source.camera.max_bytes,
-    };
-    sources.iter().map(budget).collect()
-}
-
-/// The streams that are to be recorded to a disk of their own.
-fn pinned(sources: &[Source]) -> HashMap<StreamId, PathBuf> {
-    let pinned = |source: &Source| Some((source.id, source.camera.disk.clone()?));
-    sources.iter().filter_map(pinned).collect()
 }
 
 /// That SIGTERM or SIGINT has come.
@@ -418,5 +423,18 @@ mod tests {
         assert_eq!(until_over(&ended, dead), dead());
         tell.send(true).unwrap();
         assert_eq!(until_over(&ended, || None), None);
+    }
+
+    #[test]
+    fn what_hangs_at_the_end_is_not_waited_for() {
+        let (tell, told) = mpsc::channel::<()>();
+        let hanging = move || {
+            let _ = told.recv();
+        };
+        assert!(!ends_within(50, hanging));
+        drop(tell);
+        let (tell, told) = mpsc::channel();
+        assert!(ends_within(60_000, move || tell.send(7).unwrap()));
+        assert_eq!(told.recv(), Ok(7));
     }
 }

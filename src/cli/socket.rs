@@ -1,10 +1,15 @@
 //! What commands say to a running recorder, and it to them: a socket in the state folder, which only its owner can open. A line
 //! of JSON asks, a line of JSON answers. While nobody asks, nothing is done.
+//!
+//! A folder on a disk that became read-only takes no socket. Then there is one without a file, under a name that is made of the folder's
+//! own number. Anybody may open such a one, or make it first: both sides look whose process the other one is.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -116,14 +121,27 @@ pub fn answer(
     mut handle: impl FnMut(Request) -> Result<Value, String> + Send + 'static,
 ) -> io::Result<Answering> {
     let path = state_dir.join(SOCKET);
-    // Left by a recorder that was killed.
-    state_file::remove(&path)?;
-    let (near, _folder) = near(state_dir)?;
-    let listener = UnixListener::bind(near)?;
+    let (listener, is_open_to_all) = match bind_in(state_dir, &path) {
+        Ok(listener) => (listener, false),
+        Err(error) => {
+            let folder = state_dir.display();
+            tracing::warn!(
+                "the state folder {folder} takes no socket ({error}): commands reach the recorder without one"
+            );
+            (UnixListener::bind_addr(&nameless(state_dir)?)?, true)
+        }
+    };
+    let owner = rustix::process::geteuid().as_raw();
+    let mut answer = move |stream: UnixStream| {
+        if is_open_to_all {
+            expect_process_of(&stream, owner)?;
+        }
+        tell(stream, &mut handle)
+    };
     let serve = move || {
         for asked in listener.incoming() {
             // Whoever asks sees that it was not answered; that it cannot be accepted (too many files) ends by itself.
-            if asked.and_then(|stream| tell(stream, &mut handle)).is_err() {
+            if asked.and_then(&mut answer).is_err() {
                 std::thread::park_timeout(Duration::from_millis(STATUS_PAUSE_MS));
             }
         }
@@ -138,6 +156,42 @@ impl Drop for Answering {
     fn drop(&mut self) {
         // One that stays is removed at the next start.
         let _ = state_file::remove(&self.0);
+    }
+}
+
+fn bind_in(state_dir: &Path, path: &Path) -> io::Result<UnixListener> {
+    // Left by a recorder that was killed.
+    state_file::remove(path)?;
+    let (near, _folder) = near(state_dir)?;
+    UnixListener::bind(near)
+}
+
+/// The socket without a file.
+fn nameless(state_dir: &Path) -> io::Result<SocketAddr> {
+    let facts = std::fs::metadata(state_dir)?;
+    let name = format!("hearthkeep/{:x}/{:x}", facts.dev(), facts.ino());
+    SocketAddr::from_abstract_name(name)
+}
+
+/// Expects that the other side is root's process or this user's.
+fn expect_process_of(stream: &UnixStream, user: u32) -> io::Result<()> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw();
+    match peer == user || peer == 0 {
+        true => Ok(()),
+        false => Err(io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+fn connect(state_dir: &Path) -> io::Result<UnixStream> {
+    use io::ErrorKind::{ConnectionRefused, NotFound};
+    let (near, _folder) = near(state_dir)?;
+    match UnixStream::connect(near) {
+        Err(error) if [NotFound, ConnectionRefused].contains(&error.kind()) => {
+            let stream = UnixStream::connect_addr(&nameless(state_dir)?)?;
+            expect_process_of(&stream, std::fs::metadata(state_dir)?.uid())?;
+            Ok(stream)
+        }
+        connected => connected,
     }
 }
 
@@ -167,8 +221,7 @@ pub fn ask<T: DeserializeOwned>(
     request: &Request,
 ) -> io::Result<Option<Result<T, String>>> {
     use io::ErrorKind::{ConnectionRefused, NotFound};
-    let (near, _folder) = near(state_dir)?;
-    let mut stream = match UnixStream::connect(near) {
+    let mut stream = match connect(state_dir) {
         Err(error) if [NotFound, ConnectionRefused].contains(&error.kind()) => return Ok(None),
         connected => connected?,
     };
@@ -221,6 +274,34 @@ mod tests {
         drop(second);
         assert!(status().is_none());
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_takes_no_socket_has_one_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        // As nothing can be made in one that is read-only, not even by root.
+        let in_the_way = folder.path().join(SOCKET);
+        std::fs::create_dir(&in_the_way).unwrap();
+        let status = || ask::<u32>(folder.path(), &Request::Status).unwrap();
+        std::fs::remove_dir(&in_the_way).unwrap();
+        assert_eq!(status(), None);
+        std::fs::create_dir(&in_the_way).unwrap();
+        let answering = answer(folder.path(), |_| Ok(serde_json::json!(7))).unwrap();
+        assert_eq!(
+            status(),
+            Some(Ok(7)),
+            "a folder in the way takes no connection"
+        );
+        drop(answering);
+    }
+
+    #[test]
+    fn processes_of_other_users_are_not_answered() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let user = rustix::process::geteuid().as_raw();
+        assert!(expect_process_of(&one, user).is_ok());
+        let stranger = expect_process_of(&one, user + 1);
+        assert_eq!(stranger.is_ok(), user == 0, "root may");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! A store of this machine as `run`, `init`, `reindex`, `disk` and `hold` see it: locked, its disks mounted, its keyring on every disk.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use hearthkeep_format::MetadataKey;
+use hearthkeep_format::{MetadataKey, StreamId};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
@@ -12,10 +14,11 @@ use super::owner;
 use super::running;
 use super::socket::{self, Request};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
-use crate::keys::StateFolder;
+use crate::config::{self, Config};
+use crate::keys::{KnownStream, StateFolder, StreamName};
 use crate::pool::{self, Disks, Pool};
 use crate::store::lock::{self, Lock};
+use crate::store::retention::CameraBudget;
 use crate::store::{
     self, Carried, LogSettings, Options, Reindexed, ScrubSettings, SharedKeys, Spread, Store,
 };
@@ -71,7 +74,8 @@ pub(super) fn prepare(config: &Config) -> Result<(Arc<Pool>, Options, Lock), Fai
     let state = Arc::new(Mutex::new(state));
     let pool = Arc::new(Pool::new(Arc::clone(&state)));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let options = options(config, &state, &pool, disks, clock)?;
+    let mut options = options(config, &state, &pool, disks, clock)?;
+    options.records = false;
     Ok((pool, options, lock))
 }
 
@@ -117,7 +121,7 @@ pub(super) fn reindex(
 pub(super) fn pool_failure(error: pool::Error) -> Failure {
     match error {
         pool::Error::Keys(error) => state_failure(error),
-        pool::Error::Config(crate::config::EditError::Config(error)) => {
+        pool::Error::Config(config::EditError::Config(error)) => {
             Failure::new(ExitStatus::Configuration, error)
         }
         error @ pool::Error::NotOurs { .. } => Failure::new(ExitStatus::Refused, error),
@@ -151,10 +155,50 @@ pub(super) fn options(
         state_key: state.state_key(),
         generation: state.sealing().map_err(state_failure)?.generation,
     });
+    let known = state.streams().map_err(state_failure)?;
+    options.cameras = budgets(config, &known);
     options.spread = spread;
+    options.spread.pinned = pinned(config, &known);
     options.scrub = config.storage.scrub_days.map(ScrubSettings::new);
     options.doorkeeper = Some(Arc::clone(pool) as Arc<dyn store::Doorkeeper>);
     Ok(options)
+}
+
+/// The name of the stream that is recorded of a camera.
+pub(super) fn stream_of(camera: &config::Camera) -> StreamName {
+    StreamName {
+        camera: camera.name.clone(),
+        feed: "main".to_owned(),
+    }
+}
+
+/// The cameras of the configuration with their streams: what nobody is known to record may go first.
+fn recorded<'a>(
+    config: &'a Config,
+    known: &'a [KnownStream],
+) -> impl Iterator<Item = (StreamId, &'a config::Camera)> {
+    config.cameras.iter().filter_map(|camera| {
+        let name = stream_of(camera);
+        let stream = known.iter().find(|known| known.name == name)?;
+        Some((stream.id, camera))
+    })
+}
+
+fn budgets(config: &Config, known: &[KnownStream]) -> Vec<CameraBudget> {
+    let budget = |(stream, camera): (StreamId, &config::Camera)| CameraBudget {
+        name: camera.name.clone(),
+        streams: vec![stream],
+        keep_days: camera.keep_days,
+        max_bytes: camera.max_bytes,
+    };
+    recorded(config, known).map(budget).collect()
+}
+
+/// The streams that are to be recorded to a disk of their own.
+fn pinned(config: &Config, known: &[KnownStream]) -> HashMap<StreamId, PathBuf> {
+    let pinned =
+        |(stream, camera): (StreamId, &config::Camera)| Some((stream, camera.disk.clone()?));
+    recorded(config, known).filter_map(pinned).collect()
 }
 
 /// The store's metadata keys, shared with its threads.
@@ -170,4 +214,35 @@ pub(super) fn shared_keys(state: &StateFolder) -> SharedKeys {
         let index = usize::try_from(generation).ok()?.checked_sub(1)?;
         keys.get(index).map(|key| MetadataKey::from_bytes(**key))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_cameras_may_keep_is_known_also_without_a_recorder() {
+        let text = "state_dir = \"state\"\n[[disk]]\npath = \"a\"\n[[camera]]\nname = \"door\"\nurl = \"rtsp://door/1\"\n\
+                    keep_days = 9\ndisk = \"a\"\n[[camera]]\nname = \"new\"\nurl = \"rtsp://new/1\"\n";
+        let config = Config::parse(text, Path::new("/srv/hearthkeep.toml")).unwrap();
+        let stream = |number: u8, camera: &str| KnownStream {
+            id: StreamId::from_bytes([number; 16]),
+            name: StreamName {
+                camera: camera.to_owned(),
+                feed: "main".to_owned(),
+            },
+        };
+        // One that is gone from the configuration, and one that was never recorded.
+        let known = [stream(1, "gone"), stream(2, "door")];
+        let budgets = budgets(&config, &known);
+        let facts: Vec<_> = budgets
+            .iter()
+            .map(|b| (&b.streams[..], b.keep_days))
+            .collect();
+        assert_eq!(facts, [(&[known[1].id][..], Some(9))]);
+        let pinned: Vec<_> = pinned(&config, &known).into_iter().collect();
+        assert_eq!(pinned, [(known[1].id, config.disks[0].path.clone())]);
+    }
 }

@@ -8,7 +8,7 @@
 //! keyring/a, b    the same as on every disk: statements, sealed seeds, the sealed list of streams
 //! lock            held by the one process that may change things
 //! recording       stands while a recorder is at work: one that finds it comes after a crash
-//! status.socket   a running recorder answers `hearthkeep status` and `disk` here
+//! status.socket   a running recorder answers `hearthkeep status` and `disk` here, where the folder takes it
 //! ```
 //!
 //! A box begins unclaimed: it can serve its page but has nobody to seal to. The claim pins the owner's signing key; from
@@ -221,11 +221,12 @@ impl StateFolder {
     }
 
     /// The ids of `wanted`, in their order; a stream that has none gets one. Where that changed the keyring, its new
-    /// bytes come too: they are kept here already and must be on every disk before a segment of the stream is.
+    /// bytes come too: they are kept here already, as far as the folder takes them, and must be on every disk before a segment of the
+    /// stream is.
     ///
     /// # Errors
     ///
-    /// [`Error::NotClaimed`], [`Error::TooManyStreams`], [`Error::Io`].
+    /// [`Error::NotClaimed`], [`Error::TooManyStreams`].
     pub fn stream_ids(
         &mut self,
         wanted: &[StreamName],
@@ -236,10 +237,8 @@ impl StateFolder {
         if streams::allocate(&mut known, wanted, random)? {
             let ours = self.keyring.clone().ok_or(Error::NotClaimed)?;
             let keyring = self.reseal(ours, &known, random)?;
-            let encoded = keyring.encode();
-            write_keyring(&self.folder, &encoded)?;
-            self.keyring = Some(keyring);
-            bytes = Some(encoded);
+            bytes = Some(keyring.encode());
+            self.keep_keyring(keyring);
         }
         let of_name = |name: &StreamName| known.iter().find(|known| known.name == *name).cloned();
         Ok((wanted.iter().filter_map(of_name).collect(), bytes))
@@ -251,7 +250,7 @@ impl StateFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::Untrusted`], [`Error::NotClaimed`], [`Error::TooManyStreams`], [`Error::Io`].
+    /// [`Error::Untrusted`], [`Error::NotClaimed`], [`Error::TooManyStreams`].
     pub fn adopt(&mut self, from_disk: &Keyring, random: &mut dyn Random) -> Result<bool, Error> {
         let ours = self.keyring.as_ref().ok_or(Error::NotClaimed)?;
         if from_disk.encode() == ours.encode() {
@@ -270,9 +269,17 @@ impl StateFolder {
         } else {
             return Ok(false);
         };
-        write_keyring(&self.folder, &keyring.encode())?;
-        self.keyring = Some(keyring);
+        self.keep_keyring(keyring);
         Ok(true)
+    }
+
+    /// Has this keyring from now on. Nothing is worth a night that is not recorded: where the folder does not take it, as on a disk that
+    /// became read-only, the disks get it all the same, and the next start reads it there.
+    fn keep_keyring(&mut self, keyring: Keyring) {
+        if let Err(error) = write_keyring(&self.folder, &keyring.encode()) {
+            tracing::error!("{error}: the newest keyring is on the disks only");
+        }
+        self.keyring = Some(keyring);
     }
 
     /// A keyring with this list of streams, one version higher.
@@ -332,7 +339,7 @@ impl StateFolder {
     /// there.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]: then nothing was said.
     pub fn set_standing(
         &mut self,
         id: DiskId,
@@ -342,6 +349,7 @@ impl StateFolder {
         if self.standing(id) == standing {
             return Ok(());
         }
+        let before = (self.state.standings.clone(), self.state.disks.clone());
         self.state.standings.retain(|(disk, _)| *disk != id);
         if standing != Standing::InUse {
             self.state.standings.push((id, standing));
@@ -349,7 +357,9 @@ impl StateFolder {
         if standing == Standing::Retired {
             self.state.disks.retain(|known| known.id != id);
         }
-        self.save_state(random)
+        self.save_state(random).inspect_err(|_| {
+            (self.state.standings, self.state.disks) = before;
+        })
     }
 
     /// The key of the other sealed files in this folder, such as `people.sealed`.

@@ -57,8 +57,11 @@ pub(super) fn open_all(doors: &Doors, config: &Config) -> Opened {
     let open = |wanted: &config::Disk| {
         let folder = doors.open(&wanted.path, DISK_START_PATIENCE_MS_MAX)?;
         // That of a folder the kernel may know without its drive.
-        layout::identify(&folder.disk, &folder.path)?;
-        Ok(folder)
+        match layout::identify(&folder.disk, &folder.path) {
+            // It is looked at more closely when it is mounted.
+            Ok(_) | Err(store::Error::StrangeIdFile { .. }) => Ok(folder),
+            Err(error) => Err(error.into()),
+        }
     };
     std::thread::scope(|scope| {
         let opening = config
@@ -175,6 +178,7 @@ pub fn spread_keyring<'a>(
 /// only where `anew` says so.
 pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> Result<DiskId> {
     let (disk, path) = (&folder.disk, &folder.real_path);
+    mend(folder, state)?;
     if let Some(identity) = layout::identify(disk, path)? {
         if identity.store != state.store() {
             return Err(store::Error::OtherStore {
@@ -209,6 +213,25 @@ pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> 
     layout::mark(disk, path, &identity).map_err(|error| unwritable(folder, error))?;
     state.remember_disk(path, identity.disk, &mut OsRandom)?;
     Ok(identity.disk)
+}
+
+/// A bit that has flipped in an id file makes no other disk of the one that was last at this path, where its keyring is this store's.
+fn mend(folder: &Folder, state: &StateFolder) -> Result<()> {
+    let (disk, path) = (&folder.disk, &folder.real_path);
+    let mut known = state.disks().iter();
+    let Some(known) = known.find(|known| known.path == *path) else {
+        return Ok(());
+    };
+    let identity = DiskIdentity {
+        store: state.store(),
+        disk: known.id,
+    };
+    let keyring = layout::read_keyring(disk, path);
+    if keyring.is_ok_and(|keyring| keyring.store == identity.store) {
+        let mended = layout::mend_if_nearly(disk, path, &identity);
+        mended.map_err(|error| unwritable(folder, error))?;
+    }
+    Ok(())
 }
 
 /// That a folder is closed to who runs this has words of its own.

@@ -48,6 +48,8 @@ pub struct Retired {
     pub path: PathBuf,
     /// The footage that was given up with it.
     pub given_up: OnDisk,
+    /// Bytes of that footage which people wanted kept.
+    pub held_bytes: u64,
     /// Why its id file does not say so, where it does not.
     pub unmarked: Option<String>,
 }
@@ -148,12 +150,18 @@ impl Pool {
     pub fn drain(&self, disk: &str, let_go: bool) -> Result<()> {
         let _one = self.one_at_a_time();
         let (store, id, _) = self.find(disk)?;
-        store.drain_disk(id, let_go)?;
         let standing = match let_go {
             true => Standing::DrainingLetGo,
             false => Standing::Draining,
         };
-        Ok(self.state().set_standing(id, standing, &mut OsRandom)?)
+        // Remembered first: what nobody would go on with after a restart does not begin.
+        let before = self.state().standing(id);
+        self.state().set_standing(id, standing, &mut OsRandom)?;
+        let begun = store.drain_disk(id, let_go);
+        if begun.is_err() {
+            self.state().set_standing(id, before, &mut OsRandom)?;
+        }
+        Ok(begun?)
     }
 
     /// Uses a disk again that was to be emptied.
@@ -190,7 +198,7 @@ impl Pool {
             }
             found => found?,
         };
-        let given_up = store.on_disk(id)?;
+        let (given_up, held_bytes) = (store.on_disk(id)?, store.held_on_disk(id));
         if !forget && status.state != DiskUse::Absent {
             let files = door::footage_files(&status.path)?;
             if given_up.segments == 0 && files > 0 {
@@ -213,6 +221,7 @@ impl Pool {
         let retired = Retired {
             path: status.path,
             given_up,
+            held_bytes,
             unmarked,
         };
         taken_out.retain(|(known, before)| *known != id && before.path != retired.path);

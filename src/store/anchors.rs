@@ -214,14 +214,16 @@ impl Anchors {
         inner.is_joined || inner.known.last().is_some_and(|anchor| anchor.boot == boot)
     }
 
-    /// The catalog follows the newest anchor.
-    pub(super) fn settled(&self) {
+    /// The catalog follows the newest anchor; one that is in memory only is no durable one, and the next start is to see to it again.
+    pub(super) fn settled(&self, is_durable: bool) {
         let kept = {
             let mut inner = self.lock();
             (inner.is_settled, inner.is_joined) = (true, false);
             Kept::of(&inner)
         };
-        self.keep(&kept);
+        if is_durable {
+            self.keep(&kept);
+        }
     }
 
     /// Not under the lock, which whoever looks at a timeline takes. Only the keeper changes anything here, so that none is written
@@ -362,7 +364,10 @@ mod tests {
         let other = SimClock::new(5).with_boot(BootId::from_bytes([1; 16]));
         let elsewhere = recorded_now(&other);
         assert_eq!(again.corrected(&elsewhere), elsewhere, "of another boot");
-        again.settled();
+        again.settled(false);
+        assert!(again.is_settled());
+        assert!(!Anchors::read(folder.path(), Anchors::default).is_settled());
+        again.settled(true);
         assert!(Anchors::read(folder.path(), Anchors::default).is_settled());
     }
 
@@ -410,7 +415,7 @@ mod tests {
         let told = tracing_subscriber::fmt().with_writer(told).finish();
         tracing::subscriber::with_default(told, || {
             assert!(anchors.look(&SimClock::new(NOW_US)).is_some());
-            anchors.settled();
+            anchors.settled(true);
         });
         assert_eq!(*is_free.lock().unwrap(), [true, true]);
     }
@@ -444,7 +449,7 @@ mod tests {
         let anchors = Anchors::read(folder.path(), Anchors::default);
         let old = [anchor(1, 5, 1_000), anchor(2, 5, 2_000)];
         assert!(anchors.join(old, boot(9)));
-        anchors.settled();
+        anchors.settled(true);
         assert!(anchors.concerns(boot(2)) && !anchors.concerns(boot(1)));
         assert!(!anchors.join(old, boot(9)), "nothing new");
         assert!(anchors.is_settled());

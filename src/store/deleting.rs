@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use super::catalog::Entry;
 use super::held::Held;
@@ -38,7 +37,6 @@ pub(super) fn delete(
     }
     if let Err(error) = mark(shared, deletions.iter().map(|d| &d.entry), true) {
         tracing::error!("nothing is deleted: {}", super::Error::Catalog(error));
-        shared.catalog_failed.store(true, Ordering::Relaxed);
         // Or the next start would go on with what was never begun.
         _ = mark(shared, deletions.iter().map(|d| &d.entry), false);
         return outcome;

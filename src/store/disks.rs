@@ -49,6 +49,17 @@ impl Store {
         self.shared.on_disk(id)
     }
 
+    /// Bytes of the footage on a disk that are held, as far as the catalog knows; the disk may be away.
+    pub fn held_on_disk(&self, id: DiskId) -> u64 {
+        let Some(number) = self.shared.catalog.known_number(&id) else {
+            return 0;
+        };
+        let (held, _) = self.shared.log.held();
+        let held = self.shared.catalog.held_bytes(&held);
+        let on_it = held.iter().filter(|((_, disk), _)| *disk == number);
+        on_it.map(|(_, bytes)| bytes).sum()
+    }
+
     /// Whether a disk of this path is to be used.
     pub fn has_slot(&self, path: &Path) -> bool {
         let slots = self.shared.slots.read();
@@ -126,6 +137,7 @@ impl Store {
                 segments,
                 bytes,
                 oldest_us,
+                held_bytes: self.held_on_disk(id),
             });
         }
         self.shared.expect_log_elsewhere(id)?;

@@ -86,8 +86,8 @@ pub enum Error {
     LastDisk,
     /// The disk still has footage.
     #[error(
-        "there are {} of footage on it ({segments} segments{}): empty it first with `hearthkeep disk drain`, or say with --forget that \
-         this footage is given up", gigabytes(.bytes), since_words(.oldest_us)
+        "there are {} of footage on it ({segments} segments{}){}: empty it first with `hearthkeep disk drain`, or say with --forget that \
+         this footage is given up", gigabytes(.bytes), since_words(.oldest_us), held_words(*.held_bytes)
     )]
     NotEmpty {
         /// Segments that the catalog knows there.
@@ -96,6 +96,8 @@ pub enum Error {
         bytes: u64,
         /// Wall time at which the oldest starts, us.
         oldest_us: Option<i64>,
+        /// Those of their bytes that are held.
+        held_bytes: u64,
     },
     /// A disk's id file cannot be understood.
     #[error(
@@ -210,6 +212,16 @@ fn gigabytes(bytes: &u64) -> String {
 fn since_words(oldest_us: &Option<i64>) -> String {
     let oldest = oldest_us.and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
     oldest.map_or_else(String::new, |at| format!(", the oldest of {at:.0}"))
+}
+
+fn held_words(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(
+            ", of which {} are held, since somebody wants to keep them",
+            gigabytes(&bytes)
+        ),
+    }
 }
 
 fn pid_words(pid: &Option<u32>) -> String {

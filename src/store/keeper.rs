@@ -17,6 +17,7 @@ use super::log::{Keeping, Known, May};
 use super::mount::{MountedDisk, is_full};
 use super::mover::Mover;
 use super::notes::{Inbox, Note, Notes};
+use super::outage::Outage;
 use super::pass::Passes;
 use super::reanchoring::Reanchoring;
 use super::recovery::Report;
@@ -78,6 +79,7 @@ impl Keeper {
             entries: Vec::new(),
             inserted: 0,
             insert_at_us: None,
+            outage: Outage::default(),
             passes: Passes::default(),
             watch: Watch::new(means, notes.clone()),
             mover: Mover::new(look_at_us),
@@ -126,6 +128,7 @@ struct Work {
     inserted: usize,
     insert_at_us: Option<u64>,
     look_at_us: u64,
+    outage: Outage,
     passes: Passes,
     reanchoring: Option<Reanchoring>,
     watch: Watch,
@@ -162,6 +165,12 @@ impl turns::Work for Work {
         {
             self.insert();
         }
+        if self.entries.is_empty() {
+            self.shared.waiting.ends();
+        }
+        if let Some(backlog) = self.outage.turn(&self.shared) {
+            self.take_up(backlog);
+        }
         if self.now_us() >= self.watch.due_us() {
             self.look_at_clock();
             self.look_at_disks();
@@ -181,6 +190,7 @@ impl turns::Work for Work {
         // A catalog that does not know all footage would call the wrong segments the oldest.
         if !self.backlog.is_empty() {
             self.compare_one_epoch();
+            self.shared.waiting.goes_on(self.now_us());
             return Next::At(self.now_us());
         }
         let insert_at_us = self.insert_at_us.unwrap_or(u64::MAX);
@@ -236,6 +246,7 @@ impl Work {
     fn known(&self) -> Known {
         match () {
             () if !self.backlog.is_empty() || self.later.holds_up(self.now_us()) => Known::Little,
+            () if self.shared.catalog.has_lost() => Known::Little,
             () if self.later.has_epochs() => Known::Enough,
             () => Known::All,
         }
@@ -292,6 +303,7 @@ impl Work {
     /// Remembers what is to be put into the catalog.
     fn insert_soon(&mut self, segment: &Segment) {
         self.entries.push((entry_of(segment), segment.new.start));
+        self.shared.waiting.begins(self.now_us());
         let by_us = self.now_us().saturating_add(CATALOG_LAG_MS_MAX * 1_000);
         self.insert_at_us.get_or_insert(by_us);
     }
@@ -418,12 +430,17 @@ impl Work {
         // What ended on a disk that is lost is catalogued before it may come back, so that it is looked at then.
         self.insert();
         if let Some(backlog) = self.watch.turn(&self.shared, &mut self.found) {
-            self.backlog.extend(backlog);
-            self.log.iter_mut().for_each(Keeping::walk_again);
-            // What the catalog knows of a disk that was away may not follow the newest anchor yet.
-            self.reanchoring = Reanchoring::begin(&self.shared);
-            self.passes.taken_in();
+            self.take_up(backlog);
         }
+    }
+
+    /// Has epochs compared with the catalog that it may not know.
+    fn take_up(&mut self, backlog: Backlog) {
+        self.backlog.extend(backlog);
+        self.log.iter_mut().for_each(Keeping::walk_again);
+        // What the catalog knows of a disk that was away may not follow the newest anchor yet.
+        self.reanchoring = Reanchoring::begin(&self.shared);
+        self.passes.taken_in();
     }
 
     /// Forgets the segments of a disk.

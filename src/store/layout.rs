@@ -31,6 +31,8 @@ pub(super) const NEW: &str = ".new";
 
 const ID_FILE_BYTES_MAX: u64 = 4096;
 const ID_FILE_FORMAT: u32 = 1;
+/// Bytes that may be wrong in an id file that is still this disk's.
+const WRONG_BYTES_MAX: usize = 2;
 
 /// Where a segment's file is.
 pub fn segment_path(stream: &StreamId, epoch: &EpochId, segment: &SegmentId) -> PathBuf {
@@ -191,11 +193,56 @@ pub fn id_file(identity: &DiskIdentity, retired: bool) -> Vec<u8> {
     serde_json::to_vec(&file).expect("strings and a number are always JSON")
 }
 
-/// Checks that a disk is the one the store knows under this path.
+/// Whether a disk's id file has what this one's should have, but for a byte or two that are wrong: another disk's id has nothing in common
+/// with it.
+pub fn is_nearly(disk: &dyn Disk, identity: &DiskIdentity) -> bool {
+    let Ok(found) = read_file(disk, Path::new(ID_FILE), ID_FILE_BYTES_MAX) else {
+        return false;
+    };
+    [false, true].iter().any(|retired| {
+        let expected = id_file(identity, *retired);
+        let wrong = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
+        found.len() == expected.len() && (1..=WRONG_BYTES_MAX).contains(&wrong)
+    })
+}
+
+/// Writes an id file anew that is nearly this disk's. Whether it was so.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn mend_if_nearly(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<bool> {
+    if !is_nearly(disk, identity) {
+        return Ok(false);
+    }
+    let path = at.join(ID_FILE);
+    mend_id_file(disk, at, identity)?;
+    tracing::error!(
+        "{} was damaged (a byte or two were wrong), and was written anew: where that happens again, look at the disk's health",
+        path.display()
+    );
+    Ok(true)
+}
+
+/// Checks that a disk is the one the store knows under this path. One whose id file has a byte or two that are wrong is that one still:
+/// it is written anew, if the disk takes it.
 ///
 /// # Errors
 /// A sentence that says what is there instead, and what to do.
 pub fn expect(disk: &dyn Disk, at: &Path, expected: &DiskIdentity) -> Result<()> {
+    match is_as_expected(disk, at, expected) {
+        Ok(()) => Ok(()),
+        Err(error) => match mend_if_nearly(disk, at, expected) {
+            Ok(false) => Err(error),
+            Ok(true) => Ok(()),
+            Err(refused) => {
+                tracing::debug!("{error} {refused}");
+                Ok(())
+            }
+        },
+    }
+}
+
+fn is_as_expected(disk: &dyn Disk, at: &Path, expected: &DiskIdentity) -> Result<()> {
     match identify(disk, at)? {
         None => Err(Error::NotMounted {
             disk: at.to_owned(),

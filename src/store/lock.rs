@@ -24,7 +24,10 @@ pub fn acquire(state_dir: &Path) -> Result<Lock> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path).map_err(io_error("open"))?;
+    // A lock can be taken on a file that can only be read, too: a disk that became read-only must not keep the recorder from starting.
+    let opened = options.open(&path);
+    let opened = opened.or_else(|error| File::open(&path).map_err(|_| error));
+    let file = opened.map_err(io_error("open"))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {

@@ -32,6 +32,7 @@ mod moves;
 mod notes;
 mod opening;
 mod options;
+mod outage;
 mod pass;
 mod placement;
 mod reading;
@@ -52,6 +53,7 @@ mod watch;
 pub mod writer;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,7 +69,7 @@ use crate::limits::{DISK_START_PATIENCE_MS_MAX, SEQUENCES_PASSED_OVER};
 use crate::random::SharedRandom;
 use anchors::Anchors;
 pub use catalog::CatalogError;
-use catalog::{Catalog, Usage};
+use catalog::{Catalog, Shelf, Usage};
 pub use disks::OnDisk;
 pub use error::{Error, Result};
 use forecast::Forecast;
@@ -81,6 +83,7 @@ pub use mount::{AbsentDisk, DiskStatus, DiskUse, MountedDisk};
 use notes::Notes;
 use opening::{prepare, recover};
 pub use options::Options;
+use outage::Waiting;
 pub use reading::Kept;
 use recovery::Report;
 pub use reindex::{Carried, Reindexed};
@@ -114,16 +117,21 @@ pub struct Store {
 /// What the front and the keeper's thread have in common.
 struct Shared {
     store: StoreId,
+    state_dir: PathBuf,
     slots: Slots,
     doorkeeper: Option<Arc<dyn Doorkeeper>>,
     cold_after_days: Option<u32>,
     /// Whether there may be segments that nobody here has heard of: a disk was away when the store was opened, or did not let all be
     /// read.
-    may_not_know_all: bool,
+    may_not_know_all: AtomicBool,
     catalog: Catalog,
+    /// Where the catalog goes back to after it had to go on in memory; nowhere before the next start, where it was made there.
+    home: Option<Arc<dyn Shelf>>,
+    waiting: Arc<Waiting>,
     /// Segments that the catalog does not have yet, or will not have before the next start.
     segments: Mutex<HashMap<SegmentId, Arc<Segment>>>,
     cameras: Vec<CameraBudget>,
+    records: bool,
     at_rest: bool,
     /// The last forecast.
     forecast: Mutex<Forecast>,
@@ -133,8 +141,6 @@ struct Shared {
     scrub: Board,
     /// Files that are no whole footage of this store, as far as it has been compared.
     strange: AtomicU64,
-    /// The catalog could not be written when something was to be deleted: sled takes nothing more once it has failed.
-    catalog_failed: AtomicBool,
     events: broadcast::Sender<Event>,
     log: Log,
     keys: SharedKeys,
@@ -176,13 +182,15 @@ impl Store {
         let state_dir = options.state_dir.clone();
         let (log, scrub) = (options.log.clone(), options.scrub);
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
-        let mut shared = prepare(options)?;
+        let shared = prepare(options)?;
         let patience = Patience::together(Duration::from_millis(DISK_START_PATIENCE_MS_MAX));
         for disk in &shared.slots.mounted() {
             disk.bound(driver, &patience)?;
         }
         let (report, backlog) = recover(&shared)?;
-        shared.may_not_know_all |= report.unread > 0;
+        if report.unread > 0 {
+            shared.may_not_know_all.store(true, Ordering::Relaxed);
+        }
         if let Err(error) = shared.catalog.flush() {
             // The next start finds out again; nothing is worth a night that is not recorded.
             tracing::error!("{}", Error::Catalog(error));
@@ -193,7 +201,7 @@ impl Store {
         for disk in &disks {
             shared.state(disk);
         }
-        let (notes, inbox) = Notes::new();
+        let (notes, inbox) = Notes::new(Arc::clone(&shared.waiting), Arc::clone(&shared.clock));
         let means = Means {
             budget,
             pace,
@@ -204,11 +212,11 @@ impl Store {
             disk.bound(driver, &mount::running())?;
             disk.start_writer(means.clone(), notes.clone(), shared.events.clone())?;
         }
-        let mark = match shared.at_rest {
-            true => Mark::untouched(&state_dir),
-            false => Mark::set(&state_dir),
+        let mark = match shared.records {
+            true => Mark::set(&state_dir),
+            false => Mark::untouched(&state_dir),
         };
-        if !shared.at_rest {
+        if shared.records {
             shared.log.append(Record::Started {
                 boot: shared.clock.boot_id(),
                 monotonic_us: shared.clock.monotonic_us(),
@@ -255,10 +263,12 @@ impl Store {
             .slots
             .in_order(&new.stream, now_us, growing_bytes);
         for disk in disks {
+            // Whoever finds its file finds it here too, or would take it for torn.
+            let mut segments = self.shared.segments();
             match disk.begin(new, &head) {
                 Ok(handle) => {
-                    let segment = Arc::clone(handle.segment());
-                    self.shared.segments().insert(new.segment, segment);
+                    segments.insert(new.segment, Arc::clone(handle.segment()));
+                    drop(segments);
                     self.shared.log.begun(&new);
                     return Ok(handle);
                 }
@@ -304,7 +314,7 @@ impl Store {
 
     /// Whether there is no footage that nobody here has heard of: no disk was away when the store was opened, and all could be read.
     pub fn knows_all(&self) -> bool {
-        !self.shared.may_not_know_all
+        !self.shared.may_not_know_all.load(Ordering::Relaxed)
     }
 
     /// Whether the recorder before this one died.
@@ -373,9 +383,6 @@ impl Store {
         if let Some(disk) = disks.iter().find(|disk| disk.writer_has_ended()) {
             return Some(format!("what writes to {}", disk.path.display()));
         }
-        if self.shared.catalog_failed.load(Ordering::Relaxed) {
-            return Some("the catalog, without which nothing can be deleted".to_owned());
-        }
         let keeper = self.keeper();
         let has_ended = keeper.as_ref().is_some_and(Keeper::has_ended);
         has_ended.then(|| "what keeps the catalog".to_owned())
@@ -390,7 +397,7 @@ impl Store {
         let disks = self.shared.slots.mounted();
         disks.iter().for_each(|disk| disk.close_writer());
         // The mark stays where something died: then the gap that follows is a crash's.
-        if keeper.is_some_and(Keeper::stop) && is_well && !self.shared.at_rest {
+        if keeper.is_some_and(Keeper::stop) && is_well && self.shared.records {
             self.mark.remove();
         }
         scrub.into_iter().for_each(Scrub::join);

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, mpsc};
 
+use super::outage::Waiting;
 use super::turns::Bell;
 use super::writer::Event;
+use crate::clock::Clock;
 
 /// What the keeper is told.
 pub(super) enum Note {
@@ -22,6 +24,8 @@ pub(super) enum Note {
 pub(super) struct Notes {
     notes: mpsc::Sender<Note>,
     bell: Arc<Bell>,
+    waiting: Arc<Waiting>,
+    clock: Arc<dyn Clock>,
 }
 
 /// The other end of them.
@@ -31,21 +35,27 @@ pub(super) struct Inbox {
 }
 
 impl Notes {
-    pub(super) fn new() -> (Self, Inbox) {
+    pub(super) fn new(waiting: Arc<Waiting>, clock: Arc<dyn Clock>) -> (Self, Inbox) {
         let bell = Arc::<Bell>::default();
         let (sender, receiver) = mpsc::channel();
         let inbox = Inbox {
             notes: receiver,
             bell: Arc::clone(&bell),
         };
-        let notes = sender;
-        (Self { notes, bell }, inbox)
+        let notes = Self {
+            notes: sender,
+            bell,
+            waiting,
+            clock,
+        };
+        (notes, inbox)
     }
 
     /// Tells what happened to a segment. The keeper ends after the writers: that nobody listens is no failure.
     pub(super) fn tell(&self, event: Event) {
         // That an open segment grew is nothing to wake for.
         if !matches!(event, Event::Durable(_)) {
+            self.waiting.begins(self.clock.monotonic_us());
             self.note(Note::Event(event));
         }
     }

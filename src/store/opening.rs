@@ -32,6 +32,7 @@ impl Shared {
             anchors: &self.anchors,
             keys: &*self.keys,
             elsewhere,
+            growing: None,
             random: &self.random,
         }
     }
@@ -44,8 +45,10 @@ impl Shared {
         epoch: &EpochId,
     ) -> Result<Report> {
         let elsewhere = |number| self.other(number);
+        let growing = || self.growing(stream, epoch);
         let patient = disk.patient();
-        let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
+        let mut recovery = self.recovery(disk.number(), &*patient, &elsewhere);
+        recovery.growing = Some(&growing);
         let report = recovery.epoch(stream, epoch)?;
         // Whether the log was told before the crash that came between, nobody knows.
         self.log.deleted(&report.deleted);
@@ -151,11 +154,23 @@ fn answers(shared: &Shared, disk: &MountedDisk, found: &Report) -> bool {
 
 /// Opens catalog and disks, without looking at any footage.
 pub(super) fn prepare(options: Options) -> Result<Shared> {
-    let opened = match &options.catalog {
-        Some(shelf) => Catalog::open_from(&**shelf, &options.store)?,
-        None => reserve::open_catalog(&options.state_dir, &options.store)?,
+    let (opened, home) = match &options.catalog {
+        Some(shelf) => (
+            Catalog::open_from(&**shelf, &options.store)?,
+            Arc::clone(shelf),
+        ),
+        None => (
+            reserve::open_catalog(&options.state_dir, &options.store)?,
+            reserve::shelf(&options.state_dir),
+        ),
     };
-    prepare_with(options, opened)
+    opened.catalog.may_go_on_in_memory();
+    // One that was made in memory does not know what the other one does of disks that are away.
+    let home = opened.catalog.why_in_memory().is_none().then_some(home);
+    Ok(Shared {
+        home,
+        ..prepare_with(options, opened)?
+    })
 }
 
 /// The same with a catalog that is open.
@@ -181,20 +196,23 @@ pub(super) fn prepare_with(options: Options, opened: catalog::Opened) -> Result<
     let slots = Slots::new(options.disks, &options.absent, &options.spread);
     Ok(Shared {
         store: options.store,
-        may_not_know_all: !slots.is_whole(),
+        state_dir: options.state_dir,
+        may_not_know_all: AtomicBool::new(!slots.is_whole()),
         slots,
         doorkeeper: options.doorkeeper,
         cold_after_days: options.spread.cold_after_days,
         catalog: opened.catalog,
+        home: None,
+        waiting: Arc::default(),
         segments: Mutex::default(),
         cameras: options.cameras,
+        records: options.records,
         at_rest: options.at_rest,
         forecast: Mutex::default(),
         deleted: Mutex::default(),
         gate: Mutex::default(),
         scrub: Board::default(),
         strange: AtomicU64::new(0),
-        catalog_failed: AtomicBool::new(false),
         events: broadcast::channel(EVENTS_KEPT).0,
         anchors,
         log,

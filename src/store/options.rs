@@ -34,7 +34,10 @@ pub struct Options {
     pub doorkeeper: Option<Arc<dyn Doorkeeper>>,
     /// What cameras may keep.
     pub cameras: Vec<CameraBudget>,
-    /// Whether it is opened by a command for a moment, and records nothing: then nothing is deleted, and the recorder's next start
+    /// Whether footage is recorded with it: the next start is told if this process dies, and the log that it began. A command that works
+    /// with a store leaves the mark of a recorder that died before it.
+    pub records: bool,
+    /// Whether it is opened by a command for a moment: then nothing is deleted, and the recorder's next start
     /// finds all that it would have found.
     pub at_rest: bool,
     /// Metadata keys by generation.
@@ -74,6 +77,7 @@ impl Options {
             spread: Spread::default(),
             doorkeeper: None,
             cameras: Vec::new(),
+            records: true,
             at_rest: false,
             keys,
             clock,

@@ -47,7 +47,8 @@ impl Reanchoring {
                 );
             }
             if !self.is_incomplete && self.silent.is_empty() {
-                shared.anchors.settled();
+                let is_durable = shared.catalog.why_in_memory().is_none();
+                shared.anchors.settled(is_durable);
             }
             return false;
         };

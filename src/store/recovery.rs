@@ -120,6 +120,9 @@ pub type Unknown = (StreamId, EpochId, u64);
 /// The disk of a number, while it is there.
 pub type Elsewhere<'a> = dyn Fn(u16) -> Option<Arc<dyn Disk>> + Sync + 'a;
 
+/// Segments that are being written.
+pub type Growing<'a> = dyn Fn() -> HashSet<SegmentId> + Sync + 'a;
+
 /// What recovery works with: one disk and the catalog.
 #[derive(Clone, Copy)]
 pub struct Recovery<'a> {
@@ -137,6 +140,8 @@ pub struct Recovery<'a> {
     pub keys: &'a Keys,
     /// The other disks by their numbers, while they are there: a segment may lie on two.
     pub elsewhere: &'a Elsewhere<'a>,
+    /// The segments of the epoch that is looked at which grow, asked for after its files are known: those are left alone.
+    pub growing: Option<&'a Growing<'a>>,
     /// For the tails of torn segments.
     pub random: &'a SharedRandom,
 }
@@ -193,13 +198,15 @@ impl Recovery<'_> {
     pub fn epoch(&self, stream: &StreamId, epoch: &EpochId) -> Result<Report, CatalogError> {
         let mut report = Report::default();
         let folder = layout::epoch_folder(stream, epoch);
-        let names = match self.names(&folder) {
+        let mut names = match self.names(&folder) {
             Ok(names) => names,
             Err(error) => {
                 report.leave(folder, error.into());
                 return Ok(report);
             }
         };
+        let growing = self.growing.map_or_else(HashSet::new, |growing| growing());
+        names.retain(|segment| !growing.contains(segment));
         report.files = names.len() as u64;
         let mut tally = Tally::default();
         names.iter().for_each(|segment| tally.add(segment));

@@ -1,4 +1,4 @@
-//! Room for the catalog on a full disk.
+//! Room for the catalog on a full disk, and a place for it where the disk of the state folder takes nothing at all.
 //!
 //! sled cannot open a database where it cannot write, and without the catalog nothing can be deleted to make room. So the
 //! state folder keeps some room aside, as a file, which is given up when the catalog cannot be opened otherwise. Where that is
@@ -7,10 +7,11 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hearthkeep_format::StoreId;
 
-use super::catalog::{Catalog, CatalogError, Memory, Opened};
+use super::catalog::{Catalog, CatalogError, Folder, Memory, Opened, Shelf};
 
 /// Enough for a few of sled's segments of 512 KiB and for what is deleted first.
 const RESERVE_BYTES: u64 = 16 << 20;
@@ -18,20 +19,28 @@ const RESERVE_BYTES: u64 = 16 << 20;
 /// With less than this it could be opened, and fail with what is entered next.
 const ROOM_BYTES_MIN: u64 = 4 << 20;
 
-/// Opens the catalog of a state folder; where that fails, once more with the room that was kept aside; where there is no room
-/// whatever is tried, in memory.
+/// Opens the catalog of a state folder; where that fails, once more with the room that was kept aside; where the folder does not let it be
+/// opened whatever is tried, in memory.
 pub(super) fn open_catalog(state_dir: &Path, store: &StoreId) -> Result<Opened, CatalogError> {
     match open_in_state(state_dir, store) {
-        Err(error) if error.is_no_room() => {
+        Err(error) if !error.is_lock() => {
             let state_dir = state_dir.display();
             tracing::error!(
-                "the disk of {state_dir} has no room for the catalog, which is rebuilt in memory until a start that finds \
-                 some: make room there"
+                "the catalog in {state_dir} cannot be used ({}): it is rebuilt in memory, until a start at which it can be. Look at \
+                 the disk of that folder",
+                error.cause()
             );
-            Catalog::open_from(&Memory::default(), store)
+            let opened = Catalog::open_from(&Memory::default(), store)?;
+            opened.catalog.set_in_memory(&error);
+            Ok(opened)
         }
         opened => opened,
     }
+}
+
+/// Where the catalog of a state folder is kept.
+pub(super) fn shelf(state_dir: &Path) -> Arc<dyn Shelf> {
+    Arc::new(Folder(state_dir.join("catalog")))
 }
 
 fn open_in_state(state_dir: &Path, store: &StoreId) -> Result<Opened, CatalogError> {

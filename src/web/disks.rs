@@ -58,6 +58,8 @@ pub struct RetiredDisk {
     segments: u64,
     /// Their bytes.
     bytes: u64,
+    /// Those of their bytes that were held.
+    held_bytes: u64,
     /// Why the disk itself does not say that it was retired, where it does not.
     unmarked: Option<String>,
 }
@@ -156,6 +158,7 @@ pub async fn retire(
     Ok(HttpResponse::Ok().json(RetiredDisk {
         segments: retired.given_up.segments,
         bytes: retired.given_up.bytes,
+        held_bytes: retired.held_bytes,
         unmarked: retired.unmarked,
     }))
 }

@@ -233,6 +233,8 @@ pub struct RecorderStatus {
     pub strange_files: u64,
     /// What is wrong with the signed log, and what it says was removed from the disks; a sentence each.
     pub log_troubles: Vec<String>,
+    /// What is wrong with the catalog in the state folder, and what to do.
+    pub catalog_trouble: Option<String>,
     /// For how long footage is kept, by camera.
     pub forecast: Vec<CameraForecast>,
 }
@@ -480,6 +482,8 @@ pub struct Measures {
     pub deleted: BTreeMap<&'static str, (u64, u64)>,
     /// Holds that stand.
     pub holds: u64,
+    /// Whether the state folder does not take the catalog.
+    pub catalog_failed: bool,
 }
 
 /// A stream, measured.

@@ -94,6 +94,11 @@ pub fn text_of(measures: &Measures) -> String {
         "Files on the disks that are no whole footage of this box.",
         measures.strange_files as f64,
     );
+    text.one(
+        "catalog_failed",
+        "Whether the state folder does not take the catalog.",
+        f64::from(u8::from(measures.catalog_failed)),
+    );
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     text.family("hearthkeep_info", "gauge", "The program.");
     text.sample("hearthkeep_info", &version, 1.0);

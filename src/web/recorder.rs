@@ -317,6 +317,10 @@ impl Footage for RecorderFootage {
                 .recording
                 .get()
                 .map_or_else(Vec::new, |recording| recording.store.log().troubles()),
+            catalog_trouble: self
+                .recording
+                .get()
+                .and_then(|recording| recording.store.catalog_trouble()),
         }
     }
 
@@ -344,6 +348,7 @@ impl Footage for RecorderFootage {
             strange_files: status.strange_files,
             deleted: store.map_or_else(BTreeMap::new, |store| store.deleted()),
             holds: store.map_or(0, |store| store.log().holds().len() as u64),
+            catalog_failed: status.catalog_trouble.is_some(),
         }
     }
 

@@ -98,6 +98,16 @@ fn a_running_recorder_takes_a_disk_in_and_another_out() {
     });
     refused(&installation, &["add", path(&new)], 78, "same \"path\"");
 
+    // What could not be gone on with after a restart does not begin.
+    let in_the_way = installation.state().join(".store.sealed.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    refused(&installation, &["drain", path(&old)], 1, "store.sealed");
+    let row = listed(&installation, &old);
+    assert_eq!(
+        (&row["state"], &row["drain"]),
+        (&"in use".into(), &Value::Null)
+    );
+    std::fs::remove_dir(&in_the_way).unwrap();
     done(&installation, &["drain", path(&old)]);
     await_condition("the old one is empty", LONG, || {
         let row = listed(&installation, &old);
@@ -195,6 +205,7 @@ fn without_a_recorder_the_command_does_it_itself() {
     done(&installation, &["add", path(&spare)]);
     let log_on = |disk: &Path| Installation::files(&disk.join("log")).len();
     assert_eq!(log_on(&spare), log_on(&new), "the log is on it at once");
+    hold_all(&installation);
     std::fs::rename(&new, installation.folder().join("broken")).unwrap();
     std::fs::create_dir(&new).unwrap();
     assert_eq!(listed(&installation, &new)["state"], "absent");
@@ -202,12 +213,52 @@ fn without_a_recorder_the_command_does_it_itself() {
         &installation,
         &["retire", path(&new)],
         1,
-        "of footage on it",
+        "GB are held, since somebody wants to keep them: empty it first",
     );
     let told = done(&installation, &["retire", path(&new), "--forget"]);
-    assert!(told.contains("With it went"), "{told}");
+    assert!(
+        told.contains("With it went") && told.contains("of it were held"),
+        "{told}"
+    );
     assert!(Installation::files(&new).is_empty());
     assert!(installation.list(&[]).as_array().unwrap().is_empty());
+}
+
+fn hold_all(installation: &Installation) {
+    let mut command = std::process::Command::new(super::installation::HEARTHKEEP);
+    let to = jiff::Timestamp::now().to_string();
+    command.args([
+        "hold",
+        "add",
+        "--all-cameras",
+        "--reason",
+        "the fence",
+        "--config",
+    ]);
+    command.arg(installation.config());
+    let span = ["--from", "2020-01-01T00:00:00Z", "--to", &to];
+    let output = command.args(span).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_crash_is_still_known_after_a_disk_was_emptied_without_a_recorder() {
+    let (_cameras, url) = one_camera();
+    let installation = Installation::new(&[camera(&url)]);
+    let mut recorder = installation.start();
+    recorder.until("it records", LONG, |list| {
+        list[0]["duration_us"].as_u64() > Some(1_000_000)
+    });
+    recorder.kill();
+    let (old, new) = (installation.footage(), folder(&installation, "new"));
+    done(&installation, &["add", path(&new)]);
+    done(&installation, &["drain", path(&old)]);
+    done(&installation, &["drain", path(&old), "--stop"]);
+    let mut recorder = installation.start();
+    recorder.until("the gap says so", LONG, |list| {
+        list[1]["gap_before"]["cause"] == "crash"
+    });
+    recorder.terminate();
 }
 
 #[test]

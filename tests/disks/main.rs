@@ -21,6 +21,7 @@ mod commands;
 mod copies;
 mod doubtful;
 mod failing;
+mod id_file;
 mod mounts;
 mod moved;
 mod moving;

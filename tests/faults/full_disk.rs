@@ -231,7 +231,7 @@ fn on_loop_disk(street: &Street, bytes: u64, which: &str) -> (Installation, Loop
     (installation, disk)
 }
 
-fn until_durable(
+pub fn until_durable(
     installation: &Installation,
     recorder: &mut Running<'_>,
     visit: &Visit,
@@ -270,7 +270,7 @@ fn fill(disk: &LoopDisk) -> std::path::PathBuf {
 }
 
 /// Bytes of all files below a folder, some of which may go meanwhile.
-fn bytes_of(folder: &Path) -> u64 {
+pub fn bytes_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => bytes_of(&entry.path()),

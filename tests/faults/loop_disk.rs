@@ -79,6 +79,32 @@ impl LoopDisk {
         );
     }
 
+    /// Has the kernel find an error in it, for which it becomes read-only under all who use it.
+    pub fn becomes_read_only(&self) {
+        let at = self.at.to_str().unwrap();
+        run("mount", &["-o", "remount,errors=remount-ro", at]);
+        let name = Path::new(&self.device).file_name().unwrap();
+        let trigger = Path::new("/sys/fs/ext4")
+            .join(name)
+            .join("trigger_fs_error");
+        // The file system may be read-only before this has come to its end.
+        let _ = std::fs::write(trigger, "1");
+        let refused = std::fs::write(self.at.join("anything"), "").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ReadOnlyFilesystem);
+    }
+
+    /// Repairs it, and mounts it again.
+    pub fn look_after(&self) {
+        self.unmount();
+        let looked = Command::new("e2fsck")
+            .args(["-f", "-y", &self.device])
+            .output();
+        let looked = looked.unwrap();
+        // 1: what was wrong was repaired.
+        assert!(matches!(looked.status.code(), Some(0 | 1)), "{looked:?}");
+        self.mount();
+    }
+
     /// Takes its power away: from here on nothing reaches it, and what was not made durable is gone.
     pub fn cut(&self) {
         let folder = std::fs::File::open(&self.at).unwrap();

@@ -10,6 +10,8 @@ pub enum Need {
     Root,
     /// Loop devices with ext4.
     Ext4,
+    /// Ext4 that fails when it is told to.
+    FailingExt4,
     /// Loop devices with XFS.
     Xfs,
     /// File systems served by a process.
@@ -33,6 +35,10 @@ impl Need {
                     "there is no mkfs.ext4 (package e2fsprogs)",
                 ),
             ],
+            Self::FailingExt4 => vec![(
+                super::state_folder::can_fail(),
+                "the kernel does not let an ext4 file system fail (/sys/fs/ext4)",
+            )],
             Self::Xfs => vec![
                 (has_loop_devices(), NO_LOOP),
                 (

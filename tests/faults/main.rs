@@ -34,6 +34,7 @@ mod memory;
 mod pool;
 mod power_cut;
 mod slow_disk;
+mod state_folder;
 mod stopped;
 
 use std::process::ExitCode;
@@ -95,6 +96,11 @@ const TESTS: &[Test] = &[
         "full_disk::no_room_for_the_state",
         &[Need::Root, Need::Ext4],
         full_disk::no_room_for_the_state,
+    ),
+    (
+        "state_folder::read_only",
+        &[Need::Root, Need::Ext4, Need::FailingExt4],
+        state_folder::read_only,
     ),
     ("stopped::for_a_while", &[], stopped::for_a_while),
     (

@@ -85,7 +85,7 @@ fn what_is_held_by_then_stays_and_the_log_has_it_again() {
     let there = |n: usize| home.path_of(&all[n].new).exists();
     // A command without a recorder deletes nothing.
     let mut at_rest = options(&home, Some(ROOM_BYTES));
-    at_rest.at_rest = true;
+    (at_rest.records, at_rest.at_rest) = (false, true);
     let (store, report) = home.open_with(at_rest);
     assert_eq!((report.undeleted, report.deleted.len()), (2, 1));
     assert!(is_shown(&store, &all[0]) && is_shown(&store, &all[1]));

@@ -238,6 +238,7 @@ impl Footage for FakeFootage {
             }],
             clock_trusted: true,
             strange_files: 0,
+            catalog_failed: true,
             deleted: [("age", (4, 4_000))].into(),
             holds: 2,
         }

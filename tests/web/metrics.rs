@@ -133,6 +133,7 @@ fn every_line_is_of_the_format() {
         ),
         ("hearthkeep_holds".to_owned(), 2.0),
         ("hearthkeep_clock_trusted".to_owned(), 1.0),
+        ("hearthkeep_catalog_failed".to_owned(), 1.0),
     ] {
         assert_eq!(value(&name), Some(expected), "{name} in {text}");
     }

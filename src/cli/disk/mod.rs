@@ -82,6 +82,8 @@ struct Retired {
     segments: u64,
     bytes: u64,
     oldest_us: Option<i64>,
+    #[serde(default)]
+    held_bytes: u64,
     unmarked: Option<String>,
 }
 
@@ -305,6 +307,7 @@ impl Retired {
             segments: retired.given_up.segments,
             bytes: retired.given_up.bytes,
             oldest_us: retired.given_up.oldest_us,
+            held_bytes: retired.held_bytes,
             unmarked: retired.unmarked,
         }
     }

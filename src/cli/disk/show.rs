@@ -62,12 +62,19 @@ pub(super) fn retired(path: &Path, retired: &Retired) -> Result<(), Failure> {
             "{path} is retired, and out of the configuration. No footage went with it."
         ))?,
         (segments, oldest_us) => line(format_args!(
-            "{path} is retired, and out of the configuration. With it went {segments} segments, {} of footage{}.",
+            "{path} is retired, and out of the configuration. With it went {segments} segments, {} of footage{}{}.",
             gigabytes(retired.bytes),
             oldest_us.map_or(String::new(), |us| format!(
                 ", the oldest of {}",
                 rfc3339(us)
             )),
+            match retired.held_bytes {
+                0 => String::new(),
+                held => format!(
+                    "; {} of it were held, since somebody wanted to keep them",
+                    gigabytes(held)
+                ),
+            },
         ))?,
     }
     if let Some(why) = &retired.unmarked {

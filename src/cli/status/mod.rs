@@ -260,6 +260,7 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
         1 => troubles.push(format!("a file on the disks {NO_FOOTAGE}")),
         n => troubles.push(format!("{n} files on the disks {NO_FOOTAGE}")),
     }
+    troubles.extend(report.and_then(|report| report.catalog_trouble.clone()));
     troubles.extend(
         report
             .into_iter()

@@ -28,6 +28,9 @@ pub struct Report {
     /// What is wrong with the signed log, and what it says was removed.
     #[serde(default)]
     pub log_troubles: Vec<String>,
+    /// What is wrong with the catalog in the state folder.
+    #[serde(default)]
+    pub catalog_trouble: Option<String>,
     /// For what there will not be room.
     #[serde(default)]
     pub forecast_troubles: Vec<String>,
@@ -139,6 +142,7 @@ impl Report {
             clock_trusted: status.clock_trusted,
             strange_files: status.strange_files,
             log_troubles: status.log_troubles,
+            catalog_trouble: status.catalog_trouble,
             forecast_troubles: forecast_troubles(&status.forecast, &status.disks),
             forecast: status.forecast,
             streams: footage

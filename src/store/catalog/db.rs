@@ -67,15 +67,16 @@ impl CatalogError {
         }
     }
 
-    /// Whether it fails because a disk is full.
-    pub(crate) fn is_no_room(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Database(sled::Error::Io(error)) | Self::Sync(error)
-            if matches!(error.kind(), StorageFull | QuotaExceeded))
+    /// What was wrong at last, in as few words as possible.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Database(sled::Error::Io(error)) | Self::Sync(error) => error.to_string(),
+            other => other.to_string(),
+        }
     }
 
     /// sled tells this by its words only.
-    fn is_lock(&self) -> bool {
+    pub(crate) fn is_lock(&self) -> bool {
         matches!(self, Self::Database(sled::Error::Io(error))
             if error.to_string().contains("could not acquire lock"))
     }
@@ -113,7 +114,8 @@ impl Shelf for Folder {
 
 /// A sled database.
 struct Db {
-    db: sled::Db,
+    /// There until it is dropped.
+    db: Option<sled::Db>,
     folder: PathBuf,
     reads: AtomicU32,
 }
@@ -136,7 +138,7 @@ impl Db {
             opened => opened,
         }?;
         let db = Self {
-            db,
+            db: Some(db),
             folder: folder.to_owned(),
             reads: AtomicU32::new(0),
         };
@@ -151,11 +153,34 @@ impl Db {
         }
         Ok(db)
     }
+
+    fn sled(&self) -> &sled::Db {
+        self.db.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Db {
+    /// sled syncs its file at its end, and panics where that fails, unless a write of its own has failed before. So one does.
+    fn drop(&mut self) {
+        if self.flush().is_err() {
+            // Whatever is wrong was told when it went wrong.
+            let _ = contained(|| {
+                let version = self.sled().get(b"v")?.unwrap_or_default();
+                self.sled().insert(b"v", version)?;
+                Ok(self.sled().flush().map(drop)?)
+            });
+        }
+        let db = self.db.take();
+        let _ = contained(|| {
+            drop(db);
+            Ok(())
+        });
+    }
 }
 
 impl Database for Db {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CatalogError> {
-        contained(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
+        contained(|| Ok(self.sled().get(key)?.map(|value| value.to_vec())))
     }
 
     /// Makes sled look at its cache's limit, in the part of the cache that this key's page belongs to.
@@ -170,7 +195,7 @@ impl Database for Db {
         {
             let touched = contained(|| {
                 (0..ACCESSES_BEFORE_EVICTION)
-                    .try_for_each(|_| Ok(self.db.contains_key(key).map(drop)?))
+                    .try_for_each(|_| Ok(self.sled().contains_key(key).map(drop)?))
             });
             // Whatever is wrong shows where the value is needed.
             drop(touched);
@@ -179,7 +204,7 @@ impl Database for Db {
 
     fn scan(&self, prefix: &[u8], each: &mut Each<'_>) -> Result<(), CatalogError> {
         contained(|| {
-            self.db.scan_prefix(prefix).try_for_each(|item| {
+            self.sled().scan_prefix(prefix).try_for_each(|item| {
                 let (key, value) = item?;
                 each(&key, &value)
             })
@@ -194,11 +219,11 @@ impl Database for Db {
                 None => writes.remove(key),
             }
         }
-        contained(|| Ok(self.db.apply_batch(writes)?))
+        contained(|| Ok(self.sled().apply_batch(writes)?))
     }
 
     fn flush(&self) -> Result<(), CatalogError> {
-        contained(|| Ok(self.db.flush().map(drop)?))?;
+        contained(|| Ok(self.sled().flush().map(drop)?))?;
         let file = File::options().write(true).open(self.folder.join("db"))?;
         keep_room(&file)?;
         Ok(file.sync_all()?)

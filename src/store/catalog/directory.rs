@@ -212,6 +212,12 @@ impl Directory {
         self.looks.load(Ordering::Relaxed)
     }
 
+    /// Puts another one in its place.
+    pub(crate) fn renew(&mut self, by: Self) {
+        let looks = self.looks().into();
+        *self = Self { looks, ..by };
+    }
+
     fn looked(&self) {
         self.looks.fetch_add(1, Ordering::Relaxed);
     }

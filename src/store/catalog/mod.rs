@@ -11,17 +11,19 @@ mod entry;
 mod groups;
 mod memory;
 mod queries;
+mod refuge;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use hearthkeep_format::{DiskId, EpochId, StoreId, StreamId};
 
 pub(super) use copied::Copied;
 pub use database::{Batch, Database, Each, Shelf};
 pub use db::CatalogError;
-use db::Folder;
+pub(super) use db::Folder;
 pub use directory::Tally;
 use directory::{Directory, EpochFolder, Summary};
 pub(super) use entry::BUCKET_SEGMENTS;
@@ -30,6 +32,7 @@ use entry::{PARTS, part_key, summary_key, tally_key};
 pub(super) use entry::{pack, unpack};
 pub use memory::Memory;
 pub use queries::{OldestFirst, Usage};
+use refuge::Refuge;
 
 /// Written under `v`; another one is a catalog of another version, which is rebuilt.
 const VERSION: &[u8] = b"hearthkeep catalog 2 ";
@@ -38,9 +41,14 @@ const VERSION: &[u8] = b"hearthkeep catalog 2 ";
 ///
 /// One thread writes; any may read meanwhile, and sees a bucket before or after a change.
 pub struct Catalog {
-    db: Box<dyn Database>,
+    store: StoreId,
+    /// Another one is put here under the directory's lock only.
+    db: RwLock<Arc<dyn Database>>,
     directory: RwLock<Directory>,
     writing: Mutex<()>,
+    refuge: Mutex<Refuge>,
+    /// See [`Catalog::take_lost`].
+    has_lost: AtomicBool,
 }
 
 /// A catalog and how it was come by.
@@ -98,7 +106,7 @@ impl Catalog {
 
     fn open_as_it_is(shelf: &dyn Shelf, store: &StoreId) -> Result<(Self, bool), CatalogError> {
         let db = shelf.open()?;
-        let version = [VERSION, store.as_bytes()].concat();
+        let version = version_of(store);
         let found = db.get(b"v")?;
         let fresh = found.is_none() && is_empty(&*db)?;
         if fresh {
@@ -115,16 +123,15 @@ impl Catalog {
         if !directory.is_consistent() {
             return Err(CatalogError::Damaged("its sums do not agree"));
         }
-        let directory = RwLock::new(directory);
-        let writing = Mutex::new(());
-        Ok((
-            Self {
-                db,
-                directory,
-                writing,
-            },
-            fresh,
-        ))
+        let catalog = Self {
+            store: *store,
+            db: RwLock::new(Arc::from(db)),
+            directory: RwLock::new(directory),
+            writing: Mutex::default(),
+            refuge: Mutex::default(),
+            has_lost: AtomicBool::new(false),
+        };
+        Ok((catalog, fresh))
     }
 
     /// The number of a disk in entries; a disk not seen before gets the next one.
@@ -141,11 +148,14 @@ impl Catalog {
         let number = known.unwrap_or_else(|| self.directory().disks.len());
         let number = u16::try_from(number).map_err(|_| CatalogError::Damaged("65,536 disks"))?;
         if known.is_none() {
-            let mut batch = Batch::default();
-            batch.put(&[b'd', (number >> 8) as u8, number as u8], disk.as_bytes());
-            self.db.apply(batch)?;
+            let enter = || {
+                let mut batch = Batch::default();
+                batch.put(&disk_key(number), disk.as_bytes());
+                self.db().apply(batch)
+            };
+            self.or_in_memory(enter)?;
             // Where this fails it becomes durable with what is said of the disk later, or not at all as that.
-            if let Err(error) = self.db.flush() {
+            if let Err(error) = self.db().flush() {
                 tracing::error!("the catalog does not keep a disk's number yet: {error}");
             }
             self.directory_mut(|directory| directory.disks.push(*disk));
@@ -195,7 +205,8 @@ impl Catalog {
     /// # Errors
     /// When that fails: nothing is known then about the last changes, and the next start checks.
     pub fn flush(&self) -> Result<(), CatalogError> {
-        self.db.flush()
+        let _writing = lock(&self.writing);
+        self.or_in_memory(|| self.db().flush())
     }
 
     fn change(
@@ -204,6 +215,25 @@ impl Catalog {
         edit: impl Fn(&mut Vec<Entry>, &Entry),
     ) -> Result<(), CatalogError> {
         let _writing = lock(&self.writing);
+        self.or_in_memory(|| self.try_to_change(entries, &edit))
+    }
+
+    /// Does something with the database; where that fails, once more with the catalog in memory, if it may go on there.
+    fn or_in_memory(&self, act: impl Fn() -> Result<(), CatalogError>) -> Result<(), CatalogError> {
+        match act() {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.take_refuge(error)?;
+                act()
+            }
+        }
+    }
+
+    fn try_to_change(
+        &self,
+        entries: &[Entry],
+        edit: &impl Fn(&mut Vec<Entry>, &Entry),
+    ) -> Result<(), CatalogError> {
         let mut edits: BTreeMap<(StreamId, u64), Vec<&Entry>> = BTreeMap::new();
         for entry in entries {
             edits
@@ -233,7 +263,7 @@ impl Catalog {
             batch.set(&key, packed.as_ref().map(<[u8; 20]>::as_slice));
         }
         self.directory_mut(|directory| {
-            self.db.apply(batch)?;
+            self.db().apply(batch)?;
             for (stream, number, summary) in summaries {
                 directory.set(stream, number, summary);
             }
@@ -269,7 +299,7 @@ impl Catalog {
             let expected = directory.segments_of(stream, number);
             match expected {
                 0 => Ok(Vec::new()),
-                _ => self.read_parts(stream, number, expected),
+                _ => read_parts(&*self.db(), stream, number, expected),
             }
         };
         if read.as_ref().is_err_and(CatalogError::is_damage) {
@@ -278,34 +308,18 @@ impl Catalog {
         read
     }
 
-    fn read_parts(
-        &self,
-        stream: &StreamId,
-        number: u64,
-        expected: usize,
-    ) -> Result<Vec<Entry>, CatalogError> {
-        let mut entries = Vec::with_capacity(expected);
-        for part in 0..PARTS {
-            let packed = self
-                .db
-                .get(&part_key(stream, number, part))?
-                .unwrap_or_default();
-            let unpacked = entry::unpack(*stream, &packed);
-            entries.extend(unpacked.ok_or(CatalogError::Damaged("an entry cannot be read"))?);
-        }
-        if entries.len() != expected {
-            return Err(CatalogError::Damaged(
-                "a bucket is not what its summary says",
-            ));
-        }
-        self.db.evict_around(&part_key(stream, number, 0));
-        Ok(entries)
-    }
-
     /// Makes the next start rebuild the catalog.
     pub(super) fn doubt(&self) {
         tracing::error!("the catalog contradicts itself: it is rebuilt at the next start");
-        self.db.doubt();
+        self.db().doubt();
+    }
+
+    fn db(&self) -> Arc<dyn Database> {
+        Arc::clone(&self.db.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_db(&self, db: Arc<dyn Database>) {
+        *self.db.write().unwrap_or_else(PoisonError::into_inner) = db;
     }
 
     fn directory(&self) -> RwLockReadGuard<'_, Directory> {
@@ -321,6 +335,38 @@ impl Catalog {
             .unwrap_or_else(PoisonError::into_inner);
         edit(&mut directory)
     }
+}
+
+/// What stands under `v`.
+fn version_of(store: &StoreId) -> Vec<u8> {
+    [VERSION, store.as_bytes()].concat()
+}
+
+fn disk_key(number: u16) -> [u8; 3] {
+    let [high, low] = number.to_be_bytes();
+    [b'd', high, low]
+}
+
+/// The entries of a bucket, which are to be so many.
+fn read_parts(
+    db: &dyn Database,
+    stream: &StreamId,
+    number: u64,
+    expected: usize,
+) -> Result<Vec<Entry>, CatalogError> {
+    let mut entries = Vec::with_capacity(expected);
+    for part in 0..PARTS {
+        let packed = db.get(&part_key(stream, number, part))?;
+        let unpacked = entry::unpack(*stream, &packed.unwrap_or_default());
+        entries.extend(unpacked.ok_or(CatalogError::Damaged("an entry cannot be read"))?);
+    }
+    if entries.len() != expected {
+        return Err(CatalogError::Damaged(
+            "a bucket is not what its summary says",
+        ));
+    }
+    db.evict_around(&part_key(stream, number, 0));
+    Ok(entries)
 }
 
 /// Writes the parts of a bucket that changed.

@@ -50,18 +50,6 @@ pub(in crate::store) fn look_beside(
     found
 }
 
-/// Bytes that may be wrong in an id file that is still this disk's.
-const WRONG_BYTES_MAX: usize = 2;
-
-/// Whether the id file has what it should have, but for a byte or two.
-fn is_nearly(subject: &Subject, expected: &[u8]) -> bool {
-    let found = read_file(&*subject.disk, Path::new(layout::ID_FILE), 1 << 16);
-    found.is_ok_and(|found| {
-        let wrong = found.iter().zip(expected).filter(|(a, b)| a != b).count();
-        found.len() == expected.len() && (1..=WRONG_BYTES_MAX).contains(&wrong)
-    })
-}
-
 fn id_file(number: usize, subject: &Subject, known: &Known<'_>) -> Option<Finding> {
     let finding = |what: String| Finding::new(Kind::IdFile, number, layout::ID_FILE, what);
     let expected = subject.id.map(|disk| DiskIdentity {
@@ -85,9 +73,7 @@ fn id_file(number: usize, subject: &Subject, known: &Known<'_>) -> Option<Findin
     };
     // Another disk's id has nothing in common with this one's.
     if let Some(expected) = expected
-        && [false, true]
-            .iter()
-            .any(|retired| is_nearly(subject, &layout::id_file(&expected, *retired)))
+        && layout::is_nearly(&*subject.disk, &expected)
     {
         return Some(finding("it is damaged".to_owned()).repairable());
     }

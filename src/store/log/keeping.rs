@@ -6,6 +6,7 @@ mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hearthkeep_format::log::{BeginCause, Deleted, DeletedSegment, Record};
 use hearthkeep_format::{LogId, SegmentId};
@@ -330,7 +331,8 @@ impl Keeping {
     fn may_accuse(&self, known: Known) -> bool {
         let slots = &self.shared.slots;
         let is_silent = || slots.mounted().iter().any(|disk| disk.keeps_waiting());
-        let knows_all = slots.is_whole() || !self.shared.may_not_know_all;
+        let may_not = self.shared.may_not_know_all.load(Ordering::Relaxed);
+        let knows_all = slots.is_whole() || !may_not;
         let is_read = self.joining.disks.is_empty() || self.older.is_empty();
         known == Known::All && knows_all && is_read && !is_silent()
     }

@@ -172,7 +172,7 @@ impl Tls {
                 (key, None, hash)
             }
             None => {
-                let (key, authority) = certify(&folder, &fixed, &names, now(&clock))?;
+                let (key, authority) = certify(&folder, &fixed, &names, (now(&clock), true))?;
                 (key, Some(authority), [0; 32])
             }
         };
@@ -216,7 +216,8 @@ impl Tls {
             }
             return Ok(());
         }
-        let (key, authority) = certify(&self.folder, &self.fixed, &names, now(&self.clock))?;
+        let at = (now(&self.clock), false);
+        let (key, authority) = certify(&self.folder, &self.fixed, &names, at)?;
         if key.cert != self.shown.get().cert {
             tracing::info!(
                 "the box's certificate was issued anew: its names or addresses changed, or it was near its end"
@@ -322,12 +323,13 @@ fn now(clock: &SteadyClock) -> Now {
     }
 }
 
-/// The leaf to show and the authority it comes from: those of the folder, or new ones where they no longer do.
+/// The leaf to show and the authority it comes from: those of the folder, or new ones where they no longer do. At a start a leaf that the
+/// folder does not take is shown all the same: there is no other.
 fn certify(
     folder: &Path,
     fixed: &Names,
     names: &Names,
-    now: Now,
+    (now, is_start): (Now, bool),
 ) -> Result<(CertifiedKey, CertificateDer<'static>), Error> {
     let path = folder.join("leaf.json");
     let names = names.vouched_for(fixed);
@@ -336,7 +338,12 @@ fn certify(
         Some(leaf) => leaf,
         None => {
             let leaf = authority.issue(&names, now.us)?;
-            write(&path, &leaf)?;
+            match write(&path, &leaf) {
+                Err(error) if is_start => {
+                    tracing::error!("the certificate is another one after the next start: {error}");
+                }
+                written => written?,
+            }
             leaf
         }
     };

@@ -183,6 +183,8 @@ export interface BoxStatus {
   strange_files: number;
   /** What is wrong with the signed log, and what it says was removed; a sentence each. */
   log_troubles: string[];
+  /** What is wrong with the catalog in the state folder, and what to do. */
+  catalog_trouble: string | null;
   forecast: Forecast[];
 }
 

@@ -11,6 +11,7 @@ const well: BoxStatus = {
   clock_trusted: true,
   strange_files: 0,
   log_troubles: [],
+  catalog_trouble: null,
   forecast: [],
 };
 const camera = (name: string, message: string | null, feed = "main") =>
@@ -45,6 +46,9 @@ describe("troubles", () => {
     expect(troubles({ ...well, forecast, disks: late }, []).map(({ kind, text }) => [kind, text])).toEqual([
       ["room", "/srv/footage: held footage takes all."],
       ["room", 'Camera "yard": 2 days.'],
+    ]);
+    expect(troubles({ ...well, catalog_trouble: "it is in memory" }, [])).toEqual([
+      { kind: "disk", text: expect.stringMatching(/^The box’s own disk, .* The cameras are recorded all the same\./), detail: "It is in memory." },
     ]);
     const log_troubles = ["the log was rolled back", "one more"];
     expect(troubles({ ...well, log_troubles }, [])).toEqual([

@@ -9,6 +9,9 @@ const BATCH_MS = 1500;
 
 const CAMERA_LINES_MAX = 3;
 
+const OWN_DISK =
+  "The box’s own disk, where it keeps its settings and its index of footage, takes nothing. The cameras are recorded all the same. Ask who looks after the box to see to it soon: a card or disk that wears out becomes read-only, and is to be replaced.";
+
 export interface Trouble {
   readonly kind: "clock" | "disk" | "camera" | "log" | "room";
   /** What is wrong and what to do, for anybody. */
@@ -70,6 +73,7 @@ function disks(status: BoxStatus | null): Trouble[] {
     ];
   });
   if (status && status.strange_files > 0) found.push({ kind: "disk", text: STRANGE, detail: strangeText(status.strange_files) });
+  if (status?.catalog_trouble) found.push({ kind: "disk", text: OWN_DISK, detail: sentence(status.catalog_trouble) });
   return found;
 }
 

@@ -1,0 +1,241 @@
+//! A state folder that takes nothing, or tells nothing, or hangs: recording and deletion go on, and it is told.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use hearthkeep::clock::Clock as _;
+use hearthkeep::store::catalog::{Batch, CatalogError, Database, Each, Memory, Shelf};
+use hearthkeep::store::retention::CameraBudget;
+use hearthkeep::store::writer::State;
+use hearthkeep::store::{Options, Store};
+
+use crate::store_support::{FRAGMENT_US, Home, Stream, until};
+
+/// Segments' entries are kept under this; what they come to elsewhere.
+const BUCKETS: u8 = b'b';
+/// Until the catalog is told of, and then until it is tried to be brought back.
+const TOLD_US: u64 = 13_000_000;
+const HOME_US: u32 = 61_000_000;
+
+/// A database that does what it is told.
+#[derive(Clone, Default)]
+struct Failing(Arc<Faults>);
+
+#[derive(Default)]
+struct Faults {
+    memory: Memory,
+    refuses: AtomicBool,
+    is_unreadable: AtomicBool,
+    hangs: Mutex<bool>,
+    goes_on: Condvar,
+}
+
+impl Failing {
+    fn written(&self) -> Result<(), CatalogError> {
+        let hangs = self.0.hangs.lock().unwrap();
+        drop(self.0.goes_on.wait_while(hangs, |hangs| *hangs).unwrap());
+        match self.0.refuses.load(Ordering::SeqCst) {
+            true => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem).into()),
+            false => Ok(()),
+        }
+    }
+
+    fn set(&self, refuses: bool, is_unreadable: bool) {
+        self.0.refuses.store(refuses, Ordering::SeqCst);
+        self.0.is_unreadable.store(is_unreadable, Ordering::SeqCst);
+    }
+
+    fn hang(&self, hangs: bool) {
+        *self.0.hangs.lock().unwrap() = hangs;
+        self.0.goes_on.notify_all();
+    }
+}
+
+impl Shelf for Failing {
+    fn open(&self) -> Result<Box<dyn Database>, CatalogError> {
+        self.written()?;
+        Ok(Box::new(self.clone()))
+    }
+
+    fn move_aside(&self) -> io::Result<PathBuf> {
+        self.0.memory.move_aside()
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        self.0.memory.remove()
+    }
+}
+
+impl Database for Failing {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, CatalogError> {
+        match self.0.is_unreadable.load(Ordering::SeqCst) && key[0] == BUCKETS {
+            true => Err(io::Error::other("it cannot be read").into()),
+            false => self.0.memory.get(key),
+        }
+    }
+
+    fn scan(&self, prefix: &[u8], each: &mut Each<'_>) -> Result<(), CatalogError> {
+        self.0.memory.scan(prefix, each)
+    }
+
+    fn apply(&self, batch: Batch) -> Result<(), CatalogError> {
+        self.written()?;
+        self.0.memory.apply(batch)
+    }
+
+    fn flush(&self) -> Result<(), CatalogError> {
+        self.written()
+    }
+
+    fn doubt(&self) {}
+}
+
+fn options(home: &Home, shelf: &Failing) -> Options {
+    let mut options = home.options();
+    options.catalog = Some(Arc::new(shelf.clone()));
+    options
+}
+
+/// Records segments, each of which is catalogued before the next begins.
+fn record(home: &Home, store: &Store, stream: &mut Stream, segments: u64) {
+    for _ in 0..segments {
+        let sealed = stream.seal(2, 20_000);
+        sealed.record(store);
+        until("it is known", || {
+            home.clock.advance_us(1_000_000);
+            // Whoever looks while it cannot be read is told so.
+            let known = store.last(&stream.id).ok().flatten();
+            known.is_some_and(|span| span.segment == sealed.new.segment && !span.open)
+        });
+    }
+}
+
+fn segments(store: &Store, stream: &Stream) -> Vec<(u64, bool, bool)> {
+    let timeline = store.timeline(&stream.id, i64::MIN, i64::MAX).unwrap();
+    let facts = timeline.segments.iter();
+    let mut facts: Vec<_> = facts.map(|s| (s.sequence, s.open, s.recovered)).collect();
+    facts.sort_unstable();
+    facts
+}
+
+#[test]
+fn a_catalog_that_takes_nothing_goes_on_in_memory_and_comes_back() {
+    let (home, shelf) = (Home::new(231), Failing::default());
+    let mut stream = home.stream(0);
+    const MAX_BYTES: u64 = 400_000;
+    let with_budget = || {
+        let mut options = options(&home, &shelf);
+        options.cameras = vec![CameraBudget {
+            streams: vec![stream.id],
+            max_bytes: Some(MAX_BYTES),
+            ..CameraBudget::default()
+        }];
+        options
+    };
+    let options = with_budget();
+    let reopened = with_budget();
+    let (store, _) = home.open_with(options);
+    record(&home, &store, &mut stream, 6);
+    until("all is well", || store.catalog_trouble().is_none());
+    shelf.set(true, false);
+    record(&home, &store, &mut stream, 40);
+    let all = segments(&store, &stream);
+    assert!(all.len() > 2 && all.last().unwrap().0 == 45, "{all:?}");
+    until("its budget is kept", || {
+        home.clock.advance_us(1_000_000);
+        store.usage(&stream.id).bytes <= MAX_BYTES
+    });
+    let on_disk = std::fs::read_dir(home.path_of(&stream.seal(1, 10).new).parent().unwrap());
+    assert!(on_disk.unwrap().count() as u64 <= store.usage(&stream.id).segments + 1);
+    assert_eq!(store.casualty(), None);
+    let trouble = store.catalog_trouble().unwrap();
+    assert!(trouble.contains("is kept in memory"), "{trouble}");
+    // It is tried again, and told as long as it is so.
+    home.clock.advance_us(HOME_US);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(store.catalog_trouble().is_some());
+    shelf.set(false, false);
+    until("it is back", || {
+        home.clock.advance_us(HOME_US);
+        store.catalog_trouble().is_none()
+    });
+    record(&home, &store, &mut stream, 2);
+    let before = segments(&store, &stream);
+    drop(store);
+    let (store, report) = home.open_with(reopened);
+    assert_eq!(
+        (report.inserted, report.forgotten),
+        (0, 0),
+        "it was all there"
+    );
+    assert_eq!(segments(&store, &stream), before);
+}
+
+#[test]
+fn what_cannot_be_taken_along_is_found_again_on_the_disks_while_it_records() {
+    let (home, shelf) = (Home::new(232), Failing::default());
+    let mut stream = home.stream(0);
+    let (store, _) = home.open_with(options(&home, &shelf));
+    record(&home, &store, &mut stream, 10);
+    let open = stream.seal(3, 2_000);
+    let handle = store.begin(open.new, open.head.clone()).unwrap();
+    handle.append(open.chunks[0].clone(), FRAGMENT_US);
+    until("some of it is durable", || {
+        handle.segment().durable_us() > 0
+    });
+    shelf.set(true, true);
+    record(&home, &store, &mut stream, 1);
+    until("all is known again", || {
+        home.clock.advance_us(1_000_000);
+        store.usage(&stream.id).segments == 11
+    });
+    // What grew meanwhile was left alone.
+    assert_eq!(handle.segment().state(), State::Open);
+    handle.append(open.chunks[1].clone(), 2 * FRAGMENT_US);
+    handle.append(open.chunks[2].clone(), 3 * FRAGMENT_US);
+    handle.finish(open.end.clone(), open.duration_us);
+    until("it is known too", || {
+        home.clock.advance_us(1_000_000);
+        store.usage(&stream.id).segments == 12
+    });
+    let bytes = std::fs::read(home.path_of(&open.new)).unwrap();
+    assert_eq!(bytes, open.bytes());
+    let expected: Vec<_> = (0..12).map(|n| (n, false, false)).collect();
+    assert_eq!(segments(&store, &stream), expected);
+    assert!(
+        store.next_sequence(&stream.id) > 1 << 24,
+        "there may be more"
+    );
+    assert_eq!(store.casualty(), None);
+}
+
+#[test]
+fn a_state_folder_that_hangs_is_told() {
+    let (home, shelf) = (Home::new(233), Failing::default());
+    let mut stream = home.stream(0);
+    let (store, _) = home.open_with(options(&home, &shelf));
+    record(&home, &store, &mut stream, 1);
+    shelf.hang(true);
+    stream.seal(2, 100).record(&store);
+    let begun_us = home.clock.monotonic_us();
+    until("it is told", || {
+        home.clock.advance_us(500_000);
+        store.catalog_trouble().is_some()
+    });
+    let told_us = home.clock.monotonic_us() - begun_us;
+    assert!(told_us > TOLD_US / 2, "{told_us}");
+    let trouble = store.catalog_trouble().unwrap();
+    assert!(trouble.contains("has taken nothing for"), "{trouble}");
+    // It records all the same.
+    let next = stream.seal(2, 100);
+    let handle = next.begin(&store);
+    until("it is durable", || handle.segment().durable_us() > 0);
+    handle.finish(next.end.clone(), next.duration_us);
+    shelf.hang(false);
+    until("all is well", || {
+        home.clock.advance_us(500_000);
+        store.catalog_trouble().is_none() && store.usage(&stream.id).segments == 3
+    });
+}
