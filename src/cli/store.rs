@@ -1,6 +1,7 @@
 //! A store of this machine as `run`, `init`, `reindex`, `disk` and `hold` see it: locked, its disks mounted, its keyring on every disk.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use hearthkeep_format::MetadataKey;
 use serde::de::DeserializeOwned;
@@ -14,11 +15,15 @@ use super::socket::{self, Request};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::keys::StateFolder;
+use crate::limits::LOCK_MS_MAX;
 use crate::pool::{self, Disks, Pool};
 use crate::store::lock::{self, Lock};
 use crate::store::{
     self, Carried, LogSettings, Options, Reindexed, ScrubSettings, SharedKeys, Spread, Store,
 };
+
+/// A lock that somebody has is tried again after this.
+const LOCK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Takes the lock of the configured store, as the user whose it is: all that is written from then on is theirs.
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
@@ -34,6 +39,22 @@ pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
         store::Error::Locked { .. } => Failure::new(ExitStatus::Busy, error),
         error => Failure::new(ExitStatus::Failed, error),
     })
+}
+
+/// The same for a recorder that starts: a command that looks at the store just then is soon over.
+pub(super) fn lock_patiently(config: &Config) -> Result<Lock, Failure> {
+    let begun = Instant::now();
+    loop {
+        match lock(config) {
+            Err(failure)
+                if failure.status == ExitStatus::Busy
+                    && begun.elapsed() < Duration::from_millis(LOCK_MS_MAX) =>
+            {
+                std::thread::sleep(LOCK_AGAIN);
+            }
+            locked => return locked,
+        }
+    }
 }
 
 /// Asks the recorder that works with the configured store; `None` where there is none, and the caller may do it under the lock.
