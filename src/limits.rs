@@ -137,6 +137,8 @@ pub const LOG_GAPS_MAX: usize = 65_536;
 pub const LOG_AUDITS_MAX: usize = 256;
 /// Removed segments that are told one by one.
 pub const LOG_REMOVED_MAX: usize = 10_000;
+/// So long a recorder that starts waits for a command that has the store's lock, as `disk list` has while it looks.
+pub const LOCK_MS_MAX: u64 = 5_000;
 /// A disk is waited for at most so long by what keeps the store, which has other disks to look after.
 pub const DISK_PATIENCE_MS_MAX: u64 = 5_000;
 /// Where several disks have to share what they are waited for: a call of one for which nothing is left.

@@ -49,7 +49,7 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     super::memory::give_back();
     let config = load_config(&arguments.config.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let lock = store::lock(&config)?;
+    let lock = store::lock_patiently(&config)?;
     owner::stay().or_fail(ExitStatus::Refused)?;
     let state =
         StateFolder::open_or_create(&config.state_dir, &mut OsRandom).map_err(state_failure)?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use hearthkeep_format::{MetadataKey, StreamId};
 use serde::de::DeserializeOwned;
@@ -16,12 +17,16 @@ use super::socket::{self, Request};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::keys::{KnownStream, StateFolder, StreamName};
+use crate::limits::LOCK_MS_MAX;
 use crate::pool::{self, Disks, Pool};
 use crate::store::lock::{self, Lock};
 use crate::store::retention::CameraBudget;
 use crate::store::{
     self, Carried, LogSettings, Options, Reindexed, ScrubSettings, SharedKeys, Spread, Store,
 };
+
+/// A lock that somebody has is tried again after this.
+const LOCK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Takes the lock of the configured store, as the user whose it is: all that is written from then on is theirs.
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
@@ -37,6 +42,22 @@ pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
         store::Error::Locked { .. } => Failure::new(ExitStatus::Busy, error),
         error => Failure::new(ExitStatus::Failed, error),
     })
+}
+
+/// The same for a recorder that starts: a command that looks at the store just then is soon over.
+pub(super) fn lock_patiently(config: &Config) -> Result<Lock, Failure> {
+    let begun = Instant::now();
+    loop {
+        match lock(config) {
+            Err(failure)
+                if failure.status == ExitStatus::Busy
+                    && begun.elapsed() < Duration::from_millis(LOCK_MS_MAX) =>
+            {
+                std::thread::sleep(LOCK_AGAIN);
+            }
+            locked => return locked,
+        }
+    }
 }
 
 /// Asks the recorder that works with the configured store; `None` where there is none, and the caller may do it under the lock.
