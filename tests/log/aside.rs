@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::{Cameras, clip};
-use crate::installation::{CameraEntry, Installation, await_condition};
+use crate::installation::{Installation, await_condition};
+use crate::seen::one_door;
 
 const LONG: Duration = Duration::from_secs(60);
 const HEADER: usize = 256;
@@ -54,23 +54,7 @@ fn kinds(rows: &Value) -> Vec<&str> {
 
 #[test]
 fn what_is_put_out_of_the_way_is_not_called_removed() {
-    let cameras = Cameras::start(&[&format!("door={}", clip("h264_small").display())]);
-    let door = CameraEntry {
-        name: "door",
-        url: cameras.url("door"),
-        more: "",
-    };
-    let installation = Installation::new(&[door]);
-    for _ in 0..4 {
-        let mut recorder = installation.start();
-        let before = installation.list(&[]).as_array().unwrap().len();
-        recorder.until("it is recorded", LONG, |list| {
-            list[before]["duration_us"]
-                .as_u64()
-                .is_some_and(|us| us > 1_000_000)
-        });
-        recorder.terminate();
-    }
+    let (_cameras, installation) = one_door(4, 1_000_000);
     assert_eq!(json(&installation, "check", &[]).0, Some(0));
     let all = segments(&installation);
     assert_eq!(all.len(), 4);
