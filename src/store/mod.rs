@@ -265,6 +265,13 @@ impl Store {
         Err(refused)
     }
 
+    /// Whether the disk of a segment keeps waiting while another one takes footage: at the next key frame it should end, and another one
+    /// begin.
+    pub fn is_to_be_left(&self, segment: &Segment) -> bool {
+        let now_us = self.shared.clock.monotonic_us();
+        self.shared.slots.is_to_be_left(segment.disk, now_us)
+    }
+
     /// The newest segment of a stream: what a gap is measured from after a start.
     ///
     /// # Errors

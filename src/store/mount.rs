@@ -21,7 +21,8 @@ use super::{Error, Result};
 use crate::config::{self, Tier};
 use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space};
 use crate::limits::{
-    DISK_PATIENCE_MS_MAX, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS, WRITE_EARLY_BYTES,
+    DISK_LATE_MS_MIN, DISK_PATIENCE_MS_MAX, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS,
+    WRITE_EARLY_BYTES,
 };
 
 /// For how long a disk that failed is the last to be asked.
@@ -366,6 +367,16 @@ impl MountedDisk {
     /// Whether its writer has waited for it for so long that others should not begin to, or somebody has given up waiting.
     pub(super) fn keeps_waiting(&self) -> bool {
         self.waited_us() > LOG_PATIENCE_MS_MAX * 1_000
+    }
+
+    /// Whether it has been waited for, so that others are asked before it.
+    pub(super) fn is_late(&self) -> bool {
+        self.waited_us() > DISK_LATE_MS_MIN * 1_000
+    }
+
+    /// Whether it would take footage now, as far as is known.
+    pub(super) fn takes_footage(&self, now_us: u64) -> bool {
+        !self.is_full() && !self.is_avoided(now_us) && !self.is_late()
     }
 
     /// Whether somebody gave up waiting for it, and that call has not come back.

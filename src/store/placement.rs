@@ -7,7 +7,7 @@ use crate::config::{Placement, Tier};
 /// A disk that could take a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
-    /// A write to it failed a short while ago.
+    /// A write to it failed a short while ago, or it is late.
     pub failed: bool,
     /// It is being emptied: it takes new footage only when otherwise that would be lost.
     pub leaving: bool,

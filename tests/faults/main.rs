@@ -28,6 +28,7 @@ mod durable;
 mod failing_disk;
 mod full_disk;
 mod fuse_disk;
+mod hanging_disk;
 mod loop_disk;
 mod machine;
 mod memory;
@@ -74,6 +75,16 @@ const TESTS: &[Test] = &[
         "failing_disk::a_sync_that_hangs",
         &[Need::Root, Need::Fuse],
         failing_disk::a_sync_that_hangs,
+    ),
+    (
+        "hanging_disk::beside_one_that_works",
+        &[Need::Root, Need::Fuse],
+        hanging_disk::beside_one_that_works,
+    ),
+    (
+        "hanging_disk::that_crawls",
+        &[Need::Root, Need::Fuse],
+        hanging_disk::that_crawls,
     ),
     (
         "pool::a_disk_that_goes_takes_along_what_was_queued",
