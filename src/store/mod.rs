@@ -16,6 +16,7 @@ mod disks;
 mod error;
 pub mod forecast;
 mod growth;
+mod health;
 pub mod held;
 mod holds;
 pub mod inspect;
@@ -452,7 +453,9 @@ impl Shared {
     fn state(&self, disk: &MountedDisk) -> DiskState {
         let catalogued = self.catalog.disk_bytes(disk.number());
         disk.set_oldest_us(self.catalog.disk_oldest_us(disk.number()).unwrap_or(None));
-        disk.state(catalogued, self.growing_bytes(disk), self.reserve_bytes_min)
+        let growing = self.growing_bytes(disk);
+        let now_us = self.clock.monotonic_us();
+        disk.state(catalogued, growing, self.reserve_bytes_min, now_us)
     }
 
     fn other(&self, number: u16) -> Option<Arc<dyn Disk>> {

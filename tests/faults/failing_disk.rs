@@ -29,12 +29,13 @@ pub fn errors() {
     let visit = viewer.visit(&mut recorder);
     let ids = ids(&visit);
     let mut failed_us = Vec::new();
-    for (asked, error) in [
-        (Asked::Write, Errno::EIO),
-        (Asked::Sync, Errno::EIO),
-        (Asked::Write, Errno::ENOSPC),
-        (Asked::Sync, Errno::ENOSPC),
-        (Asked::Write, Errno::EROFS),
+    // What is said of one is not to be what is left of another.
+    for (asked, error, said) in [
+        (Asked::Write, Errno::ENOSPC, "it was full"),
+        (Asked::Sync, Errno::ENOSPC, "it was full"),
+        (Asked::Write, Errno::EIO, "writing failed"),
+        (Asked::Sync, Errno::EIO, "writing failed"),
+        (Asked::Write, Errno::EROFS, "writing failed"),
     ] {
         let from_us = now_us();
         until_durable(&visit, &ids, from_us);
@@ -44,11 +45,10 @@ pub fn errors() {
             count(&installation, "a segment is poisoned") == poisoned + CAMERAS
         });
         failed_us.push(now_us());
-        // `status` tells of it, once it is no matter of room.
         let told = installation.run("status", &["--json"]);
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();
         let sentence = told["disks"][0]["error"].as_str().unwrap_or_default();
-        assert!(sentence.contains("writing failed"), "{told:#}");
+        assert!(sentence.contains(said), "{told:#}");
     }
     let from_us = now_us();
     await_condition("all are durable again", LONG, || {

@@ -98,6 +98,16 @@ const TESTS: &[Test] = &[
         full_disk::no_room_at_all,
     ),
     (
+        "full_disk::no_inodes",
+        &[Need::Root, Need::Ext4],
+        full_disk::no_inodes,
+    ),
+    (
+        "full_disk::no_inodes_beside_a_disk_with_room",
+        &[Need::Root, Need::Ext4],
+        full_disk::no_inodes_beside_a_disk_with_room,
+    ),
+    (
         "full_disk::no_room_for_the_state",
         &[Need::Root, Need::Ext4],
         full_disk::no_room_for_the_state,
