@@ -16,6 +16,7 @@ use super::held::Held;
 use super::log::{Keeping, May};
 use super::mount::MountedDisk;
 use super::mover::Moved;
+use super::moves;
 use super::retention::{CameraBudget, Deletion, DiskState, Situation, StreamState, last_day, plan};
 use crate::limits::{
     FORECAST_PERIOD_MS, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS, WATCH_PERIOD_MS,
@@ -95,6 +96,7 @@ impl Passes {
         }
         let states: Vec<_> = mounted.iter().map(|disk| shared.state(disk)).collect();
         let (mut disks, mut cameras, wait_us) = self.look_ahead(shared, &states);
+        moves::give_time(shared, &states, &mut disks);
         if may == May::Reserve {
             cameras.clear();
             disks.iter_mut().for_each(|state| state.max_bytes = None);
