@@ -27,6 +27,9 @@ pub const KEEP_DAYS_MAX: u32 = 36_525;
 pub const QUEUE_BYTES_MAX: u64 = 128 << 20;
 /// Age of the oldest byte that is not yet durable from which on a disk takes no more.
 pub const QUEUE_AGE_MS_MAX: u64 = 30_000;
+/// A disk that has waited for this long is late: while another one answers, new segments go there, and what waits for disks that are late
+/// leaves half of each stream's share of the queues to those that answer.
+pub const DISK_LATE_MS_MIN: u64 = 3_000;
 /// From the first queued byte until its batch is written and synced: begins within.
 pub const SYNC_INTERVAL_MS_MAX: u64 = 1_500;
 /// Queued bytes of a disk from which on a batch does not wait for the interval.
@@ -216,6 +219,8 @@ const _: () = {
     assert!(
         SYNC_INTERVAL_MS_MAX * 4 < QUEUE_AGE_MS_MAX && WRITE_EARLY_BYTES * 2 <= QUEUE_BYTES_MAX
     );
+    // A disk of which all is well waits for an interval and a sync; one that is late is not asked first when it is left.
+    assert!(SYNC_INTERVAL_MS_MAX * 2 <= DISK_LATE_MS_MIN && DISK_LATE_MS_MIN < LOG_PATIENCE_MS_MAX);
     // At most 2.5 s are lost to a power cut: a turn of ingest, a fragment of 0.5 s, this, and a slow fsync.
     assert!(INGEST_PERIOD_MS + 500 + SYNC_INTERVAL_MS_MAX + FSYNC_SLOW_MS <= 2_500);
     // Words of `docs/format.md`: a chunk holds a fragment, a fragment at least one sample.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hearthkeep::store::writer::{Budget, Event, Pace, Refused, State, Writer};
+use hearthkeep::limits::DISK_LATE_MS_MIN;
+use hearthkeep::store::writer::{Budget, Event, Pace, Refused, SegmentHandle, State, Writer};
 use store_support::{FaultyDisk, Home, QUICK, until};
 
 #[test]
@@ -213,6 +214,53 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
     assert!(closed.is_some());
     until("the queue is empty", || budget.queued_bytes() == 0);
     assert_eq!(handles[0].room(chunk.len()), Ok(()));
+}
+
+#[test]
+fn a_disk_that_is_late_leaves_half_of_each_share_to_one_that_answers() {
+    let home = Home::new(12);
+    let (slow, faults) = FaultyDisk::new(home.disk.path());
+    let other = tempfile::tempdir().unwrap();
+    let (other, others) = FaultyDisk::new(other.path());
+    let budget = Arc::new(Budget::new(1 << 20));
+    let means = || home.means(Arc::clone(&budget), QUICK);
+    let slow = Writer::start(slow, 0, means(), |_| {}).unwrap();
+    let answering = Writer::start(other, 1, means(), |_| {}).unwrap();
+    let chunk = bytes::Bytes::from(vec![0; 10_000]);
+    let fill = |handle: &SegmentHandle| {
+        let mut taken = 0;
+        while handle.room(chunk.len()).is_ok() {
+            handle.append(chunk.clone(), 1);
+            taken += chunk.len();
+        }
+        taken
+    };
+    let mut stream = home.stream(0);
+    let (first, second) = (stream.seal(1, 10), stream.seal(1, 10));
+    faults.stall(true);
+    others.stall(true);
+    let hanging = slow.begin(first.new, first.head.clone()).unwrap();
+    until("it waits for its disk", || slow.waited_us() > 0);
+    home.clock
+        .advance_us(u32::try_from(DISK_LATE_MS_MIN * 1_000).unwrap());
+    let taken = fill(&hanging);
+    assert!((400_000..=1 << 19).contains(&taken), "{taken}");
+    // The other half is for who goes on with the other disk.
+    let going_on = answering.begin(second.new, second.head.clone()).unwrap();
+    let taken = fill(&going_on);
+    assert!(
+        taken > 400_000 && budget.queued_bytes() <= 1 << 20,
+        "{taken}"
+    );
+    others.stall(false);
+    until("it has written that", || budget.queued_bytes() < 1 << 19);
+    assert_eq!(hanging.room(chunk.len()), Err(Refused::QueueFull));
+    // Where no other is left, it has all.
+    answering.close();
+    let taken = fill(&hanging);
+    assert!(taken > 400_000, "{taken}");
+    faults.stall(false);
+    until("all is written", || budget.queued_bytes() == 0);
 }
 
 #[test]

@@ -43,7 +43,7 @@ const CONFIGURATION: &[Row<'_>] = &[
     ),
     (
         "cold_after_days = 7",
-        "Footage older than this moves to the disks whose tier is cold.",
+        "Footage older than this moves to the disks whose tier is cold. From a disk that is full the oldest moves there before.",
     ),
     (
         "scrub_days = 30",
@@ -64,7 +64,7 @@ const CONFIGURATION: &[Row<'_>] = &[
     ),
     (
         "tier = \"cold\"",
-        "It is for old footage; new footage goes to it only while no other disk takes it.",
+        "It is for old footage; new footage goes to it only while no other disk takes it or has room.",
     ),
     ("[[camera]]", "A camera to record."),
     (

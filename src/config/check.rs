@@ -152,7 +152,8 @@ impl Check<'_> {
         let placement = self.one_of(storage.placement, "placement", rules, Placement::as_str);
         let place = storage.cold_after_days.as_ref().map(At::span);
         let scrub_days = self.scrub_days(storage.scrub_days);
-        let example = "for example cold_after_days = 7; without it, footage stays on its disk";
+        let example =
+            "for example cold_after_days = 7; without it, footage moves when its disk is full";
         let cold_after_days = self.days(storage.cold_after_days, "cold_after_days", example)?;
         let has_cold = |disks: &[Disk]| disks.iter().any(|disk| disk.tier == Tier::Cold);
         if let (Some(place), Some(false)) = (place, disks.map(has_cold)) {

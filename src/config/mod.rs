@@ -7,7 +7,7 @@
 //! announce = true                    # optional: tell the local network where the page is
 //! [storage]
 //! placement = "most-room"            # optional: or "round-robin", "spill-over"
-//! cold_after_days = 7                # optional: then footage moves to the cold disks
+//! cold_after_days = 7                # optional: then footage moves to the cold disks, and not only from full ones
 //! scrub_days = 30                    # optional: all footage is read again once in so many days; 0 = never
 //! [[disk]]
 //! path = "/srv/footage"
@@ -79,7 +79,7 @@ pub struct OwnCertificate {
 pub struct Storage {
     /// Which disk a new segment goes to.
     pub placement: Placement,
-    /// Days after which footage moves to the cold disks; `None` leaves it where it is.
+    /// Days after which footage moves to the cold disks; `None` leaves it where it is until its disk is full.
     pub cold_after_days: Option<u32>,
     /// All footage is read again in the background once in so many days; `None` is never.
     pub scrub_days: Option<u32>,

@@ -12,7 +12,7 @@ use crate::limits::{
     SEGMENT_BYTES_MAX, SEGMENT_CHUNKS_MAX, SEGMENT_NO_KEY_BYTES_MAX, SEGMENT_NO_KEY_US_MAX,
     SEGMENT_SAMPLES_MAX,
 };
-use crate::store::writer::{Refused, SegmentHandle, State};
+use crate::store::writer::{Refused, Segment, SegmentHandle, State};
 
 /// A segment being sealed. It is either [finished](Self::finish) or dropped; a dropped one is abandoned, and the store
 /// gives it a tail.
@@ -142,6 +142,12 @@ impl OpenSegment {
     /// Whether it reaches a disk.
     pub(super) fn is_stored(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// What the store knows of it; `None` where it reaches no disk.
+    pub(super) fn stored(&self) -> Option<&Segment> {
+        let file = self.file.as_ref()?;
+        Some(file.segment())
     }
 
     /// How far footage would reach if it ended now.

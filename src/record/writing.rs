@@ -18,7 +18,7 @@ use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
 use crate::random::SharedRandom;
 use crate::store::Store;
-use crate::store::writer::{NewSegment, Refused, SegmentHandle};
+use crate::store::writer::{NewSegment, Refused, Segment, SegmentHandle};
 
 /// What the segments of one stream are made with.
 pub(super) struct Materials {
@@ -233,8 +233,13 @@ impl Writing {
         let Some(segment) = &self.segment else {
             return false;
         };
-        let due = !segment.is_stored() || segment.is_due(self.target_us);
-        segment.must_end() || (fragment.starts_with_key() && due)
+        // What waits for a disk that hangs is all there once it answers; what comes goes on with another one.
+        let is_to_be_left = |stored: &Segment| self.materials.store.is_to_be_left(stored);
+        let due = || {
+            let is_left = segment.stored().is_none_or(is_to_be_left);
+            is_left || segment.is_due(self.target_us)
+        };
+        segment.must_end() || (fragment.starts_with_key() && due())
     }
 
     /// The disk did not take a fragment: the file ends. A key frame may begin another; else live viewers go on in a segment that

@@ -217,7 +217,7 @@ impl Shared {
 
     fn status(&self, index: usize, slot: &Slot) -> DiskStatus {
         let mut status = match &slot.place {
-            Place::Mounted(disk) => disk.status(),
+            Place::Mounted(disk) => disk.status(self.clock.monotonic_us()),
             Place::Leaving(_, error) | Place::Absent(error) => AbsentDisk {
                 wanted: slot.wanted.clone(),
                 index,

@@ -207,13 +207,10 @@ impl Forecast {
 /// What follows from what is recorded and the room that there is. `cold_after_days` is the age at which footage moves to cold disks.
 ///
 /// Disks for new footage are taken together, since of all that is on them the oldest goes; but for a disk that cameras which are
-/// bound to it fill before the others are full. Cold disks have what has grown old enough on the others.
+/// bound to it fill before the others are full. Cold disks have what has grown old enough on the others, or has no room there any more.
 pub fn forecast(rooms: &[Room], loads: Vec<Load>, cold_after_days: Option<u32>) -> Forecast {
     let new_days = new_days(rooms, &loads);
-    let days = match cold_after_days.map(f64::from) {
-        Some(after) => with_cold(rooms, &loads, &new_days, after),
-        None => new_days,
-    };
+    let days = with_cold(rooms, &loads, &new_days, cold_after_days.map(f64::from));
     let camera = |(load, by_room): (Load, Option<f64>)| {
         let days = match (by_room, limit_days(&load)) {
             (Some(all), Some(own)) => Some(all.min(own)),
@@ -262,20 +259,28 @@ fn new_days(rooms: &[Room], loads: &[Load]) -> Vec<Option<f64>> {
     }
 }
 
-/// The same with cold disks, for what stays long enough on the others to get there.
+/// The same with cold disks, for what gets there: at the age at which it moves, or when the others are full.
 fn with_cold(
     rooms: &[Room],
     loads: &[Load],
     new_days: &[Option<f64>],
-    after: f64,
+    after: Option<f64>,
 ) -> Vec<Option<f64>> {
+    if !rooms.iter().any(|room| room.cold) {
+        return new_days.to_vec();
+    }
     let cold_bytes: u64 = rooms.iter().filter(|room| room.cold).map(free).sum();
-    let gets_there = |index: &usize| new_days[*index].is_none_or(|days| days >= after);
-    let old: Vec<_> = (0..loads.len()).filter(gets_there).collect();
-    let is_older = |(limit, rate): (f64, f64)| ((limit - after).max(0.0), rate);
-    let cold = days_for_all(cold_bytes, of(loads, &old).map(is_older));
-    let total = |(index, new): (usize, &Option<f64>)| match (new, old.contains(&index)) {
-        (Some(new), true) => cold.map(|cold| new.max(after + cold)),
+    let moves = |index: usize| match (new_days[index], after) {
+        (Some(full), Some(after)) => Some(full.min(after)),
+        (full, after) => full.or(after),
+    };
+    let (old, moves_after): (Vec<_>, Vec<_>) = (0..loads.len())
+        .filter_map(|index| Some((index, moves(index)?)))
+        .unzip();
+    let left = |((limit, rate), after): ((f64, f64), &f64)| ((limit - after).max(0.0), rate);
+    let cold = days_for_all(cold_bytes, of(loads, &old).zip(&moves_after).map(left));
+    let total = |(index, new): (usize, &Option<f64>)| match (new, moves(index)) {
+        (Some(new), Some(after)) => cold.map(|cold| new.max(after + cold)),
         (new, _) => *new,
     };
     new_days.iter().enumerate().map(total).collect()
@@ -471,16 +476,13 @@ mod tests {
     }
 
     #[test]
-    fn cold_disks_have_what_gets_old_enough_to_move_there() {
+    fn cold_disks_have_what_moves_there() {
         let rooms = [at("/new", 100, false), at("/old", 500, true)];
         let one = [load(10, None, None)];
-        assert_eq!(
-            told(&rooms, &one, None),
-            [Some(10.0)],
-            "nothing moves there"
-        );
+        let full = Some(60.0);
+        assert_eq!(told(&rooms, &one, None), [full], "as the other is full");
         assert_eq!(told(&rooms, &one, Some(7)), [Some(57.0)]);
-        assert_eq!(told(&rooms, &one, Some(11)), [Some(10.0)], "it goes before");
+        assert_eq!(told(&rooms, &one, Some(11)), [full], "before it is old");
         assert_eq!(
             told(&rooms, &[load(10, Some(30), None)], Some(7)),
             [Some(30.0)]

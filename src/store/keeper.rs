@@ -11,10 +11,11 @@ use hearthkeep_format::{EpochId, StreamId};
 
 use super::Shared;
 use super::catalog::Entry;
+use super::health::is_full;
 use super::inspect::Place;
 use super::later::{Due, Later};
 use super::log::{Keeping, Known, May};
-use super::mount::{MountedDisk, is_full};
+use super::mount::MountedDisk;
 use super::mover::Mover;
 use super::notes::{Inbox, Note, Notes};
 use super::outage::Outage;

@@ -10,6 +10,8 @@ use super::{Error, Result};
 use crate::disk::{Disk, DiskFile, read_file};
 use crate::limits::KEYRING_BYTES_MAX;
 
+/// Beside this name it is tried whether a disk that was full takes something.
+const ROOM_FILE: &str = "room";
 /// The folder of all footage.
 pub const FOOTAGE: &str = "footage";
 /// The file that makes a folder a disk of a store.
@@ -324,6 +326,16 @@ pub(super) fn create_beside(
     }
     let file = disk.create_new(&beside)?;
     Ok((beside, file))
+}
+
+/// Makes a file of some bytes, durably, and removes it again: a disk that has no room for that takes no footage.
+pub(super) fn try_room(disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
+    let (path, file) = create_beside(disk, Path::new(ROOM_FILE))?;
+    let taken = file
+        .append(&mut [IoSlice::new(bytes)])
+        .and_then(|()| file.sync_data());
+    drop(file);
+    taken.and(disk.remove_file(&path))
 }
 
 /// Replaces a file: whoever reads it, now or after a crash, sees the old or the new content.

@@ -16,6 +16,7 @@ mod disks;
 mod error;
 pub mod forecast;
 mod growth;
+mod health;
 pub mod held;
 mod holds;
 pub mod inspect;
@@ -278,6 +279,13 @@ impl Store {
         Err(refused)
     }
 
+    /// Whether the disk of a segment keeps waiting while another one takes footage: at the next key frame it should end, and another one
+    /// begin.
+    pub fn is_to_be_left(&self, segment: &Segment) -> bool {
+        let now_us = self.shared.clock.monotonic_us();
+        self.shared.slots.is_to_be_left(segment.disk, now_us)
+    }
+
     /// The newest segment of a stream: what a gap is measured from after a start.
     ///
     /// # Errors
@@ -455,7 +463,9 @@ impl Shared {
     fn state(&self, disk: &MountedDisk) -> DiskState {
         let catalogued = self.catalog.disk_bytes(disk.number());
         disk.set_oldest_us(self.catalog.disk_oldest_us(disk.number()).unwrap_or(None));
-        disk.state(catalogued, self.growing_bytes(disk), self.reserve_bytes_min)
+        let growing = self.growing_bytes(disk);
+        let now_us = self.clock.monotonic_us();
+        disk.state(catalogued, growing, self.reserve_bytes_min, now_us)
     }
 
     fn other(&self, number: u16) -> Option<Arc<dyn Disk>> {

@@ -2,14 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearthkeep_format::{DiskId, StoreId};
+use hearthkeep_format::{DiskId, Random, StoreId};
 use tokio::sync::broadcast;
 
+use super::health::{Health, is_full, less};
 use super::layout::{self, DiskIdentity};
 use super::notes::Notes;
 use super::retention::DiskState;
@@ -21,14 +22,16 @@ use super::{Error, Result};
 use crate::config::{self, Tier};
 use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space};
 use crate::limits::{
-    DISK_PATIENCE_MS_MAX, FSYNC_SLOW_MS, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT, SCRUB_YIELDS_MS,
+    DISK_LATE_MS_MIN, DISK_PATIENCE_MS_MAX, FSYNC_SLOW_MS, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT,
+    SCRUB_YIELDS_MS,
     WRITE_EARLY_BYTES,
 };
 
-/// For how long a disk that failed is the last to be asked.
-const AVOIDED_US_MIN: u64 = 10_000_000;
-/// The same for one that has failed each time it was tried again.
-const AVOIDED_US_MAX: u64 = 600_000_000;
+/// Room that a full disk must show before it is written to again, or this part of a small one.
+const ROOM_BYTES_MIN: u64 = 64 << 20;
+const ROOM_PART: u64 = 64;
+/// What it must take then.
+const ROOM_TRIED_BYTES: usize = 64 << 10;
 
 /// A disk that was found where it should be, and is known.
 pub struct MountedDisk {
@@ -136,26 +139,6 @@ impl DiskStatus {
             )
         })
     }
-}
-
-#[derive(Default)]
-struct Health {
-    is_full: AtomicBool,
-    /// Free bytes beyond the reserve, when it was last looked at.
-    spare_bytes: AtomicI64,
-    /// Bytes of catalogued segments, then.
-    catalogued_bytes: AtomicU64,
-    /// Where its footage begins, then: wall time, us.
-    oldest_us: AtomicI64,
-    failure: Mutex<Option<Fault>>,
-}
-
-/// The last failure of a disk. Its time is monotonic.
-struct Fault {
-    at_us: u64,
-    /// For how long the disk is the last to be asked, from then on.
-    avoided_us: u64,
-    sentence: String,
 }
 
 impl MountedDisk {
@@ -304,41 +287,56 @@ impl MountedDisk {
     }
 
     pub(super) fn set_full(&self, full: bool) {
-        self.health.is_full.store(full, Ordering::Relaxed);
+        self.health.set_full(full);
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.health.is_full.load(Ordering::Relaxed)
+        self.health.is_full()
+    }
+
+    /// Whether its file system shows room, where it was full. One that does not answer is tried again.
+    pub(super) fn shows_room(&self) -> bool {
+        self.space().is_none_or(|space| {
+            space.free_bytes >= ROOM_BYTES_MIN.min(space.total_bytes / ROOM_PART)
+        })
+    }
+
+    /// Whether it takes something, where it was full: what its file system shows may be no room, as where it is out of inodes.
+    pub(super) fn takes_something(&self, random: &mut impl Random) -> bool {
+        // Some file systems make nothing of what is all the same.
+        let mut bytes = vec![0; ROOM_TRIED_BYTES];
+        random.fill(&mut bytes);
+        let tried = layout::try_room(&*self.patient(), &bytes);
+        !tried.is_err_and(|error| is_full(&error))
+    }
+
+    /// Limits it to so many bytes of footage for a while, since it takes no more. Whether it was not before.
+    pub(super) fn limit_to(&self, bytes: u64, now_us: u64) -> bool {
+        self.health.limit_to(bytes, now_us)
     }
 
     /// Whether it failed a short while ago.
     pub(super) fn is_avoided(&self, now_us: u64) -> bool {
-        let last = self.health.failure();
-        last.as_ref()
-            .is_some_and(|fault| fault.age_us(now_us) < fault.avoided_us)
+        self.health.is_avoided(now_us)
     }
 
     /// Remembers that something failed that no writer tells of.
     pub(super) fn failed(&self, error: &std::io::Error, now_us: u64) {
-        self.health.fail(error, now_us);
+        self.health.avoid(error, now_us);
     }
 
     /// Bytes that it may still take beside its reserve and within its budget, as it was last looked at.
     pub(super) fn spare_bytes(&self, growing_bytes: u64) -> i64 {
-        let used_bytes = growing_bytes + self.health.catalogued_bytes.load(Ordering::Relaxed);
-        let spare = self.health.spare_bytes.load(Ordering::Relaxed);
-        let allowed = self.max_bytes.map_or(i64::MAX, |max| less(max, used_bytes));
-        spare.min(allowed)
+        self.health.spare_bytes(growing_bytes, self.max_bytes)
     }
 
     /// Wall time at which its oldest footage started when it was last looked at, us.
     pub(super) fn oldest_us(&self) -> i64 {
-        self.health.oldest_us.load(Ordering::Relaxed)
+        self.health.oldest_us()
     }
 
     pub(super) fn set_oldest_us(&self, oldest_us: Option<i64>) {
-        let oldest_us = oldest_us.unwrap_or(i64::MAX);
-        self.health.oldest_us.store(oldest_us, Ordering::Relaxed);
+        self.health.set_oldest_us(oldest_us.unwrap_or(i64::MAX));
     }
 
     pub(super) fn start_writer(
@@ -349,8 +347,10 @@ impl MountedDisk {
     ) -> Result<()> {
         let (health, clock) = (Arc::clone(&self.health), Arc::clone(&means.clock));
         let listener = move |event: Event| {
-            if let Event::Poisoned(_, error) = &event {
-                health.fail(error, clock.monotonic_us());
+            match &event {
+                Event::Poisoned(_, error) => health.fail(error, clock.monotonic_us()),
+                Event::Durable(_) | Event::Closed(_) => health.is_clean(clock.monotonic_us()),
+                Event::Abandoned(_) => {}
             }
             notes.tell(event.clone());
             // Nobody may listen: that is no failure.
@@ -381,6 +381,16 @@ impl MountedDisk {
         self.waited_us() > LOG_PATIENCE_MS_MAX * 1_000
     }
 
+    /// Whether it has been waited for, so that others are asked before it.
+    pub(super) fn is_late(&self) -> bool {
+        self.waited_us() > DISK_LATE_MS_MIN * 1_000
+    }
+
+    /// Whether it would take footage now, as far as is known.
+    pub(super) fn takes_footage(&self, now_us: u64) -> bool {
+        !self.is_full() && !self.is_avoided(now_us) && !self.is_late()
+    }
+
     /// Whether somebody gave up waiting for it, and that call has not come back.
     pub(super) fn hangs(&self) -> bool {
         self.hangs_for().is_some()
@@ -396,7 +406,7 @@ impl MountedDisk {
     }
 
     /// What is wrong with it, in a sentence.
-    fn trouble(&self) -> Option<String> {
+    fn trouble(&self, now_us: u64) -> Option<String> {
         let waited_us = self.waited_us();
         if waited_us > 2 * DISK_PATIENCE_MS_MAX * 1_000 {
             let seconds = waited_us / 1_000_000;
@@ -404,10 +414,7 @@ impl MountedDisk {
                 "it has not answered for {seconds} s: look at its cable, its power and its health"
             ));
         }
-        self.health
-            .failure()
-            .as_ref()
-            .map(|fault| fault.sentence.clone())
+        self.health.trouble(now_us)
     }
 
     /// Whether recording needs all of it, so that who is in no hurry leaves it alone.
@@ -439,26 +446,36 @@ impl MountedDisk {
     }
 
     /// What retention needs to know, and [`MountedDisk::spare_bytes`] from then on. Where the file system does not answer, nothing is
-    /// deleted for its sake.
+    /// deleted for its sake. Of a disk that is limited the rest is a reserve, and new footage has no room there.
     pub(super) fn state(
         &self,
         catalogued_bytes: u64,
         growing_bytes: u64,
         reserve_bytes_min: u64,
+        now_us: u64,
     ) -> DiskState {
         let space = self.space();
+        let used_bytes = catalogued_bytes + growing_bytes;
+        let limit = self.health.limit(now_us);
         let reserve = |space: Space| {
             let part = space.total_bytes / 100 * RESERVE_PERCENT;
-            part.max(reserve_bytes_min).min(space.total_bytes / 4)
+            let reserve = part.max(reserve_bytes_min).min(space.total_bytes / 4);
+            let beyond = |most: u64| {
+                let all = space.free_bytes.saturating_add(used_bytes);
+                all.saturating_sub(most)
+            };
+            reserve.max(limit.map_or(0, beyond))
         };
         let reserve_bytes = space.map_or(0, reserve);
         let spare = space.map_or(i64::MIN, |space| less(space.free_bytes, reserve_bytes));
-        self.health.spare_bytes.store(spare, Ordering::Relaxed);
-        let catalogued = &self.health.catalogued_bytes;
-        catalogued.store(catalogued_bytes, Ordering::Relaxed);
+        let spare = match limit {
+            Some(_) => spare.min(0),
+            None => spare,
+        };
+        self.health.looked_at(spare, catalogued_bytes);
         DiskState {
             disk: self.number(),
-            used_bytes: catalogued_bytes + growing_bytes,
+            used_bytes,
             max_bytes: self.max_bytes,
             free_bytes: space.map_or(u64::MAX, |space| space.free_bytes),
             reserve_bytes,
@@ -466,7 +483,7 @@ impl MountedDisk {
     }
 
     /// Without what the catalog and the slots know.
-    pub(super) fn status(&self) -> DiskStatus {
+    pub(super) fn status(&self, now_us: u64) -> DiskStatus {
         let writer = self.writer.get();
         DiskStatus {
             path: self.path.clone(),
@@ -481,8 +498,8 @@ impl MountedDisk {
             queued_bytes: writer.map_or(0, Writer::queued_bytes),
             errors: writer.map_or((0, 0), Writer::errors),
             fsync_p99: writer.and_then(|writer| writer.latency().p99()),
-            is_full: self.is_full(),
-            error: self.trouble(),
+            is_full: self.is_full() || self.health.limit(now_us).is_some(),
+            error: self.trouble(now_us),
             scrub: None,
         }
     }
@@ -511,53 +528,7 @@ impl AbsentDisk {
     }
 }
 
-impl Fault {
-    fn age_us(&self, now_us: u64) -> u64 {
-        now_us.saturating_sub(self.at_us)
-    }
-}
-
-impl Health {
-    fn fail(&self, error: &std::io::Error, now_us: u64) {
-        if is_full(error) {
-            self.is_full.store(true, Ordering::Relaxed);
-        } else {
-            let mut last = self.failure();
-            // One that fails again soon after it was tried is tried less often.
-            let avoided_us = match &*last {
-                Some(fault)
-                    if fault.age_us(now_us) < fault.avoided_us * 2 + AVOIDED_US_MAX / 10 =>
-                {
-                    (fault.avoided_us * 2).min(AVOIDED_US_MAX)
-                }
-                _ => AVOIDED_US_MIN,
-            };
-            *last = Some(Fault {
-                at_us: now_us,
-                avoided_us,
-                sentence: format!("writing failed: {error}"),
-            });
-        }
-    }
-
-    fn failure(&self) -> MutexGuard<'_, Option<Fault>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// For how long a disk is waited for while the recorder runs.
 pub(super) fn running() -> Patience {
     Patience::Each(Duration::from_millis(DISK_PATIENCE_MS_MAX))
-}
-
-/// What is left of bytes, negative where there are not enough.
-fn less(of: u64, taken: u64) -> i64 {
-    let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
-    signed(of).saturating_sub(signed(taken))
-}
-
-/// Whether an error says that there is no room.
-pub(super) fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded)
 }

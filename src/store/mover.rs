@@ -21,7 +21,7 @@ use super::inspect::Place;
 use super::leftovers::{self, Leftovers};
 use super::log::Keeping;
 use super::mount::MountedDisk;
-use super::moves::{Move, Moves, NOT_RID};
+use super::moves::{self, Move, Moves, NOT_RID};
 use super::recovery::Report;
 use super::{Shared, layout};
 use crate::disk::{DiskFile, is_no_answer};
@@ -29,7 +29,7 @@ use crate::limits::{MOVE_BYTES_PER_S_MAX, MOVE_REST, MOVE_UNSYNCED_BYTES_MAX};
 
 /// Until it is looked again whether there is old footage to move.
 const IDLE_US: u64 = 60_000_000;
-/// The same while a disk is drained, on which a segment may still be open.
+/// The same while a disk is drained, on which a segment may still be open, and where there is a cold disk, before which a hot one may fill.
 const DRAINING_US: u64 = 5_000_000;
 /// While a disk's writer is behind, and where there is no room.
 const PAUSE_US: u64 = 1_000_000;
@@ -161,7 +161,9 @@ impl Mover {
 
     fn begin_next(&mut self, shared: &Shared, now: Option<Now>) -> u64 {
         match self.moves.next(shared, now) {
-            Move::Nothing if shared.slots.drains().is_empty() => IDLE_US,
+            Move::Nothing if shared.slots.drains().is_empty() && !moves::may_fill(shared) => {
+                IDLE_US
+            }
             Move::Nothing => DRAINING_US,
             Move::NoRoom => PAUSE_US,
             Move::Segment(entry, from, to) => match Copying::begin(&entry, &from, &to) {

@@ -1,5 +1,5 @@
-//! What is to be moved between disks, and whereto: what a drained disk holds, the newest first, and what of the hot ones is old
-//! enough for the cold ones, the oldest first.
+//! What is to be moved between disks, and whereto: what a drained disk holds, the newest first; and the oldest of the hot ones to the
+//! cold ones, where a hot one is nearly full, and where it is old enough.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,11 +11,20 @@ use super::age::Now;
 use super::catalog::Entry;
 use super::mount::MountedDisk;
 use super::pass::what_is_old;
-use super::retention::CameraBudget;
+use super::retention::{CameraBudget, DiskState};
 use crate::config::Tier;
 
 /// Segments that are looked up at once.
 const LIST_MAX: usize = 1024;
+/// Segments of a stream that are looked up at once to make room.
+const MAKE_ROOM_MAX: usize = 64;
+/// This part of what a hot disk may have is kept free for new footage, as long as a cold one takes the oldest.
+const LEAD_PART: i64 = 32;
+/// While that can be moved, nothing is deleted before a hot disk has this part more than its budget, or less than this part of its reserve.
+const BEYOND_PART: u64 = 20;
+const RESERVE_LEFT_PART: u64 = 4;
+/// Until it is looked again whether footage has become old enough.
+const AGE_PERIOD_US: u64 = 60_000_000;
 /// Room that a disk must have beside a segment that is moved there, where it may go into its reserve.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
 
@@ -41,6 +50,8 @@ pub(super) struct Moves {
     list: Vec<Entry>,
     /// It is old footage for the cold disks, and no disk that is emptied.
     is_cooling: bool,
+    /// When it is looked again what is old, by monotonic time, us.
+    age_at_us: u64,
     /// What could not be moved: not tried again before the next start.
     passed_over: HashSet<SegmentId>,
 }
@@ -52,7 +63,14 @@ impl Moves {
             self.is_cooling = self.list.is_empty();
         }
         if self.list.is_empty() {
+            self.list = self.to_make_room(shared);
+        }
+        let monotonic_us = shared.clock.monotonic_us();
+        if self.list.is_empty() && monotonic_us >= self.age_at_us {
             self.list = now.map_or_else(Vec::new, |now| self.to_cool(shared, now));
+            if self.list.is_empty() {
+                self.age_at_us = monotonic_us.saturating_add(AGE_PERIOD_US);
+            }
         }
         while let Some(entry) = self.list.pop() {
             let known = shared.catalog.find(&entry.stream, &entry.segment);
@@ -107,6 +125,43 @@ impl Moves {
             }
         }
         Vec::new()
+    }
+
+    /// The oldest of the hot disks that are nearly full: nothing of it is to be deleted while a cold one has room.
+    fn to_make_room(&self, shared: &Shared) -> Vec<Entry> {
+        let mut found = Vec::new();
+        for disk in shared.slots.mounted() {
+            let bytes = if_nearly_full(shared, &disk);
+            if bytes > 0 && goes_to_cold(shared, &disk, true) {
+                found.extend(self.oldest_on(shared, disk.number(), bytes));
+            }
+        }
+        found.sort_by_key(|entry| std::cmp::Reverse(entry.start_us));
+        found
+    }
+
+    /// The oldest segments on a disk, so many bytes of them.
+    fn oldest_on(&self, shared: &Shared, number: u16, bytes: u64) -> Vec<Entry> {
+        let mut found = Vec::new();
+        for stream in shared.catalog.streams() {
+            let on_it = shared.catalog.stream_bytes(&stream);
+            if on_it.iter().any(|(on, _)| *on == number) {
+                let entries = shared.catalog.oldest_first_on(&stream, [number].into());
+                let entries = entries.map_while(Result::ok);
+                let movable = entries.filter(|entry| self.is_movable(entry));
+                found.extend(movable.take(MAKE_ROOM_MAX));
+            }
+        }
+        found.sort_by_key(|entry| entry.start_us);
+        let mut taken_bytes = 0;
+        let is_wanted = |entry: &&Entry| {
+            let is_wanted = taken_bytes < bytes;
+            taken_bytes += u64::from(entry.bytes);
+            is_wanted
+        };
+        let wanted = found.iter().take_while(is_wanted).count();
+        found.truncate(wanted);
+        found
     }
 
     /// What of the hot disks is old enough for the cold ones.
@@ -190,28 +245,17 @@ fn target(shared: &Shared, entry: &Entry, from: &MountedDisk) -> Option<Arc<Moun
         Some(_) => from.tier,
         None => Tier::Cold,
     };
-    let bytes = u64::from(entry.bytes);
-    let now_us = shared.clock.monotonic_us();
     let may_take = |disk: &Arc<MountedDisk>| {
-        let is_open = disk.id != from.id
-            && !disk.is_full()
-            && !disk.is_avoided(now_us)
-            && !shared.slots.is_draining(disk.id)
-            && (drain.is_some() || disk.tier == tier);
+        let is_open = disk.id != from.id && (drain.is_some() || disk.tier == tier);
         if !is_open {
             return None;
         }
-        let state = shared.state(disk);
-        let spare = disk.spare_bytes(shared.growing_bytes(disk));
-        let may_displace = match &drain {
+        let may_displace = |disk: &MountedDisk, spare: i64| match &drain {
             Some(drain) => drain.let_go,
             // Where retention could not make room for the one before it, there is none for this one.
             None => disk.oldest_us() < entry.start_us && spare >= 0,
         };
-        let fits = spare >= i64::try_from(bytes).unwrap_or(i64::MAX);
-        let has_space =
-            state.free_bytes >= bytes.saturating_add(ROOM_BYTES_MIN.min(state.reserve_bytes));
-        (fits || (may_displace && has_space)).then_some(spare)
+        spare_for(shared, disk, u64::from(entry.bytes), may_displace)
     };
     let disks = shared.slots.mounted();
     let candidates = disks
@@ -219,6 +263,84 @@ fn target(shared: &Shared, entry: &Entry, from: &MountedDisk) -> Option<Arc<Moun
         .filter_map(|disk| Some((disk, may_take(disk)?)));
     let best = candidates.max_by_key(|(disk, spare)| (disk.tier == tier, *spare));
     best.map(|(disk, _)| Arc::clone(disk))
+}
+
+/// What a disk has to spare, if it takes so many bytes.
+fn spare_for(
+    shared: &Shared,
+    disk: &MountedDisk,
+    bytes: u64,
+    may_displace: impl Fn(&MountedDisk, i64) -> bool,
+) -> Option<i64> {
+    let now_us = shared.clock.monotonic_us();
+    if disk.is_full() || disk.is_avoided(now_us) || shared.slots.is_draining(disk.id) {
+        return None;
+    }
+    let state = shared.state(disk);
+    let spare = disk.spare_bytes(shared.growing_bytes(disk));
+    let fits = spare >= i64::try_from(bytes).unwrap_or(i64::MAX);
+    let has_space =
+        state.free_bytes >= bytes.saturating_add(ROOM_BYTES_MIN.min(state.reserve_bytes));
+    (fits || (may_displace(disk, spare) && has_space)).then_some(spare)
+}
+
+/// How many bytes a hot disk has less to spare than it should.
+fn if_nearly_full(shared: &Shared, disk: &MountedDisk) -> u64 {
+    if disk.tier != Tier::Hot || shared.slots.is_draining(disk.id) {
+        return 0;
+    }
+    let used_bytes = i64::try_from(shared.state(disk).used_bytes).unwrap_or(i64::MAX);
+    let spare = disk.spare_bytes(shared.growing_bytes(disk));
+    // One that does not answer has none, and nothing is moved off it either.
+    let lead = match spare {
+        i64::MIN => i64::MIN,
+        _ => used_bytes.saturating_add(spare).max(0) / LEAD_PART,
+    };
+    u64::try_from(lead.saturating_sub(spare)).unwrap_or(0)
+}
+
+/// Whether a cold disk takes the oldest footage of a hot one; where it `may_displace`, for older footage that goes there.
+fn goes_to_cold(shared: &Shared, from: &MountedDisk, may_displace: bool) -> bool {
+    let segments = shared.catalog.disk_segments(from.number());
+    if from.tier != Tier::Hot || shared.slots.is_draining(from.id) || segments == 0 {
+        return false;
+    }
+    let bytes = shared.catalog.disk_bytes(from.number()) / segments;
+    let is_older = |disk: &MountedDisk, spare: i64| {
+        may_displace && disk.oldest_us() < from.oldest_us() && spare >= 0
+    };
+    let mounted = shared.slots.mounted();
+    let mut cold = mounted.iter().filter(|disk| disk.tier == Tier::Cold);
+    cold.any(|disk| spare_for(shared, disk, bytes, is_older).is_some())
+}
+
+/// Whether footage may have to move soon.
+pub(super) fn may_fill(shared: &Shared) -> bool {
+    let mounted = shared.slots.mounted();
+    mounted.iter().any(|disk| disk.tier == Tier::Cold)
+}
+
+/// Of a hot disk whose oldest footage can move to a cold one nothing is deleted for what is coming: it moves meanwhile. Where the cold one
+/// has room, nor is it for a little more than the disk is to have: where moving takes too long, new footage goes there. `then` is how the
+/// disks will be at the next look.
+pub(super) fn give_time(shared: &Shared, now: &[DiskState], then: &mut [DiskState]) {
+    if !may_fill(shared) {
+        return;
+    }
+    for (now, then) in now.iter().zip(then) {
+        let Some(disk) = shared.slots.disk(now.disk) else {
+            continue;
+        };
+        if goes_to_cold(shared, &disk, false) {
+            *then = DiskState {
+                max_bytes: now.max_bytes.map(|max| max + max / BEYOND_PART),
+                reserve_bytes: now.reserve_bytes / RESERVE_LEFT_PART,
+                ..*now
+            };
+        } else if goes_to_cold(shared, &disk, true) {
+            *then = *now;
+        }
+    }
 }
 
 fn no_room(shared: &Shared, from: &MountedDisk) {

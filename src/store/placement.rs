@@ -7,7 +7,7 @@ use crate::config::{Placement, Tier};
 /// A disk that could take a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
-    /// A write to it failed a short while ago.
+    /// A write to it failed a short while ago, or it is late.
     pub failed: bool,
     /// It is being emptied: it takes new footage only when otherwise that would be lost.
     pub leaving: bool,
@@ -23,7 +23,8 @@ pub(super) struct Candidate {
 
 /// The candidates' indexes, the one to ask first in front. `turn` counts the segments begun before.
 ///
-/// What is beyond a budget or in a reserve is no room: retention would only delete there, while another disk stays empty. Where
+/// What is beyond a budget or in a reserve is no room: retention would only delete there, while another disk stays empty. A cold one takes new
+/// footage where no hot one has room, until what is there has been moved. Where
 /// no disk has room, the one with the oldest footage is next whatever the rule, for what is written there displaces that.
 pub(super) fn order(rule: Placement, candidates: &[Candidate], turn: u64) -> Vec<usize> {
     let count = candidates.len() as u64;
@@ -44,8 +45,8 @@ pub(super) fn order(rule: Placement, candidates: &[Candidate], turn: u64) -> Vec
             it.failed,
             it.leaving,
             Reverse(it.pinned),
-            Reverse(is_hot),
             !has_room,
+            Reverse(is_hot),
             by_rule,
             index,
         )
@@ -121,15 +122,20 @@ mod tests {
     }
 
     #[test]
-    fn a_cold_disk_takes_new_footage_only_as_the_last_that_can() {
+    fn a_cold_disk_takes_new_footage_only_where_no_hot_one_has_room() {
         let cold = Candidate {
             tier: Tier::Cold,
             ..ROOMY
         };
-        assert_eq!(
-            order(Placement::MostRoom, &[cold, with_spare(-9)], 0),
-            [1, 0]
-        );
+        let full_cold = Candidate {
+            spare_bytes: -9,
+            ..cold
+        };
+        let (some, none) = (with_spare(1), with_spare(-9));
+        let by_room = |disks: &[Candidate]| order(Placement::MostRoom, disks, 0);
+        assert_eq!(by_room(&[cold, some]), [1, 0]);
+        assert_eq!(by_room(&[cold, none]), [0, 1]);
+        assert_eq!(by_room(&[full_cold, none]), [1, 0]);
         let failed = Candidate {
             failed: true,
             ..ROOMY

@@ -139,7 +139,7 @@ impl Slots {
         let mut disks = self.mounted();
         let own = self.pinned.get(stream);
         let candidate = |disk: &Arc<MountedDisk>| Candidate {
-            failed: disk.is_avoided(now_us) || disk.keeps_waiting(),
+            failed: disk.is_avoided(now_us) || disk.is_late(),
             leaving: self.is_draining(disk.id),
             tier: disk.tier,
             pinned: own == Some(&disk.path),
@@ -152,6 +152,16 @@ impl Slots {
         let ordered = order.into_iter().map(|index| Arc::clone(&disks[index]));
         disks = ordered.collect();
         disks
+    }
+
+    /// Whether a disk keeps waiting while another one takes footage: what is recorded there should go on with that one.
+    pub(super) fn is_to_be_left(&self, number: u16, now_us: u64) -> bool {
+        let (own, others): (Vec<_>, Vec<_>) = self
+            .mounted()
+            .into_iter()
+            .partition(|disk| disk.number() == number);
+        own.iter().any(|disk| disk.keeps_waiting())
+            && others.iter().any(|disk| disk.takes_footage(now_us))
     }
 
     /// The path of the disk that a stream is to be recorded to, where its camera has one.

@@ -51,10 +51,15 @@ impl Street {
     /// Exports every camera: nothing but its own pictures and sound, each once, in order and in time; what is missing ends
     /// with a key frame. Returns the pictures that were found of each.
     pub fn is_what_was_recorded(&self, installation: &Installation) -> Vec<u64> {
-        let cameras = self.names.iter().zip(&self.clips);
+        let cameras = 0..self.names.len();
         cameras
-            .map(|(name, clip)| is_of_the_clip(installation, name, clip))
+            .map(|camera| self.is_what_one_recorded(installation, camera))
             .collect()
+    }
+
+    /// The same of one of them, by its number.
+    pub fn is_what_one_recorded(&self, installation: &Installation, camera: usize) -> u64 {
+        is_of_the_clip(installation, &self.names[camera], &self.clips[camera])
     }
 }
 

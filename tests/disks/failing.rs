@@ -46,10 +46,13 @@ fn a_disk_that_fails_again_and_again_is_tried_less_and_less_often() {
         assert!((expected..expected + 3).contains(wait), "{waits:?}");
     }
     assert!(rig.status(&usb).error.unwrap().contains("writing failed"));
-    // It works again, and is found to at the next try.
+    // It works again, and is found to at the next try; what was is told until then, and when that was.
     faults.fail_sync.store(false, Ordering::SeqCst);
     rig.pass(601 * SECOND_US);
+    let told = rig.status(&usb).error.unwrap();
+    assert!(told.contains("writing failed 10 min ago"), "{told}");
     assert_eq!(rig.record(&mut stream).1, usb);
+    assert_eq!(rig.status(&usb).error, None);
     assert_eq!(rig.record(&mut stream).1, usb);
 }
 

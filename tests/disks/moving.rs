@@ -1,15 +1,17 @@
 //! Footage that moves between disks: off one that is emptied, and to the cold ones.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hearthkeep::config::Tier;
 use hearthkeep::state_file::StateKey;
-use hearthkeep::store::{DiskUse, Error, LogSettings, MountedDisk};
+use hearthkeep::store::{DiskUse, Error, LogSettings, MountedDisk, Options};
 use zeroize::Zeroizing;
 
 use super::chance::Chance;
 use super::rig::{Rig, SECOND_US, options, second_disk, segments_on, still_home};
-use super::store_support::{GENERATION, Home, Sealed};
+use super::store_support::{Faults, FaultyDisk, GENERATION, Home, Sealed};
 
 /// Records these segments of two streams to the second disk.
 fn fill(rig: &Rig<'_>, usb: &Path, count: usize) -> Vec<Sealed> {
@@ -239,6 +241,113 @@ fn footage_moves_to_the_cold_disk_when_it_is_old() {
         "the oldest: {is_cold:?}"
     );
     assert!(days.iter().all(|sealed| rig.read(sealed) == sealed.bytes()));
+}
+
+/// The home's disk with a budget, on which files fail to be opened when told to, and a cold one without.
+fn hot_and_cold(home: &Home, attic: &Path, max_bytes: u64) -> (Options, Arc<Faults>) {
+    let mut cold = second_disk(home, attic, 9);
+    cold.tier = Tier::Cold;
+    let mut both = options(home, vec![cold]);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (path, id) = (home.disk.path(), home.disk_id);
+    both.disks[0] = MountedDisk::with(disk, path, home.store, id, Some(max_bytes)).unwrap();
+    (both, faults)
+}
+
+#[test]
+fn a_full_hot_disk_gives_its_oldest_to_the_cold_one_and_deletes_nothing() {
+    const MAX_BYTES: u64 = 700_000;
+    let (home, folder) = still_home(59);
+    let attic = folder.path().join("attic");
+    let (mut both, _) = hot_and_cold(&home, &attic, MAX_BYTES);
+    // Nothing is so old yet.
+    both.spread.cold_after_days = Some(7);
+    let rig = Rig::open(&home, both);
+    let mut stream = home.stream(1);
+    let mut recorded = Vec::new();
+    for _ in 0..60 {
+        recorded.push(rig.record(&mut stream));
+        let used = rig.status(home.disk.path()).used_bytes;
+        assert!(used <= MAX_BYTES / 20 * 21, "{used}");
+    }
+    rig.pass(120 * SECOND_US);
+    assert_eq!(rig.store.deleted(), Default::default(), "nothing had to go");
+    assert!(
+        recorded
+            .iter()
+            .all(|(sealed, _)| rig.read(sealed) == sealed.bytes())
+    );
+    assert!(rig.status(home.disk.path()).used_bytes <= MAX_BYTES);
+    let is_hot = |(_, disk): &&(Sealed, PathBuf)| disk == home.disk.path();
+    let hot = recorded.iter().filter(is_hot).count();
+    assert!(hot >= 50, "new footage is for the hot one: {hot} of 60");
+    let cold = recorded
+        .iter()
+        .take_while(|(sealed, _)| rig.where_is(sealed) == attic);
+    assert!(cold.count() >= 40, "the oldest moved");
+}
+
+#[test]
+fn where_moving_takes_too_long_new_footage_goes_to_the_cold_disk() {
+    const MAX_BYTES: u64 = 1_500_000;
+    let (home, folder) = still_home(60);
+    let attic = folder.path().join("attic");
+    let (both, faults) = hot_and_cold(&home, &attic, MAX_BYTES);
+    let rig = Rig::open(&home, both);
+    let mut stream = home.stream(1);
+    // What is moved would have to be opened.
+    faults.silent_files.store(true, Ordering::SeqCst);
+    let recorded: Vec<_> = (0..80).map(|_| rig.record(&mut stream)).collect();
+    rig.pass(120 * SECOND_US);
+    assert_eq!(rig.store.deleted(), Default::default(), "nothing had to go");
+    let used = rig.status(home.disk.path()).used_bytes;
+    assert!(
+        (MAX_BYTES - 50_000..MAX_BYTES / 20 * 21).contains(&used),
+        "{used}"
+    );
+    assert_eq!(recorded[79].1, attic);
+    faults.silent_files.store(false, Ordering::SeqCst);
+    rig.pass(60 * SECOND_US);
+    assert!(rig.status(home.disk.path()).used_bytes < MAX_BYTES);
+    assert_eq!(rig.record(&mut stream).1, home.disk.path(), "there is room");
+    assert!(
+        recorded
+            .iter()
+            .all(|(sealed, _)| rig.read(sealed) == sealed.bytes())
+    );
+    assert_eq!(rig.where_is(&recorded[0].0), attic, "the oldest moved");
+}
+
+#[test]
+fn where_the_cold_disk_is_full_too_the_oldest_of_all_goes() {
+    let (home, folder) = still_home(61);
+    let attic = folder.path().join("attic");
+    let (mut both, _) = hot_and_cold(&home, &attic, 700_000);
+    both.disks[1].max_bytes = Some(500_000);
+    let rig = Rig::open(&home, both);
+    let mut stream = home.stream(1);
+    let mut recorded = Vec::new();
+    for _ in 0..200 {
+        recorded.push(stream.seal(2, 5_000));
+        recorded[recorded.len() - 1].record(&rig.store);
+        rig.pass(5 * SECOND_US);
+    }
+    rig.pass(120 * SECOND_US);
+    let is_there = |sealed: &Sealed| {
+        let opened = rig
+            .store
+            .open_segment(&sealed.new.stream, &sealed.new.segment);
+        opened.is_ok()
+    };
+    let kept: Vec<_> = recorded.iter().map(is_there).collect();
+    assert!(kept.is_sorted(), "what is left is the newest: {kept:?}");
+    let count = kept.iter().filter(|kept| **kept).count();
+    // Of 15,012 bytes each.
+    assert!((72..=79).contains(&count), "as both may have: {count}");
+    for (disk, max) in [(home.disk.path(), 700_000), (&attic, 500_000)] {
+        let used = rig.status(disk).used_bytes;
+        assert!(used <= max, "{used} of {max}");
+    }
 }
 
 /// The process dies at any point of a drain, again and again: at each start there is every segment, whole.

@@ -1,5 +1,6 @@
 //! A disk that says no, or nothing: what it did not take is not counted, and recording goes on.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fuser::Errno;
@@ -28,12 +29,13 @@ pub fn errors() {
     let visit = viewer.visit(&mut recorder);
     let ids = ids(&visit);
     let mut failed_us = Vec::new();
-    for (asked, error) in [
-        (Asked::Write, Errno::EIO),
-        (Asked::Sync, Errno::EIO),
-        (Asked::Write, Errno::ENOSPC),
-        (Asked::Sync, Errno::ENOSPC),
-        (Asked::Write, Errno::EROFS),
+    // What is said of one is not to be what is left of another.
+    for (asked, error, said) in [
+        (Asked::Write, Errno::ENOSPC, "it was full"),
+        (Asked::Sync, Errno::ENOSPC, "it was full"),
+        (Asked::Write, Errno::EIO, "writing failed"),
+        (Asked::Sync, Errno::EIO, "writing failed"),
+        (Asked::Write, Errno::EROFS, "writing failed"),
     ] {
         let from_us = now_us();
         until_durable(&visit, &ids, from_us);
@@ -43,11 +45,10 @@ pub fn errors() {
             count(&installation, "a segment is poisoned") == poisoned + CAMERAS
         });
         failed_us.push(now_us());
-        // `status` tells of it, once it is no matter of room.
         let told = installation.run("status", &["--json"]);
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();
         let sentence = told["disks"][0]["error"].as_str().unwrap_or_default();
-        assert!(sentence.contains("writing failed"), "{told:#}");
+        assert!(sentence.contains(said), "{told:#}");
     }
     let from_us = now_us();
     await_condition("all are durable again", LONG, || {
@@ -99,15 +100,7 @@ fn count(installation: &Installation, words: &str) -> usize {
 
 pub fn a_sync_that_hangs() {
     let street = Street::new(CAMERAS * 2);
-    let installation = Installation::unmade(&street.entries());
-    let [behind, other] = ["behind", "other"].map(|name| installation.folder().join(name));
-    std::fs::create_dir(&behind).unwrap();
-    std::fs::create_dir(&other).unwrap();
-    let disk = FuseDisk::mount(&behind, &installation.footage());
-    // With budgets that leave the same room, segments go to one disk and to the other.
-    let disks = ["footage", "other"].map(|disk| format!("{disk}\"\nmax_bytes = \"1GB"));
-    installation.write_config_with_disks(&street.entries(), &disks.each_ref().map(String::as_str));
-    installation.init();
+    let (installation, disk, [behind, other]) = on_two_disks(&street);
     let mut recorder = installation.start();
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
@@ -164,8 +157,22 @@ pub fn a_sync_that_hangs() {
     street.is_what_was_recorded(&installation);
 }
 
+/// An installation with two disks that segments go to in turn, and the folders in which they lie. The first is served by this process.
+pub fn on_two_disks(street: &Street) -> (Installation, FuseDisk, [PathBuf; 2]) {
+    let installation = Installation::unmade(&street.entries());
+    let [behind, other] = ["behind", "other"].map(|name| installation.folder().join(name));
+    std::fs::create_dir(&behind).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    let disk = FuseDisk::mount(&behind, &installation.footage());
+    // With budgets that leave the same room, segments go to one disk and to the other.
+    let disks = ["footage", "other"].map(|disk| format!("{disk}\"\nmax_bytes = \"4GB"));
+    installation.write_config_with_disks(&street.entries(), &disks.each_ref().map(String::as_str));
+    installation.init();
+    (installation, disk, [behind, other])
+}
+
 /// The paths of a disk's segments.
-fn segments(disk: &std::path::Path) -> Vec<String> {
+pub fn segments(disk: &std::path::Path) -> Vec<String> {
     let footage = disk.join("footage");
     let files = if footage.exists() {
         Installation::files(&footage)

@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::durable::{are_durable, ids};
 use super::installation::{Installation, Running, await_condition};
 use super::loop_disk::{Kind, LoopDisk, move_onto};
@@ -13,6 +15,8 @@ use super::street::Street;
 use super::viewer::{Viewer, Visit};
 
 const CAMERAS: usize = 16;
+/// The same where each segment takes an inode.
+const FEW: usize = 4;
 const CLIPS: [&str; 1] = ["h264_360p15"];
 const LONG: Duration = Duration::from_secs(90);
 /// A stream is never without a segment for longer.
@@ -102,6 +106,7 @@ pub fn no_room_at_all() {
     }
     let log = installation.log();
     assert!(log.contains("No space left on device"), "{log}");
+    is_told(&installation, &visit, "it was full");
     std::fs::remove_file(ballast).unwrap();
     let with_room_us = now_us() + 3_000_000;
     until_durable(&installation, &mut recorder, &visit, &ids, with_room_us);
@@ -116,6 +121,172 @@ pub fn no_room_at_all() {
     assert!(longest_us < WITHOUT_US_MAX);
     nothing_panicked(&installation);
     street.is_what_was_recorded(&installation);
+}
+
+pub fn no_inodes() {
+    let street = Street::new(FEW);
+    let (installation, disk) = with_few_inodes(&street);
+    installation.init();
+    let mut out = OutOfInodes::make(street, &installation, &disk);
+    let visit = out.viewer.visit(&mut out.recorder);
+    is_told(&installation, &visit, "out of inodes");
+    let metrics = String::from_utf8(visit.client().get("/metrics").body).unwrap();
+    let full = metrics
+        .lines()
+        .find(|line| line.starts_with("hearthkeep_disk_full{"));
+    assert!(full.unwrap().ends_with(" 1"), "{metrics}");
+    // All go on, also with their next segments, in the room of what was deleted.
+    out.drop_all();
+    let (now, ids) = (now_us(), out.ids.clone());
+    until_durable(
+        &installation,
+        &mut out.recorder,
+        &visit,
+        &ids,
+        now + 3_000_000,
+    );
+    let deleted = count(&installation, "footage was deleted");
+    println!("footage was deleted {deleted} times, a little each time");
+    assert!(deleted > 0);
+    out.ends(&installation);
+}
+
+pub fn no_inodes_beside_a_disk_with_room() {
+    let street = Street::new(FEW);
+    let (installation, disk) = with_few_inodes(&street);
+    let other = installation.folder().join("other");
+    std::fs::create_dir(&other).unwrap();
+    // The disk with more room is the one whose inodes go.
+    let disks = ["footage", "other\"\nmax_bytes = \"50MB"];
+    installation.write_config_with_disks(&street.entries(), &disks);
+    installation.init();
+    let mut out = OutOfInodes::make(street, &installation, &disk);
+    let visit = out.viewer.visit(&mut out.recorder);
+    is_told(&installation, &visit, "out of inodes");
+    let poisoned = count(&installation, "a segment is poisoned");
+    let ids = out.ids.clone();
+    for _ in 0..3 {
+        out.drop_all();
+        let now = now_us();
+        until_durable(
+            &installation,
+            &mut out.recorder,
+            &visit,
+            &ids,
+            now + 2_000_000,
+        );
+    }
+    let more = count(&installation, "a segment is poisoned") - poisoned;
+    println!("{poisoned} segments were poisoned, and {more} after that");
+    assert!(more <= FEW, "it is tried again and again");
+    let on_other = Installation::files(&other.join("footage")).len();
+    assert!(on_other >= 3 * FEW, "{on_other} segments on the other disk");
+    out.ends(&installation);
+}
+
+/// A recorder whose disk has run out of inodes, while its file system shows room.
+struct OutOfInodes<'a> {
+    street: Street,
+    recorder: Running<'a>,
+    viewer: Viewer,
+    ids: Vec<String>,
+}
+
+impl<'a> OutOfInodes<'a> {
+    /// Records some segments, takes all inodes, and waits until all cameras are recorded all the same.
+    fn make(street: Street, installation: &'a Installation, disk: &LoopDisk) -> Self {
+        let mut recorder = installation.start();
+        let viewer = Viewer::new(installation, &mut recorder);
+        let visit = viewer.visit(&mut recorder);
+        let ids = ids(&visit);
+        let mut out = Self {
+            street,
+            recorder,
+            viewer,
+            ids,
+        };
+        for _ in 0..4 {
+            let (now, ids) = (now_us(), out.ids.clone());
+            until_durable(
+                installation,
+                &mut out.recorder,
+                &visit,
+                &ids,
+                now + 1_000_000,
+            );
+            out.drop_all();
+        }
+        let (now, ids) = (now_us(), out.ids.clone());
+        until_durable(installation, &mut out.recorder, &visit, &ids, now);
+        let files = disk.path().join("files");
+        std::fs::create_dir(&files).unwrap();
+        let mut taken = 0;
+        while std::fs::File::create(files.join(taken.to_string())).is_ok() {
+            taken += 1;
+        }
+        println!("{taken} inodes are taken");
+        let free = rustix::fs::statvfs(disk.path()).unwrap();
+        assert!(free.f_bavail * free.f_frsize > 100 << 20 && free.f_ffree == 0);
+        let out_us = now_us();
+        out.drop_all();
+        await_condition("a disk says that it is full", LONG, || {
+            installation
+                .log()
+                .contains("a segment is poisoned: No space left")
+        });
+        until_durable(
+            installation,
+            &mut out.recorder,
+            &visit,
+            &ids,
+            out_us + 2_000_000,
+        );
+        let back_us = now_us() - out_us;
+        println!("2 s of all cameras are durable after {} ms", back_us / 1000);
+        out
+    }
+
+    /// Ends all segments, by the cameras' connections.
+    fn drop_all(&mut self) {
+        for name in self.street.names.clone() {
+            self.street.cameras.tell(&format!("drop {name}"));
+        }
+    }
+
+    fn ends(self, installation: &Installation) {
+        self.recorder.terminate();
+        nothing_panicked(installation);
+        self.street.is_what_was_recorded(installation);
+    }
+}
+
+/// An installation, not made yet, whose footage is to lie on a file system with few inodes.
+fn with_few_inodes(street: &Street) -> (Installation, LoopDisk) {
+    let installation = Installation::unmade(&street.entries());
+    let mount_point = installation.folder().join("disk");
+    std::fs::create_dir(&mount_point).unwrap();
+    let disk = LoopDisk::with_inodes(1024, 256 << 20, &mount_point);
+    std::fs::remove_dir(installation.footage()).unwrap();
+    let footage = mount_point.join("footage");
+    std::fs::create_dir(&footage).unwrap();
+    std::os::unix::fs::symlink(footage, installation.footage()).unwrap();
+    (installation, disk)
+}
+
+/// The first disk's trouble is told in words by `status`, with its exit code, and to the page.
+fn is_told(installation: &Installation, visit: &Visit, words: &str) {
+    let output = installation.run("status", &["--json"]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = told["disks"][0]["error"].as_str().unwrap_or_default();
+    assert!(error.contains(words), "{told:#}");
+    let page = visit.client().get("/api/v1/status").json();
+    let error = page["disks"][0]["error"].as_str();
+    assert!(error.is_some_and(|error| error.contains(words)), "{page:#}");
+}
+
+fn count(installation: &Installation, words: &str) -> usize {
+    installation.log().matches(words).count()
 }
 
 pub fn no_room_for_the_state() {

@@ -122,7 +122,7 @@ impl Faults {
         Trouble(self)
     }
 
-    /// Makes so many of these fail, from now on.
+    /// Makes so many of these fail that are about footage, from now on.
     pub fn fail(&self, asked: Asked, times: u64, error: Errno) {
         self.lock().failing = Some(Failing {
             asked,
@@ -147,7 +147,7 @@ impl Faults {
     }
 
     /// Waits while it hangs, and tells whether it is to fail.
-    fn pass(&self, asked: Asked, inode: INodeNo) -> Result<(), Errno> {
+    fn pass(&self, asked: Asked, inode: INodeNo, is_footage: bool) -> Result<(), Errno> {
         let mut state = self.lock();
         while state.hanging.contains(&asked) {
             state = self.changed.wait(state).unwrap();
@@ -156,7 +156,8 @@ impl Faults {
             state.tried_again += 1;
         }
         let failing = state.failing.as_mut();
-        let failing = failing.filter(|failing| failing.asked == asked && failing.times > 0);
+        let failing =
+            failing.filter(|failing| is_footage && failing.asked == asked && failing.times > 0);
         let Some(failing) = failing else {
             return Ok(());
         };
@@ -203,6 +204,12 @@ impl PassThrough {
         let paths = self.paths.lock().unwrap();
         let path = paths.get(&inode.0);
         path.cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn pass(&self, asked: Asked, inode: INodeNo) -> Result<(), Errno> {
+        let path = self.below(inode);
+        let is_footage = path.is_ok_and(|path| path.starts_with("footage"));
+        self.faults.pass(asked, inode, is_footage)
     }
 
     /// Where a name of a folder is, below the root and in the folder behind.
@@ -410,7 +417,7 @@ impl Filesystem for PassThrough {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        if let Err(error) = self.faults.pass(Asked::Read, inode) {
+        if let Err(error) = self.pass(Asked::Read, inode) {
             return reply.error(error);
         }
         let read = || {
@@ -441,7 +448,7 @@ impl Filesystem for PassThrough {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        if let Err(error) = self.faults.pass(Asked::Write, inode) {
+        if let Err(error) = self.pass(Asked::Write, inode) {
             return reply.error(error);
         }
         self.faults.take_time(data.len() as u64);
@@ -471,7 +478,7 @@ impl Filesystem for PassThrough {
     }
 
     fn fsync(&self, _: &Request, inode: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
-        if let Err(error) = self.faults.pass(Asked::Sync, inode) {
+        if let Err(error) = self.pass(Asked::Sync, inode) {
             return reply.error(error);
         }
         std::thread::sleep(self.faults.late());

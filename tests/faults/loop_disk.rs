@@ -32,6 +32,15 @@ impl LoopDisk {
     /// Makes one of so many bytes, and mounts it at a folder. Its bytes are in memory: how fast this machine's disk is does not
     /// matter then.
     pub fn mount_new(kind: Kind, bytes: u64, at: &Path) -> Self {
+        Self::made(kind, bytes, at, &[])
+    }
+
+    /// The same of an ext4 that has room for so many files.
+    pub fn with_inodes(inodes: u32, bytes: u64, at: &Path) -> Self {
+        Self::made(Kind::Ext4, bytes, at, &["-N", &inodes.to_string()])
+    }
+
+    fn made(kind: Kind, bytes: u64, at: &Path, options: &[&str]) -> Self {
         let in_memory = Path::new("/dev/shm");
         let image = match in_memory.is_dir() {
             true => tempfile::NamedTempFile::new_in(in_memory),
@@ -41,8 +50,8 @@ impl LoopDisk {
         image.as_file().set_len(bytes).unwrap();
         let path = image.path().to_str().unwrap();
         match kind {
-            Kind::Ext4 => run("mkfs.ext4", &["-q", "-F", path]),
-            Kind::Xfs => run("mkfs.xfs", &["-q", "-f", path]),
+            Kind::Ext4 => run("mkfs.ext4", &[&["-q", "-F"], options, &[path]].concat()),
+            Kind::Xfs => run("mkfs.xfs", &[&["-q", "-f"], options, &[path]].concat()),
         };
         let device = run("losetup", &["--find", "--show", path]);
         let disk = Self {

@@ -28,6 +28,7 @@ mod durable;
 mod failing_disk;
 mod full_disk;
 mod fuse_disk;
+mod hanging_disk;
 mod loop_disk;
 mod machine;
 mod memory;
@@ -82,6 +83,16 @@ const TESTS: &[Test] = &[
         failing_disk::a_sync_that_hangs,
     ),
     (
+        "hanging_disk::beside_one_that_works",
+        &[Need::Root, Need::Fuse],
+        hanging_disk::beside_one_that_works,
+    ),
+    (
+        "hanging_disk::that_crawls",
+        &[Need::Root, Need::Fuse],
+        hanging_disk::that_crawls,
+    ),
+    (
         "pool::a_disk_that_goes_takes_along_what_was_queued",
         &[Need::Root, Need::Fuse],
         pool::a_disk_that_goes_takes_along_what_was_queued,
@@ -91,6 +102,16 @@ const TESTS: &[Test] = &[
         "full_disk::no_room_at_all",
         &[Need::Root, Need::Ext4],
         full_disk::no_room_at_all,
+    ),
+    (
+        "full_disk::no_inodes",
+        &[Need::Root, Need::Ext4],
+        full_disk::no_inodes,
+    ),
+    (
+        "full_disk::no_inodes_beside_a_disk_with_room",
+        &[Need::Root, Need::Ext4],
+        full_disk::no_inodes_beside_a_disk_with_room,
     ),
     (
         "full_disk::no_room_for_the_state",

@@ -36,7 +36,8 @@ pub fn a_disk_that_goes_takes_along_what_was_queued() {
     let id = &ids[0];
     until_durable(&visit, &ids, now_us());
 
-    // Two segments end while nothing becomes durable: a part of the first, and all of the second, are in the queue only.
+    // A segment ends while nothing becomes durable: a part of it is in the queue only. The next goes on with the other disk as soon as
+    // this one is late.
     let trouble = disk.faults.hang(&[Asked::Sync]);
     await_condition("some pictures come", LONG, || is_recording_for(&visit, 2.0));
     // From now on none more.
@@ -75,7 +76,7 @@ pub fn a_disk_that_goes_takes_along_what_was_queued() {
             "hearthkeep_stream_gap_seconds_total{{camera=\"{name}\",feed=\"main\",cause=\"disk-error\"}}"
         ),
     );
-    assert!(lost_s > 2.0, "{lost_s} s");
+    assert!(lost_s > 1.0, "{lost_s} s");
     // It goes on with the other disk.
     let from_us = now_us();
     await_condition("it is recorded elsewhere", LONG, || {

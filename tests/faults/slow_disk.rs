@@ -28,7 +28,7 @@ const LONG: Duration = Duration::from_secs(90);
 /// How long it is watched while all is well.
 const WELL: Duration = Duration::from_secs(8);
 /// What else may take memory than what is queued: allocators keep some of what they get back.
-const SLACK_BYTES: u64 = 24 << 20;
+pub const SLACK_BYTES: u64 = 24 << 20;
 /// What a batch of the writer holds, and a fragment.
 const UNKNOWN_US_MAX: i64 = 2_500_000;
 /// What is too long for a sync.

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! 1. Nothing a stream calls ever waits for the disk: it is queued or refused. A queue that is full refuses before
-//!    anything is taken, so that a segment may still be finished: [`SegmentHandle::finish`] is never refused.
+//!    anything is taken, so that a segment may still be finished: [`SegmentHandle::finish`] is never refused. What waits for a
+//!    disk that is late leaves a part of each stream's share to the disks that answer.
 //! 2. What is queued of a segment is written in order, front to back, and counted as durable only when fdatasync of the
 //!    file *and* fsync of the folders that name it have returned.
 //! 3. A batch of writes begins at most [`SYNC_INTERVAL_MS_MAX`] after the first byte it holds was queued.
@@ -258,6 +259,7 @@ impl Writer {
         } = means;
         let bell = Arc::<Bell>::default();
         let queue = Arc::new(Queue::new(pace, Arc::clone(&clock), Arc::clone(&bell)));
+        budget.serves(&queue);
         let latency = Arc::new(Mutex::new(Latency::default()));
         let (at, to) = (Arc::clone(&clock), Arc::clone(&queue));
         let errors = Arc::<Errors>::default();

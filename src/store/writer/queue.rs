@@ -10,9 +10,14 @@ use hearthkeep_format::StreamId;
 
 use super::{Pace, Refused, Segment};
 use crate::clock::Clock;
+use crate::limits::DISK_LATE_MS_MIN;
 use crate::store::turns::{Bell, Next};
 
-/// The memory that all queues together may hold, in equal shares for the streams that write.
+/// Into so many parts a stream's share is divided, of which disks that are late have one while another disk answers.
+const LATE_PARTS: u64 = 2;
+
+/// The memory that all queues together may hold, in equal shares for the streams that write. What waits for a disk that is late takes
+/// no more than half of a share while another disk answers, which needs the rest.
 #[derive(Debug)]
 pub struct Budget {
     shared: Arc<Shared>,
@@ -24,6 +29,35 @@ struct Shared {
     bytes_max: u64,
     bytes: AtomicU64,
     streams: AtomicUsize,
+    queues: Queues,
+}
+
+/// The queues of all disks whose writers are about.
+#[derive(Default)]
+struct Queues(Mutex<Vec<Weak<Queue>>>);
+
+impl std::fmt::Debug for Queues {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Queues").finish_non_exhaustive()
+    }
+}
+
+impl Queues {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Queue>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, queue: &Arc<Queue>) {
+        let mut queues = self.lock();
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.push(Arc::downgrade(queue));
+    }
+
+    /// Whether a disk answers; it is another one than whoever asks, which does not.
+    fn answers_one(&self) -> bool {
+        let queues: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        queues.iter().any(|queue| queue.answers())
+    }
 }
 
 /// A stream's share of the [`Budget`], as long as it writes or anything of it is queued.
@@ -40,6 +74,7 @@ impl Budget {
             bytes_max,
             bytes: AtomicU64::new(0),
             streams: AtomicUsize::new(0),
+            queues: Queues::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -50,6 +85,11 @@ impl Budget {
     /// Bytes queued for all disks.
     pub fn queued_bytes(&self) -> u64 {
         self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a disk's queue.
+    pub(super) fn serves(&self, queue: &Arc<Queue>) {
+        self.shared.queues.add(queue);
     }
 
     /// The account of a stream, the one it has where it has one.
@@ -70,9 +110,13 @@ impl Budget {
 }
 
 impl Account {
-    fn has_room(&self, bytes: u64) -> bool {
+    /// Whether there is room for so many bytes more on a disk that is late, or not.
+    fn has_room(&self, bytes: u64, is_late: bool) -> bool {
         let streams = self.shared.streams.load(Ordering::Relaxed).max(1) as u64;
-        let share = self.shared.bytes_max / streams;
+        let share = match is_late && self.shared.queues.answers_one() {
+            true => self.shared.bytes_max / streams / LATE_PARTS,
+            false => self.shared.bytes_max / streams,
+        };
         self.bytes.load(Ordering::Relaxed) + bytes <= share
             && self.shared.bytes.load(Ordering::Relaxed) + bytes <= self.shared.bytes_max
     }
@@ -200,8 +244,14 @@ impl Queue {
     /// For how long the oldest byte that was taken has waited, us; zero while nothing is being written.
     pub(super) fn waited_us(&self) -> u64 {
         let now_us = self.clock.monotonic_us();
-        let since_us = self.lock().taken_since_us;
-        since_us.map_or(0, |since_us| now_us.saturating_sub(since_us))
+        self.lock().waited_us(now_us)
+    }
+
+    /// Whether its disk takes what is queued, and has not been waited for.
+    fn answers(&self) -> bool {
+        let now_us = self.clock.monotonic_us();
+        let inner = self.lock();
+        !inner.closing && inner.waited_us(now_us) <= DISK_LATE_MS_MIN * 1_000
     }
 
     pub(super) fn admits(&self, account: &Account, bytes: u64) -> Result<(), Refused> {
@@ -212,11 +262,15 @@ impl Queue {
         }
         let oldest_us = inner.taken_since_us.or(inner.since_us);
         let age_max_us = micros(self.pace.queue_age_max);
-        let late = oldest_us.is_some_and(|since_us| now_us.saturating_sub(since_us) > age_max_us);
-        if late || inner.closing || !account.has_room(bytes) {
-            return Err(Refused::QueueFull);
+        let is_old = oldest_us.is_some_and(|since_us| now_us.saturating_sub(since_us) > age_max_us);
+        let is_late = inner.waited_us(now_us) > DISK_LATE_MS_MIN * 1_000;
+        let takes = !is_old && !inner.closing;
+        // The others are asked without it: they may be asked about this one meanwhile.
+        drop(inner);
+        match takes && account.has_room(bytes, is_late) {
+            true => Ok(()),
+            false => Err(Refused::QueueFull),
         }
-        Ok(())
     }
 
     /// Queues a command. It is dropped where the queue was closed: its segment has no tail then, as after a crash.
@@ -294,6 +348,12 @@ impl Queue {
 }
 
 impl Inner {
+    /// For how long the oldest byte that was taken has waited.
+    fn waited_us(&self, now_us: u64) -> u64 {
+        let since_us = self.taken_since_us;
+        since_us.map_or(0, |since_us| now_us.saturating_sub(since_us))
+    }
+
     /// When there is something to do: now, where that time has come.
     fn next(&mut self, pace: &Pace, now_us: u64) -> Next {
         let early = self.closing || self.bytes >= pace.write_early_bytes;
