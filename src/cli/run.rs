@@ -72,7 +72,12 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    let running = match wait_for_owner(&state, &footage, &ended) {
+    let was_claimed = is_claimed(&state);
+    let has_owner = wait_for_owner(&state, &footage, &ended);
+    if has_owner && !was_claimed {
+        pool.make_disks(&config);
+    }
+    let running = match has_owner {
         true => record(&config, (&state, &pool), clock, lock, &footage, &ended)?,
         false => None,
     };

@@ -33,8 +33,9 @@ impl Desk {
     /// # Errors
     /// As [`Pool::add`] and [`with_disk`].
     pub fn add(&self, wanted: &config::Disk, who: &str) -> Result<DiskId> {
-        let edited = with_disk(&self.config, wanted)?;
-        let id = self.pool.add(wanted, who)?;
+        let mut wanted = wanted.clone();
+        let edited = with_disk(&self.config, &mut wanted)?;
+        let id = self.pool.add(&wanted, who)?;
         edited.save()?;
         Ok(id)
     }
@@ -58,14 +59,24 @@ impl Desk {
 }
 
 /// A configuration with a further disk, to be saved once that is taken in. That it cannot be written, or could not be used then, is
-/// found out before anything is done.
+/// found out before anything is done. One that has the disk, as it is wanted or where no more than its folder is, stays as it is; `wanted`
+/// is as that has it then.
 ///
 /// # Errors
 /// [`Error::Config`]; [`Error::NotOurs`]; [`Error::InUseAlready`], also where it writes the folder otherwise.
-pub fn with_disk(config: &Path, wanted: &config::Disk) -> Result<config::Edited> {
-    let edited = || {
+pub fn with_disk(config: &Path, wanted: &mut config::Disk) -> Result<config::Edited> {
+    let mut edited = || {
         let mut edited = config::Edited::open(config)?;
         let before = edited.check()?.disks;
+        let is_plain = (wanted.max_bytes, wanted.tier) == (None, Tier::default());
+        let as_wanted = |disk: &&config::Disk| {
+            let says_the_same = (disk.max_bytes, disk.tier) == (wanted.max_bytes, wanted.tier);
+            disk.path == wanted.path && (is_plain || says_the_same)
+        };
+        if let Some(disk) = before.iter().find(as_wanted) {
+            *wanted = disk.clone();
+            return Ok((edited, Vec::new()));
+        }
         edited.add_disk(wanted);
         edited.check()?;
         Ok((edited, before))

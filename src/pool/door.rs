@@ -35,14 +35,13 @@ pub fn identify_all(config: &Config, state: &mut StateFolder) -> Result<()> {
     let mut disks = config.disks.iter();
     disks.try_for_each(|disk| {
         let folder = doors.open(&disk.path, DISK_START_PATIENCE_MS_MAX)?;
-        identify(&folder, state, false).map(drop)
+        identify(&folder, state, true).map(drop)
     })
 }
 
-/// Opens the configured disks, and makes a new one of a folder that is empty. What their keyrings know that ours does not is
-/// ours from then on; [`spread_keyring`] is to follow.
+/// Opens the configured disks. What their keyrings know that ours does not is ours from then on; [`spread_keyring`] is to follow.
 ///
-/// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused. The others are used
+/// A folder without an id file is a bare mount point, or one that nobody has made a disk of: it is refused. The others are used
 /// all the same. Drives that have to spin up do so together, and are waited for; one that does not answer in that time is left out.
 pub fn mount(config: &Config, state: &mut StateFolder) -> Disks {
     let folders = open_all(&Doors::default(), config);
@@ -171,8 +170,8 @@ pub fn spread_keyring<'a>(
     Ok(())
 }
 
-/// Which disk is at this path. An empty folder that the store has never used becomes a new disk; one that was retired is taken in
-/// only where `anew` says so.
+/// Which disk is at this path. An empty folder that the store has never used becomes a new disk, and one that was retired is taken in,
+/// only where `anew` says so: somebody named it just now. What is found empty by itself may be a bare mount point.
 pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> Result<DiskId> {
     let (disk, path) = (&folder.disk, &folder.real_path);
     if let Some(identity) = layout::identify(disk, path)? {
@@ -202,6 +201,12 @@ pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> 
         .into());
     }
     refuse_what_is_in_use(folder)?;
+    if !anew {
+        return Err(Error::NewFolder {
+            path: path.to_owned(),
+            shared: folder.shared(state.folder()),
+        });
+    }
     let identity = DiskIdentity {
         store: state.store(),
         disk: DiskId::random(&mut OsRandom),

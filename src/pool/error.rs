@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::folder::Shared;
 use crate::{config, keys, store};
 
 /// What the calls of this room return.
@@ -68,6 +69,14 @@ pub enum Error {
         /// What is in it, for one.
         found: OsString,
     },
+    /// An empty folder that nobody has made a disk of.
+    #[error("{}", new_folder(path, *shared))]
+    NewFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Whose file system it is on, where that is no disk of its own.
+        shared: Option<Shared>,
+    },
     /// It is one of the disks.
     #[error("this is the disk at {} already", path.display())]
     InUseAlready {
@@ -105,4 +114,15 @@ pub enum Error {
         /// How many.
         files: u64,
     },
+}
+
+fn new_folder(path: &Path, shared: Option<Shared>) -> String {
+    let path = path.display();
+    let place = shared.map_or(String::new(), |shared| {
+        format!(", and on {shared}: the disk that is meant may not be mounted")
+    });
+    format!(
+        "{path} is an empty folder and no disk of this store{place}. Nothing is written there. Mount the disk; if this folder is \
+         meant, `sudo hearthkeep disk add {path}` makes a disk of it"
+    )
 }

@@ -17,6 +17,7 @@ pub use desk::{Desk, with_disk, without_disk};
 pub use door::{Disks, identify_all, mount, spread_keyring};
 pub use error::{Error, Result};
 use folder::Doors;
+pub use folder::{Shared, shared};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -68,6 +69,19 @@ impl Pool {
         // Whoever else needs the state folder does not wait for drives that spin up.
         let folders = door::open_all(&self.doors, config);
         door::mount_opened(config, folders, &mut self.state())
+    }
+
+    /// Makes disks of the folders of a configuration that are empty and there now: whoever claims a box wants what is configured, and
+    /// nothing that comes later. What is wrong with one [`Pool::mount`] says.
+    pub fn make_disks(&self, config: &Config) {
+        for folder in door::open_all(&self.doors, config).iter().flatten() {
+            let mut state = self.state();
+            if door::identify(folder, &mut state, true).is_ok()
+                && let Some(shared) = folder.shared(state.folder())
+            {
+                tracing::warn!("{}", on_shared(&folder.path, shared));
+            }
+        }
     }
 
     /// The store is open: what is commanded from now on, it does.
@@ -338,6 +352,16 @@ fn retire_after_the_log(store: &Store, id: DiskId, forget: bool) -> store::Resul
             done => return done,
         }
     }
+}
+
+/// What is to be known of a disk that was made on a file system which is there without any disk being mounted.
+pub fn on_shared(disk: &Path, shared: Shared) -> String {
+    let path = disk.display();
+    format!(
+        "{path} is on {shared}. Where that is meant, as on a box with one disk, nothing is to be done. Where a disk of its own \
+         belongs there, it was not mounted: mount it at another folder, type `sudo hearthkeep disk add FOLDER`, and then \
+         `sudo hearthkeep disk retire --forget {path}`"
+    )
 }
 
 /// Whether two paths lead to one folder, or would if it were there.

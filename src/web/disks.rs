@@ -31,6 +31,8 @@ pub struct NewDisk {
 pub struct AddedDisk {
     /// 32 hex digits.
     id: String,
+    /// What is to be known of it, where it is on the file system of the system or of the state folder.
+    note: Option<String>,
 }
 
 /// How a disk is to be emptied.
@@ -105,10 +107,12 @@ pub async fn add(
     let add = move || {
         let desk = desk(&house)?;
         desk.pool().list()?;
-        Ok(desk.add(&wanted, &name)?)
+        let id = desk.add(&wanted, &name)?.to_string();
+        let shared = pool::shared(&wanted.path, house.keys().folder());
+        let note = shared.map(|shared| pool::on_shared(&wanted.path, shared));
+        Ok(AddedDisk { id, note })
     };
-    let id = blocking(add).await?.to_string();
-    Ok(HttpResponse::Ok().json(AddedDisk { id }))
+    Ok(HttpResponse::Ok().json(blocking(add).await?))
 }
 
 /// `POST /api/v1/disks/{disk}/drain`

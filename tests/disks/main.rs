@@ -23,6 +23,7 @@ mod doubtful;
 mod failing;
 mod mounts;
 mod moving;
+mod new;
 mod reindexed;
 mod rig;
 mod silent;

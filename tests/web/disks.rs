@@ -26,6 +26,7 @@ fn open(house: &House) -> Arc<Store> {
     std::fs::write(&toml, text).unwrap();
     let config = Config::load(&toml).unwrap();
     let mut state = StateFolder::load(folder).unwrap();
+    hearthkeep::pool::identify_all(&config, &mut state).unwrap();
     let disks = hearthkeep::pool::mount(&config, &mut state);
     let clock = Arc::new(SystemClock::new());
     let keys = Arc::new(|_| None);

@@ -101,7 +101,7 @@ pub(super) fn main(arguments: DiskArguments) -> Result<ExitStatus, Failure> {
                 max_bytes,
                 tier,
             };
-            add(&Desk::open(&config)?, &wanted)
+            add(&Desk::open(&config)?, wanted)
         }
         Command::Drain {
             config,
@@ -180,10 +180,10 @@ fn list(desk: &Desk, json: bool) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Done)
 }
 
-fn add(desk: &Desk, wanted: &config::Disk) -> Result<ExitStatus, Failure> {
-    let edited = pool::with_disk(&desk.path, wanted).map_err(pool_failure)?;
+fn add(desk: &Desk, mut wanted: config::Disk) -> Result<ExitStatus, Failure> {
+    let edited = pool::with_disk(&desk.path, &mut wanted).map_err(pool_failure)?;
     owner::give_folder(&desk.config.state_dir, &wanted.path)
-        .map_err(|error| not_given(wanted, &error))?;
+        .map_err(|error| not_given(&wanted, &error))?;
     let request = Request::AddDisk {
         path: wanted.path.clone(),
         max_bytes: wanted.max_bytes,
@@ -192,14 +192,22 @@ fn add(desk: &Desk, wanted: &config::Disk) -> Result<ExitStatus, Failure> {
     };
     let id = match desk.ask(&request)? {
         Some(id) => id,
-        None => Here::add(&desk.config, wanted)?,
+        None => Here::add(&desk.config, &wanted)?,
     };
     save(edited)?;
+    say_if_shared(&wanted.path, &desk.config.state_dir);
     let path = wanted.path.display();
     line(format_args!(
         "{path} is disk {id} of this store now, and in the configuration."
     ))?;
     Ok(ExitStatus::Done)
+}
+
+/// Says of a new disk that it is on the system's file system or the state folder's, if it is.
+pub(super) fn say_if_shared(disk: &Path, state_dir: &Path) {
+    if let Some(shared) = pool::shared(disk, state_dir) {
+        eprintln!("hearthkeep: {}", pool::on_shared(disk, shared));
+    }
 }
 
 fn not_given(wanted: &config::Disk, error: &std::io::Error) -> Failure {
