@@ -103,8 +103,33 @@ pub enum Error {
         source: keys::Error,
     },
     /// Nothing is recorded yet.
-    #[error("the store is not open yet: the box waits for its owner, or for a disk to record to")]
+    #[error(
+        "the store is not open yet: the box waits for its owner, or has just been started. Try again once it records"
+    )]
     NotOpen,
+    /// The disk that is to be replaced is the one that is there.
+    #[error("the disk at {} is there, and not lost: nothing takes its place", path.display())]
+    StillThere {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The disk that is to be replaced is used at another folder.
+    #[error(
+        "the disk that was at {} is the one at {} now, and not lost: name another folder for a new one",
+        path.display(), now.display()
+    )]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+        /// Where it is.
+        now: PathBuf,
+    },
+    /// It cannot be looked at what else is on it.
+    #[error(
+        "none of the disks is there, so what lies on this one cannot be moved: add another one with `hearthkeep disk add`, or say with \
+         --forget that its footage is given up"
+    )]
+    NotLookedAt,
     /// There are files on it that the catalog does not know.
     #[error(
         "{files} files stay on it that are no whole footage of this box, or were moved and could not be deleted there: look at them with \

@@ -141,6 +141,13 @@ impl Progress {
         self.open_gap(cause, since_us, None, true);
     }
 
+    /// Nothing is kept for another reason from now on: what there was of a gap before has ended.
+    pub(super) fn turned(&self, cause: GapCause) {
+        let (now_us, wall_us) = (self.clock.monotonic_us(), self.clock.wall_us());
+        self.known().close_gap(now_us);
+        self.open_gap(cause, Some(wall_us), None, true);
+    }
+
     /// Nothing is kept, and the task does not know.
     pub(super) fn stuck_at(&self, stuck: Stuck) {
         let since_us = self.end_us();
@@ -395,5 +402,22 @@ mod tests {
             progress.gap_lengths_us()[&GapCause::DiskError],
             63 * SECOND_US
         );
+    }
+
+    #[test]
+    fn a_gap_that_has_another_cause_from_a_moment_on_is_two() {
+        let clock = Arc::new(SimClock::new(1_000_000_000));
+        let ended_us = clock.wall_us() - 40_000_000;
+        let progress = Progress::new(clock.clone(), (GapCause::Shutdown, Some(ended_us)));
+        let turned_us = clock.wall_us();
+        progress.turned(GapCause::DiskError);
+        clock.advance_us(7 * S);
+        let gap = progress.gap().unwrap();
+        let told = (gap.cause, gap.since_us, gap.length_us);
+        assert_eq!(told, (GapCause::DiskError, Some(turned_us), 7 * SECOND_US));
+        assert_eq!(progress.end_us(), Some(ended_us));
+        let lengths = progress.gap_lengths_us();
+        assert_eq!(lengths[&GapCause::Shutdown], 40 * SECOND_US);
+        assert_eq!(lengths[&GapCause::DiskError], 7 * SECOND_US);
     }
 }

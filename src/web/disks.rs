@@ -24,6 +24,9 @@ pub struct NewDisk {
     /// For old footage only.
     #[serde(default)]
     cold: bool,
+    /// In the place of the disk that was at this path, whose footage is given up.
+    #[serde(default)]
+    replace: bool,
 }
 
 /// The disk that it became.
@@ -91,6 +94,7 @@ pub async fn add(
         path,
         max_bytes,
         cold,
+        replace,
     } = new.into_inner();
     if !path.is_absolute() {
         return Err(ApiError::bad_request(
@@ -107,7 +111,7 @@ pub async fn add(
     let add = move || {
         let desk = desk(&house)?;
         desk.pool().list()?;
-        let id = desk.add(&wanted, &name)?.to_string();
+        let id = desk.add(&wanted, replace, &name)?.to_string();
         let shared = pool::shared(&wanted.path, house.keys().folder());
         let note = shared.map(|shared| pool::on_shared(&wanted.path, shared));
         Ok(AddedDisk { id, note })

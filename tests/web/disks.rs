@@ -183,7 +183,7 @@ fn a_configuration_that_is_not_the_recorders_is_left_alone_and_the_command_told(
         max_bytes: None,
         tier: hearthkeep::config::Tier::Hot,
     };
-    let id = house.pool.add(&wanted, "robin").unwrap();
+    let id = house.pool.add(&wanted, false, "robin").unwrap();
     until_it_is(&client, &second, "in use");
     std::fs::set_permissions(&etc, PermissionsExt::from_mode(0o755)).unwrap();
     let text = format!(
