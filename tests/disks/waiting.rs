@@ -60,6 +60,10 @@ fn a_start_that_waits_for_its_disk_is_an_open_gap_and_another_one_than_that_befo
     let ended_us = end_us(of_stream(&before, "good")[0]);
 
     let lost = lose(&installation.footage());
+    // What is shorter than half a second is no gap of its own.
+    await_condition("it is off for a while", LONG, || {
+        now_us() > ended_us + 2_000_000
+    });
     let begun_us = now_us();
     let mut recorder = installation.start();
     await_condition("the metrics tell it", LONG, || {
