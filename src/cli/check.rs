@@ -181,7 +181,7 @@ fn known_id(local: &Local, path: &Path) -> Result<Option<DiskId>, String> {
     let has_id_file = path.join(layout::ID_FILE).exists();
     match (known, has_id_file) {
         (_, false) => Err(
-            "it is no disk of a store: mount it there, and try again. A new one becomes a disk when the recorder is started".to_owned(),
+            "it is no disk of a store: mount it there, and try again. `hearthkeep disk add` makes a new one of an empty folder".to_owned(),
         ),
         (known, true) => Ok(known.map(|known| known.id)),
     }

@@ -29,7 +29,8 @@ pub(super) struct LoneGap {
 pub(super) struct Begin {
     pub start_us: i64,
     pub end_us: i64,
-    pub tells: bool,
+    /// Since when there was nothing, where it says so.
+    pub tells_from_us: Option<i64>,
 }
 
 /// Of the gaps of a stream, each from when to when and why, those that no segment tells of. Where no footage is known from before one,
@@ -56,7 +57,12 @@ pub(super) fn lone(
         }
         // A gap is a little longer than what a segment that begins in it says.
         let next = segments.iter().find(|begin| begin.start_us > start_us);
-        if next.is_some_and(|next| next.tells && next.start_us <= end_us) {
+        let is_told = |next: &&Begin| {
+            let from_us = next.tells_from_us;
+            // What was tried meanwhile, and lost, lies within.
+            from_us.is_some_and(|from_us| next.start_us <= end_us || from_us <= start_us)
+        };
+        if next.is_some_and(|next| is_told(&next)) {
             continue;
         }
         let end_us = next.map_or(end_us, |next| next.start_us.min(end_us));
@@ -73,7 +79,15 @@ pub(super) fn lone(
             _ => lone.push(gap),
         }
     }
-    lone
+    // What was tried within another one is no gap of its own.
+    lone.sort_by_key(|gap| gap.start_us);
+    let mut widest: Vec<LoneGap> = Vec::new();
+    for gap in lone {
+        if !widest.iter().any(|wide| wide.covers(&gap)) {
+            widest.push(gap);
+        }
+    }
+    widest
 }
 
 /// The same of a stream whose segments were listed, by what the log says and what lasts.
@@ -90,7 +104,13 @@ pub(super) fn of_log(
         .map(|one| Begin {
             start_us: one.span().start,
             end_us: one.span().end,
-            tells: one.facts.start.gap.is_some(),
+            tells_from_us: one.facts.start.gap.map(|gap| {
+                let start_us = one.span().start;
+                // Of one whose length nobody knows, no more than its end.
+                gap.length_us.map_or(start_us, |length_us| {
+                    start_us.saturating_sub_unsigned(length_us)
+                })
+            }),
         })
         .collect();
     let gaps = logged.range((*stream, i64::MIN)..=(*stream, i64::MAX));
@@ -116,6 +136,13 @@ pub(super) fn lasting(state_dir: &Path) -> HashMap<(String, String), (i64, Strin
 }
 
 impl LoneGap {
+    fn covers(&self, other: &Self) -> bool {
+        let ends_later = self
+            .end_us
+            .is_none_or(|end_us| other.end_us.is_some_and(|other| other <= end_us));
+        self.start_us <= other.start_us && ends_later
+    }
+
     /// Whether it has something of a span.
     pub(super) fn is_in(&self, span: &Range<i64>) -> bool {
         self.start_us < span.end && self.end_us.is_none_or(|end_us| end_us > span.start)
@@ -130,8 +157,28 @@ mod tests {
         Begin {
             start_us,
             end_us: start_us + 20,
-            tells,
+            tells_from_us: tells.then_some(start_us - 30),
         }
+    }
+
+    #[test]
+    fn what_was_tried_within_a_gap_is_none_of_its_own() {
+        let tried = [gap(150, 160), gap(165, 172), gap(180, 190)];
+        assert_eq!(spans(&[begin(100, true)], &tried).len(), 3);
+        let told = Begin {
+            tells_from_us: Some(120),
+            ..begin(200, true)
+        };
+        assert_eq!(spans(&[begin(100, true), told], &tried), []);
+        let lasts = [&tried[..], &[gap(120, OPEN_END_US)]].concat();
+        assert_eq!(spans(&[begin(100, true)], &lasts), [(120, None)]);
+        // One that was told apart, up to where another begins, stays.
+        let told = Begin {
+            tells_from_us: Some(160),
+            ..begin(200, true)
+        };
+        let apart = [gap(120, 160), gap(170, 180)];
+        assert_eq!(spans(&[begin(100, true), told], &apart), [(120, Some(160))]);
     }
 
     fn gap(start_us: i64, end_us: i64) -> (i64, i64, String) {

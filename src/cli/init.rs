@@ -10,6 +10,7 @@ use hearthkeep_format::{Identity, Random, kit};
 
 use super::ConfigArgument;
 use super::audit;
+use super::disk::say_if_shared;
 use super::local::{load_config, state_failure};
 use super::opening::{ask, new_passphrase};
 use super::output::{ExitStatus, Failure, OrFail, line};
@@ -57,6 +58,9 @@ pub(super) fn main(arguments: InitArguments) -> Result<ExitStatus, Failure> {
     hand_over(&arguments, &owner.kit, &page)?;
     make(&mut state, owner, &arguments.owner)?;
     audit::tell(&state, AuditKind::Claimed, "by init");
+    for disk in &config.disks {
+        say_if_shared(&disk.path, &config.state_dir);
+    }
     let disks = store::or_failure(pool::mount(&config, &mut state))?;
     pool::spread_keyring(disks.mounted.iter(), &state).map_err(store::pool_failure)?;
     line(format_args!(

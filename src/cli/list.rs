@@ -175,7 +175,11 @@ fn list_remote(remote: &Remote, arguments: &ListArguments) -> Result<ExitStatus,
 
 /// Of a timeline's gaps those that end at no segment's beginning.
 fn lone_of(timeline: &Timeline) -> Vec<LoneGap> {
-    let told = |start_us: i64| timeline.gaps.iter().any(|gap| gap.end_us == start_us);
+    let told = |start_us: i64| {
+        let mut gaps = timeline.gaps.iter();
+        let told = gaps.find(|gap| gap.end_us == start_us);
+        told.map(|gap| gap.start_us)
+    };
     let begins: Vec<_> = timeline
         .segments
         .iter()
@@ -184,7 +188,7 @@ fn lone_of(timeline: &Timeline) -> Vec<LoneGap> {
             end_us: segment
                 .start_us
                 .saturating_add_unsigned(segment.duration_us),
-            tells: told(segment.start_us),
+            tells_from_us: told(segment.start_us),
         })
         .collect();
     let end_us = |gap: &Gap| match gap.open {

@@ -24,7 +24,7 @@ use crate::limits::CLOSE_MS_MAX;
 use crate::people::People;
 use crate::pool::{self, Desk, Pool};
 use crate::random::OsRandom;
-use crate::record::{Recorder, Setting, Source};
+use crate::record::{Recorder, Setting, Source, Waiting};
 use crate::store::Store;
 use crate::store::lock::Lock;
 use crate::web::footage::Footage as _;
@@ -70,7 +70,12 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    let running = match wait_for_owner(&state, &footage, &ended) {
+    let was_claimed = is_claimed(&state);
+    let has_owner = wait_for_owner(&state, &footage, &ended);
+    if has_owner && !was_claimed {
+        pool.make_disks(&config);
+    }
+    let running = match has_owner {
         true => record(&config, (&state, &pool), clock, lock, &footage, &ended)?,
         false => None,
     };
@@ -288,7 +293,8 @@ fn record(
             rfc3339(clock.wall_us())
         );
     }
-    let Some(disks) = wait_for_a_disk(config, pool, footage, ended) else {
+    let begin = || waiting(config, (state_folder, pool), &clock, &lock);
+    let Some((disks, waiting)) = wait_for_a_disk(config, pool, footage, ended, begin) else {
         return Ok(None);
     };
     let sources = sources(config, &mut locked(state_folder))?;
@@ -312,7 +318,8 @@ fn record(
             clock,
         }
     };
-    let recorder = Recorder::start(sources, setting).or_fail(ExitStatus::Failed)?;
+    let recorder =
+        Recorder::start_after(waiting.as_ref(), sources, setting).or_fail(ExitStatus::Failed)?;
     tracing::info!(cameras = recorder.streams().len(), "recording");
     footage.begun(Recording {
         store: Arc::clone(&store),
@@ -322,14 +329,16 @@ fn record(
     Ok(Some((recorder, store)))
 }
 
-/// The disks, once there is one to record on: it may be mounted late. `None` when the program is to end instead.
+/// The disks, once there is one to record on: it may be mounted late. What waited until then too, where it was waited for. `None` when the
+/// program is to end instead.
 fn wait_for_a_disk(
     config: &Config,
     pool: &Pool,
     footage: &RecorderFootage,
     ended: &End,
-) -> Option<pool::Disks> {
-    let mut said = Vec::new();
+    begin: impl Fn() -> Waiting,
+) -> Option<(pool::Disks, Option<Waiting>)> {
+    let (mut said, mut waiting) = (Vec::new(), None);
     loop {
         let disks = pool.mount(config);
         for disk in &disks.absent {
@@ -339,13 +348,36 @@ fn wait_for_a_disk(
             }
         }
         if !disks.mounted.is_empty() {
-            return Some(disks);
+            return Some((disks, waiting));
         }
-        footage.waits_for_a_disk(disks.absent);
+        let waiting = waiting.get_or_insert_with(&begin);
+        footage.waits_for_a_disk(pool.list().unwrap_or_default(), waiting.streams());
         if ended.wait_at_most(DISK_RETRY) {
             return None;
         }
     }
+}
+
+/// The streams that wait for a disk, of those that have an id: others get theirs when the disks were asked for it.
+fn waiting(
+    config: &Config,
+    (state, pool): (&Mutex<StateFolder>, &Pool),
+    clock: &Arc<dyn Clock>,
+    lock: &Lock,
+) -> Waiting {
+    let last = pool.glimpse(lock).last;
+    tracing::error!("nothing is recorded: there is no disk to record on");
+    let known = locked(state).streams().unwrap_or_default();
+    let is_configured = |known: &KnownStream| {
+        let mut cameras = config.cameras.iter();
+        cameras.any(|camera| StreamName::main(&camera.name) == known.name)
+    };
+    let known = known.into_iter().filter(is_configured);
+    let streams = known.map(|known| {
+        let last = last.get(&known.id).copied();
+        (known.id, known.name.camera, last)
+    });
+    Waiting::new(streams, clock)
 }
 
 /// The streams to record; new cameras get an id.

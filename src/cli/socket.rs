@@ -49,6 +49,8 @@ pub enum Request {
         max_bytes: Option<u64>,
         /// For old footage.
         cold: bool,
+        /// In the place of the one that was there.
+        replace: bool,
         /// Who wants it.
         who: String,
     },

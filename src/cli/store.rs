@@ -90,10 +90,10 @@ pub(super) fn ask_recorder<T: DeserializeOwned>(
 /// What a command opens the store with that no recorder works with.
 pub(super) fn prepare(config: &Config) -> Result<(Arc<Pool>, Options, Lock), Failure> {
     let lock = lock(config)?;
-    let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
-    let disks = pool::mount(config, &mut state);
+    let state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
     let state = Arc::new(Mutex::new(state));
     let pool = Arc::new(Pool::new(Arc::clone(&state)));
+    let disks = pool.mount(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut options = options(config, &state, &pool, disks, clock)?;
     options.records = false;
@@ -164,6 +164,7 @@ pub(super) fn options(
         drains: pool.drains(),
         ..Spread::default()
     };
+    let retired = pool.retired();
     let state = state
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -180,6 +181,7 @@ pub(super) fn options(
     options.cameras = budgets(config, &known);
     options.spread = spread;
     options.spread.pinned = pinned(config, &known);
+    options.retired = retired;
     options.scrub = config.storage.scrub_days.map(ScrubSettings::new);
     options.doorkeeper = Some(Arc::clone(pool) as Arc<dyn store::Doorkeeper>);
     Ok(options)

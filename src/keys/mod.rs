@@ -335,6 +335,13 @@ impl StateFolder {
         said.map_or(Standing::InUse, |(_, standing)| *standing)
     }
 
+    /// The disks that were taken out of use for good.
+    pub fn retired(&self) -> Vec<DiskId> {
+        let standings = self.state.standings.iter();
+        let retired = standings.filter(|(_, standing)| *standing == Standing::Retired);
+        retired.map(|(disk, _)| *disk).collect()
+    }
+
     /// Remembers what was said of a disk. The paths of one that is retired are forgotten: an empty folder may become a new disk
     /// there.
     ///

@@ -15,6 +15,16 @@ pub struct StreamName {
     pub feed: String,
 }
 
+impl StreamName {
+    /// The main feed of a camera.
+    pub fn main(camera: &str) -> Self {
+        Self {
+            camera: camera.to_owned(),
+            feed: "main".to_owned(),
+        }
+    }
+}
+
 /// A stream of the store, also one whose camera is no longer configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownStream {

@@ -7,7 +7,7 @@ use hearthkeep_format::DiskId;
 
 use super::error::{Error, Result};
 use super::{Pool, Retired, same};
-use crate::config::{self, EditError, Tier};
+use crate::config::{self, Config, EditError, Tier};
 use crate::store::{self, DiskStatus};
 
 /// The pool, and the configuration that goes with it.
@@ -32,10 +32,11 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Pool::add`] and [`with_disk`].
-    pub fn add(&self, wanted: &config::Disk, who: &str) -> Result<DiskId> {
-        let edited = with_disk(&self.config, wanted)?;
-        let id = self.pool.add(wanted, who)?;
-        edited.save()?;
+    pub fn add(&self, wanted: &config::Disk, replace: bool, who: &str) -> Result<DiskId> {
+        let mut wanted = wanted.clone();
+        let edited = with_disk(&self.config, &mut wanted)?;
+        let id = self.pool.add(&wanted, replace, who)?;
+        edited.map(config::Edited::save).transpose()?;
         Ok(id)
     }
 
@@ -58,26 +59,35 @@ impl Desk {
 }
 
 /// A configuration with a further disk, to be saved once that is taken in. That it cannot be written, or could not be used then, is
-/// found out before anything is done.
+/// found out before anything is done. `None` where it has the disk as it is wanted, or where no more than its folder is; `wanted` is as
+/// that has it then.
 ///
 /// # Errors
-/// [`Error::Config`]; [`Error::NotOurs`]; [`Error::InUseAlready`], also where it writes the folder otherwise.
-pub fn with_disk(config: &Path, wanted: &config::Disk) -> Result<config::Edited> {
+/// [`Error::Config`]; [`Error::NotOurs`]; [`Error::InUseAlready`], where it writes the folder otherwise.
+pub fn with_disk(config: &Path, wanted: &mut config::Disk) -> Result<Option<config::Edited>> {
+    let before = Config::load(config).map_err(EditError::from)?.disks;
+    let is_plain = (wanted.max_bytes, wanted.tier) == (None, Tier::default());
+    let as_wanted = |disk: &&config::Disk| {
+        let says_the_same = (disk.max_bytes, disk.tier) == (wanted.max_bytes, wanted.tier);
+        disk.path == wanted.path && (is_plain || says_the_same)
+    };
+    if let Some(disk) = before.iter().find(as_wanted) {
+        *wanted = disk.clone();
+        return Ok(None);
+    }
     let edited = || {
         let mut edited = config::Edited::open(config)?;
-        let before = edited.check()?.disks;
         edited.add_disk(wanted);
         edited.check()?;
-        Ok((edited, before))
+        Ok(edited)
     };
-    let (edited, before) =
-        edited().map_err(|error| or_not_ours(error, || added(config, wanted)))?;
+    let edited = edited().map_err(|error| or_not_ours(error, || added(config, wanted)))?;
     match before
         .into_iter()
         .find(|disk| same(&disk.path, &wanted.path))
     {
         Some(disk) => Err(Error::InUseAlready { path: disk.path }),
-        None => Ok(edited),
+        None => Ok(Some(edited)),
     }
 }
 

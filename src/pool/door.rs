@@ -35,25 +35,24 @@ pub fn identify_all(config: &Config, state: &mut StateFolder) -> Result<()> {
     let mut disks = config.disks.iter();
     disks.try_for_each(|disk| {
         let folder = doors.open(&disk.path, DISK_START_PATIENCE_MS_MAX)?;
-        identify(&folder, state, false).map(drop)
+        identify(&folder, state, true).map(drop)
     })
 }
 
-/// Opens the configured disks, and makes a new one of a folder that is empty. What their keyrings know that ours does not is
-/// ours from then on; [`spread_keyring`] is to follow.
+/// Opens the configured disks. What their keyrings know that ours does not is ours from then on; [`spread_keyring`] is to follow.
 ///
-/// A folder that was a disk of this store and has lost its id file is a bare mount point: it is refused. The others are used
+/// A folder without an id file is a bare mount point, or one that nobody has made a disk of: it is refused. The others are used
 /// all the same. Drives that have to spin up do so together, and are waited for; one that does not answer in that time is left out.
 pub fn mount(config: &Config, state: &mut StateFolder) -> Disks {
-    let folders = open_all(&Doors::default(), config);
-    mount_opened(config, folders, state)
+    let folders = open_all(&Doors::default(), &config.disks);
+    mount_opened(&config.disks, folders, state)
 }
 
 /// The folders of a configuration, opened, in its order.
 pub(super) type Opened = Vec<Result<Folder>>;
 
 /// Opens the folders of all disks.
-pub(super) fn open_all(doors: &Doors, config: &Config) -> Opened {
+pub(super) fn open_all(doors: &Doors, disks: &[config::Disk]) -> Opened {
     let open = |wanted: &config::Disk| {
         let folder = doors.open(&wanted.path, DISK_START_PATIENCE_MS_MAX)?;
         // That of a folder the kernel may know without its drive.
@@ -64,10 +63,7 @@ pub(super) fn open_all(doors: &Doors, config: &Config) -> Opened {
         }
     };
     std::thread::scope(|scope| {
-        let opening = config
-            .disks
-            .iter()
-            .map(|disk| scope.spawn(move || open(disk)));
+        let opening = disks.iter().map(|disk| scope.spawn(move || open(disk)));
         let opening: Vec<_> = opening.collect();
         let opened = opening
             .into_iter()
@@ -77,14 +73,18 @@ pub(super) fn open_all(doors: &Doors, config: &Config) -> Opened {
 }
 
 /// See [`mount`].
-pub(super) fn mount_opened(config: &Config, folders: Opened, state: &mut StateFolder) -> Disks {
+pub(super) fn mount_opened(
+    configured: &[config::Disk],
+    folders: Opened,
+    state: &mut StateFolder,
+) -> Disks {
     let mut disks = Disks::default();
     // By now those that had to spin up have.
     let patience = Patience::together(Duration::from_millis(DISK_START_PATIENCE_MS_MAX));
     for folder in folders.iter().flatten() {
         folder.disk.lane().set_patience(patience.clone());
     }
-    for (index, (wanted, folder)) in config.disks.iter().zip(folders).enumerate() {
+    for (index, (wanted, folder)) in configured.iter().zip(folders).enumerate() {
         let mounted = folder.and_then(|folder| mount_one(wanted, &folder, state));
         let mounted = mounted.and_then(|(disk, _)| {
             match disks.mounted.iter().any(|other| other.id == disk.id) {
@@ -174,8 +174,8 @@ pub fn spread_keyring<'a>(
     Ok(())
 }
 
-/// Which disk is at this path. An empty folder that the store has never used becomes a new disk; one that was retired is taken in
-/// only where `anew` says so.
+/// Which disk is at this path. An empty folder that the store has never used becomes a new disk, and one that was retired is taken in,
+/// only where `anew` says so: somebody named it just now. What is found empty by itself may be a bare mount point.
 pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> Result<DiskId> {
     let (disk, path) = (&folder.disk, &folder.real_path);
     mend(folder, state)?;
@@ -206,6 +206,12 @@ pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> 
         .into());
     }
     refuse_what_is_in_use(folder)?;
+    if !anew {
+        return Err(Error::NewFolder {
+            path: path.to_owned(),
+            shared: folder.shared(state.folder()),
+        });
+    }
     let identity = DiskIdentity {
         store: state.store(),
         disk: DiskId::random(&mut OsRandom),
@@ -246,7 +252,7 @@ fn unwritable(folder: &Folder, error: store::Error) -> Error {
 }
 
 /// What a folder holds that is no disk yet is somebody's: only an empty one, as a new file system's is, becomes a disk.
-fn refuse_what_is_in_use(folder: &Folder) -> Result<()> {
+pub(super) fn refuse_what_is_in_use(folder: &Folder) -> Result<()> {
     match folder.something()? {
         None => Ok(()),
         Some(found) => Err(Error::NotEmptyFolder {
@@ -265,6 +271,13 @@ pub(super) fn remembered(path: &Path, state: &StateFolder) -> Option<DiskId> {
     // Where its drive hangs, only one that is written otherwise waits for it.
     let plain = std::path::absolute(path).ok().and_then(known);
     plain.or_else(|| known(std::fs::canonicalize(path).ok()?))
+}
+
+/// Where a disk was last, if that is not this folder any more.
+pub(super) fn moved_to(id: DiskId, folder: &Folder, state: &StateFolder) -> Option<PathBuf> {
+    let mut known = state.disks().iter().rev();
+    let last = known.find(|known| known.id == id)?;
+    (last.path != folder.real_path).then(|| last.path.clone())
 }
 
 /// Segment files on a disk, whatever they are.

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::folder::Shared;
 use crate::{config, keys, store};
 
 /// What the calls of this room return.
@@ -68,6 +69,14 @@ pub enum Error {
         /// What is in it, for one.
         found: OsString,
     },
+    /// An empty folder that nobody has made a disk of.
+    #[error("{}", new_folder(path, *shared))]
+    NewFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Whose file system it is on, where that is no disk of its own.
+        shared: Option<Shared>,
+    },
     /// It is one of the disks.
     #[error("this is the disk at {} already", path.display())]
     InUseAlready {
@@ -94,8 +103,33 @@ pub enum Error {
         source: keys::Error,
     },
     /// Nothing is recorded yet.
-    #[error("the store is not open yet: the box waits for its owner, or for a disk to record to")]
+    #[error(
+        "the store is not open yet: the box waits for its owner, or has just been started. Try again once it records"
+    )]
     NotOpen,
+    /// The disk that is to be replaced is the one that is there.
+    #[error("the disk at {} is there, and not lost: nothing takes its place", path.display())]
+    StillThere {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The disk that is to be replaced is used at another folder.
+    #[error(
+        "the disk that was at {} is the one at {} now, and not lost: name another folder for a new one",
+        path.display(), now.display()
+    )]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+        /// Where it is.
+        now: PathBuf,
+    },
+    /// It cannot be looked at what else is on it.
+    #[error(
+        "none of the disks is there, so what lies on this one cannot be moved: add another one with `hearthkeep disk add`, or say with \
+         --forget that its footage is given up"
+    )]
+    NotLookedAt,
     /// There are files on it that the catalog does not know.
     #[error(
         "{files} files stay on it that are no whole footage of this box, or were moved and could not be deleted there: look at them with \
@@ -105,4 +139,15 @@ pub enum Error {
         /// How many.
         files: u64,
     },
+}
+
+fn new_folder(path: &Path, shared: Option<Shared>) -> String {
+    let path = path.display();
+    let place = shared.map_or(String::new(), |shared| {
+        format!(", and on {shared}: the disk that is meant may not be mounted")
+    });
+    format!(
+        "{path} is an empty folder and no disk of this store{place}. Nothing is written there. Mount the disk; if this folder is \
+         meant, `sudo hearthkeep disk add {path}` makes a disk of it"
+    )
 }

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +18,36 @@ use crate::store;
 #[derive(Default)]
 pub struct Doors {
     lanes: Mutex<HashMap<PathBuf, Arc<Lane>>>,
+}
+
+/// A file system that is there without any disk for footage being mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// The one that all others are mounted on.
+    Root,
+    /// The one that the state folder is on.
+    State,
+}
+
+/// Whose file system a folder is on, where it is one that is there before any disk is mounted: a folder for footage there is meant, as
+/// on a box with one disk, or it is a bare mount point. `None` also where the folder cannot be looked at.
+pub fn shared(folder: &Path, state_dir: &Path) -> Option<Shared> {
+    let device = |path: &Path| std::fs::metadata(path).ok().map(|facts| facts.dev());
+    let own = device(folder)?;
+    match own {
+        own if device(Path::new("/")) == Some(own) => Some(Shared::Root),
+        own if device(state_dir) == Some(own) => Some(Shared::State),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Root => "the file system of /",
+            Self::State => "the file system of the state folder",
+        })
+    }
 }
 
 /// The folder of a disk, opened.
@@ -81,6 +113,13 @@ impl Doors {
 }
 
 impl Folder {
+    /// Whose file system it is on, where that is no disk of its own: [`shared`].
+    pub(super) fn shared(&self, state_dir: &Path) -> Option<Shared> {
+        let (path, state_dir) = (self.path.clone(), state_dir.to_owned());
+        let look = move || Ok(shared(&path, &state_dir));
+        self.disk.lane().call(look).ok().flatten()
+    }
+
     /// What is in it, for one, other than what a new file system has.
     pub(super) fn something(&self) -> Result<Option<OsString>> {
         let path = self.path.clone();

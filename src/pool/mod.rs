@@ -5,6 +5,7 @@ mod desk;
 mod door;
 mod error;
 mod folder;
+mod unopened;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,6 +18,7 @@ pub use desk::{Desk, with_disk, without_disk};
 pub use door::{Disks, identify_all, mount, spread_keyring};
 pub use error::{Error, Result};
 use folder::Doors;
+pub use folder::{Shared, shared};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -25,8 +27,10 @@ use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, LOG_COPIED
 use crate::random::OsRandom;
 use crate::store::check::{Page, PageFrom};
 use crate::store::forecast::Forecast;
+use crate::store::lock::Lock;
 use crate::store::log::{WaitingAudits, audit};
-use crate::store::{self, DiskStatus, DiskUse, Drain, OnDisk, Store, layout};
+use crate::store::{self, DiskStatus, DiskUse, Drain, Glimpse, OnDisk, Store, layout};
+use unopened::Unopened;
 
 /// How often it is looked whether another disk has the log.
 const LOOK: Duration = Duration::from_millis(50);
@@ -37,6 +41,7 @@ pub struct Pool {
     /// While it is open here.
     store: OnceLock<Arc<Store>>,
     doors: Doors,
+    unopened: Mutex<Unopened>,
     /// One command at a time; and the disks that were taken out since the start, which may be in the configuration still.
     commanding: Mutex<Vec<(DiskId, Retired)>>,
 }
@@ -61,6 +66,7 @@ impl Pool {
             state,
             store: OnceLock::new(),
             doors: Doors::default(),
+            unopened: Mutex::default(),
             commanding: Mutex::default(),
         }
     }
@@ -68,15 +74,59 @@ impl Pool {
     /// Opens the configured disks as [`mount`] does. One that hangs is not asked again before it answers, however often this is called.
     pub fn mount(&self, config: &Config) -> Disks {
         // Whoever else needs the state folder does not wait for drives that spin up.
-        let folders = door::open_all(&self.doors, config);
-        door::mount_opened(config, folders, &mut self.state())
+        let wanted = self.unopened().begin(&config.disks);
+        let folders = door::open_all(&self.doors, &wanted);
+        let disks = door::mount_opened(&wanted, folders, &mut self.state());
+        self.unopened().missed(&disks.absent);
+        disks
+    }
+
+    /// Makes disks of the folders of a configuration that are empty and there now: whoever claims a box wants what is configured, and
+    /// nothing that comes later. What is wrong with one [`Pool::mount`] says.
+    pub fn make_disks(&self, config: &Config) {
+        for folder in door::open_all(&self.doors, &config.disks).iter().flatten() {
+            let mut state = self.state();
+            if door::identify(folder, &mut state, true).is_ok()
+                && let Some(shared) = folder.shared(state.folder())
+            {
+                tracing::warn!("{}", on_shared(&folder.path, shared));
+            }
+        }
     }
 
     /// The store is open: what is commanded from now on, it does.
     pub fn opened(&self, store: Arc<Store>) {
-        if self.store.set(store).is_err() {
+        if self.store.set(Arc::clone(&store)).is_err() {
             tracing::error!("the store was opened twice");
         }
+        // What was commanded while it was being opened.
+        let _one = self.one_at_a_time();
+        for wanted in self.unopened().disks() {
+            if !store.has_slot(&wanted.path)
+                && let Some(id) = self.remembered(&wanted.path)
+            {
+                store.add_disk(wanted, id);
+            }
+        }
+    }
+
+    /// Looks what the catalog has, while no disk is there that a store could be opened with; what is on the disks is shown by it.
+    pub fn glimpse(&self, lock: &Lock) -> Glimpse {
+        let state = self.state();
+        let (folder, store) = (state.folder().to_owned(), state.store());
+        let ids: Vec<_> = state.disks().iter().map(|known| known.id).collect();
+        drop(state);
+        let glimpse = Store::glimpse(&folder, &store, &ids, lock).unwrap_or_else(|error| {
+            tracing::warn!("what was recorded before is not known: {error}");
+            Glimpse::default()
+        });
+        self.unopened().has(glimpse.on_disk.clone());
+        glimpse
+    }
+
+    /// The disks that were taken out of use for good.
+    pub fn retired(&self) -> Vec<DiskId> {
+        self.state().retired()
     }
 
     /// What was said of the disks of a configuration, as the store takes it.
@@ -101,33 +151,47 @@ impl Pool {
             .collect()
     }
 
-    /// Takes a folder in: an empty one, which becomes a disk, or a disk of this store. A store that is open uses it at once; one
-    /// that it uses at this path already is right as it is. `who` wants it, as the log is to say.
+    /// Takes a folder in: an empty one, which becomes a disk, or a disk of this store. A store that is open uses it at once, and a
+    /// recorder that waits for a disk with its next look; one that is used at this path already is right as it is. With `replace` it
+    /// takes the place of the disk that was at this path, whose footage is given up. `who` wants it, as the log is to say.
     ///
     /// # Errors
     /// What is wrong with the folder, which nothing was written to then; or the state folder's own.
-    pub fn add(&self, wanted: &config::Disk, who: &str) -> Result<DiskId> {
+    pub fn add(&self, wanted: &config::Disk, replace: bool, who: &str) -> Result<DiskId> {
         let _one = self.one_at_a_time();
         let path = std::path::absolute(&wanted.path).unwrap_or_else(|_| wanted.path.clone());
         let wanted = config::Disk { path, ..*wanted };
         let folder = self.doors.open(&wanted.path, DISK_START_PATIENCE_MS_MAX)?;
         let identity = layout::identify(&folder.disk, &wanted.path)?;
-        if let Some(store) = self.store.get() {
-            let is_it = |status: &DiskStatus| {
-                same(&status.path, &wanted.path)
-                    || identity.is_some_and(|identity| status.id == Some(identity.disk))
-            };
-            if let Some(known) = store.disks().iter().find(|status| is_it(status)) {
-                // It came this far before, and not into the configuration.
-                if let (Some(identity), true) = (identity, known.path == wanted.path)
-                    && known.id == Some(identity.disk)
-                {
-                    return Ok(identity.disk);
-                }
-                return Err(Error::InUseAlready {
-                    path: known.path.clone(),
+        let found = identity.map(|identity| identity.disk);
+        if let Some(known) = self.in_use(&wanted.path, found) {
+            // It came this far before, and not into the configuration.
+            if !replace && known.path == wanted.path && found.is_some() && known.id == found {
+                return Ok(known
+                    .id
+                    .unwrap_or_else(|| unreachable!("it is the one found")));
+            }
+            if known.path != wanted.path || known.state != DiskUse::Absent {
+                return Err(Error::InUseAlready { path: known.path });
+            }
+        }
+        let before = self.remembered(&wanted.path).filter(|_| replace);
+        if let Some(before) = before {
+            if found == Some(before) {
+                return Err(Error::StillThere { path: wanted.path });
+            }
+            if found.is_none() {
+                door::refuse_what_is_in_use(&folder)?;
+            }
+            if let Some(now) = door::moved_to(before, &folder, &self.state()) {
+                return Err(Error::Moved {
+                    path: wanted.path,
+                    now,
                 });
             }
+            self.tell(AuditKind::DiskRemoved, who, before)?;
+            self.state()
+                .set_standing(before, Standing::Retired, &mut OsRandom)?;
         }
         let mut state = self.state();
         let id = door::identify(&folder, &mut state, true)?;
@@ -136,11 +200,21 @@ impl Pool {
             door::exchange_keyrings(&folder, &mut state)?;
         }
         drop(state);
+        self.unopened().add(&wanted, id);
         if let Some(store) = self.store.get() {
             store.add_disk(&wanted, id);
+            before.into_iter().for_each(|before| store.give_up(before));
         }
         self.tell(AuditKind::DiskAdded, who, id)?;
         Ok(id)
+    }
+
+    /// The disk of the open store that is at a path, or has an id.
+    fn in_use(&self, path: &Path, id: Option<DiskId>) -> Option<DiskStatus> {
+        let disks = self.store.get()?.disks();
+        let is_it =
+            |status: &DiskStatus| same(&status.path, path) || (id.is_some() && status.id == id);
+        disks.into_iter().find(is_it)
     }
 
     /// Has a disk emptied.
@@ -192,6 +266,9 @@ impl Pool {
     /// [`Error::NotOpen`], [`Error::Store`], [`Error::LeftBehind`].
     pub fn retire(&self, disk: &str, forget: bool, who: &str) -> Result<Retired> {
         let mut taken_out = self.one_at_a_time();
+        if self.store.get().is_none() {
+            return self.retire_unopened(&mut taken_out, disk, forget, who);
+        }
         let (store, id, status) = match self.find(disk) {
             Err(Error::Store(store::Error::NoSuchDisk)) => {
                 return meant_before(&taken_out, disk).ok_or(store::Error::NoSuchDisk.into());
@@ -225,6 +302,43 @@ impl Pool {
             unmarked,
         };
         taken_out.retain(|(known, before)| *known != id && before.path != retired.path);
+        taken_out.push((id, retired.clone()));
+        Ok(retired)
+    }
+
+    /// The same while no disk is there that a store could be opened with: the catalog forgets what was on it once one is.
+    fn retire_unopened(
+        &self,
+        taken_out: &mut Vec<(DiskId, Retired)>,
+        disk: &str,
+        forget: bool,
+        who: &str,
+    ) -> Result<Retired> {
+        let disks = self.list()?;
+        let status = match desk::meant(&disks, disk) {
+            Ok(status) => status,
+            Err(error) => return meant_before(taken_out, disk).ok_or(error),
+        };
+        if disks.len() == 1 {
+            return Err(store::Error::LastDisk.into());
+        }
+        if !forget {
+            return Err(Error::NotLookedAt);
+        }
+        let id = status.id.ok_or(store::Error::NoSuchDisk)?;
+        self.tell(AuditKind::DiskRemoved, who, id)?;
+        self.state()
+            .set_standing(id, Standing::Retired, &mut OsRandom)?;
+        self.unopened().remove(&status.path);
+        let retired = Retired {
+            path: status.path.clone(),
+            given_up: OnDisk {
+                segments: status.segments,
+                bytes: status.used_bytes,
+                oldest_us: status.oldest_us,
+            },
+            unmarked: Some("it is not there".to_owned()),
+        };
         taken_out.push((id, retired.clone()));
         Ok(retired)
     }
@@ -267,12 +381,15 @@ impl Pool {
         door::remembered(path, &self.state())
     }
 
-    /// How the disks are.
+    /// How the disks are, also while none is there that a store could be opened with.
     ///
     /// # Errors
     /// [`Error::NotOpen`].
     pub fn list(&self) -> Result<Vec<DiskStatus>> {
-        Ok(self.store.get().ok_or(Error::NotOpen)?.disks())
+        match self.store.get() {
+            Some(store) => Ok(store.disks()),
+            None => self.unopened().statuses().ok_or(Error::NotOpen),
+        }
     }
 
     /// A page of what the store's catalog has, from there on or from its beginning.
@@ -293,6 +410,10 @@ impl Pool {
         self.commanding
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unopened(&self) -> MutexGuard<'_, Unopened> {
+        self.unopened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, StateFolder> {
@@ -347,6 +468,15 @@ fn retire_after_the_log(store: &Store, id: DiskId, forget: bool) -> store::Resul
             done => return done,
         }
     }
+}
+
+/// What is to be known of a disk that was made on a file system which is there without any disk being mounted.
+pub fn on_shared(disk: &Path, shared: Shared) -> String {
+    let path = disk.display();
+    format!(
+        "{path} is on {shared}. Where that is meant, as on a box with one disk, nothing is to be done. Where a disk of its own \
+         belongs there, it was not mounted: mount it, and type `sudo hearthkeep disk add --replace {path}`"
+    )
 }
 
 /// Whether two paths lead to one folder, or would if it were there.

@@ -49,7 +49,7 @@ impl ByHand {
         };
         Self {
             run: None,
-            writing: Writing::new(materials, before),
+            writing: Writing::new(materials, before, None),
             clock,
             random,
         }

@@ -25,11 +25,13 @@ mod segment;
 mod state;
 mod stream;
 mod told;
+mod waiting;
 mod watchdog;
 mod writing;
 
 use std::sync::{Arc, mpsc};
 
+use hearthkeep_format::segment::GapCause;
 use hearthkeep_format::{StoreId, StreamId};
 use tokio::sync::watch;
 
@@ -37,6 +39,7 @@ pub use by_hand::ByHand;
 pub use gap::{DAMAGED, OpenGap, ROTTEN, Stuck, sentence};
 pub use live::{Joined, LiveHub, RecentChunk, chunk_message, head_message};
 pub use state::{Phase, StreamSnapshot, Trouble};
+pub use waiting::Waiting;
 
 use crate::camera::ingest::Ingest;
 use crate::clock::Clock;
@@ -97,6 +100,22 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// One of which nothing is kept yet, for this reason and since then.
+    fn new(
+        id: StreamId,
+        camera: String,
+        gap: (GapCause, Option<i64>),
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            id,
+            state: Arc::new(StreamState::new(camera.clone(), clock.wall_us())),
+            camera,
+            progress: Arc::new(Progress::new(Arc::clone(clock), gap)),
+            hub: Arc::default(),
+        }
+    }
+
     /// What it does now.
     pub fn snapshot(&self) -> StreamSnapshot {
         let mut snapshot = self.state.snapshot();
@@ -130,6 +149,18 @@ impl Recorder {
     /// # Errors
     /// When the machine gives no thread.
     pub fn start(sources: Vec<Source>, setting: Setting) -> std::io::Result<Self> {
+        Self::start_after(None, sources, setting)
+    }
+
+    /// The same once there is a disk that was waited for.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`].
+    pub fn start_after(
+        waiting: Option<&Waiting>,
+        sources: Vec<Source>,
+        setting: Setting,
+    ) -> std::io::Result<Self> {
         let ingest = Ingest::start()?;
         let (running, ended) = mpsc::channel();
         let (stop, stopping) = watch::channel(false);
@@ -137,32 +168,28 @@ impl Recorder {
         let sealing = Arc::new(setting.sealing);
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for (index, source) in (1..).zip(sources) {
-            let name = source.camera.name.clone();
-            let state = Arc::new(StreamState::new(name.clone(), setting.clock.wall_us()));
-            let hub = Arc::new(LiveHub::default());
             let before = Before::of(&setting.store, &source.id);
-            let clock = Arc::clone(&setting.clock);
-            let progress = Arc::new(Progress::new(clock, Before::gap(before.as_ref())));
+            let waited = waiting.map_or(&[][..], Waiting::streams).iter();
+            let waited = waited.clone().find(|stream| stream.id == source.id);
+            let stream = waited.cloned().unwrap_or_else(|| {
+                let (name, gap) = (source.camera.name.clone(), Before::gap(before.as_ref()));
+                Stream::new(source.id, name, gap, &setting.clock)
+            });
+            let (state, progress) = (Arc::clone(&stream.state), Arc::clone(&stream.progress));
             let materials = Materials {
                 store_id: setting.store_id,
                 stream: source.id,
                 sealing: Arc::clone(&sealing),
                 store: Arc::clone(&setting.store),
-                hub: Arc::clone(&hub),
+                hub: Arc::clone(&stream.hub),
                 clock: Arc::clone(&setting.clock),
                 progress: Arc::clone(&progress),
                 random: SharedRandom::default(),
                 first_target_us: SEGMENT_US_MAX * index / count,
             };
-            streams.push(Stream {
-                id: source.id,
-                camera: name,
-                state: Arc::clone(&state),
-                progress: Arc::clone(&progress),
-                hub,
-            });
+            streams.push(stream);
             let task = StreamTask {
-                writing: Writing::new(materials, before),
+                writing: Writing::new(materials, before, waiting.map(Waiting::since)),
                 progress,
                 camera: source.camera,
                 state,

@@ -42,6 +42,8 @@ struct Known {
     marks: Marks,
     /// How long gaps lasted that have ended, or whose cause has changed, us.
     ended_us: BTreeMap<GapCause, u64>,
+    /// Monotonic time up to which they are counted: a gap that goes on after a try that failed begins before that.
+    counted_to_us: Option<u64>,
 }
 
 struct Gap {
@@ -49,6 +51,8 @@ struct Gap {
     since_us: Option<i64>,
     /// How much of it had passed when it was noticed, us.
     before_us: u64,
+    /// As much of that was counted before: the gap had ended by what was lost again.
+    again_us: u64,
     /// When it got this cause; its time before that is counted already.
     from_us: u64,
     counted_us: u64,
@@ -137,6 +141,13 @@ impl Progress {
         self.open_gap(cause, since_us, None, true);
     }
 
+    /// Nothing is kept for another reason from now on: what there was of a gap before has ended.
+    pub(super) fn turned(&self, cause: GapCause) {
+        let (now_us, wall_us) = (self.clock.monotonic_us(), self.clock.wall_us());
+        self.known().close_gap(now_us);
+        self.open_gap(cause, Some(wall_us), None, true);
+    }
+
     /// Nothing is kept, and the task does not know.
     pub(super) fn stuck_at(&self, stuck: Stuck) {
         let since_us = self.end_us();
@@ -177,10 +188,13 @@ impl Progress {
         }
         let before_us =
             since_us.and_then(|since| u64::try_from(wall_us.saturating_sub(since)).ok());
+        let before_us = before_us.unwrap_or(0);
+        let not_counted_us = known.counted_to_us.map(|to| now_us.saturating_sub(to));
         known.gap = Some(Gap {
             cause,
             since_us,
-            before_us: before_us.unwrap_or(0),
+            before_us,
+            again_us: not_counted_us.map_or(0, |most| before_us.saturating_sub(most)),
             from_us: now_us,
             counted_us: 0,
             stuck,
@@ -193,7 +207,7 @@ impl Progress {
         let (now_us, wall_us) = (self.clock.monotonic_us(), self.clock.wall_us());
         let known = self.known();
         let gap = known.gap.as_ref()?;
-        let length_us = gap.counted_us + gap.uncounted_us(now_us);
+        let length_us = gap.again_us + gap.counted_us + gap.uncounted_us(now_us);
         // A clock that was set meanwhile tells another time of its beginning.
         let since_us = gap.since_us.map(|since| {
             let counted = wall_us.saturating_sub_unsigned(length_us);
@@ -319,6 +333,7 @@ impl Known {
         if let Some(gap) = self.gap.take() {
             let length = gap.uncounted_us(now_us);
             *self.ended_us.entry(gap.cause).or_default() += length;
+            self.counted_to_us = Some(now_us);
         }
     }
 }
@@ -326,7 +341,7 @@ impl Known {
 impl Gap {
     fn uncounted_us(&self, now_us: u64) -> u64 {
         let before_us = match self.counted_us {
-            0 => self.before_us,
+            0 => self.before_us - self.again_us,
             _ => 0,
         };
         before_us + now_us.saturating_sub(self.from_us)
@@ -343,4 +358,66 @@ fn end_of(segment: &Segment) -> Option<i64> {
             .wall_us
             .saturating_add_unsigned(durable_us)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SimClock;
+
+    const S: u32 = 1_000_000;
+    const SECOND_US: u64 = 1_000_000;
+
+    #[test]
+    fn a_hole_is_counted_once_however_often_it_is_tried_to_end_it() {
+        let clock = Arc::new(SimClock::new(1_000_000_000));
+        let begun_us = clock.wall_us();
+        let progress = Progress::new(clock.clone(), (GapCause::Start, None));
+        let close = || progress.known().close_gap(clock.monotonic_us());
+        close();
+        progress.lost(GapCause::DiskError, Some(begun_us));
+        for _ in 0..30 {
+            clock.advance_us(S);
+            // A disk takes a head, and then fails.
+            close();
+            clock.advance_us(S);
+            progress.lost(GapCause::DiskError, Some(begun_us));
+        }
+        let gap = progress.gap().unwrap();
+        assert_eq!(
+            (gap.length_us, gap.since_us),
+            (60 * SECOND_US, Some(begun_us))
+        );
+        assert_eq!(
+            progress.gap_lengths_us()[&GapCause::DiskError],
+            60 * SECOND_US
+        );
+        close();
+        // Another one, after footage.
+        clock.advance_us(100 * S);
+        progress.lost(GapCause::DiskError, Some(clock.wall_us() - 2_000_000));
+        clock.advance_us(S);
+        close();
+        assert_eq!(
+            progress.gap_lengths_us()[&GapCause::DiskError],
+            63 * SECOND_US
+        );
+    }
+
+    #[test]
+    fn a_gap_that_has_another_cause_from_a_moment_on_is_two() {
+        let clock = Arc::new(SimClock::new(1_000_000_000));
+        let ended_us = clock.wall_us() - 40_000_000;
+        let progress = Progress::new(clock.clone(), (GapCause::Shutdown, Some(ended_us)));
+        let turned_us = clock.wall_us();
+        progress.turned(GapCause::DiskError);
+        clock.advance_us(7 * S);
+        let gap = progress.gap().unwrap();
+        let told = (gap.cause, gap.since_us, gap.length_us);
+        assert_eq!(told, (GapCause::DiskError, Some(turned_us), 7 * SECOND_US));
+        assert_eq!(progress.end_us(), Some(ended_us));
+        let lengths = progress.gap_lengths_us();
+        assert_eq!(lengths[&GapCause::Shutdown], 40 * SECOND_US);
+        assert_eq!(lengths[&GapCause::DiskError], 7 * SECOND_US);
+    }
 }

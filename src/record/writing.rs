@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearthkeep_format::fmp4::Fragment;
+use hearthkeep_format::log::Record;
 use hearthkeep_format::segment::{Begin, Gap, GapCause, Preamble, SegmentWriter, Start};
 use hearthkeep_format::{Kind, StoreId, StreamId};
 
@@ -17,8 +18,8 @@ use crate::clock::{Clock, offset_us};
 use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
 use crate::random::SharedRandom;
-use crate::store::Store;
 use crate::store::writer::{NewSegment, Refused, Segment, SegmentHandle};
+use crate::store::{LastFootage, Store};
 
 /// What the segments of one stream are made with.
 pub(super) struct Materials {
@@ -73,9 +74,19 @@ impl Before {
     }
 }
 
+impl From<LastFootage> for Before {
+    fn from(last: LastFootage) -> Self {
+        Self {
+            wall_end_us: last.end_us,
+            after_crash: last.after_crash,
+            is_certain: false,
+        }
+    }
+}
+
 /// A moment that stays the same when the clock is set.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+pub(super) struct Moment {
     /// Wall time, as the clock said it then, us.
     wall_us: i64,
     /// Wall time less monotonic time, then; `None` where another run of the recorder said it.
@@ -83,6 +94,13 @@ struct Moment {
 }
 
 impl Moment {
+    pub(super) fn now(clock: &dyn Clock) -> Self {
+        Self {
+            wall_us: clock.wall_us(),
+            offset_us: Some(offset_us(clock)),
+        }
+    }
+
     /// Its wall time, as a clock says it that is off monotonic time by so much. Less than a step is no setting: the two are never
     /// read at once, and segments are not moved by it either.
     fn wall_us(self, offset_us: i64) -> i64 {
@@ -114,7 +132,12 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn new(materials: Materials, before: Option<Before>) -> Self {
+    /// `waited` is since when there was no disk to record to, where that was so: from then on nothing else is the cause.
+    pub(super) fn new(
+        materials: Materials,
+        before: Option<Before>,
+        waited: Option<Moment>,
+    ) -> Self {
         let (cause, _) = Before::gap(before.as_ref());
         let is_certain = before.as_ref().is_some_and(|last| last.is_certain);
         let last_end = before.as_ref().map(|last| Moment {
@@ -122,6 +145,14 @@ impl Writing {
             offset_us: None,
         });
         let sequence = materials.store.next_sequence(&materials.stream);
+        let last_certain = last_end.filter(|_| is_certain);
+        let gap = match waited {
+            None => (cause, last_certain),
+            Some(since) => {
+                tell_before(&materials, cause, last_certain, since);
+                (GapCause::DiskError, Some(since))
+            }
+        };
         Self {
             epochs: Epochs::new(materials.store_id, materials.stream),
             segment: None,
@@ -130,7 +161,7 @@ impl Writing {
             last_end,
             segment_offset_us: 0,
             first_sequence: sequence,
-            gap: Some((cause, last_end.filter(|_| is_certain))),
+            gap: Some(gap),
             materials,
         }
     }
@@ -181,10 +212,7 @@ impl Writing {
     /// Remembers why nothing is recorded since the last segment, unless an earlier cause stands.
     pub(super) fn lost(&mut self, cause: GapCause) {
         let clock = &*self.materials.clock;
-        let since = self.last_end.unwrap_or_else(|| Moment {
-            wall_us: clock.wall_us(),
-            offset_us: Some(offset_us(clock)),
-        });
+        let since = self.last_end.unwrap_or_else(|| Moment::now(clock));
         self.gap.get_or_insert((cause, Some(since)));
         let since_us = since.wall_us(offset_us(clock));
         self.materials.progress.lost(cause, Some(since_us));
@@ -373,6 +401,23 @@ impl Writing {
                 None
             }
         }
+    }
+}
+
+/// Tells the log of what was missing before the recorder waited for a disk: no segment does.
+fn tell_before(materials: &Materials, cause: GapCause, last_end: Option<Moment>, since: Moment) {
+    let offset_us = offset_us(&*materials.clock);
+    let Some(from_us) = last_end.map(|end| end.wall_us(offset_us)) else {
+        return;
+    };
+    let to_us = since.wall_us(offset_us);
+    if from_us < to_us {
+        materials.store.log().append(Record::Gap {
+            stream: materials.stream,
+            cause,
+            from_us,
+            to_us,
+        });
     }
 }
 

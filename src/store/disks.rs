@@ -4,6 +4,8 @@ use std::path::Path;
 
 use hearthkeep_format::DiskId;
 
+use super::catalog::Catalog;
+use super::keeper::Notes;
 use super::lock::Lock;
 use super::mount::{AbsentDisk, DiskStatus, DiskUse};
 use super::scrub::{Scrub, ScrubPhase};
@@ -147,13 +149,16 @@ impl Store {
         if let Some(disk) = slot.mounted() {
             disk.close_writer();
         }
-        if segments > 0
-            && let Some(number) = self.shared.catalog.known_number(&id)
-            && let Some(keeper) = &*self.keeper()
-        {
-            keeper.notes().forget(number);
-        }
+        self.give_up(id);
         Ok(())
+    }
+
+    /// Forgets what was on a disk that is used no more.
+    pub fn give_up(&self, id: DiskId) {
+        self.shared.slots.drains().remove(&id);
+        if let Some(keeper) = &*self.keeper() {
+            self.shared.give_up(&[id], keeper.notes());
+        }
     }
 
     fn look_at_disks(&self) {
@@ -163,16 +168,30 @@ impl Store {
     }
 }
 
+impl OnDisk {
+    /// What a catalog has on a disk.
+    pub(super) fn of(catalog: &Catalog, id: DiskId) -> Result<Self> {
+        let Some(number) = catalog.known_number(&id) else {
+            return Ok(Self::default());
+        };
+        Ok(Self {
+            segments: catalog.disk_segments(number),
+            bytes: catalog.disk_bytes(number),
+            oldest_us: catalog.disk_oldest_us(number)?,
+        })
+    }
+}
+
 impl Shared {
     fn on_disk(&self, id: DiskId) -> Result<OnDisk> {
-        let Some(number) = self.catalog.known_number(&id) else {
-            return Ok(OnDisk::default());
-        };
-        Ok(OnDisk {
-            segments: self.catalog.disk_segments(number),
-            bytes: self.catalog.disk_bytes(number),
-            oldest_us: self.catalog.disk_oldest_us(number)?,
-        })
+        OnDisk::of(&self.catalog, id)
+    }
+
+    /// Has the keeper forget what is on disks that are used no more.
+    pub(super) fn give_up(&self, disks: &[DiskId], notes: &Notes) {
+        let numbers = disks.iter().filter_map(|id| self.catalog.known_number(id));
+        let there = numbers.filter(|number| self.catalog.disk_segments(*number) > 0);
+        there.for_each(|number| notes.forget(number));
     }
 
     /// Expects that nothing of the log is on this disk only, of those that are there.

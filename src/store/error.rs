@@ -36,7 +36,8 @@ pub enum Error {
     /// A folder that should be a disk has no id file.
     #[error(
         "{} has no hearthkeep-disk.json: its disk is not mounted, or it is new. \
-         Nothing is written there. Mount the disk, or remove it from the configuration", disk.display()
+         Nothing is written there. Mount the disk. Where it is lost, and another one is to take its place here, \
+         `sudo hearthkeep disk add --replace {}` says so", disk.display(), disk.display()
     )]
     NotMounted {
         /// The folder.
@@ -82,7 +83,10 @@ pub enum Error {
         there: u64,
     },
     /// Nothing would be left to record to.
-    #[error("it is the only disk there is to record to: add another one first")]
+    #[error(
+        "it is the only disk there is to record to: add another one first, with `hearthkeep disk add`; one that is mounted at its folder \
+         takes its place with --replace"
+    )]
     LastDisk,
     /// The disk still has footage.
     #[error(

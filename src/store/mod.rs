@@ -15,6 +15,7 @@ mod deleting;
 mod disks;
 mod error;
 pub mod forecast;
+mod glimpse;
 mod growth;
 mod health;
 pub mod held;
@@ -74,6 +75,7 @@ use catalog::{Catalog, Shelf, Usage};
 pub use disks::OnDisk;
 pub use error::{Error, Result};
 use forecast::Forecast;
+pub use glimpse::{Glimpse, LastFootage};
 pub use holds::NewHold;
 use keeper::Keeper;
 use lock::Lock;
@@ -92,7 +94,7 @@ use retention::{CameraBudget, DiskState};
 use scrub::{Board, Scrub};
 pub use scrub::{ScrubFinding, ScrubPhase, ScrubSettings, ScrubStatus};
 use slots::Slots;
-pub use slots::{Drain, Spread};
+pub use slots::{Drain, Spread, being_taken_in};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
 pub use watch::Doorkeeper;
@@ -180,7 +182,11 @@ impl Store {
     }
 
     fn open_with(options: Options, lock: Lock, driver: &Driver) -> Result<(Self, Report)> {
+        if options.disks.is_empty() {
+            return Err(Error::NoDisk);
+        }
         let state_dir = options.state_dir.clone();
+        let retired = options.retired.clone();
         let (log, scrub) = (options.log.clone(), options.scrub);
         let (budget, pace) = (Arc::clone(&options.queues), options.pace);
         let shared = prepare(options)?;
@@ -229,6 +235,11 @@ impl Store {
         let keeper = Keeper::start(Arc::clone(&shared), means, notes, inbox, backlog, log)
             .map_err(|error| Error::io("start a thread for", &state_dir, error))?;
         let keeper = Mutex::new(Some(keeper));
+        if !shared.at_rest {
+            let keeper = keeper.lock().unwrap_or_else(PoisonError::into_inner);
+            let keeper = keeper.iter();
+            keeper.for_each(|keeper| shared.give_up(&retired, keeper.notes()));
+        }
         // Nothing is recorded less without it.
         let scrub = scrub.and_then(|settings| {
             let begun = Scrub::start(&shared, settings, &state_dir, driver);

@@ -175,9 +175,6 @@ pub(super) fn prepare(options: Options) -> Result<Shared> {
 
 /// The same with a catalog that is open.
 pub(super) fn prepare_with(options: Options, opened: catalog::Opened) -> Result<Shared> {
-    if options.disks.is_empty() {
-        return Err(Error::NoDisk);
-    }
     if let Some((why, aside)) = &opened.moved_aside {
         let aside = aside.display();
         tracing::warn!(%aside, "the catalog is rebuilt from the footage: {why}");

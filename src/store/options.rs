@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hearthkeep_format::StoreId;
+use hearthkeep_format::{DiskId, StoreId};
 
 use super::SharedKeys;
 use super::catalog::Shelf;
@@ -28,6 +28,8 @@ pub struct Options {
     pub disks: Vec<MountedDisk>,
     /// Those of the configuration that are not there; what the catalog has of them stays in it.
     pub absent: Vec<AbsentDisk>,
+    /// Those that were taken out of use for good: what the catalog still has of them is forgotten.
+    pub retired: Vec<DiskId>,
     /// How footage is spread over them.
     pub spread: Spread,
     /// Who lets in disks that were away, or come anew; without one they stay away.
@@ -74,6 +76,7 @@ impl Options {
             store,
             disks,
             absent: Vec::new(),
+            retired: Vec::new(),
             spread: Spread::default(),
             doorkeeper: None,
             cameras: Vec::new(),

@@ -48,6 +48,9 @@ impl Store {
     /// # Errors
     /// As [`Store::open`], or when a disk cannot be listed: then the old one is as it was.
     pub fn reindex(options: Options, _lock: &Lock) -> Result<Reindexed> {
+        if options.disks.is_empty() {
+            return Err(Error::NoDisk);
+        }
         let away = Away::of(&options);
         let before = away.is_any().then(|| Before::read(&options, &away));
         let (opened, successor) = match &options.catalog {

@@ -231,19 +231,24 @@ impl Slots {
 
     // ---- what is commanded
 
-    /// A disk of the configuration that is to be used from now on. One that has the path already stays.
+    /// A disk of the configuration that is to be used from now on. One that is there at the path already stays; the place of one that is
+    /// not is taken.
     pub(super) fn add(&self, wanted: &config::Disk, id: DiskId) {
         let mut slots = self.write();
-        if slots.iter().any(|slot| slot.wanted.path == wanted.path) {
+        let mut known = slots.iter_mut();
+        if let Some(slot) = known.find(|slot| slot.wanted.path == wanted.path) {
+            if slot.mounted().is_none() {
+                slot.id = Some(id);
+            }
+            if let Place::Absent(why) = &mut slot.place {
+                *why = being_taken_in(&wanted.path);
+            }
             return;
         }
         slots.push(Slot {
             wanted: wanted.clone(),
             id: Some(id),
-            place: Place::Absent(format!(
-                "the disk at {} is being taken into use",
-                wanted.path.display()
-            )),
+            place: Place::Absent(being_taken_in(&wanted.path)),
         });
     }
 
@@ -262,6 +267,11 @@ impl Slots {
     pub(super) fn is_draining(&self, id: DiskId) -> bool {
         self.drains().contains_key(&id)
     }
+}
+
+/// Why a disk that was just added is not in use.
+pub fn being_taken_in(path: &Path) -> String {
+    format!("the disk at {} is being taken into use", path.display())
 }
 
 impl Slot {

@@ -188,9 +188,11 @@ fn gaps_before(span: &Span, last: Option<&Span>) -> impl Iterator<Item = GapSpan
     [untold, told].into_iter().flatten()
 }
 
-/// Gives gaps that no segment explains the cause that the log has for them.
+/// Gives gaps that no segment explains the cause that the log has for them. Where a segment's end is torn that may be a disk's fault, or
+/// the recorder's, which the log knows: it did not run.
 pub(super) fn tell_logged(gaps: &mut [GapSpan], logged: impl Fn(i64, i64) -> Vec<LoggedGap>) {
-    for gap in gaps.iter_mut().filter(|gap| gap.cause.is_none()) {
+    let is_guessed = |gap: &&mut GapSpan| matches!(gap.cause, None | Some(GapCause::DiskError));
+    for gap in gaps.iter_mut().filter(is_guessed) {
         let shared =
             |known: &LoggedGap| gap.end_us.min(known.to_us) - gap.start_us.max(known.from_us);
         let within = logged(gap.start_us, gap.end_us);
@@ -199,9 +201,11 @@ pub(super) fn tell_logged(gaps: &mut [GapSpan], logged: impl Fn(i64, i64) -> Vec
         let most = within.iter().max_by_key(|known| extent(known));
         // The one that covers it, but for what a camera's clock is off.
         let length_us = gap.end_us - gap.start_us;
-        gap.cause = most
-            .filter(|known| shared(known) * 2 > length_us)
-            .map(|known| known.cause);
+        let covering = most.filter(|known| shared(known) * 2 > length_us);
+        let did_not_run =
+            |known: &&LoggedGap| matches!(known.cause, GapCause::Crash | GapCause::Shutdown);
+        let covering = covering.filter(|known| gap.cause.is_none() || did_not_run(known));
+        gap.cause = covering.map(|known| known.cause).or(gap.cause);
     }
 }
 

@@ -24,6 +24,9 @@ pub struct NewDisk {
     /// For old footage only.
     #[serde(default)]
     cold: bool,
+    /// In the place of the disk that was at this path, whose footage is given up.
+    #[serde(default)]
+    replace: bool,
 }
 
 /// The disk that it became.
@@ -31,6 +34,8 @@ pub struct NewDisk {
 pub struct AddedDisk {
     /// 32 hex digits.
     id: String,
+    /// What is to be known of it, where it is on the file system of the system or of the state folder.
+    note: Option<String>,
 }
 
 /// How a disk is to be emptied.
@@ -91,6 +96,7 @@ pub async fn add(
         path,
         max_bytes,
         cold,
+        replace,
     } = new.into_inner();
     if !path.is_absolute() {
         return Err(ApiError::bad_request(
@@ -107,10 +113,12 @@ pub async fn add(
     let add = move || {
         let desk = desk(&house)?;
         desk.pool().list()?;
-        Ok(desk.add(&wanted, &name)?)
+        let id = desk.add(&wanted, replace, &name)?.to_string();
+        let shared = pool::shared(&wanted.path, house.keys().folder());
+        let note = shared.map(|shared| pool::on_shared(&wanted.path, shared));
+        Ok(AddedDisk { id, note })
     };
-    let id = blocking(add).await?.to_string();
-    Ok(HttpResponse::Ok().json(AddedDisk { id }))
+    Ok(HttpResponse::Ok().json(blocking(add).await?))
 }
 
 /// `POST /api/v1/disks/{disk}/drain`

@@ -23,7 +23,7 @@ use crate::play;
 use crate::record::{self, LiveHub, Phase, Stream, StreamSnapshot, chunk_message, head_message};
 use crate::store::forecast::{self, DiskForecast, Forecast};
 use crate::store::log::{LogFiles, Published};
-use crate::store::{self, AbsentDisk, NewHold, SharedKeys, Span, Store};
+use crate::store::{self, NewHold, SharedKeys, Span, Store};
 
 /// What is running since the box has an owner.
 pub struct Recording {
@@ -35,12 +35,19 @@ pub struct Recording {
     pub keys: SharedKeys,
 }
 
+/// What is known before recording has begun, while there is no disk to record to.
+#[derive(Default)]
+struct Waiting {
+    disks: Vec<store::DiskStatus>,
+    streams: Vec<Stream>,
+}
+
 /// Serves what a recorder has and does. Before the box has an owner there is nothing.
 pub struct RecorderFootage {
     keys: Arc<Mutex<StateFolder>>,
     clock: Arc<dyn Clock>,
     recording: OnceLock<Recording>,
-    waiting_for: Mutex<Vec<AbsentDisk>>,
+    waiting: Mutex<Waiting>,
     claim: (Mutex<bool>, Condvar),
 }
 
@@ -51,14 +58,15 @@ impl RecorderFootage {
             keys,
             clock,
             recording: OnceLock::new(),
-            waiting_for: Mutex::default(),
+            waiting: Mutex::default(),
             claim: (Mutex::new(false), Condvar::new()),
         }
     }
 
-    /// Recording cannot begin before one of these disks is there.
-    pub fn waits_for_a_disk(&self, disks: Vec<AbsentDisk>) {
-        *self.waiting_for() = disks;
+    /// Recording cannot begin before one of these disks is there: nothing of these streams is kept meanwhile.
+    pub fn waits_for_a_disk(&self, disks: Vec<store::DiskStatus>, streams: &[Stream]) {
+        let streams = streams.to_vec();
+        *self.waiting() = Waiting { disks, streams };
     }
 
     /// How much there is of a stream; `None` before recording has begun, and where the catalog cannot be read.
@@ -87,10 +95,18 @@ impl RecorderFootage {
         condition.notify_all();
     }
 
-    fn waiting_for(&self) -> MutexGuard<'_, Vec<AbsentDisk>> {
-        self.waiting_for
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream that is recorded, or is to be once there is a disk.
+    fn stream(&self, id: StreamId) -> Option<Stream> {
+        if self.recording.get().is_some() {
+            return self.live_stream(id).map(|(_, stream)| stream.clone());
+        }
+        let waiting = self.waiting();
+        let stream = waiting.streams.iter().find(|stream| stream.id == id);
+        stream.cloned()
     }
 
     fn keys(&self) -> MutexGuard<'_, StateFolder> {
@@ -100,7 +116,7 @@ impl RecorderFootage {
     fn disks(&self) -> Vec<store::DiskStatus> {
         match self.recording.get() {
             Some(recording) => recording.store.disks(),
-            None => self.waiting_for().iter().map(AbsentDisk::status).collect(),
+            None => self.waiting().disks.clone(),
         }
     }
 
@@ -150,15 +166,17 @@ impl Footage for RecorderFootage {
     fn streams(&self) -> Vec<StreamStatus> {
         let known = self.keys().streams().unwrap_or_default();
         let status = |known: &crate::keys::KnownStream| {
-            let live = self.live_stream(known.id).map(|(_, stream)| stream);
+            let live = self.stream(known.id);
             let usage = self
                 .recording
                 .get()
                 .map(|recording| recording.store.usage(&known.id));
-            let mut status = describe(live);
-            if self.recording.get().is_none() && !self.waiting_for().is_empty() {
+            let mut status = describe(live.as_ref());
+            if self.recording.get().is_none() && !self.waiting().disks.is_empty() {
                 status.state = StreamState::Failed;
                 status.error = Some(no_disk());
+                let snapshot = live.as_ref().map(Stream::snapshot);
+                status.last_us = snapshot.and_then(|snapshot| snapshot.durable_end_us);
             }
             status.id = known.id;
             status.camera.clone_from(&known.name.camera);
@@ -184,7 +202,13 @@ impl Footage for RecorderFootage {
             return Ok(None);
         }
         let Some(recording) = self.recording.get() else {
-            return Ok(Some(Timeline::default()));
+            let open = self.stream(stream).and_then(|stream| stream.snapshot().gap);
+            let open = open.and_then(|gap| open_gap_row(&gap, self.clock.wall_us()));
+            let open = open.filter(|gap| gap.start_us < to_us && gap.end_us > from_us);
+            return Ok(Some(Timeline {
+                gaps: open.into_iter().collect(),
+                ..Timeline::default()
+            }));
         };
         let live = || self.live_stream(stream).map(|(_, live)| live.snapshot());
         let before = live();
@@ -326,9 +350,7 @@ impl Footage for RecorderFootage {
 
     fn measures(&self) -> Measures {
         let measured = |status: StreamStatus| {
-            let snapshot = self
-                .live_stream(status.id)
-                .map(|(_, stream)| stream.snapshot());
+            let snapshot = self.stream(status.id).map(|stream| stream.snapshot());
             measures_of(status, snapshot.as_ref(), self.clock.wall_us())
         };
         let status = self.status();

@@ -156,7 +156,10 @@ fn a_disk_that_is_away_does_not_stop_the_others() {
     let installation = Installation::new(&cameras);
     let other = installation.folder().join("other");
     std::fs::create_dir(&other).unwrap();
-    installation.write_config_with_disks(&cameras, &["footage", "other"]);
+    let mut add = Command::new(super::installation::HEARTHKEEP);
+    add.args(["disk", "add", "--config"]);
+    add.arg(installation.config()).arg(&other);
+    assert!(add.status().unwrap().success());
     record(&installation, 1_000_000);
 
     let away = installation.folder().join("away");

@@ -26,7 +26,7 @@ pub fn camera(url: &str) -> CameraEntry<'_> {
     }
 }
 
-fn disk(installation: &Installation, arguments: &[&str]) -> Output {
+pub fn disk(installation: &Installation, arguments: &[&str]) -> Output {
     let mut command = std::process::Command::new(super::installation::HEARTHKEEP);
     let (subcommand, rest) = arguments.split_first().unwrap();
     command.args(["disk", subcommand, "--config"]);
@@ -37,13 +37,13 @@ fn disk(installation: &Installation, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn done(installation: &Installation, arguments: &[&str]) -> String {
+pub fn done(installation: &Installation, arguments: &[&str]) -> String {
     let output = disk(installation, arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn refused(installation: &Installation, arguments: &[&str], code: i32, sentence: &str) {
+pub fn refused(installation: &Installation, arguments: &[&str], code: i32, sentence: &str) {
     let output = disk(installation, arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(
@@ -96,7 +96,10 @@ fn a_running_recorder_takes_a_disk_in_and_another_out() {
     await_condition("it is in use", LONG, || {
         listed(&installation, &new)["state"] == "in use"
     });
-    refused(&installation, &["add", path(&new)], 78, "same \"path\"");
+    // Again, as where it is in the configuration only; but not with other settings.
+    done(&installation, &["add", path(&new)]);
+    let otherwise = ["add", path(&new), "--max-bytes", "1GB"];
+    refused(&installation, &otherwise, 78, "same \"path\"");
 
     // What could not be gone on with after a restart does not begin.
     let in_the_way = installation.state().join(".store.sealed.new");

@@ -3,6 +3,9 @@
 
 #[path = "../common/chance.rs"]
 mod chance;
+#[path = "../web/client.rs"]
+#[allow(dead_code)]
+mod client;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/installation.rs"]
@@ -13,6 +16,8 @@ mod left_out;
 mod rows;
 #[path = "../store_support/mod.rs"]
 mod store_support;
+#[path = "../common/viewer.rs"]
+mod viewer;
 
 mod accused;
 mod budgets;
@@ -25,6 +30,8 @@ mod id_file;
 mod mounts;
 mod moved;
 mod moving;
+mod new;
 mod reindexed;
 mod rig;
 mod silent;
+mod waiting;

@@ -222,6 +222,73 @@ fn the_only_disk_is_recorded_to_within_15_s_of_its_return() {
     is_bare(&usb);
 }
 
+#[test]
+fn a_disk_is_taken_out_for_a_while_as_the_documents_say() {
+    if !can_mount() {
+        return;
+    }
+    let (_cameras, url) = one_camera();
+    let installation = Installation::new(&[camera(&url)]);
+    let usb = installation.folder().join("usb");
+    std::fs::create_dir(&usb).unwrap();
+    let stick = Loop::new(installation.folder(), "stick.img", &usb);
+    installation.write_config_with_disks(&[camera(&url)], &["footage", "usb"]);
+    let text = std::fs::read_to_string(installation.config()).unwrap();
+    let text = text.replace("name = \"good\"", "name = \"good\"\ndisk = \"usb\"");
+    std::fs::write(installation.config(), text).unwrap();
+    let mut recorder = installation.start();
+    recorder.until("it records", LONG, |_| {
+        bytes(&installation.footage()) > 50_000
+    });
+    let error = || {
+        listed(&installation, &usb)["error"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert!(
+        error().contains("the disk that is meant may not be mounted"),
+        "{}",
+        error()
+    );
+    is_bare(&usb);
+    // Nor does a new one become a disk before somebody says so.
+    stick.mount();
+    await_condition("it was looked at", ALARM, || {
+        error().contains("no disk of this store. Nothing is written")
+    });
+    let output = super::commands::disk(&installation, &["add", path(&usb)]);
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    await_condition("it is in use", LONG, || {
+        listed(&installation, &usb)["state"] == "in use"
+    });
+    recorder.terminate();
+
+    let mut recorder = installation.start();
+    recorder.until("it records to the stick", LONG, |_| bytes(&usb) > 50_000);
+    recorder.terminate();
+    // Not lazily: nothing holds it any more.
+    run("umount", &[path(&usb)]);
+    let before = bytes(&installation.footage());
+    let mut recorder = installation.start();
+    recorder.until("it records elsewhere", LONG, |_| {
+        bytes(&installation.footage()) > before + 50_000
+    });
+    assert_eq!(listed(&installation, &usb)["state"], "absent");
+    is_bare(&usb);
+    stick.mount();
+    await_condition("it is used again", LONG, || {
+        listed(&installation, &usb)["state"] == "in use"
+    });
+    recorder.terminate();
+    assert_eq!(installation.run("check", &[]).status.code(), Some(0));
+    stick.unplug();
+    is_bare(&usb);
+}
+
 /// What `status` says of the camera's gap while it lasts.
 fn gap(installation: &Installation) -> Value {
     let output = installation.run("status", &["--json"]);

@@ -26,6 +26,7 @@ fn open(house: &House) -> Arc<Store> {
     std::fs::write(&toml, text).unwrap();
     let config = Config::load(&toml).unwrap();
     let mut state = StateFolder::load(folder).unwrap();
+    hearthkeep::pool::identify_all(&config, &mut state).unwrap();
     let disks = hearthkeep::pool::mount(&config, &mut state);
     let clock = Arc::new(SystemClock::new());
     let keys = Arc::new(|_| None);
@@ -182,7 +183,7 @@ fn a_configuration_that_is_not_the_recorders_is_left_alone_and_the_command_told(
         max_bytes: None,
         tier: hearthkeep::config::Tier::Hot,
     };
-    let id = house.pool.add(&wanted, "robin").unwrap();
+    let id = house.pool.add(&wanted, false, "robin").unwrap();
     until_it_is(&client, &second, "in use");
     std::fs::set_permissions(&etc, PermissionsExt::from_mode(0o755)).unwrap();
     let text = format!(

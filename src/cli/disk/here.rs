@@ -44,13 +44,17 @@ impl Here {
     }
 
     /// Takes a folder in. The store need not be opened for it.
-    pub(super) fn add(config: &Config, wanted: &config::Disk) -> Result<String, Failure> {
+    pub(super) fn add(
+        config: &Config,
+        wanted: &config::Disk,
+        replace: bool,
+    ) -> Result<String, Failure> {
         let _lock = store::lock(config)?;
         let mut state = StateFolder::load(&config.state_dir).map_err(state_failure)?;
         let disks = pool::mount(config, &mut state);
         let id_of_store = state.store();
         let pool = Pool::new(Arc::new(Mutex::new(state)));
-        let id = pool.add(wanted, &who()).map_err(pool_failure)?;
+        let id = pool.add(wanted, replace, &who()).map_err(pool_failure)?;
         let others = disks.mounted.iter().filter(|disk| disk.id != id);
         let others: Vec<_> = others.map(|disk| Arc::clone(&disk.disk)).collect();
         give_log(&others, wanted, &id_of_store)?;
@@ -94,15 +98,26 @@ impl Here {
         self.store.close();
         Ok(())
     }
+}
 
-    pub(super) fn retire(&self, disk: &str, forget: bool) -> Result<Retired, Failure> {
-        let retired = self
-            .pool
-            .retire(disk, forget, &who())
-            .map_err(pool_failure)?;
-        self.store.close();
-        Ok(Retired::of(retired))
-    }
+/// Takes a disk out. The store is not opened for one that is lost where all others are away too.
+pub(super) fn retire(config: &Config, disk: &str, forget: bool) -> Result<Retired, Failure> {
+    let (pool, options, lock) = store::prepare(config)?;
+    let store = match options.disks.is_empty() {
+        true => {
+            pool.glimpse(&lock);
+            None
+        }
+        false => {
+            let (store, _) = Store::open(options, lock).or_fail(ExitStatus::Failed)?;
+            let store = Arc::new(store);
+            pool.opened(Arc::clone(&store));
+            Some(store)
+        }
+    };
+    let retired = pool.retire(disk, forget, &who()).map_err(pool_failure)?;
+    store.iter().for_each(|store| store.close());
+    Ok(Retired::of(retired))
 }
 
 /// A new disk has the signed log before it is in use: the others may be lost before a recorder runs.

@@ -50,6 +50,9 @@ enum Command {
         /// For old footage only: what is older than cold_after_days moves there
         #[arg(long)]
         cold: bool,
+        /// It takes the place of the disk that was at this folder and is lost: that one's footage is given up
+        #[arg(long)]
+        replace: bool,
     },
     /// Empty a disk: nothing new goes to it, and its footage moves to the others
     Drain {
@@ -95,6 +98,7 @@ pub(super) fn main(arguments: DiskArguments) -> Result<ExitStatus, Failure> {
             folder,
             max_bytes,
             cold,
+            replace,
         } => {
             let tier = if cold { Tier::Cold } else { Tier::Hot };
             let path = std::path::absolute(&folder).or_fail(ExitStatus::Failed)?;
@@ -103,7 +107,7 @@ pub(super) fn main(arguments: DiskArguments) -> Result<ExitStatus, Failure> {
                 max_bytes,
                 tier,
             };
-            add(&Desk::open(&config)?, &wanted)
+            add(&Desk::open(&config)?, wanted, replace)
         }
         Command::Drain {
             config,
@@ -182,26 +186,35 @@ fn list(desk: &Desk, json: bool) -> Result<ExitStatus, Failure> {
     Ok(ExitStatus::Done)
 }
 
-fn add(desk: &Desk, wanted: &config::Disk) -> Result<ExitStatus, Failure> {
-    let edited = pool::with_disk(&desk.path, wanted).map_err(pool_failure)?;
+fn add(desk: &Desk, mut wanted: config::Disk, replace: bool) -> Result<ExitStatus, Failure> {
+    let edited = pool::with_disk(&desk.path, &mut wanted).map_err(pool_failure)?;
     owner::give_folder(&desk.config.state_dir, &wanted.path)
-        .map_err(|error| not_given(wanted, &error))?;
+        .map_err(|error| not_given(&wanted, &error))?;
     let request = Request::AddDisk {
         path: wanted.path.clone(),
         max_bytes: wanted.max_bytes,
         cold: wanted.tier == Tier::Cold,
+        replace,
         who: who(),
     };
     let id = match desk.ask(&request)? {
         Some(id) => id,
-        None => Here::add(&desk.config, wanted)?,
+        None => Here::add(&desk.config, &wanted, replace)?,
     };
-    save(edited)?;
+    edited.map(save).transpose()?;
+    say_if_shared(&wanted.path, &desk.config.state_dir);
     let path = wanted.path.display();
     line(format_args!(
         "{path} is disk {id} of this store now, and in the configuration."
     ))?;
     Ok(ExitStatus::Done)
+}
+
+/// Says of a new disk that it is on the system's file system or the state folder's, if it is.
+pub(super) fn say_if_shared(disk: &Path, state_dir: &Path) {
+    if let Some(shared) = pool::shared(disk, state_dir) {
+        eprintln!("hearthkeep: {}", pool::on_shared(disk, shared));
+    }
 }
 
 fn not_given(wanted: &config::Disk, error: &std::io::Error) -> Failure {
@@ -252,7 +265,7 @@ fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure
     };
     let retired = match desk.ask(&request)? {
         Some(retired) => retired,
-        None => Here::open(&desk.config)?.retire(&disk, forget)?,
+        None => here::retire(&desk.config, &disk, forget)?,
     };
     save(edited)?;
     show::retired(&path, &retired)?;
@@ -272,6 +285,7 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
             path,
             max_bytes,
             cold,
+            replace,
             who,
         } => {
             let tier = if cold { Tier::Cold } else { Tier::Hot };
@@ -280,7 +294,7 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
                 max_bytes,
                 tier,
             };
-            let added = pool.list().and_then(|_| pool.add(&wanted, &who));
+            let added = pool.list().and_then(|_| pool.add(&wanted, replace, &who));
             added.map(|id| Value::String(id.to_string()))
         }
         Request::DrainDisk { disk, let_go } => pool.drain(&disk, let_go).map(|()| Value::Null),

@@ -246,6 +246,11 @@ fn troubles(status: &Status, report: Option<&Report>) -> Vec<String> {
             (None, "silent") => troubles.push(format!(
                 "camera \"{name}\" is recorded, but nothing new has reached a disk for more than 10 s"
             )),
+            (None, "unknown") if status.claimed && report.is_some_and(Report::has_no_disk) => {
+                troubles.push(format!(
+                    "camera \"{name}\" is not recorded: there is no disk to record on. It is as soon as there is one"
+                ));
+            }
             (None, "unknown") if status.claimed && report.is_some() => troubles.push(format!(
                 "camera \"{name}\" is not known to the running recorder: start it again, and it takes up the configuration"
             )),

@@ -116,6 +116,14 @@ pub struct DiskReport {
 pub type Page = OnceLock<Result<(SocketAddr, Arc<Tls>), String>>;
 
 impl Report {
+    /// Whether recording has not begun, for there is no disk.
+    pub fn has_no_disk(&self) -> bool {
+        let is_away = |disk: &DiskReport| disk.error.is_some();
+        !self.disks.is_empty()
+            && self.disks.iter().all(is_away)
+            && self.streams.iter().all(|stream| stream.kept.is_none())
+    }
+
     /// How it is now.
     pub fn of(footage: &RecorderFootage, page: &Page) -> Self {
         let (mut addresses, mut page_error) = (Vec::new(), None);
