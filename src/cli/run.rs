@@ -18,7 +18,7 @@ use super::store;
 use super::{disk, hold};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::keys::{KnownStream, StateFolder};
+use crate::keys::{KnownStream, StateFolder, StreamName};
 use crate::lan::{Announcement, Announcing};
 use crate::limits::CLOSE_MS_MAX;
 use crate::people::People;
@@ -382,7 +382,11 @@ fn waiting(
 
 /// The streams to record; new cameras get an id.
 fn sources(config: &Config, state: &mut StateFolder) -> Result<Vec<Source>, Failure> {
-    let wanted: Vec<_> = config.cameras.iter().map(store::stream_of).collect();
+    let wanted: Vec<_> = config
+        .cameras
+        .iter()
+        .map(|camera| StreamName::main(&camera.name))
+        .collect();
     let (known, _) = state
         .stream_ids(&wanted, &mut OsRandom)
         .map_err(state_failure)?;

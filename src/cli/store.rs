@@ -187,21 +187,13 @@ pub(super) fn options(
     Ok(options)
 }
 
-/// The name of the stream that is recorded of a camera.
-pub(super) fn stream_of(camera: &config::Camera) -> StreamName {
-    StreamName {
-        camera: camera.name.clone(),
-        feed: "main".to_owned(),
-    }
-}
-
 /// The cameras of the configuration with their streams: what nobody is known to record may go first.
 fn recorded<'a>(
     config: &'a Config,
     known: &'a [KnownStream],
 ) -> impl Iterator<Item = (StreamId, &'a config::Camera)> {
     config.cameras.iter().filter_map(|camera| {
-        let name = stream_of(camera);
+        let name = StreamName::main(&camera.name);
         let stream = known.iter().find(|known| known.name == name)?;
         Some((stream.id, camera))
     })

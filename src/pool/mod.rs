@@ -53,8 +53,8 @@ pub struct Retired {
     pub path: PathBuf,
     /// The footage that was given up with it.
     pub given_up: OnDisk,
-    /// Bytes of that footage which people wanted kept.
-    pub held_bytes: u64,
+    /// Bytes of that footage which people wanted kept; `None` where no store was open that knows.
+    pub held_bytes: Option<u64>,
     /// Why its id file does not say so, where it does not.
     pub unmarked: Option<String>,
 }
@@ -275,7 +275,7 @@ impl Pool {
             }
             found => found?,
         };
-        let (given_up, held_bytes) = (store.on_disk(id)?, store.held_on_disk(id));
+        let (given_up, held_bytes) = (store.on_disk(id)?, Some(store.held_on_disk(id)));
         if !forget && status.state != DiskUse::Absent {
             let files = door::footage_files(&status.path)?;
             if given_up.segments == 0 && files > 0 {
@@ -337,6 +337,7 @@ impl Pool {
                 bytes: status.used_bytes,
                 oldest_us: status.oldest_us,
             },
+            held_bytes: None,
             unmarked: Some("it is not there".to_owned()),
         };
         taken_out.push((id, retired.clone()));

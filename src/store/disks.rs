@@ -5,9 +5,9 @@ use std::path::Path;
 use hearthkeep_format::DiskId;
 
 use super::catalog::Catalog;
-use super::keeper::Notes;
 use super::lock::Lock;
 use super::mount::{AbsentDisk, DiskStatus, DiskUse};
+use super::notes::Notes;
 use super::scrub::{Scrub, ScrubPhase};
 use super::slots::{Drain, Place, Slot};
 use super::{Error, Options, Result, Shared, Store, log, prepare};

@@ -23,8 +23,7 @@ use crate::config::{self, Tier};
 use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space};
 use crate::limits::{
     DISK_LATE_MS_MIN, DISK_PATIENCE_MS_MAX, FSYNC_SLOW_MS, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT,
-    SCRUB_YIELDS_MS,
-    WRITE_EARLY_BYTES,
+    SCRUB_YIELDS_MS, WRITE_EARLY_BYTES,
 };
 
 /// Room that a full disk must show before it is written to again, or this part of a small one.

@@ -63,8 +63,8 @@ pub struct RetiredDisk {
     segments: u64,
     /// Their bytes.
     bytes: u64,
-    /// Those of their bytes that were held.
-    held_bytes: u64,
+    /// Those of their bytes that were held; not there where no disk says so.
+    held_bytes: Option<u64>,
     /// Why the disk itself does not say that it was retired, where it does not.
     unmarked: Option<String>,
 }

@@ -85,8 +85,7 @@ struct Retired {
     segments: u64,
     bytes: u64,
     oldest_us: Option<i64>,
-    #[serde(default)]
-    held_bytes: u64,
+    held_bytes: Option<u64>,
     unmarked: Option<String>,
 }
 

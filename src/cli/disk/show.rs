@@ -69,8 +69,11 @@ pub(super) fn retired(path: &Path, retired: &Retired) -> Result<(), Failure> {
                 rfc3339(us)
             )),
             match retired.held_bytes {
-                0 => String::new(),
-                held => format!(
+                Some(0) => String::new(),
+                None =>
+                    "; how much of it was held is not known, since no disk is there that says so"
+                        .to_owned(),
+                Some(held) => format!(
                     "; {} of it were held, since somebody wanted to keep them",
                     gigabytes(held)
                 ),
