@@ -18,16 +18,12 @@ fn on(disks: &[&str]) -> Installation {
         url: "rtsp://127.0.0.1:9/live",
         more: "",
     };
-    let installation = Installation::new(&[nobody]);
+    let installation = Installation::unmade(&[]);
     for disk in disks {
         fs::create_dir_all(installation.folder().join(disk)).unwrap();
     }
-    let nobody = CameraEntry {
-        name: "gone",
-        url: "rtsp://127.0.0.1:9/live",
-        more: "",
-    };
     installation.write_config_with_disks(&[nobody], disks);
+    installation.init();
     installation
 }
 
