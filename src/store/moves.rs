@@ -18,8 +18,10 @@ use crate::config::Tier;
 const LIST_MAX: usize = 1024;
 /// Segments of a stream that are looked up at once to make room.
 const MAKE_ROOM_MAX: usize = 64;
-/// This part of what a hot disk may have is kept free for new footage, as long as a cold one takes the oldest.
+/// This part of what a hot disk may have is kept free for new footage, as long as a cold one takes the oldest; but so many segments on a
+/// small one.
 const LEAD_PART: i64 = 32;
+const LEAD_SEGMENTS: i64 = 2;
 /// While that can be moved, nothing is deleted before a hot disk has this part more than its budget, or less than this part of its reserve.
 const BEYOND_PART: u64 = 20;
 const RESERVE_LEFT_PART: u64 = 4;
@@ -292,26 +294,36 @@ fn if_nearly_full(shared: &Shared, disk: &MountedDisk) -> u64 {
     let used_bytes = i64::try_from(shared.state(disk).used_bytes).unwrap_or(i64::MAX);
     let spare = disk.spare_bytes(shared.growing_bytes(disk));
     // One that does not answer has none, and nothing is moved off it either.
+    let segment_bytes = mean_bytes(shared, disk).unwrap_or(0);
+    let segments_bytes = i64::from(segment_bytes).saturating_mul(LEAD_SEGMENTS);
     let lead = match spare {
         i64::MIN => i64::MIN,
-        _ => used_bytes.saturating_add(spare).max(0) / LEAD_PART,
+        _ => (used_bytes.saturating_add(spare).max(0) / LEAD_PART).max(segments_bytes),
     };
     u64::try_from(lead.saturating_sub(spare)).unwrap_or(0)
 }
 
 /// Whether a cold disk takes the oldest footage of a hot one; where it `may_displace`, for older footage that goes there.
 fn goes_to_cold(shared: &Shared, from: &MountedDisk, may_displace: bool) -> bool {
-    let segments = shared.catalog.disk_segments(from.number());
-    if from.tier != Tier::Hot || shared.slots.is_draining(from.id) || segments == 0 {
+    let Some(bytes) = mean_bytes(shared, from) else {
+        return false;
+    };
+    if from.tier != Tier::Hot || shared.slots.is_draining(from.id) {
         return false;
     }
-    let bytes = shared.catalog.disk_bytes(from.number()) / segments;
     let is_older = |disk: &MountedDisk, spare: i64| {
         may_displace && disk.oldest_us() < from.oldest_us() && spare >= 0
     };
     let mounted = shared.slots.mounted();
     let mut cold = mounted.iter().filter(|disk| disk.tier == Tier::Cold);
-    cold.any(|disk| spare_for(shared, disk, bytes, is_older).is_some())
+    cold.any(|disk| spare_for(shared, disk, u64::from(bytes), is_older).is_some())
+}
+
+/// Bytes of the segments on a disk, each; `None` where there is none.
+fn mean_bytes(shared: &Shared, disk: &MountedDisk) -> Option<u32> {
+    let bytes = shared.catalog.disk_bytes(disk.number());
+    let mean = bytes.checked_div(shared.catalog.disk_segments(disk.number()))?;
+    u32::try_from(mean).ok()
 }
 
 /// Whether footage may have to move soon.
