@@ -251,6 +251,9 @@ mod tests {
         let health = Health::default();
         health.fail(&full(), SECOND_US);
         assert!(health.is_full() && !health.is_avoided(SECOND_US));
+        let quota = Health::default();
+        quota.fail(&rustix::io::Errno::DQUOT.into(), SECOND_US);
+        assert!(quota.is_full() && !quota.is_avoided(SECOND_US));
         let told = health.trouble(4 * SECOND_US).unwrap();
         assert!(told.starts_with("it was full 3 s ago"), "{told}");
         health.set_full(false);
