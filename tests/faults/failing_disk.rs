@@ -164,9 +164,8 @@ pub fn on_two_disks(street: &Street) -> (Installation, FuseDisk, [PathBuf; 2]) {
     std::fs::create_dir(&behind).unwrap();
     std::fs::create_dir(&other).unwrap();
     let disk = FuseDisk::mount(&behind, &installation.footage());
-    // With budgets that leave the same room, segments go to one disk and to the other.
-    let disks = ["footage", "other"].map(|disk| format!("{disk}\"\nmax_bytes = \"4GB"));
-    installation.write_config_with_disks(&street.entries(), &disks.each_ref().map(String::as_str));
+    let disks = ["footage", "other\"\n[storage]\nplacement = \"round-robin"];
+    installation.write_config_with_disks(&street.entries(), &disks);
     installation.init();
     (installation, disk, [behind, other])
 }
