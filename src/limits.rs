@@ -53,7 +53,7 @@ pub const MOVE_REST: u64 = 2;
 /// Bytes that are moved between two syncs, so that recording never waits behind more than that.
 pub const MOVE_UNSYNCED_BYTES_MAX: u64 = 8 << 20;
 /// How many sequence numbers a stream passes over when it begins while a disk is away, which may hold segments that nobody here
-/// knows of: more than a stream records in thirty years. By so many it also goes on each minute, where the time is known.
+/// knows of: more than a stream records in thirty years. By so many it also goes on in a minute, where the time is known.
 pub const SEQUENCES_PASSED_OVER: u64 = 1 << 24;
 /// Between two looks at budgets and free space, at most.
 pub const RETENTION_PERIOD_MS: u64 = 30_000;

@@ -55,6 +55,12 @@ impl Growths {
         }
     }
 
+    /// Takes note that footage is known anew that was there before: what is measured next begins after that. Rates stay, and so does what is
+    /// expected, or nobody would see before the next look that something fills.
+    pub fn taken_in(&mut self) {
+        self.0.values_mut().for_each(|growth| growth.since = None);
+    }
+
     /// Whether one has filled so much faster than the last look thought that the next is not to wait.
     pub fn is_outgrown(&self, of: Of, used_bytes: u64) -> bool {
         let growth = self.0.get(&of);
@@ -236,6 +242,18 @@ mod tests {
         assert!(!growths.is_outgrown(of, 50_000_000), "nothing can go");
         growths.deleted(of, 20_000_000);
         assert!(growths.is_outgrown(of, 40_000_001));
+    }
+
+    #[test]
+    fn what_was_there_before_is_no_growth_and_ends_no_watch() {
+        let mut growths = Growths::default();
+        let of = Of::Disk(0);
+        look(&mut growths, 0, disk(10_000_000, 40_000_000));
+        look(&mut growths, 10 * SECOND_US, disk(11_000_000, 40_000_000));
+        growths.taken_in();
+        assert!(growths.is_outgrown(of, 30_000_000), "before the next look");
+        let (then, _) = look(&mut growths, 20 * SECOND_US, disk(30_000_000, 40_000_000));
+        assert_eq!(then, 30_000_000 + 3_150_000, "as fast as before");
     }
 
     #[test]

@@ -100,7 +100,7 @@ use turns::{Driver, Hands};
 pub use watch::Doorkeeper;
 use writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle};
 
-const MINUTE_US: i64 = 60_000_000;
+const MINUTE_US: u128 = 60_000_000;
 
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
@@ -321,13 +321,14 @@ impl Store {
         if self.knows_all() {
             return next;
         }
-        // Beyond what was passed over before too, where the catalog is lost that knew of it: time goes on.
+        // Beyond what was passed over before too, where nothing that is here knows of it: time goes on, also between two starts of a minute.
         let clock = &self.shared.clock;
-        let minutes = match clock.trusted() {
-            true => u64::try_from(clock.wall_us() / MINUTE_US).unwrap_or(0),
+        let wall_us = match clock.trusted() {
+            true => u128::try_from(clock.wall_us()).unwrap_or(0),
             false => 0,
         };
-        let by_time = minutes.saturating_mul(SEQUENCES_PASSED_OVER);
+        let by_time = wall_us * u128::from(SEQUENCES_PASSED_OVER) / MINUTE_US;
+        let by_time = u64::try_from(by_time).unwrap_or(u64::MAX);
         next.saturating_add(SEQUENCES_PASSED_OVER).max(by_time)
     }
 

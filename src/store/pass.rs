@@ -173,7 +173,7 @@ impl Passes {
     /// To be told when the catalog has taken in footage that was there before, or knows its times better: that says nothing of how
     /// fast anything fills, and what was drawn from the catalog is drawn anew.
     pub(super) fn taken_in(&mut self) {
-        self.growths = Growths::default();
+        self.growths.taken_in();
         self.old = None;
         self.held.again_at_us = 0;
     }

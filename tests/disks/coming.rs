@@ -184,6 +184,37 @@ fn what_was_recorded_on_a_disk_that_is_away_at_the_start_keeps_its_sequences() {
 }
 
 #[test]
+fn two_starts_without_all_disks_give_no_sequence_twice_within_a_minute() {
+    let (home, folder) = still_home(38);
+    let usb = folder.path().join("usb");
+    let disk = second_disk(&home, &usb, 9);
+    let id = disk.id;
+    let third = away(&folder.path().join("third"), 2, None);
+    let mut first = options(&home, vec![disk]);
+    first.absent.push(third);
+    first.spread.pinned.insert(home.stream(1).id, usb.clone());
+    let rig = Rig::open(&home, first);
+    let mut stream = home.stream(1);
+    // It passes over numbers already, and is torn: only that disk knows which it has.
+    stream.sequence = rig.store.next_sequence(&stream.id);
+    let torn = stream.seal(2, 20_000);
+    let handle = torn.begin(&rig.store);
+    rig.pass(2 * SECOND_US);
+    rig.die();
+    drop(handle);
+
+    unmount(&usb);
+    let mut alone = options(&home, Vec::new());
+    alone.absent.push(away(&usb, 1, Some(id)));
+    let rig = Rig::open(&home, alone);
+    let next = rig.store.next_sequence(&stream.id);
+    assert!(
+        next > torn.new.start.sequence,
+        "{next} was given already, or may have been"
+    );
+}
+
+#[test]
 fn a_disk_that_hangs_when_it_goes_is_not_used_before_it_let_go() {
     use super::store_support::{FaultyDisk, QUICK, until};
     use hearthkeep::store::MountedDisk;

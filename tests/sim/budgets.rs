@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::house::House;
-use crate::ledger::{Written, place_of};
+use crate::ledger::{Known, Written, place_of};
 
 const SECOND_US: u64 = 1_000_000;
 /// What has happened so long ago has no effect any more; so long a start takes to look at all there is.
@@ -11,6 +11,8 @@ const OVER_US: u64 = 30 * SECOND_US;
 /// What came so lately may be too much: written until retention sees that it is, moved until it has looked.
 pub const WRITTEN_US: u64 = 4 * SECOND_US;
 const MOVED_US: u64 = SECOND_US;
+/// What has ended is in the catalog after so long, and only then may it be deleted: the last of a camera may have more than its budget alone.
+const CATALOGUED_US: u64 = 4 * SECOND_US;
 
 /// What lies somewhere.
 #[derive(Default)]
@@ -61,6 +63,11 @@ pub fn judge(house: &House, started_us: u64) {
         .for_each(|what| ledger.violated(format!("after {at_s} s {what}")));
 }
 
+/// Whether something on a disk may be deleted.
+pub fn may_go(house: &House, files: &[(usize, std::path::PathBuf, u64)], disk: usize) -> bool {
+    lies(house, files, |(on, _)| on == disk).may_go
+}
+
 /// Bytes that were recorded lately, of what is chosen.
 fn written(house: &House, is_meant: impl Fn(&&Written) -> bool) -> u64 {
     let ledger = house.world.ledger.borrow();
@@ -106,7 +113,9 @@ fn lies(
                 Some(_) => *bytes,
                 None => 0,
             };
-            lies.may_go |= known.is_some_and(|known| !known.is_open) && !may_be_held(stream);
+            let has_ended =
+                |known: &Known| !known.is_open && known.ended_us + CATALOGUED_US <= world.now_us();
+            lies.may_go |= known.is_some_and(has_ended) && !may_be_held(stream);
         }
     }
     lies

@@ -22,6 +22,8 @@ struct State {
     unflushed: Vec<Batch>,
     doubted: bool,
     fail_flushes: u32,
+    /// It takes nothing.
+    refuses: bool,
 }
 
 /// Where the simulated database is kept; clones are the same one.
@@ -48,6 +50,11 @@ impl SimShelf {
         self.state().fail_flushes = times;
     }
 
+    /// From now on it takes nothing, or does again.
+    pub fn refuse(&self, refuses: bool) {
+        self.state().refuses = refuses;
+    }
+
     /// All there is in it.
     pub fn content(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         self.state().live.clone()
@@ -63,6 +70,15 @@ impl SimShelf {
             false => Ok(self.state()),
         }
     }
+
+    /// The same, where it is to be written. That it cannot be keeps nothing from being deleted: the catalog goes on in memory.
+    fn takes(&self) -> Result<MutexGuard<'_, State>, CatalogError> {
+        let state = self.alive()?;
+        match state.refuses {
+            true => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem).into()),
+            false => Ok(state),
+        }
+    }
 }
 
 fn apply(map: &mut Map, batch: Batch) {
@@ -76,7 +92,7 @@ fn apply(map: &mut Map, batch: Batch) {
 
 impl Shelf for SimShelf {
     fn open(&self) -> Result<Box<dyn Database>, CatalogError> {
-        let state = self.alive()?;
+        let state = self.takes()?;
         if state.doubted {
             return Err(CatalogError::Damaged("it is simulated so"));
         }
@@ -108,7 +124,7 @@ impl Database for SimShelf {
     }
 
     fn apply(&self, batch: Batch) -> Result<(), CatalogError> {
-        let mut state = self.alive()?;
+        let mut state = self.takes()?;
         apply(&mut state.live, Batch(batch.0.clone()));
         state.unflushed.push(batch);
         Ok(())
@@ -116,7 +132,7 @@ impl Database for SimShelf {
 
     fn flush(&self) -> Result<(), CatalogError> {
         world::pass(2_000);
-        let state = &mut *self.alive()?;
+        let state = &mut *self.takes()?;
         if state.fail_flushes > 0 {
             state.fail_flushes -= 1;
             world::catalog_failed();

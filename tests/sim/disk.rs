@@ -51,6 +51,9 @@ pub struct Faults {
     pub fail_syncs: u32,
     pub fail_folder_syncs: u32,
     pub fail_removals: u32,
+    /// It takes no more files and folders, or bytes, than these, whatever it shows.
+    pub files_max: Option<usize>,
+    pub bytes_max: Option<u64>,
     /// Nothing works.
     pub gone: bool,
 }
@@ -62,6 +65,26 @@ pub struct State {
     chance: Chance,
     /// Files that were opened before a return are lost to who has them.
     returns: u64,
+}
+
+impl State {
+    /// Bytes that it still takes.
+    fn room(&self) -> u64 {
+        let most = self.faults.bytes_max.unwrap_or(u64::MAX);
+        most.min(self.capacity).saturating_sub(self.image.bytes())
+    }
+
+    fn takes_names(&self) -> bool {
+        let most = self.faults.files_max;
+        most.is_none_or(|most| self.image.names() < most)
+    }
+
+    /// Bytes of all segments on it.
+    pub fn footage_bytes(&self) -> u64 {
+        let files = self.image.all_files();
+        let of_footage = files.filter(|(path, _)| place_of(path).is_some());
+        of_footage.map(|(_, content)| content.len() as u64).sum()
+    }
 }
 
 /// A disk; clones are the same one.
@@ -154,7 +177,18 @@ impl SimDisk {
         if about != About::Other {
             world::trouble(self.number, 0);
         }
+        world::failed(self.number);
         error
+    }
+
+    /// It is full, or says so.
+    fn no_room(&self, about: About, state: &State) -> io::Error {
+        if state.image.bytes() < state.capacity {
+            let is_footage = about != About::Other;
+            world::refused_room(self.number, state.footage_bytes(), is_footage);
+            return io::ErrorKind::StorageFull.into();
+        }
+        self.trouble(about, io::ErrorKind::StorageFull.into())
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -172,8 +206,8 @@ impl Disk for SimDisk {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let about = About::of(path);
         let mut state = self.take(APPEND_US, about)?;
-        if state.image.bytes() >= state.capacity {
-            return Err(self.trouble(about, io::ErrorKind::StorageFull.into()));
+        if state.room() == 0 || !state.takes_names() {
+            return Err(self.no_room(about, &state));
         }
         state.image.make(path, false)?;
         drop(state);
@@ -201,7 +235,11 @@ impl Disk for SimDisk {
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.take(APPEND_US, About::of(path))?;
+        let about = About::of(path);
+        let mut state = self.take(APPEND_US, about)?;
+        if !state.takes_names() && state.image.find(path).is_err() {
+            return Err(self.no_room(about, &state));
+        }
         state.image.make(path, true)?;
         Ok(())
     }
@@ -297,7 +335,7 @@ impl DiskFile for SimFile {
             .iter()
             .flat_map(|slice| slice.iter().copied())
             .collect();
-        let free = state.capacity.saturating_sub(state.image.bytes());
+        let free = state.room();
         let failed = self
             .disk
             .fails(self.about, &mut state, |faults| &mut faults.fail_writes);
@@ -313,9 +351,7 @@ impl DiskFile for SimFile {
         match written == bytes.len() {
             _ if failed.is_err() => failed,
             true => Ok(()),
-            false => Err(self
-                .disk
-                .trouble(self.about, io::ErrorKind::StorageFull.into())),
+            false => Err(self.disk.no_room(self.about, &state)),
         }
     }
 

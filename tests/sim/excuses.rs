@@ -22,6 +22,8 @@ pub struct Excuses {
     spans: Vec<(Span, Option<usize>)>,
     /// When a disk gave trouble with footage.
     troubles: BTreeMap<usize, Vec<Span>>,
+    /// When any of them did, but for saying that it is full while it shows room.
+    failures: Vec<Span>,
     /// When a stream's footage was written to a disk, or was to be.
     touched: BTreeMap<(usize, StreamId), Vec<Span>>,
     plans: Vec<Plan>,
@@ -49,6 +51,12 @@ impl Excuses {
 
     /// A disk gave trouble with footage from one time to another.
     pub fn trouble(&mut self, disk: usize, from_us: u64, to_us: u64) {
+        add(&mut self.failures, (from_us, to_us));
+        self.is_full(disk, from_us, to_us);
+    }
+
+    /// A disk did not take footage, which it may say while it shows room.
+    pub fn is_full(&mut self, disk: usize, from_us: u64, to_us: u64) {
         add(self.troubles.entry(disk).or_default(), (from_us, to_us));
     }
 
@@ -96,6 +104,13 @@ impl Excuses {
         let mut all = spans.chain(self.troubles.values().flatten());
         all.all(|(_, to_us)| *to_us < since_us)
             && self.plans.iter().all(|plan| plan.until_us <= now_us)
+    }
+
+    /// The same, whatever disks did not take that show room.
+    pub fn is_quiet_but_for_room(&self, since_us: u64) -> bool {
+        let spans = self.spans.iter().map(|(span, _)| span);
+        let mut all = spans.chain(&self.failures);
+        all.all(|(_, to_us)| *to_us < since_us)
     }
 
     /// What is planned for these segments is carried out later, and may have no reason then.

@@ -25,11 +25,17 @@ pub struct Figures {
     pub moved: u64,
     /// Bytes of footage that were read again.
     pub read_again: u64,
+    /// How often a disk said that it is full while it showed room.
+    pub refusals: u64,
+    /// Segments of which a recorder could tell nobody that it deleted them.
+    pub forgotten: u64,
     pub judged: Judged,
     /// Deletions, of which each is to have its reason.
     pub deletions: Asked,
     /// How often it was looked at what lies on the disks, each second.
     pub budgets: Asked,
+    /// How often it was looked at whether cameras are recorded, each second.
+    pub progress: Asked,
     /// All that was done, and when, in one number.
     pub story: u64,
 }
@@ -48,9 +54,12 @@ impl Figures {
             deleted: ledger.removed.len() as u64,
             moved: ledger.moved.len() as u64,
             read_again: world.upkeep.borrow().read_bytes(),
+            refusals: world.scarcity.borrow().refusals,
+            forgotten: world.scarcity.borrow().forgotten.len() as u64,
             judged,
             deletions: ledger.deletions,
             budgets: ledger.budgets,
+            progress: ledger.progress,
             story: world.story.get(),
         }
     }
@@ -64,10 +73,13 @@ impl Figures {
         self.deleted += other.deleted;
         self.moved += other.moved;
         self.read_again += other.read_again;
+        self.refusals += other.refusals;
+        self.forgotten += other.forgotten;
         self.judged.pictures.add(&other.judged.pictures);
         self.judged.holes.add(&other.judged.holes);
         self.deletions.add(&other.deletions);
         self.budgets.add(&other.budgets);
+        self.progress.add(&other.progress);
         self.story ^= other.story;
     }
 
@@ -78,7 +90,8 @@ impl Figures {
             ("pictures", pictures, PICTURES_EXCUSED_MAX),
             ("holes", holes, HOLES_EXCUSED_MAX),
             ("deletions", &self.deletions, DELETIONS_EXCUSED_MAX),
-            ("looks", &self.budgets, BUDGETS_EXCUSED_MAX),
+            ("looks at budgets", &self.budgets, BUDGETS_EXCUSED_MAX),
+            ("looks at cameras", &self.progress, BUDGETS_EXCUSED_MAX),
         ];
         let shares = shares.into_iter().filter_map(|(what, asked, max)| {
             let (percent, all) = (asked.percent(), asked.all);
@@ -86,8 +99,8 @@ impl Figures {
                 .then(|| format!("{percent} % of {all} {what} were excused, {max} % may be"))
         });
         let mut wrong: Vec<_> = shares.collect();
-        if self.moved == 0 || self.read_again == 0 {
-            wrong.push("nothing was moved, or nothing read again".to_owned());
+        if [self.moved, self.read_again, self.refusals].contains(&0) {
+            wrong.push("nothing was moved, read again, or refused for want of room".to_owned());
         }
         wrong
     }
@@ -104,18 +117,21 @@ impl fmt::Display for Figures {
             deleted,
             moved,
             read_again,
+            refusals,
+            forgotten,
             judged: Judged {
                 pictures: asked,
                 holes,
             },
             deletions,
             budgets,
+            progress,
             story,
         } = self;
         let hours = simulated_s / 3600;
         write!(
             f,
-            "{hours} h simulated, {power_cuts} power cuts, {kills} kills, {pictures} pictures, {segments} segments, {deleted} deleted, {moved} moved, {} MB read again; excused: {} % of pictures, {} % of {} holes, {} % of deletions, {} % of {} looks at budgets; story {story:016x}",
+            "{hours} h simulated, {power_cuts} power cuts, {kills} kills, {pictures} pictures, {segments} segments, {deleted} deleted, {moved} moved, {} MB read again, {refusals} times no room where some is shown, {forgotten} deletions forgotten; excused: {} % of pictures, {} % of {} holes, {} % of deletions, {} % of {} looks at budgets, {} % of {} at cameras; story {story:016x}",
             read_again / 1_000_000,
             asked.percent(),
             holes.percent(),
@@ -123,6 +139,8 @@ impl fmt::Display for Figures {
             deletions.percent(),
             budgets.percent(),
             budgets.all,
+            progress.percent(),
+            progress.all,
         )
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use hearthkeep::clock::SimClock;
 use hearthkeep_format::{BootId, Random, SeededRandom, StreamId};
 
-use crate::HAVE_FOUND;
 use crate::cameras::Model;
 use crate::chance::Chance;
 use crate::disk::SimDisk;
 use crate::ledger::LOST_US_MAX;
+use crate::scarcity::Short;
 use crate::world::{START_US, World};
+use crate::{HAVE_FOUND, HAVE_FOUND_SINCE};
 
 const SECOND_US: u64 = 1_000_000;
 /// What of a stream may be queued for a disk without a word to it, and how long it takes until a disk that went is let go of and the next
@@ -83,6 +84,15 @@ pub enum Happening {
         disk: usize,
         let_go: Option<bool>,
     },
+    /// A disk has too little of something that it does not show, or no longer.
+    Short {
+        disk: usize,
+        of: Option<Short>,
+    },
+    /// The state folder takes what is written there, or nothing.
+    State {
+        takes: bool,
+    },
     /// After the next power cut the box does not know the time for so long.
     ForgetsTime,
 }
@@ -97,6 +107,8 @@ pub struct Fate {
     pub disks: Vec<(u64, Option<u64>)>,
     /// The disk for old footage, where there is one.
     pub cold: Option<usize>,
+    /// Whether only what hot disks have no room for goes there.
+    pub cools_when_full: bool,
     pub is_scrubbed: bool,
     pub queue_bytes: u64,
     pub span_us: u64,
@@ -129,6 +141,7 @@ impl Fate {
             camera_max,
             disks,
             cold: None,
+            cools_when_full: false,
             is_scrubbed: false,
             queue_bytes: 96 << 10,
             span_us: (60 + chance.below(300)) * SECOND_US,
@@ -152,6 +165,9 @@ impl Fate {
         // What has found something is to find it again.
         if !HAVE_FOUND.contains(&seed) {
             fate.add_upkeep(seed);
+            if !HAVE_FOUND_SINCE.contains(&seed) {
+                fate.add_scarcity(seed);
+            }
         }
         fate
     }
@@ -265,6 +281,8 @@ impl World {
             Happening::Drain { disk, let_go } => {
                 self.upkeep.borrow_mut().wanted.push((disk, let_go));
             }
+            Happening::Short { disk, of } => self.set_short(disk, of),
+            Happening::State { takes } => self.set_state(takes),
             Happening::ForgetsTime => self.forgets_time.set(true),
         }
     }
@@ -290,6 +308,7 @@ impl World {
     pub fn begins_with(&self, disk: usize) {
         let excuses = &mut self.ledger.borrow_mut().excuses;
         excuses.begins_with(disk, self.now_us());
+        self.scarcity.borrow_mut().begins_with(disk);
     }
 
     fn dies(&self, without_power: bool) {
@@ -361,6 +380,7 @@ impl World {
             state.capacity = *capacity;
         }
         self.shelf.fail_flushes(0);
+        self.set_state(true);
         self.set_clock(0, true);
         for camera in 0..self.fate.cameras.len() {
             if !self.cameras.borrow()[camera].is_on {

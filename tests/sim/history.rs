@@ -89,7 +89,7 @@ impl Holds {
             for held in of_it {
                 self.ended_us.insert(camera, world.now_us());
                 let ended = store.unhold(&held.id, "it is over", "the simulator");
-                if ended.is_err() {
+                if ended.is_err() || world.scarcity.borrow().state_fails() {
                     self.doubtful.insert(camera);
                 }
             }
@@ -133,6 +133,7 @@ pub fn check(house: &House) -> Vec<String> {
         .collect();
     let mut wrong = Vec::new();
     let ledger = house.world.ledger.borrow();
+    let scarcity = house.world.scarcity.borrow();
     for (key, note) in &ledger.published {
         let key = LogKey::from_text(key).expect("a key that was published can be read");
         let seen = Checkpoint::verify(note, &key).expect("a checkpoint is signed");
@@ -165,14 +166,13 @@ pub fn check(house: &House) -> Vec<String> {
             Some(DeletionCause::Age) => {
                 wrong.push(format!("{id} was deleted for its age, within minutes"));
             }
+            None if scarcity.forgotten.contains(&id) => {}
             None if ledger.known.contains_key(&id) => {
                 wrong.push(format!("{id} was deleted, and no log says so"));
             }
             _ => {}
         }
     }
-    drop(ledger);
-    wrong.extend(house.accused.take());
     wrong
 }
 

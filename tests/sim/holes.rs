@@ -12,8 +12,8 @@ const SECOND_US: u64 = 1_000_000;
 const TOO_LONG_US: u64 = 3 * SECOND_US;
 const TOO_SHORT_US: u64 = SECOND_US / 2;
 
-/// A hole of less has no gap in the timeline.
-const HOLE_US_MIN: u64 = SECOND_US / 2;
+/// A hole of less has no gap in the timeline: half a second by the camera's clock, which may be 0.1 % off, and by whole ticks.
+const HOLE_US_MIN: u64 = SECOND_US / 2 + SECOND_US / 1_000;
 
 /// The cause and length of the gaps that are shown between two segments, `Some(None)` where there are none; `None` where the segments
 /// are not shown.

@@ -10,6 +10,7 @@ use hearthkeep::disk::Disk;
 use hearthkeep::keys::Sealing;
 use hearthkeep::random::SharedRandom;
 use hearthkeep::record::ByHand;
+use hearthkeep::store::catalog::Memory;
 use hearthkeep::store::layout::{self, DiskIdentity};
 use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::writer::Budget;
@@ -22,6 +23,7 @@ use crate::budgets;
 use crate::careless::Planted;
 use crate::database::SimShelf;
 use crate::history;
+use crate::progress;
 use crate::world::World;
 
 pub const GENERATION: u32 = 1;
@@ -42,8 +44,6 @@ pub struct House {
     planted: Option<Planted>,
     /// What there is of each camera in the end, as the page shows it.
     pub shown: RefCell<Vec<Timeline>>,
-    /// Footage that the recorder says somebody removed, which nobody did.
-    pub accused: RefCell<Vec<String>>,
 }
 
 impl House {
@@ -75,8 +75,9 @@ impl House {
             planted,
             world,
             shown: RefCell::default(),
-            accused: RefCell::default(),
         };
+        let folder = house.state.path().to_owned();
+        house.world.state_folder.replace(folder);
         for (number, disk) in house.world.disks.iter().enumerate() {
             // One that fails meanwhile is asked again, also by a box that went off meanwhile.
             let mark = || {
@@ -160,12 +161,17 @@ impl House {
         self.world.stop.set(false);
         // Footage is read again from the beginning, or nothing would be after the first minutes.
         _ = std::fs::remove_file(self.state.path().join("scrub.json"));
+        self.world.started_us.set(self.world.now_us());
         let lock = lock::acquire(self.state.path()).unwrap();
         let mut options = self.options(&self.world.shelf);
         if with_cameras {
             Planted::in_budgets(self.planted, &mut options);
         }
-        let is_lost = self.world.shelf.content().is_empty();
+        let in_memory = self.world.scarcity.borrow().state_fails();
+        if in_memory {
+            options.catalog = Some(Arc::new(Memory::default()));
+        }
+        let is_lost = in_memory || self.world.shelf.content().is_empty();
         let is_without = is_lost && !options.absent.is_empty();
         for (number, disk) in self.world.disks.iter().enumerate() {
             if !disk.state().faults.gone {
@@ -243,12 +249,7 @@ impl House {
                     all.expect("the catalog can be read")
                 });
                 self.shown.replace(shown.collect());
-                let accused = world.fate.cameras.iter().flat_map(|model| {
-                    let removed = store.log().removed(&model.stream, i64::MIN, i64::MAX);
-                    let of_it = |segment| format!("somebody is said to have removed {segment:?}");
-                    removed.into_iter().map(of_it).collect::<Vec<_>>()
-                });
-                self.accused.replace(accused.collect());
+                self.look_at_log(&store);
                 self.end(&store);
             }
         }
@@ -268,11 +269,20 @@ impl House {
             .extend(meanwhile.wanted);
     }
 
-    /// Remembers what the log has published.
+    /// Remembers what the log has published, and whom it accuses.
     fn look_at_log(&self, store: &Store) {
         let published = store.log().published().into_iter();
         let published = published.map(|published| (published.key, published.note));
-        self.world.ledger.borrow_mut().published.extend(published);
+        let ledger = &mut *self.world.ledger.borrow_mut();
+        ledger.published.extend(published);
+        if store.log().removed_count() > 0 {
+            let models = self.world.fate.cameras.iter();
+            let removed =
+                models.flat_map(|model| store.log().removed(&model.stream, i64::MIN, i64::MAX));
+            let removed = removed.map(|closed| closed.segment);
+            let scarcity = self.world.scarcity.borrow();
+            ledger.accuses(removed, &scarcity.forgotten, self.world.now_us());
+        }
     }
 
     /// Records until then, or until the recorder ends.
@@ -300,6 +310,7 @@ impl House {
             }
             if !world.off.get() && !world.stop.get() {
                 budgets::judge(self, now_us);
+                progress::judge(self, now_us);
             }
             let queued = self.queues.queued_bytes();
             if queued > world.fate.queue_bytes + ENDS_BYTES_MAX {

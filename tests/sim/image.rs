@@ -124,6 +124,11 @@ impl Image {
         })
     }
 
+    /// How many files and folders there are.
+    pub fn names(&self) -> usize {
+        self.live.len()
+    }
+
     /// Makes the names in a folder durable.
     pub fn sync_folder(&mut self, folder: &Path) -> io::Result<()> {
         if self.find(folder)? != Node::Folder {

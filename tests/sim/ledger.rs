@@ -20,6 +20,8 @@ pub struct Known {
     pub durable_bytes: u64,
     pub is_open: bool,
     pub is_poisoned: bool,
+    /// When it was said first to have ended, true time, us.
+    pub ended_us: u64,
 }
 
 /// A file that the recorder removed.
@@ -58,6 +60,10 @@ pub struct Before<'a> {
     pub is_planned: bool,
     /// Segments of the disk that are on another one too, just as durable: they are being moved.
     pub moving: &'a BTreeSet<SegmentId>,
+    /// The bytes of footage to which its disk may be limited, since it says that it is full.
+    pub limit: Option<u64>,
+    /// Whether it could have been moved to a cold disk instead.
+    pub could_move: bool,
 }
 
 /// How often something was looked at, and how often nothing was asked then.
@@ -88,6 +94,10 @@ pub struct Ledger {
     pub known: BTreeMap<SegmentId, Known>,
     pub removed: Vec<Removed>,
     pub violations: Vec<String>,
+    /// Segments that the recorder said somebody removed.
+    pub accused: BTreeSet<SegmentId>,
+    /// What of a stream became durable last, a segment and how much of it, and when, true time, us.
+    pub durable: BTreeMap<StreamId, ((SegmentId, u64), u64)>,
     /// When a stream's numbers may have begun anew, true time, us: the recorder started without one of its disks and without a catalog
     /// that knew it, or after all of its footage was deleted.
     pub anew: BTreeMap<StreamId, Vec<u64>>,
@@ -105,6 +115,8 @@ pub struct Ledger {
     pub deletions: Asked,
     /// How often it was looked at what lies on the disks while the recorder lives.
     pub budgets: Asked,
+    /// How often it was looked at whether cameras are recorded.
+    pub progress: Asked,
     /// When the box began a boot, true time, us.
     pub boots: Vec<u64>,
     /// Times from which on monotonic and wall time of the box do not go together with those before.
@@ -116,7 +128,7 @@ impl Ledger {
         self.violations.push(what);
     }
 
-    pub fn hears(&mut self, event: &Event) {
+    pub fn hears(&mut self, event: &Event, now_us: u64) {
         let (Event::Durable(segment)
         | Event::Closed(segment)
         | Event::Abandoned(segment)
@@ -124,10 +136,10 @@ impl Ledger {
         else {
             return;
         };
-        self.knows(segment);
+        self.knows(segment, now_us);
     }
 
-    fn knows(&mut self, segment: &Segment) {
+    fn knows(&mut self, segment: &Segment, now_us: u64) {
         if segment.durable_bytes() == 0 {
             return;
         }
@@ -139,8 +151,36 @@ impl Ledger {
             durable_bytes: segment.durable_bytes(),
             is_open: segment.state() == State::Open,
             is_poisoned: segment.state() == State::Poisoned,
+            ended_us: match self.known.get(&new.segment) {
+                Some(before) if !before.is_open => before.ended_us,
+                _ => now_us,
+            },
         };
+        self.durable
+            .entry(new.stream)
+            .and_modify(|(last, at_us)| {
+                if *last != (new.segment, known.durable_bytes) {
+                    (*last, *at_us) = ((new.segment, known.durable_bytes), now_us);
+                }
+            })
+            .or_insert(((new.segment, known.durable_bytes), now_us));
         self.known.insert(new.segment, known);
+    }
+
+    /// The recorder says that somebody removed these, which nobody does. Those that it was let forget to have deleted are excused.
+    pub fn accuses(
+        &mut self,
+        segments: impl Iterator<Item = SegmentId>,
+        forgotten: &BTreeSet<SegmentId>,
+        at_us: u64,
+    ) {
+        for segment in segments.filter(|segment| !forgotten.contains(segment)) {
+            if self.accused.insert(segment) {
+                self.violated(format!(
+                    "after {at_us} us somebody is said to have removed {segment}"
+                ));
+            }
+        }
     }
 
     /// The numbers of these streams may begin anew.
@@ -202,13 +242,32 @@ impl Ledger {
         let of_camera: u64 = of_camera.sum();
         let on_disk = before.files.iter().filter(|(on, ..)| *on == disk);
         let of_disk: u64 = on_disk.map(|(.., bytes)| bytes).sum();
-        let has_reason = before
+        let for_camera = before
             .camera_max
-            .is_some_and(|max| of_camera + before.camera_ahead > max)
+            .is_some_and(|max| of_camera + before.camera_ahead > max);
+        let has_reason = for_camera
             || before
                 .disk_max
                 .is_some_and(|max| of_disk + before.ahead > max)
-            || before.free < before.reserve + before.ahead;
+            || before.free < before.reserve + before.ahead
+            || before
+                .limit
+                .is_some_and(|limit| of_disk + before.ahead > limit);
+        // Of a hot disk that is full a little may be beyond its budget, or in its reserve, before what could be moved is deleted.
+        let is_beyond = before.disk_max.is_some_and(|max| of_disk > max + max / 20)
+            || before.free < before.reserve / 4;
+        if before.could_move
+            && !for_camera
+            && !is_beyond
+            && before.limit.is_none()
+            && !before.is_planned
+        {
+            let sequence = known.sequence;
+            self.violated(format!(
+                "segment {sequence} of {stream} was deleted although a cold disk has room: {of_disk} of {:?} of its disk, {} of {} free",
+                before.disk_max, before.free, before.reserve,
+            ));
+        }
         self.deletions.count(before.is_planned);
         if !has_reason && !before.is_planned {
             let sequence = known.sequence;

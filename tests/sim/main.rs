@@ -21,6 +21,8 @@ mod holes;
 mod house;
 mod image;
 mod ledger;
+mod progress;
+mod scarcity;
 mod upkeep;
 mod world;
 mod year;
@@ -41,7 +43,7 @@ const HAVE_FOUND: [u64; 11] = [
     446, 992, 1462, 2321, 2423, 2523, 2631, 3256, 3507, 4127, 4425,
 ];
 /// And some that have with it.
-const HAVE_FOUND_SINCE: [u64; 4] = [133, 147, 198, 252];
+const HAVE_FOUND_SINCE: [u64; 9] = [65, 133, 147, 198, 252, 1133, 1191, 1552, 3620];
 /// Of a long run it is told how far it is.
 const TOLD_EACH: u64 = 500;
 /// Within so many a planted bug is to be found.

@@ -80,7 +80,7 @@ impl Upkeep {
     pub fn spread(&self, fate: &Fate, id: impl Fn(usize) -> DiskId) -> Spread {
         let mut spread = Spread {
             // What lives for minutes is old at once.
-            cold_after_days: fate.cold.map(|_| 0),
+            cold_after_days: fate.cold.filter(|_| !fate.cools_when_full).map(|_| 0),
             ..Spread::default()
         };
         for (disk, let_go) in &self.drained {
@@ -149,6 +149,11 @@ impl Upkeep {
                 .borrow_mut()
                 .violated(format!("disk {disk} is told to be empty, and has {path}"));
         }
+    }
+
+    /// Whether a disk is to be emptied.
+    pub fn is_drained(&self, disk: usize) -> bool {
+        self.drained.contains_key(&disk)
     }
 
     /// The recorder has ended.

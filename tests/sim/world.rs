@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use crate::disk::SimDisk;
 use crate::happenings::{Fate, Happening};
 use crate::history::Holds;
 use crate::ledger::{Before, Ledger, Written, place_of};
+use crate::scarcity::Scarcity;
 use crate::upkeep::Upkeep;
 
 /// True wall time at the beginning, us.
@@ -59,6 +60,11 @@ pub struct World {
     pub forgets_time: Cell<bool>,
     pub holds: RefCell<Holds>,
     pub upkeep: RefCell<Upkeep>,
+    pub scarcity: RefCell<Scarcity>,
+    /// The folder of small files of the box.
+    pub state_folder: RefCell<PathBuf>,
+    /// When the recorder was started last, true time, us.
+    pub started_us: Cell<u64>,
     /// By how much the box's clock is off, us.
     pub off_us: Cell<i64>,
     pub power_cuts: Cell<u64>,
@@ -113,6 +119,28 @@ pub fn not_removed(disk: usize, path: &Path) {
         world.ledger.borrow_mut().refused.insert(path.to_owned());
         // What was planned with it waits as well, until the next start where it must.
         world.plans_wait(Some(disk), true);
+    });
+}
+
+/// A call of a disk failed.
+pub fn failed(disk: usize) {
+    with((), |world| {
+        let now_us = world.now_us();
+        world.scarcity.borrow_mut().fails(disk, now_us);
+    });
+}
+
+/// A disk said that it is full which shows room, and has so many bytes of footage.
+pub fn refused_room(disk: usize, footage_bytes: u64, is_footage: bool) {
+    with((), |world| {
+        let now_us = world.now_us();
+        let mut scarcity = world.scarcity.borrow_mut();
+        scarcity.refuses(disk, footage_bytes, now_us);
+        scarcity.fails(disk, now_us);
+        if is_footage {
+            let excuses = &mut world.ledger.borrow_mut().excuses;
+            excuses.is_full(disk, now_us, now_us);
+        }
     });
 }
 
@@ -176,6 +204,9 @@ impl World {
             forgets_time: Cell::new(false),
             holds: RefCell::default(),
             upkeep: RefCell::default(),
+            scarcity: RefCell::default(),
+            state_folder: RefCell::default(),
+            started_us: Cell::default(),
             off_us: Cell::default(),
             power_cuts: Cell::default(),
             kills: Cell::default(),
@@ -212,6 +243,7 @@ impl World {
         self.events.take();
         self.ledger.borrow_mut().all_are_closed();
         self.holds.borrow_mut().lose();
+        self.scarcity.borrow_mut().ends(self.now_us());
         self.upkeep.borrow_mut().ends();
     }
 
@@ -324,11 +356,13 @@ impl World {
         let mut events = self.events.borrow_mut();
         while let Some(Ok(event)) = events.as_mut().map(broadcast::Receiver::try_recv) {
             tracing::debug!(at_us = self.now_us(), "{event:?}");
-            self.ledger.borrow_mut().hears(&event);
+            self.ledger.borrow_mut().hears(&event, self.now_us());
         }
     }
 
     fn removed(&self, disk: usize, path: &Path, content: Vec<u8>, free: u64) {
+        let (at_us, bytes) = (self.now_us(), content.len());
+        tracing::info!(at_us, disk, bytes, path = %path.display(), "removed");
         let mut files = self.files();
         files.push((disk, path.to_owned(), content.len() as u64));
         let stream = place_of(path).map(|(stream, ..)| stream);
@@ -359,7 +393,12 @@ impl World {
             is_held: camera.is_some_and(|camera| self.holds.borrow().is_held(camera)),
             is_planned,
             moving: &moving.collect(),
+            limit: self.scarcity.borrow().limit(disk, self.now_us()),
+            could_move: self.could_move(disk, content.len() as u64),
         };
+        if let Some(segment) = segment {
+            self.scarcity.borrow_mut().deletes(segment, self.now_us());
+        }
         self.ledger
             .borrow_mut()
             .removes(disk, path, content, &before);
@@ -388,7 +427,7 @@ impl World {
     }
 
     /// What the cameras may send in some seconds, and a hundredth of what the disk may hold.
-    fn ahead(&self, disk: usize) -> u64 {
+    pub fn ahead(&self, disk: usize) -> u64 {
         let per_s: u64 = self.fate.cameras.iter().map(bytes_per_s).sum();
         let (capacity, max) = self.fate.disks[disk];
         per_s * AHEAD_S + max.unwrap_or(capacity).min(capacity) / 100
