@@ -23,6 +23,7 @@ mod seats;
 mod sound;
 mod source;
 mod start;
+mod summary;
 mod unlogged;
 mod waiting;
 mod walk;

@@ -23,5 +23,6 @@ mod holding;
 mod keeping;
 mod rig;
 mod seen;
+mod summary;
 mod unread;
 mod words;
