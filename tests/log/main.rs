@@ -21,6 +21,7 @@ mod givenup;
 mod hanging;
 mod holding;
 mod keeping;
+mod long;
 mod rig;
 mod seen;
 mod summary;

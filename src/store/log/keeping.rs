@@ -45,6 +45,8 @@ pub(in crate::store) struct Keeping {
     seats: Seats,
     /// Logs before ours, which every disk is to carry too.
     older: Vec<LogId>,
+    /// What those take on a disk.
+    older_bytes: u64,
     /// Segments that the catalog has and the log is still to get.
     closed: Vec<Entry>,
     batch_at_us: Option<u64>,
@@ -172,6 +174,7 @@ impl Keeping {
             fresh: None,
             seats: Seats::default(),
             older: Vec::new(),
+            older_bytes: 0,
             closed: Vec::new(),
             batch_at_us: None,
             silent: HashMap::new(),

@@ -7,7 +7,7 @@ use hearthkeep_format::DiskId;
 use hearthkeep_format::log::{BeginCause, Hold, Record, Stamped};
 
 use super::super::chain::find;
-use super::super::files::End;
+use super::super::files::{End, LogFiles};
 use super::super::own::Own;
 use super::super::replayed::Replayed;
 use super::super::seats::Seats;
@@ -113,6 +113,9 @@ impl Keeping {
         };
         let (older, mut published) = before(&chain, goes_on);
         self.older = older;
+        let before = chain.logs.iter().map(|log| &log.files);
+        let before = before.filter(|files| Some(files.key.log()) != goes_on);
+        self.older_bytes = before.map(LogFiles::on_disk_bytes).sum();
         published.extend(lost);
         let summary = self.summary();
         let summary = summary.filter(|of| source::go_on(&mut sources, &of.logs));
@@ -213,6 +216,7 @@ impl Keeping {
         self.summed = None;
         if let Some(ours) = self.ours.take() {
             self.older.push(ours.own.key.log());
+            self.older_bytes += ours.end.on_disk_bytes();
             self.begin(cause, ours.own.note);
         }
     }

@@ -168,14 +168,16 @@ impl Keeping {
 
     /// Shows the newest checkpoint to whoever asks.
     pub(super) fn publish(&self) {
-        let Some(Ours { own, .. }) = &self.ours else {
+        let Some(Ours { own, end }) = &self.ours else {
             return;
         };
         let now = Published {
             key: own.key.to_text(),
             note: own.note.clone(),
         };
-        let published = &mut self.shared.log.lock().published;
+        let mut inner = self.shared.log.lock();
+        inner.bytes = self.older_bytes + end.on_disk_bytes();
+        let published = &mut inner.published;
         match published.last_mut().filter(|last| last.key == now.key) {
             Some(last) => *last = now,
             None => published.push(now),
