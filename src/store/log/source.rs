@@ -111,10 +111,10 @@ impl Source {
             }
         }
         // What no disk has is not to be read, and what a disk fails to open is.
-        if !source.copies.is_empty() || source.failed.is_some() {
-            if let Ok(checkpoint) = Checkpoint::verify(&note, &key) {
-                (source.size, source.root) = (checkpoint.size, checkpoint.root);
-            }
+        if (!source.copies.is_empty() || source.failed.is_some())
+            && let Ok(checkpoint) = Checkpoint::verify(&note, &key)
+        {
+            (source.size, source.root) = (checkpoint.size, checkpoint.root);
         }
         source
     }
