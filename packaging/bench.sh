@@ -14,6 +14,7 @@ step() {
 step 'sealing and opening, beside the bare ciphers' '1 min' "$cargo" bench --locked -p hearthkeep-format
 step 'a catalog of many segments' '1 min' "$cargo" bench --locked --bench catalog
 step 'a start with 100,000 segments' '1 min' "$cargo" bench --locked --bench start
+step 'a signed log of 1,000,000 entries' '2 min' "$cargo" bench --locked --bench log
 step 'checking footage, beside the disk and the hash' '1 min' "$cargo" bench --locked --bench scrub
 step 'reading 16 cameras' '30 s' python3 benches/cost/ingest.py
 program=${CARGO_TARGET_DIR:-target}/release/hearthkeep

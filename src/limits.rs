@@ -130,6 +130,12 @@ pub const LOG_QUEUE_RECORDS_MAX: usize = 4_096;
 pub const LOG_BATCH_SEGMENTS: usize = 256;
 /// How much of the log is read at a time, and handed out at once.
 pub const LOG_PIECE_BYTES: usize = 256 << 10;
+/// After so many entries of the log its summary is written anew: a few times a day with 16 cameras.
+pub const LOG_SUMMARY_ENTRIES: u64 = 16_384;
+/// The summary of the log: a few bytes for each gap that is kept in memory, and for each run of segments on one disk.
+pub const LOG_SUMMARY_BYTES_MAX: u64 = 32 << 20;
+/// In whole multiples of this the log counts for a disk's budget.
+pub const LOG_COUNTED_BYTES: u64 = 1 << 20;
 /// Clock anchors that are kept in memory, the newest.
 pub const LOG_ANCHORS_MAX: usize = 4_096;
 /// Between two words to the log on pictures of a stream that may be damaged: what comes meanwhile is told as one.

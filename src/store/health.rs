@@ -4,6 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::limits::LOG_COUNTED_BYTES;
+
 /// For how long a disk that failed is the last to be asked.
 const AVOIDED_US_MIN: u64 = 10_000_000;
 /// The same for one that has failed each time it was tried again.
@@ -23,6 +25,8 @@ pub(super) struct Health {
     spare_bytes: AtomicI64,
     /// Bytes of catalogued segments, then.
     catalogued_bytes: AtomicU64,
+    /// Those of the signed log.
+    log_bytes: AtomicU64,
     /// Where its footage begins, then: wall time, us.
     oldest_us: AtomicI64,
     /// When something became durable last.
@@ -176,6 +180,18 @@ impl Health {
         let spare = self.spare_bytes.load(Ordering::Relaxed);
         let allowed = max_bytes.map_or(i64::MAX, |max| less(max, used_bytes));
         spare.min(allowed)
+    }
+
+    /// Remembers how much the signed log takes on it.
+    pub(super) fn has_log_of(&self, bytes: u64) {
+        self.log_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of footage within `max_bytes`: the log counts too, in steps that nobody notices, and leaves half of them to footage.
+    pub(super) fn of_footage(&self, max_bytes: u64) -> u64 {
+        let log_bytes = self.log_bytes.load(Ordering::Relaxed);
+        let counted = log_bytes - log_bytes % LOG_COUNTED_BYTES;
+        max_bytes - counted.min(max_bytes / 2)
     }
 
     /// Remembers how it is: free bytes beyond the reserve, and bytes of catalogued segments.

@@ -342,7 +342,17 @@ pub(super) fn try_room(disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
 pub(super) fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     let (beside, file) = create_beside(disk, path)?;
     file.append(&mut [IoSlice::new(content)])?;
+    put(disk, &beside, &*file, path)
+}
+
+/// Puts a file that was written beside another into its place, durably.
+pub(super) fn put(
+    disk: &dyn Disk,
+    beside: &Path,
+    file: &dyn DiskFile,
+    path: &Path,
+) -> io::Result<()> {
     file.sync_data()?;
-    disk.rename(&beside, path)?;
+    disk.rename(beside, path)?;
     disk.sync_folder(path.parent().unwrap_or(Path::new("")))
 }

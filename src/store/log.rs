@@ -23,6 +23,7 @@ mod seats;
 mod sound;
 mod source;
 mod start;
+mod summary;
 mod unlogged;
 mod waiting;
 mod walk;
@@ -130,6 +131,8 @@ struct Inner {
     whole: Vec<DiskId>,
     /// Segments that should be on a mounted disk and are not.
     removed: HashMap<StreamId, Vec<SegmentClosed>>,
+    /// What all logs take on a disk that has all of them.
+    bytes: u64,
     /// The oldest first; the last one is written to.
     published: Vec<Published>,
     trouble: Troubles,
@@ -383,6 +386,11 @@ impl Log {
             segments.retain(|one| of_it.is_some_and(|missing| missing.contains(&one.sequence)));
             !segments.is_empty()
         });
+    }
+
+    /// What all logs take on a disk that has all of them; nothing before a start has found them.
+    pub fn bytes(&self) -> u64 {
+        self.lock().bytes
     }
 
     /// How many segments were removed, of all streams.

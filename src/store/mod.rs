@@ -475,6 +475,7 @@ impl Shared {
     fn state(&self, disk: &MountedDisk) -> DiskState {
         let catalogued = self.catalog.disk_bytes(disk.number());
         disk.set_oldest_us(self.catalog.disk_oldest_us(disk.number()).unwrap_or(None));
+        disk.has_log_of(self.log.bytes());
         let growing = self.growing_bytes(disk);
         let now_us = self.clock.monotonic_us();
         disk.state(catalogued, growing, self.reserve_bytes_min, now_us)

@@ -38,7 +38,7 @@ pub struct MountedDisk {
     pub path: PathBuf,
     /// Its id.
     pub id: DiskId,
-    /// Bytes of footage that it may hold.
+    /// Bytes of footage and of the signed log that it may hold.
     pub max_bytes: Option<u64>,
     /// What it is for.
     pub tier: Tier,
@@ -324,9 +324,19 @@ impl MountedDisk {
         self.health.avoid(error, now_us);
     }
 
+    /// Remembers how much the signed log takes on it.
+    pub(super) fn has_log_of(&self, bytes: u64) {
+        self.health.has_log_of(bytes);
+    }
+
+    fn footage_bytes_max(&self) -> Option<u64> {
+        self.max_bytes.map(|max| self.health.of_footage(max))
+    }
+
     /// Bytes that it may still take beside its reserve and within its budget, as it was last looked at.
     pub(super) fn spare_bytes(&self, growing_bytes: u64) -> i64 {
-        self.health.spare_bytes(growing_bytes, self.max_bytes)
+        self.health
+            .spare_bytes(growing_bytes, self.footage_bytes_max())
     }
 
     /// Wall time at which its oldest footage started when it was last looked at, us.
@@ -475,7 +485,7 @@ impl MountedDisk {
         DiskState {
             disk: self.number(),
             used_bytes,
-            max_bytes: self.max_bytes,
+            max_bytes: self.footage_bytes_max(),
             free_bytes: space.map_or(u64::MAX, |space| space.free_bytes),
             reserve_bytes,
         }

@@ -43,7 +43,7 @@ pub struct DiskState {
     pub disk: u16,
     /// Bytes of segments on it, open ones included.
     pub used_bytes: u64,
-    /// Bytes beyond which its oldest segments are deleted.
+    /// Bytes of segments beyond which its oldest are deleted.
     pub max_bytes: Option<u64>,
     /// Free bytes of its file system.
     pub free_bytes: u64,

@@ -92,6 +92,13 @@ pub(super) struct End {
     pub bytes: u64,
 }
 
+impl End {
+    /// What the log takes on a disk.
+    pub fn on_disk_bytes(&self) -> u64 {
+        self.bytes + merkle::hashes_of(self.tree.count()) * NODE_LEN as u64
+    }
+}
+
 /// A log on one disk.
 pub struct LogFiles {
     /// What its checkpoints are signed with.
@@ -225,6 +232,12 @@ impl LogFiles {
         let tree = Tree::of(size, roots).ok_or(io::ErrorKind::InvalidData)?;
         let bytes = self.end_bytes(size)?;
         Ok(End { tree, bytes })
+    }
+
+    /// What it takes there, as far as the disk tells.
+    pub(super) fn on_disk_bytes(&self) -> u64 {
+        let sizes = [self.entries.size(), self.tree.size()];
+        sizes.into_iter().filter_map(Result::ok).sum()
     }
 
     /// Whether all that a checkpoint was signed for is there. That no entry was changed in its place is found on reading it.

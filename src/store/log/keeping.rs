@@ -2,9 +2,10 @@
 
 mod joining;
 mod starting;
+mod summing;
 mod writing;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,6 +16,7 @@ use super::files::End;
 use super::own::{Own, OwnFile};
 use super::remembered::RememberedFile;
 use super::seats::{self, Current, Seats};
+use super::summary::{SummaryFile, Summed};
 use super::unlogged::Unlogged;
 use super::walk::{Search, Walk};
 use super::{DELETED_AT_ONCE, LogSettings, WaitingAudits};
@@ -43,6 +45,8 @@ pub(in crate::store) struct Keeping {
     seats: Seats,
     /// Logs before ours, which every disk is to carry too.
     older: Vec<LogId>,
+    /// What those take on a disk.
+    older_bytes: u64,
     /// Segments that the catalog has and the log is still to get.
     closed: Vec<Entry>,
     batch_at_us: Option<u64>,
@@ -69,8 +73,11 @@ pub(in crate::store) struct Keeping {
     joining: Joining,
     /// Whether some of the log could not be read.
     is_doubtful: bool,
-    /// The logs that were read to their end, and how many entries they had.
-    read: BTreeMap<LogId, u64>,
+    /// The logs that were read to their end, as they were then.
+    read: Vec<Summed>,
+    summary: SummaryFile,
+    /// How many entries the last summary is of; `None` where there is to be none before the next start.
+    summed: Option<u64>,
     /// Whether the state folder is known to remember all holds that the logs have.
     is_sure: bool,
     begun_at_us: u64,
@@ -154,7 +161,9 @@ impl Keeping {
             unread_since_us: 0,
             joining: Joining::default(),
             is_doubtful: false,
-            read: BTreeMap::new(),
+            read: Vec::new(),
+            summary: SummaryFile::new(state_dir, settings.state_key.clone()),
+            summed: None,
             is_sure: false,
             generation: settings.generation,
             file: OwnFile::new(state_dir, settings.state_key),
@@ -165,6 +174,7 @@ impl Keeping {
             fresh: None,
             seats: Seats::default(),
             older: Vec::new(),
+            older_bytes: 0,
             closed: Vec::new(),
             batch_at_us: None,
             silent: HashMap::new(),
@@ -199,6 +209,7 @@ impl Keeping {
         if self.is_due(now_us) {
             self.flush();
         }
+        self.sum_up();
         self.shared.log.lock().whole = self.seats.whole();
         seats_us.min(join_us).min(self.due_us())
     }

@@ -14,6 +14,9 @@ const ANY: u8 = u8::MAX;
 /// Bytes of a page's sequences: the number of the disk among those that the log names, from 1.
 type Page = [u8; PAGE as usize];
 
+/// Segments that follow each other on one disk: the first sequence, how many, and their byte.
+pub(super) type Run = (u64, u64, u8);
+
 #[derive(Default)]
 pub(super) struct Places {
     disks: Vec<DiskId>,
@@ -51,6 +54,52 @@ impl Places {
                 pages.remove(&(sequence / PAGE));
             }
         }
+    }
+
+    /// None yet, with these numbers for disks.
+    pub fn on(disks: Vec<DiskId>) -> Self {
+        Self {
+            disks,
+            ..Self::default()
+        }
+    }
+
+    /// The disks, by their numbers.
+    pub fn disks(&self) -> impl Iterator<Item = &DiskId> {
+        self.disks.iter()
+    }
+
+    /// Where all segments lie, by stream.
+    pub fn runs(&self) -> impl Iterator<Item = (&StreamId, Vec<Run>)> {
+        self.pages.iter().map(|(stream, pages)| {
+            let mut runs: Vec<Run> = Vec::new();
+            let bytes = pages
+                .iter()
+                .flat_map(|(page, bytes)| (page * PAGE..).zip(bytes));
+            for (sequence, byte) in bytes.filter(|(_, byte)| **byte != NONE) {
+                match runs.last_mut() {
+                    Some((from, count, of)) if *from + *count == sequence && of == byte => {
+                        *count += 1;
+                    }
+                    _ => runs.push((sequence, 1, *byte)),
+                }
+            }
+            (stream, runs)
+        })
+    }
+
+    /// Puts a run back; `None` where there cannot be such a one.
+    pub fn put(&mut self, stream: StreamId, (from, count, byte): Run) -> Option<()> {
+        let is_known = byte == ANY || byte != NONE && usize::from(byte) <= self.disks.len();
+        let end = from.checked_add(count).filter(|_| is_known)?;
+        let pages = self.pages.entry(stream).or_default();
+        for sequence in from..end {
+            let page = pages
+                .entry(sequence / PAGE)
+                .or_insert([NONE; PAGE as usize]);
+            page[(sequence % PAGE) as usize] = byte;
+        }
+        Some(())
     }
 
     /// Whether a segment lies there, as far as that is told apart.

@@ -63,7 +63,7 @@ pub(super) struct RememberedFile {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub(super) struct Written {
     version: u32,
     boot: Option<String>,
     offsets_us: Vec<i64>,
@@ -140,7 +140,7 @@ impl RememberedFile {
 }
 
 impl Written {
-    fn of(remembered: &Remembered) -> io::Result<Self> {
+    pub fn of(remembered: &Remembered) -> io::Result<Self> {
         let moves = &remembered.moves;
         let hold = |hold: &Hold| {
             let stamped = Stamped {
@@ -175,7 +175,7 @@ impl Written {
         })
     }
 
-    fn read(self) -> Option<Remembered> {
+    pub fn read(self) -> Option<Remembered> {
         let mut remembered = Remembered {
             serial: self.serial,
             ..Remembered::default()

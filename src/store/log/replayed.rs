@@ -42,26 +42,31 @@ pub(super) struct Replayed {
     /// The newest ones, in the order of the log.
     pub anchors: VecDeque<Anchor>,
     /// By stream and beginning.
-    gaps: HashMap<StreamId, BTreeMap<i64, LoggedGap>>,
-    gaps_count: usize,
+    pub gaps: HashMap<StreamId, BTreeMap<i64, LoggedGap>>,
+    pub gaps_count: usize,
     /// Sequences of the segments that were closed and not deleted.
     pub live: HashMap<StreamId, Ranges>,
     /// Where these lie.
     pub places: Places,
     pub moves: Moves,
     /// Holds that the state folder remembers and of which nothing was read yet, neither that they were set nor that they were ended.
-    doubted: BTreeMap<HoldId, Hold>,
+    pub doubted: BTreeMap<HoldId, Hold>,
     /// Holds that were ended: what is read of a disk later may know of their beginning only.
-    ended: BTreeSet<HoldId>,
+    pub ended: BTreeSet<HoldId>,
 }
 
 impl Replayed {
     /// Nothing yet, where the state folder remembers these holds.
     pub fn doubting(holds: BTreeMap<HoldId, Hold>) -> Self {
-        Self {
-            doubted: holds,
-            ..Self::default()
-        }
+        Self::default().and_doubting(holds)
+    }
+
+    /// This, where the state folder remembers these holds.
+    pub fn and_doubting(mut self, holds: BTreeMap<HoldId, Hold>) -> Self {
+        let is_read = |id: &HoldId| self.holds.contains_key(id) || self.ended.contains(id);
+        let unread = holds.into_iter().filter(|(id, _)| !is_read(id));
+        self.doubted = unread.collect();
+        self
     }
 
     /// All is read: what is still doubted is held. Returns what of it the log does not have.
@@ -177,7 +182,7 @@ impl Replayed {
             .collect()
     }
 
-    fn gap(&mut self, stream: StreamId, gap: LoggedGap) {
+    pub fn gap(&mut self, stream: StreamId, gap: LoggedGap) {
         let of_it = self.gaps.entry(stream).or_default();
         if of_it.insert(gap.from_us, gap).is_none() {
             self.gaps_count += 1;

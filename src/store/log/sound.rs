@@ -1,7 +1,7 @@
 //! A copy of a log, looked at as a whole: by its entries, which the checkpoint is signed over. The tree follows from them, and can be
 //! wrong or made again.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::PathBuf;
 
 use hearthkeep_format::log::{Checkpoint, Entry};
@@ -9,7 +9,7 @@ use hearthkeep_format::merkle::{Hash, Tree};
 use hearthkeep_format::{LogId, StoreId};
 
 use super::files::{End, Flaw, LogFiles, TREE, folder, logs_on, push};
-use crate::disk::{Disk, Pace};
+use crate::disk::{Disk, DiskFile, Pace};
 use crate::limits::LOG_PIECE_BYTES;
 use crate::store::layout;
 
@@ -154,16 +154,33 @@ pub(in crate::store) fn look_at_logs(
 
 /// Makes the tree of a log again from its entries. False where those do not add up to what was signed: then nothing is done.
 pub(super) fn mend_tree(disk: &dyn Disk, store: &StoreId, log: &LogId) -> Result<bool, Flaw> {
-    let (files, mut nodes) = (LogFiles::open(disk, store, log)?, Vec::new());
-    let walked = files.walk(&|_| Ok(()), |_, more| {
-        nodes.extend_from_slice(more);
-        Ok(())
-    });
-    let end = match walked {
+    let (files, path) = (LogFiles::open(disk, store, log)?, folder(log).join(TREE));
+    let (beside, file) = layout::create_beside(disk, &path)?;
+    let made = write_tree(&files, &*file);
+    if made.is_err() {
+        // A disk that fails may refuse this too: the next try begins with it.
+        let _ = disk.remove_file(&beside);
+    }
+    match made {
         Err(Flaw::Unsound) => return Ok(false),
-        walked => walked?,
-    };
-    nodes.extend(files.nodes_behind(end)?);
-    layout::replace(disk, &folder(log).join(TREE), &nodes)?;
+        made => made?,
+    }
+    layout::put(disk, &beside, &*file, &path)?;
     Ok(true)
+}
+
+/// Writes the tree over all entries, a piece at a time: of a long log it is long too.
+fn write_tree(files: &LogFiles, to: &dyn DiskFile) -> Result<(), Flaw> {
+    let mut nodes = Vec::new();
+    let end = files.walk(&|_| Ok(()), |_, more| {
+        nodes.extend_from_slice(more);
+        if nodes.len() >= LOG_PIECE_BYTES {
+            to.append(&mut [IoSlice::new(&nodes)])?;
+            nodes.clear();
+        }
+        Ok(())
+    })?;
+    nodes.extend(files.nodes_behind(end)?);
+    to.append(&mut [IoSlice::new(&nodes)])?;
+    Ok(())
 }

@@ -7,17 +7,21 @@ use std::collections::BTreeSet;
 use std::io;
 
 use hearthkeep_format::log::{Checkpoint, Entry, LogKey, Stamped};
+use hearthkeep_format::merkle::Hash;
 use hearthkeep_format::{DiskId, LogId};
 
 use super::chain::Chain;
 use super::files::{self, LogFiles};
 use super::seats::LogDisk;
+use super::summary::Summed;
 use crate::store::inspect::Keys;
 
 /// A log, and its copies.
 pub(super) struct Source {
     log: LogId,
     size: u64,
+    /// The root over all entries, as it was signed.
+    root: Hash,
     /// The next entry.
     at: u64,
     copies: Vec<Copy>,
@@ -60,11 +64,31 @@ pub(super) fn all(
     wanted.into_iter().map(source).collect()
 }
 
+/// Goes on behind what was summed up before, if these logs begin with just that; whether they do.
+pub(super) fn go_on(sources: &mut [Source], summed: &[Summed]) -> bool {
+    let Some((last, before)) = summed.split_last() else {
+        return false;
+    };
+    // One that has grown meanwhile would be followed by others that were read without what is new in it.
+    let are_whole = sources
+        .iter()
+        .zip(before)
+        .all(|(source, of)| source.size == of.size && source.begins_with(of));
+    let at_last = sources.get(before.len());
+    let is_it = are_whole && at_last.is_some_and(|source| source.begins_with(last));
+    if is_it {
+        let both = sources.iter_mut().zip(summed);
+        both.for_each(|(source, of)| source.at = of.size);
+    }
+    is_it
+}
+
 impl Source {
     fn open(disks: &[LogDisk], key: LogKey, note: String) -> Self {
         let mut source = Self {
             log: key.log(),
             size: 0,
+            root: Hash::default(),
             at: 0,
             copies: Vec::new(),
             failed: None,
@@ -87,9 +111,10 @@ impl Source {
             }
         }
         // What no disk has is not to be read, and what a disk fails to open is.
-        if !source.copies.is_empty() || source.failed.is_some() {
-            let checkpoint = Checkpoint::verify(&note, &key);
-            source.size = checkpoint.map_or(0, |checkpoint| checkpoint.size);
+        if (!source.copies.is_empty() || source.failed.is_some())
+            && let Ok(checkpoint) = Checkpoint::verify(&note, &key)
+        {
+            (source.size, source.root) = (checkpoint.size, checkpoint.root);
         }
         source
     }
@@ -146,14 +171,23 @@ impl Source {
         self.log
     }
 
+    /// Whether it begins with these entries, by the tree of a copy.
+    fn begins_with(&self, of: &Summed) -> bool {
+        let is_root = |copy: &Copy| copy.files.root_at(of.size).is_ok_and(|at| at == of.root);
+        self.log == of.log && self.size >= of.size && self.copies.iter().any(is_root)
+    }
+
+    /// All that it has.
+    pub fn summed(&self) -> Summed {
+        let Self {
+            log, size, root, ..
+        } = *self;
+        Summed { log, size, root }
+    }
+
     /// The disks that failed to be read by now.
     pub fn failing(&self) -> &BTreeSet<DiskId> {
         &self.failing
-    }
-
-    /// How many entries it has.
-    pub fn size(&self) -> u64 {
-        self.size
     }
 }
 

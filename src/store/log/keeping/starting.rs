@@ -1,20 +1,22 @@
 //! What a start has to do: find the log to go on with, replay what the logs say, and compare it with the footage.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use hearthkeep_format::DiskId;
 use hearthkeep_format::log::{BeginCause, Hold, Record, Stamped};
-use hearthkeep_format::{DiskId, LogId};
 
 use super::super::chain::find;
-use super::super::files::End;
+use super::super::files::{End, LogFiles};
 use super::super::own::Own;
 use super::super::replayed::Replayed;
 use super::super::seats::Seats;
 use super::super::source::{self, Source};
 use super::super::start::{self, Course, Found, Sight};
+use super::super::summary::Summed;
 use super::super::walk::{self, Missing, Search, Walk};
 use super::joining::{Joining, before};
+use super::summing::entries;
 use super::{Keeping, Known, Ours, Stage};
 use crate::disk::Disk;
 use crate::limits::LOG_GIVEN_UP_MS;
@@ -29,8 +31,8 @@ pub(super) struct Replay {
     sources: std::vec::IntoIter<Source>,
     at: Option<Source>,
     unread: u64,
-    /// Logs that were read to their end, and how many entries they have.
-    read: BTreeMap<LogId, u64>,
+    /// Logs that were read to their end.
+    read: Vec<Summed>,
     /// Where what a disk fails to read is passed over: until when, by monotonic time in us, entry by entry.
     gives_up: Option<u64>,
     /// The disks of which something was passed over.
@@ -96,7 +98,7 @@ impl Keeping {
         };
         let Found {
             chain,
-            sources,
+            mut sources,
             troubles,
             course,
             unread,
@@ -111,7 +113,13 @@ impl Keeping {
         };
         let (older, mut published) = before(&chain, goes_on);
         self.older = older;
+        let before = chain.logs.iter().map(|log| &log.files);
+        let before = before.filter(|files| Some(files.key.log()) != goes_on);
+        self.older_bytes = before.map(LogFiles::on_disk_bytes).sum();
         published.extend(lost);
+        let summary = self.summary();
+        let summary = summary.filter(|of| source::go_on(&mut sources, &of.logs));
+        self.summed = Some(summary.as_ref().map_or(0, |of| entries(&of.logs)));
         let looked = disks.iter().map(|disk| disk.id);
         let mut replay = Replay {
             looked: looked.filter(|disk| !unread.disks.contains(disk)).collect(),
@@ -136,7 +144,9 @@ impl Keeping {
             }
             self.joining.disks.extend(&inner.unheard);
             let holds = inner.remembered.as_ref().map(|known| known.holds.clone());
-            inner.replayed = Replayed::doubting(holds.unwrap_or_default());
+            let read = summary.map_or_else(Replayed::default, |of| of.replayed);
+            inner.replayed = read.and_doubting(holds.unwrap_or_default());
+            inner.holds_version += 1;
             inner.is_replayed = false;
         }
         self.seats = Seats::default();
@@ -202,8 +212,11 @@ impl Keeping {
     pub(super) fn begin_anew(&mut self, cause: BeginCause, sentence: String) {
         tracing::error!("{sentence}");
         self.shared.log.lock().trouble.found.push(sentence);
+        // Of the one before, more is known here than was read.
+        self.summed = None;
         if let Some(ours) = self.ours.take() {
             self.older.push(ours.own.key.log());
+            self.older_bytes += ours.end.on_disk_bytes();
             self.begin(cause, ours.own.note);
         }
     }
@@ -227,7 +240,7 @@ impl Keeping {
         joining.disks.extend(failing);
         self.is_doubtful = replay.unread > 0;
         self.read = match self.is_doubtful {
-            true => BTreeMap::new(),
+            true => Vec::new(),
             false => std::mem::take(&mut replay.read),
         };
         if replay.unread > 0 {
@@ -363,7 +376,7 @@ impl Replay {
             sources: sources.into_iter(),
             at: None,
             unread: 0,
-            read: BTreeMap::new(),
+            read: Vec::new(),
             gives_up: None,
             failing: BTreeSet::new(),
             looked: BTreeSet::new(),
@@ -394,7 +407,7 @@ impl Replay {
             (read, _) => read.map_err(|error| error.to_string())?,
         };
         if piece.is_empty() {
-            self.read.insert(source.log(), source.size());
+            self.read.push(source.summed());
             return Ok(true);
         }
         for stamped in piece {

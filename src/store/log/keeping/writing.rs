@@ -1,5 +1,7 @@
 //! Records become entries, and entries a checkpoint that is signed, remembered and published.
 
+use std::collections::BTreeMap;
+
 use hearthkeep_format::log::{
     Checkpoint, DeletionCause, Entry as LogEntry, Record, SegmentClosed, Stamped,
 };
@@ -74,7 +76,8 @@ impl Keeping {
             let (holds, moves) = (&inner.replayed.holds, &inner.replayed.moves);
             let known = inner.remembered_serial();
             let ours = self.ours.as_ref();
-            let mut logs = self.read.clone();
+            let read = self.read.iter().map(|of| (of.log, of.size));
+            let mut logs: BTreeMap<_, _> = read.collect();
             let log = ours.map(|ours| (ours.own.key.log(), ours.end.tree.count()));
             // What could not be read may have a hold, and be read next time.
             logs.extend(log.filter(|_| !self.is_doubtful));
@@ -165,14 +168,16 @@ impl Keeping {
 
     /// Shows the newest checkpoint to whoever asks.
     pub(super) fn publish(&self) {
-        let Some(Ours { own, .. }) = &self.ours else {
+        let Some(Ours { own, end }) = &self.ours else {
             return;
         };
         let now = Published {
             key: own.key.to_text(),
             note: own.note.clone(),
         };
-        let published = &mut self.shared.log.lock().published;
+        let mut inner = self.shared.log.lock();
+        inner.bytes = self.older_bytes + end.on_disk_bytes();
+        let published = &mut inner.published;
         match published.last_mut().filter(|last| last.key == now.key) {
             Some(last) => *last = now,
             None => published.push(now),
