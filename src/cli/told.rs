@@ -73,8 +73,13 @@ impl Told {
         let waiting = local
             .state()
             .and_then(|state| log::unlogged(state.folder(), state.state_key()).ok());
-        for deleted in waiting.into_iter().flatten() {
-            told.apply(Record::Deleted(deleted));
+        let state = local.state();
+        let state = state.map(|state| (state.folder(), state.state_key()));
+        let on_disks = log::unlogged_on(&local.disks, &local.store(), state);
+        let deleted = waiting.into_iter().flatten().chain(on_disks.deleted);
+        deleted.for_each(|deleted| told.apply(Record::Deleted(deleted)));
+        for (disk, path, why) in on_disks.unread {
+            told.flaw(local, disk, &path, &why);
         }
         told
     }

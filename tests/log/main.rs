@@ -24,4 +24,5 @@ mod keeping;
 mod rig;
 mod seen;
 mod unread;
+mod untaken;
 mod words;

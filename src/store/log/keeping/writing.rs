@@ -57,7 +57,7 @@ impl Keeping {
         let is_all = inner.queue.is_empty();
         drop(inner);
         if is_all {
-            self.unlogged.forget();
+            self.forget_unlogged();
             self.audits.forget();
         }
         self.shared.log.news.notify_all();
