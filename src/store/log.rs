@@ -70,6 +70,9 @@ const DELETED_AT_ONCE: usize = 256;
 /// The same where the queue is full.
 const MERGED_MAX: usize = 4 * DELETED_AT_ONCE;
 
+/// In the log of a segment that was moved and was too damaged to tell its root.
+pub(super) const UNKNOWN_ROOT: [u8; 32] = [0; 32];
+
 /// What the log is kept with.
 #[derive(Clone)]
 pub struct LogSettings {
