@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hearthkeep::disk::Disk;
-use hearthkeep::store::{MountedDisk, Store, lock};
+use hearthkeep::store::{MountedDisk, Store, layout, lock};
 use hearthkeep_format::log::{Hold, Record};
 use hearthkeep_format::segment::GapCause;
 
@@ -315,9 +315,12 @@ fn a_tree_that_rots_is_no_other_history() {
 fn what_was_removed_is_told_whatever_rots_of_one_log() {
     let second = tempfile::tempdir().unwrap();
     let of = Held::new(69, |home| vec![home.another_disk(second.path(), 9)]);
-    let all = [&of.held, &of.other].map(|sealed| of.home.path_of(&sealed.new));
-    let gone = all.iter().find(|path| path.exists()).unwrap();
-    fs::remove_file(gone).unwrap();
+    // On whichever disk it is.
+    let new = &of.other.new;
+    let path = layout::segment_path(&new.stream, &new.epoch, &new.segment);
+    let mut disks = [of.home.disk.path(), second.path()].into_iter();
+    let gone = disks.find(|disk| disk.join(&path).exists());
+    fs::remove_file(gone.unwrap().join(path)).unwrap();
     let entries = folder(of.home.disk.path()).join("entries");
     let mut bytes = fs::read(&entries).unwrap();
     let middle = bytes.len() / 2;
