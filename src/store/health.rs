@@ -23,7 +23,7 @@ pub(super) struct Health {
     spare_bytes: AtomicI64,
     /// Bytes of catalogued segments, then.
     catalogued_bytes: AtomicU64,
-    /// Where its footage begins, then: wall time, us.
+    /// Where its footage begins that may be deleted, then: wall time, us.
     oldest_us: AtomicI64,
     /// When something became durable last.
     clean_us: AtomicU64,
