@@ -126,6 +126,8 @@ pub const LOG_GIVEN_UP_MS: u64 = 120_000;
 pub const LOG_JOIN_MS: u64 = 60_000;
 /// Records that wait to be written; more are lost while the log cannot be.
 pub const LOG_QUEUE_RECORDS_MAX: usize = 4_096;
+/// What a disk remembers of deletions that neither the log nor the state folder takes.
+pub const LOG_REFUGE_BYTES_MAX: u64 = 32 << 20;
 /// Segments that are put into the log at once.
 pub const LOG_BATCH_SEGMENTS: usize = 256;
 /// How much of the log is read at a time, and handed out at once.

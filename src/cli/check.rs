@@ -63,6 +63,9 @@ struct Report<'a> {
     absent: Vec<Absent>,
     /// Segments that the signed log has, that were not deleted, and that are not on the disk that they should be on.
     removed: Vec<LogFinding>,
+    /// Whether disks were looked at by themselves: nobody knows whether the store has a newer log than they.
+    #[serde(skip)]
+    is_alone: bool,
     /// What is wrong with the signed log itself.
     log: Vec<LogFinding>,
     /// Entries of the log that were read.
@@ -341,6 +344,7 @@ impl<'a> Report<'a> {
             damaged: rows(damaged),
             strange: rows(strange),
             absent,
+            is_alone: local.state().is_none(),
             removed: removed(local, told.live, &findings.there(), away),
             log: told.flaws,
             log_entries: told.entries,
@@ -360,14 +364,15 @@ impl<'a> Report<'a> {
             line(format_args!("{}: {}", absent.disk.display(), absent.what))?;
         }
         line(format_args!(
-            "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files, {} removed",
+            "{} segments: {} whole, {} recovered after a crash, {} being written or torn; {} damaged, {} strange files, {} {}",
             self.segments,
             self.whole,
             self.recovered,
             self.open,
             self.damaged.len(),
             self.strange.len(),
-            self.removed.len()
+            self.removed.len(),
+            if self.is_alone { "missing" } else { "removed" }
         ))?;
         line(format_args!(
             "{} entries of the signed log were read",

@@ -18,6 +18,9 @@ const ALONE: &str = "no other disk that is here has a whole copy that goes on fr
                      again; where there is none, copy this folder to another disk before it gets worse. Footage opens without the log, but what \
                      is held and what was removed is known only as far as the log can be read";
 
+const ELSEWHERE: &str = ". Somebody removed it, unless the recorder deleted or moved it later than the log goes that is here, as that of a disk \
+                         that was away. Give all disks of the store, or check it with its configuration";
+
 const SIGNED: &str = "its entries are whole. Stop the recorder and run `hearthkeep repair`, which writes key and checkpoint again as the state \
                       folder remembers them";
 
@@ -73,8 +76,13 @@ impl Told {
         let waiting = local
             .state()
             .and_then(|state| log::unlogged(state.folder(), state.state_key()).ok());
-        for deleted in waiting.into_iter().flatten() {
-            told.apply(Record::Deleted(deleted));
+        let state = local.state();
+        let state = state.map(|state| (state.folder(), state.state_key()));
+        let on_disks = log::unlogged_on(&local.disks, &local.store(), state);
+        let deleted = waiting.into_iter().flatten().chain(on_disks.deleted);
+        deleted.for_each(|deleted| told.apply(Record::Deleted(deleted)));
+        for (disk, path, why) in on_disks.unread {
+            told.flaw(local, disk, &path, &why);
         }
         told
     }
@@ -221,7 +229,11 @@ pub(super) fn removed(
     }
     let mut gone: Vec<_> = live.into_values().collect();
     gone.sort_by_key(|closed| (closed.stream, closed.sequence));
-    gone.iter().map(finding).collect()
+    // Disks by themselves may have an older log than the store.
+    let is_alone = local.state().is_none();
+    gone.iter()
+        .map(|closed| finding(closed, is_alone))
+        .collect()
 }
 
 fn is_anywhere(local: &Local, closed: &SegmentClosed) -> bool {
@@ -229,16 +241,22 @@ fn is_anywhere(local: &Local, closed: &SegmentClosed) -> bool {
     local.disks.iter().any(|disk| disk.open_read(&path).is_ok())
 }
 
-fn finding(closed: &SegmentClosed) -> LogFinding {
+fn finding(closed: &SegmentClosed, is_alone: bool) -> LogFinding {
     let end_us = closed.start_us.saturating_add_unsigned(closed.duration_us);
     let path = layout::segment_path(&closed.stream, &closed.epoch, &closed.segment);
     LogFinding {
         disk: None,
         path: path.display().to_string(),
         what: format!(
-            "was removed: the signed log has it, with footage from {} to {}, and says nothing of its deletion",
+            "{}: the signed log has it, with footage from {} to {}, and says nothing of its deletion{}",
+            if is_alone {
+                "is missing"
+            } else {
+                "was removed"
+            },
             rfc3339(closed.start_us),
-            rfc3339(end_us)
+            rfc3339(end_us),
+            if is_alone { ELSEWHERE } else { "" }
         ),
     }
 }

@@ -118,6 +118,7 @@ fn conclude(shared: &Shared, outcome: &Outcome, stays: &[Entry], log: Option<&mu
     if let Some(log) = log {
         // The log says that they are gone.
         log.closed(stays);
+        log.deleted();
     }
     tell(shared, &outcome.gone);
 }

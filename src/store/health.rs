@@ -27,7 +27,7 @@ pub(super) struct Health {
     catalogued_bytes: AtomicU64,
     /// Those of the signed log.
     log_bytes: AtomicU64,
-    /// Where its footage begins, then: wall time, us.
+    /// Where its footage begins that may be deleted, then: wall time, us.
     oldest_us: AtomicI64,
     /// When something became durable last.
     clean_us: AtomicU64,

@@ -16,6 +16,7 @@ mod own;
 mod places;
 mod proofs;
 mod ranges;
+mod refuge;
 mod remains;
 mod remembered;
 mod replayed;
@@ -47,6 +48,7 @@ pub use lack::{Lack, lacking};
 pub use mending::{Mendable, Remedy};
 pub use own::LastSigned;
 use own::OwnFile;
+pub use refuge::{OnDisks, unlogged_on};
 use remembered::{Remembered, RememberedFile};
 use replayed::Replayed;
 pub use replayed::{Anchor, LoggedGap};
@@ -68,6 +70,9 @@ use crate::state_file::StateKey;
 const DELETED_AT_ONCE: usize = 256;
 /// The same where the queue is full.
 const MERGED_MAX: usize = 4 * DELETED_AT_ONCE;
+
+/// In the log of a segment that was moved and was too damaged to tell its root.
+pub(super) const UNKNOWN_ROOT: [u8; 32] = [0; 32];
 
 /// What the log is kept with.
 #[derive(Clone)]

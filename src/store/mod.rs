@@ -76,6 +76,7 @@ pub use disks::OnDisk;
 pub use error::{Error, Result};
 use forecast::Forecast;
 pub use glimpse::{Glimpse, LastFootage};
+use held::Held;
 pub use holds::NewHold;
 use keeper::Keeper;
 use lock::Lock;
@@ -140,6 +141,8 @@ struct Shared {
     forecast: Mutex<Forecast>,
     /// Segments that were deleted since the start and their bytes, by reason.
     deleted: Mutex<BTreeMap<&'static str, (u64, u64)>>,
+    /// What is held, and by which version of the holds.
+    held: Mutex<Option<(u64, Arc<Held>)>>,
     gate: Mutex<()>,
     scrub: Board,
     /// Files that are no whole footage of this store, as far as it has been compared.
@@ -474,11 +477,25 @@ impl Shared {
     /// How a disk is, for retention; and for placement from then on.
     fn state(&self, disk: &MountedDisk) -> DiskState {
         let catalogued = self.catalog.disk_bytes(disk.number());
-        disk.set_oldest_us(self.catalog.disk_oldest_us(disk.number()).unwrap_or(None));
+        let loose_us = self
+            .catalog
+            .disk_oldest_loose_us(disk.number(), &self.held());
+        disk.set_oldest_us(loose_us.unwrap_or(None));
         disk.has_log_of(self.log.bytes());
         let growing = self.growing_bytes(disk);
         let now_us = self.clock.monotonic_us();
         disk.state(catalogued, growing, self.reserve_bytes_min, now_us)
+    }
+
+    fn held(&self) -> Arc<Held> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = self.log.holds_version();
+        if held.as_ref().is_none_or(|(version, _)| *version != newest) {
+            let (now, version) = self.log.held();
+            *held = Some((version, Arc::new(now)));
+        }
+        let (_, held) = held.as_ref().expect("it was set");
+        Arc::clone(held)
     }
 
     fn other(&self, number: u16) -> Option<Arc<dyn Disk>> {

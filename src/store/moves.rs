@@ -52,6 +52,8 @@ pub(super) struct Moves {
     list: Vec<Entry>,
     /// It is old footage for the cold disks, and no disk that is emptied.
     is_cooling: bool,
+    /// It makes room on a hot disk that fills.
+    makes_room: bool,
     /// When it is looked again what is old, by monotonic time, us.
     age_at_us: u64,
     /// What could not be moved: not tried again before the next start.
@@ -63,9 +65,11 @@ impl Moves {
         if self.list.is_empty() {
             self.list = self.to_drain(shared);
             self.is_cooling = self.list.is_empty();
+            self.makes_room = false;
         }
         if self.list.is_empty() {
             self.list = self.to_make_room(shared);
+            self.makes_room = !self.list.is_empty();
         }
         let monotonic_us = shared.clock.monotonic_us();
         if self.list.is_empty() && monotonic_us >= self.age_at_us {
@@ -87,7 +91,7 @@ impl Moves {
             if entry.torn {
                 return Move::Torn(entry, from);
             }
-            return match target(shared, &entry, &from) {
+            return match target(shared, &entry, &from, self.makes_room) {
                 Some(to) => Move::Segment(entry, from, to),
                 None => {
                     // With the others of it: the next look finds them again.
@@ -241,11 +245,21 @@ impl Moves {
 
 /// The disk that a segment is moved to: one of the right tier that has the most room. Into a disk's reserve it goes only where
 /// something older may go for it, which retention does.
-fn target(shared: &Shared, entry: &Entry, from: &MountedDisk) -> Option<Arc<MountedDisk>> {
+fn target(
+    shared: &Shared,
+    entry: &Entry,
+    from: &MountedDisk,
+    makes_room: bool,
+) -> Option<Arc<MountedDisk>> {
     let drain = shared.slots.drains().get(&from.id).cloned();
     let tier = match drain {
         Some(_) => from.tier,
         None => Tier::Cold,
+    };
+    // What is held goes from a hot disk that fills for what would be deleted there instead.
+    let goes_us = match makes_room {
+        true => entry.start_us.max(from.oldest_us()),
+        false => entry.start_us,
     };
     let may_take = |disk: &Arc<MountedDisk>| {
         let is_open = disk.id != from.id && (drain.is_some() || disk.tier == tier);
@@ -255,7 +269,7 @@ fn target(shared: &Shared, entry: &Entry, from: &MountedDisk) -> Option<Arc<Moun
         let may_displace = |disk: &MountedDisk, spare: i64| match &drain {
             Some(drain) => drain.let_go,
             // Where retention could not make room for the one before it, there is none for this one.
-            None => disk.oldest_us() < entry.start_us && spare >= 0,
+            None => disk.oldest_us() < goes_us && spare >= 0,
         };
         spare_for(shared, disk, u64::from(entry.bytes), may_displace)
     };

@@ -207,6 +207,7 @@ pub(super) fn prepare_with(options: Options, opened: catalog::Opened) -> Result<
         at_rest: options.at_rest,
         forecast: Mutex::default(),
         deleted: Mutex::default(),
+        held: Mutex::default(),
         gate: Mutex::default(),
         scrub: Board::default(),
         strange: AtomicU64::new(0),

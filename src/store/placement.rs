@@ -17,7 +17,7 @@ pub(super) struct Candidate {
     pub pinned: bool,
     /// Bytes that it may still take, of its budget and beside its reserve; negative where it has too many.
     pub spare_bytes: i64,
-    /// Wall time at which its oldest footage starts, us.
+    /// Wall time at which its oldest footage that may be deleted starts, us.
     pub oldest_us: i64,
 }
 

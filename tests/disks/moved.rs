@@ -123,6 +123,28 @@ fn who_removes_footage_that_was_moved_off_a_retired_disk_is_found_out() {
 }
 
 #[test]
+fn the_log_is_told_of_what_is_moved_however_damaged_it_is() {
+    let (home, _folder, usb, all) = filled(209, 3);
+    let spoil = |sealed: &Sealed, at: fn(usize) -> usize| {
+        let file = usb.join(path_of(sealed));
+        let mut bytes = std::fs::read(&file).unwrap();
+        let at = at(bytes.len());
+        bytes[at] ^= 1;
+        std::fs::write(file, bytes).unwrap();
+    };
+    let rig = Rig::open(&home, with_log(draining(&home, &usb)));
+    spoil(&all[0], |_| 0);
+    spoil(&all[1], |length| length - 1);
+    drain(&rig, &usb);
+    assert!(lies_on(&home, &all, home.disk_id), "the log was told");
+    rig.store.close();
+    drop(rig);
+    std::fs::remove_file(home.path_of(&all[0].new)).unwrap();
+    let rig = alone(&home);
+    assert_eq!(removed(&rig), 1, "and who removes it there is found out");
+}
+
+#[test]
 fn a_log_that_was_not_told_of_moves_is_told_at_the_next_start() {
     let (home, _folder, usb, all) = filled(202, 3);
     // As recorders did that never told the log.

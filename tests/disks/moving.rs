@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 
 use hearthkeep::config::Tier;
 use hearthkeep::state_file::StateKey;
-use hearthkeep::store::{DiskUse, Error, LogSettings, MountedDisk, Options};
+use hearthkeep::store::{DiskUse, Error, LogSettings, MountedDisk, NewHold, Options};
 use zeroize::Zeroizing;
 
 use super::chance::Chance;
+use super::doubtful::with_log;
 use super::rig::{Rig, SECOND_US, options, second_disk, segments_on, still_home};
 use super::store_support::{Faults, FaultyDisk, GENERATION, Home, Sealed};
 
@@ -241,6 +242,42 @@ fn footage_moves_to_the_cold_disk_when_it_is_old() {
         "the oldest: {is_cold:?}"
     );
     assert!(days.iter().all(|sealed| rig.read(sealed) == sealed.bytes()));
+}
+
+#[test]
+fn a_cold_disk_that_is_full_of_what_is_held_takes_nothing_that_would_go_at_once() {
+    let (home, folder) = still_home(62);
+    let attic = folder.path().join("attic");
+    let mut cold = second_disk(&home, &attic, 9);
+    cold.tier = Tier::Cold;
+    // Of four segments and a half.
+    cold.max_bytes = Some(200_000);
+    let mut both = with_log(options(&home, vec![cold]));
+    both.spread.cold_after_days = Some(7);
+    let rig = Rig::open(&home, both);
+    let (day_us, mut stream) = (86_400 * SECOND_US, home.stream(1));
+    let held: Vec<_> = (0..4).map(|_| rig.record(&mut stream).0).collect();
+    let new = NewHold {
+        streams: Vec::new(),
+        from_us: held[0].new.start.wall_us,
+        to_us: Some(stream.wall_us),
+        until_us: None,
+        reason: "the fence".to_owned(),
+        who: "robin".to_owned(),
+    };
+    rig.store.hold(new).unwrap();
+    let mut loose = Vec::new();
+    for _ in 0..12 {
+        rig.advance(day_us);
+        rig.pass(60 * SECOND_US);
+        stream.wall_us = hearthkeep::clock::Clock::wall_us(&*home.clock);
+        loose.push(rig.record(&mut stream).0);
+    }
+    rig.pass(300 * SECOND_US);
+    assert!(held.iter().all(|sealed| rig.where_is(sealed) == attic));
+    assert_eq!(rig.store.deleted(), Default::default(), "nothing had to go");
+    let on_hot = |sealed: &Sealed| rig.where_is(sealed) == home.disk.path();
+    assert!(loose.iter().all(on_hot));
 }
 
 /// The home's disk with a budget, on which files fail to be opened when told to, and a cold one without.

@@ -67,6 +67,9 @@ pub fn read_only() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(installation.list(&[]), before);
     street.is_what_was_recorded(&installation);
+    let checked = installation.run("check", &[]);
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.contains(" 0 removed"), "{checked}");
 }
 
 /// It records and keeps its budget, and says what is wrong.

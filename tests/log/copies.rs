@@ -276,10 +276,9 @@ fn an_older_copy_never_takes_the_place_of_the_newest_one() {
     let mendable = |last: Option<&LastSigned>| {
         chain(&home, &[newest, other]).mendable(&opened, &home.store, last)
     };
-    let damages: [&dyn Fn(&Path); 5] = [
+    let damages: [&dyn Fn(&Path); 4] = [
         &|folder| flip(&folder.join("checkpoint"), 3),
         &|folder| flip(&folder.join("key"), 3),
-        &|folder| fs::remove_file(folder.join("tree")).unwrap(),
         &|folder| fs::remove_file(folder.join("entries")).unwrap(),
         &|folder| {
             flip(&folder.join("checkpoint"), 3);
@@ -304,6 +303,24 @@ fn an_older_copy_never_takes_the_place_of_the_newest_one() {
             };
             assert_eq!(copied(&mendable(None)), expected, "damage {n}, {theirs:?}");
         }
+    }
+
+    // A tree that is gone is made again from its own entries, whatever the other disk has.
+    for theirs in [&[1, 2][..], &[1, 2, 3, 4, 5]] {
+        let tree = leave(&home, newest, &key, &[1, 2, 3, 4]).with_file_name("tree");
+        leave(&home, other, &key, theirs);
+        let nodes = fs::read(&tree).unwrap();
+        fs::remove_file(&tree).unwrap();
+        let chain = chain(&home, &[newest, other]);
+        let [(_, Flaw::Tree)] = &chain.verify()[..] else {
+            panic!("it is a damaged copy");
+        };
+        let again = mendable(None);
+        let to_newest = |one: &&Mendable| one.to == 0;
+        let mended: Vec<_> = again.iter().filter(to_newest).collect();
+        assert_eq!(mended[0].remedy, Remedy::Tree);
+        mended[0].mend(&opened, &home.store).unwrap();
+        assert_eq!(fs::read(&tree).unwrap(), nodes);
     }
 
     // Nobody but the state folder knows that what stands behind its checkpoint counts.

@@ -26,4 +26,5 @@ mod rig;
 mod seen;
 mod summary;
 mod unread;
+mod untaken;
 mod words;

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hearthkeep::disk::Disk;
-use hearthkeep::store::{MountedDisk, Store, lock};
+use hearthkeep::store::{MountedDisk, Store, layout, lock};
 use hearthkeep_format::log::{Hold, Record};
 use hearthkeep_format::segment::GapCause;
 
@@ -315,9 +315,12 @@ fn a_tree_that_rots_is_no_other_history() {
 fn what_was_removed_is_told_whatever_rots_of_one_log() {
     let second = tempfile::tempdir().unwrap();
     let of = Held::new(69, |home| vec![home.another_disk(second.path(), 9)]);
-    let all = [&of.held, &of.other].map(|sealed| of.home.path_of(&sealed.new));
-    let gone = all.iter().find(|path| path.exists()).unwrap();
-    fs::remove_file(gone).unwrap();
+    // On whichever disk it is.
+    let new = &of.other.new;
+    let path = layout::segment_path(&new.stream, &new.epoch, &new.segment);
+    let mut disks = [of.home.disk.path(), second.path()].into_iter();
+    let gone = disks.find(|disk| disk.join(&path).exists());
+    fs::remove_file(gone.unwrap().join(path)).unwrap();
     let entries = folder(of.home.disk.path()).join("entries");
     let mut bytes = fs::read(&entries).unwrap();
     let middle = bytes.len() / 2;
@@ -345,4 +348,95 @@ fn a_tree_that_rots_is_made_again_to_the_end_of_what_was_published() {
     assert_eq!(store.log().troubles(), Vec::<String>::new());
     drop(store);
     assert_eq!(logs_on(&of.home, of.home.disk.path()).len(), 1);
+}
+
+#[test]
+fn a_tree_that_is_gone_is_made_again_before_a_start_and_while_it_records() {
+    let of = Held::new(72, |_| Vec::new());
+    let tree = folder(of.home.disk.path()).join("tree");
+    let nodes = fs::read(&tree).unwrap();
+    fs::remove_file(&tree).unwrap();
+    let store = open(&of.home);
+    assert!(of.is_known(&store));
+    assert!(fs::read(&tree).unwrap().starts_with(&nodes));
+    fs::remove_file(&tree).unwrap();
+    let ticket = store.log().append(Record::Gap {
+        stream: of.home.stream(1).id,
+        cause: GapCause::CameraLost,
+        from_us: 1,
+        to_us: 2,
+    });
+    until("it is made again", || {
+        of.home.clock.advance_us(11_000_000);
+        store.log().is_published(ticket)
+    });
+    assert!(fs::read(&tree).unwrap().len() > nodes.len());
+    assert_eq!(store.log().troubles(), Vec::<String>::new());
+    drop(store);
+    let logs = logs_on(&of.home, of.home.disk.path());
+    assert_eq!(logs.len(), 1, "no log was rolled back");
+}
+
+#[test]
+fn what_an_older_state_folder_does_not_know_of_is_kept_where_the_checkpoint_rots() {
+    let of = Held::new(73, |_| Vec::new());
+    let (log, state) = (folder(of.home.disk.path()), of.home.state.path());
+    let saved = tempfile::tempdir().unwrap();
+    for file in ["log.sealed", HOLDS] {
+        copy(&state.join(file), &saved.path().join(file));
+    }
+    let store = open(&of.home);
+    let later = hold(&store, &of.other);
+    grow(&of.home, &store, 3);
+    drop(store);
+    let files = || FILES.map(|file| fs::read(log.join(file)).unwrap());
+    for file in ["log.sealed", HOLDS] {
+        copy(&saved.path().join(file), &state.join(file));
+    }
+    let mut checkpoint = fs::read(log.join("checkpoint")).unwrap();
+    checkpoint[3] ^= 1;
+    fs::write(log.join("checkpoint"), checkpoint).unwrap();
+    let before = files();
+    let store = open(&of.home);
+    assert!(of.is_known(&store));
+    assert!(
+        store.holds().unwrap().contains(&later),
+        "also of what is held"
+    );
+    let troubles = store.log().troubles();
+    assert!(
+        troubles
+            .iter()
+            .any(|told| told.contains("come back from a backup")),
+        "{troubles:?}"
+    );
+    grow(&of.home, &store, 1);
+    drop(store);
+    assert_eq!(files(), before);
+    let logs = fs::read_dir(log.parent().unwrap()).unwrap();
+    assert_eq!(logs.count(), 2, "another log begins");
+}
+
+#[test]
+fn a_damaged_copy_that_goes_on_behind_the_others_is_kept() {
+    let second = tempfile::tempdir().unwrap();
+    let of = Held::new(74, |home| vec![home.another_disk(second.path(), 9)]);
+    let (log, state) = (folder(of.home.disk.path()), of.home.state.path());
+    let saved = tempfile::tempdir().unwrap();
+    copy(&state.join("log.sealed"), &saved.path().join("log.sealed"));
+    let store = open(&of.home);
+    grow(&of.home, &store, 3);
+    drop(store);
+    copy(&saved.path().join("log.sealed"), &state.join("log.sealed"));
+    fs::write(log.join("checkpoint"), "torn").unwrap();
+    let entries = fs::read(log.join("entries")).unwrap();
+    let store = open_on(&of.home, vec![of.home.another_disk(second.path(), 9)]);
+    until("both have the log", || {
+        let mut disks = store.disks().into_iter();
+        disks.all(|disk| store.log().is_whole_on(&disk.id.unwrap()))
+    });
+    drop(store);
+    let aside = of.home.disk.path().join("lost/log");
+    let aside = aside.join(log.file_name().unwrap()).join("entries");
+    assert_eq!(fs::read(aside).unwrap(), entries);
 }

@@ -323,6 +323,48 @@ impl Catalog {
         Ok(on_it.map(|entry| entry.start_us).min())
     }
 
+    /// The same of the segments that nobody holds: what may be deleted there.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub(in crate::store) fn disk_oldest_loose_us(
+        &self,
+        disk: u16,
+        held: &Held,
+    ) -> Result<Option<i64>, CatalogError> {
+        if held.is_empty() {
+            return self.disk_oldest_us(disk);
+        }
+        let mut oldest_us = None;
+        for stream in self.streams() {
+            let mut next = 0;
+            while let Some(bucket) = self.first_loose(&stream, next, disk, held)
+                && oldest_us.is_none_or(|oldest_us| bucket.from_us < oldest_us)
+            {
+                let entries = self.bucket(&stream, bucket.number)?;
+                let is_loose = |entry: &&Entry| {
+                    entry.disk == disk && !held.touches(&stream, entry.start_us, entry.end_us())
+                };
+                let loose = entries.iter().filter(is_loose).map(|entry| entry.start_us);
+                if let Some(first_us) = loose.min() {
+                    oldest_us = oldest_us.into_iter().chain([first_us]).min();
+                    break;
+                }
+                next = bucket.number + 1;
+            }
+        }
+        Ok(oldest_us)
+    }
+
+    /// The first bucket of a stream from a number on that has something on a disk and is not held as a whole.
+    fn first_loose(&self, stream: &StreamId, from: u64, disk: u16, held: &Held) -> Option<Group> {
+        let is_wanted = &mut |group: &Group| {
+            let is_on = group.disks.iter().any(|(on, ..)| *on == disk);
+            is_on && !held.covers(stream, group.from_us, group.to_us)
+        };
+        self.directory().first_wanted(stream, from, is_wanted)
+    }
+
     /// The number of a disk, if the catalog knows it.
     pub fn known_number(&self, disk: &DiskId) -> Option<u16> {
         let directory = self.directory();

@@ -6,6 +6,7 @@ use hearthkeep_format::SegmentId;
 use hearthkeep_format::log::SegmentClosed;
 
 use super::{Finding, Findings, Kind};
+use crate::store::log::UNKNOWN_ROOT;
 
 impl Findings {
     /// Compares with what the log had of finished segments that were not deleted, before they were looked at: where one has no end,
@@ -29,6 +30,8 @@ impl Findings {
             .collect();
         for one in &self.indexed {
             let closed = logged(&one.segment());
+            // Where that was read, and not only where it was moved to as too damaged to tell.
+            let closed = closed.filter(|closed| closed.root != UNKNOWN_ROOT);
             let closed = closed.filter(|closed| !one.is_as_finished(&closed.root, closed.bytes));
             found.extend(closed.map(|closed| of(closed, one.changed(closed.bytes))));
         }

@@ -111,6 +111,17 @@ pub struct LogFiles {
     pub(super) tree: Box<dyn DiskFile>,
 }
 
+/// Whether a disk's own checkpoint of a log, and the key that it has of it, can be used.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) fn vouches(disk: &dyn Disk, key: &LogKey) -> io::Result<bool> {
+    match LogFiles::open(disk, &key.store, &key.log()) {
+        Ok(_) => Ok(true),
+        Err(flaw) => flaw.of_copy().map(|()| false),
+    }
+}
+
 /// The folder of a log, below a disk's.
 pub(super) fn folder(log: &LogId) -> PathBuf {
     Path::new(layout::LOG).join(log.to_string())
@@ -178,7 +189,7 @@ impl LogFiles {
             key,
             note,
             entries: disk.open_read(&folder.join(ENTRIES))?,
-            tree: disk.open_read(&folder.join(TREE))?,
+            tree: open_tree(disk, folder)?,
         })
     }
 
@@ -193,7 +204,7 @@ impl LogFiles {
             key,
             note: note.to_owned(),
             entries: disk.open_read(&folder.join(ENTRIES))?,
-            tree: disk.open_read(&folder.join(TREE))?,
+            tree: open_tree(disk, &folder)?,
         })
     }
 
@@ -318,6 +329,39 @@ impl LogFiles {
     /// The root over the first `size` entries, by the tree.
     pub(super) fn root_at(&self, size: u64) -> io::Result<Hash> {
         merkle::root_at(size, |level, index| self.hash(level, index))
+    }
+}
+
+/// Opens the tree of a log. One that is not there is empty: it follows from the entries, as one does that has rotted.
+fn open_tree(disk: &dyn Disk, folder: &Path) -> io::Result<Box<dyn DiskFile>> {
+    match disk.open_read(&folder.join(TREE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Box::new(Nothing)),
+        opened => opened,
+    }
+}
+
+/// A file that is not there, for who reads it.
+struct Nothing;
+
+impl DiskFile for Nothing {
+    fn read_at(&self, _offset: u64, _bytes: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn append(&self, _slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn truncate(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

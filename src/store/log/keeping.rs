@@ -3,6 +3,7 @@
 mod joining;
 mod starting;
 mod summing;
+mod untold;
 mod writing;
 
 use std::collections::{BTreeSet, HashMap};
@@ -23,11 +24,13 @@ use super::{DELETED_AT_ONCE, LogSettings, WaitingAudits};
 use crate::limits::{
     LOG_BATCH_MS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RETRY_MS, LOG_UNREAD_MS_MAX, WATCH_PERIOD_MS,
 };
+use crate::state_file::StateKey;
 use crate::store::Shared;
 use crate::store::catalog::Entry;
 use crate::store::retention::Deletion;
 use joining::Joining;
 use starting::Replay;
+use untold::Untold;
 use writing::cause_of;
 
 /// Steps that are made towards disks that lack something when the recorder ends.
@@ -37,6 +40,8 @@ const LAST_STEPS: usize = 16;
 pub(in crate::store) struct Keeping {
     shared: Arc<Shared>,
     generation: u32,
+    /// What seals the files of the state folder.
+    state_key: StateKey,
     file: OwnFile,
     stage: Stage,
     ours: Option<Ours>,
@@ -57,6 +62,7 @@ pub(in crate::store) struct Keeping {
     is_silent_cut: bool,
     /// Where deletions stand that could not be written.
     unlogged: Unlogged,
+    untold: Untold,
     /// What people did while no log was open.
     audits: WaitingAudits,
     /// Not before this is the log written again after a failure.
@@ -166,8 +172,10 @@ impl Keeping {
             summed: None,
             is_sure: false,
             generation: settings.generation,
-            file: OwnFile::new(state_dir, settings.state_key),
+            file: OwnFile::new(state_dir, settings.state_key.clone()),
+            state_key: settings.state_key,
             unlogged,
+            untold: Untold::default(),
             audits,
             stage: Stage::Unopened,
             ours: None,
@@ -190,6 +198,7 @@ impl Keeping {
     pub fn turn(&mut self, known: Known) -> u64 {
         let now_us = self.now_us();
         self.seats.renew(self.shared.log_disks(), &self.older);
+        self.hear_disks();
         if self.go_on_starting(known) {
             return now_us;
         }
@@ -305,23 +314,6 @@ impl Keeping {
         }
     }
 
-    /// Remembers in the state folder which deletions the log is still to be told.
-    fn keep_unlogged(&mut self) {
-        // Not under the lock, which a segment that begins waits for.
-        let queued = self.shared.log.lock().queue.clone();
-        let deleted = queued.iter().filter_map(|stamped| match &stamped.record {
-            Record::Deleted(deleted) => Some(deleted),
-            _ => None,
-        });
-        let random = &mut self.shared.random.clone();
-        if let Err(error) = self.unlogged.write(deleted, random) {
-            tracing::error!(
-                "log.deleted.sealed in the state folder cannot be written: {error}. If the recorder dies now, the next start says that somebody \
-                 removed what it deleted itself"
-            );
-        }
-    }
-
     /// What may be deleted: until the log is read, a hold in it may not be known. However long that takes, a full disk does not wait for
     /// it where the state folder knows the holds; and not for ever where it may lack some.
     pub fn may_delete(&self) -> May {
@@ -345,7 +337,7 @@ impl Keeping {
         let may_not = self.shared.may_not_know_all.load(Ordering::Relaxed);
         let knows_all = slots.is_whole() || !may_not;
         let is_read = self.joining.disks.is_empty() || self.older.is_empty();
-        known == Known::All && knows_all && is_read && !is_silent()
+        known == Known::All && knows_all && is_read && !is_silent() && self.has_heard_all()
     }
 
     fn is_starting(&self) -> bool {

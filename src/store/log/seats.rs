@@ -6,10 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hearthkeep_format::log::LogKey;
+use hearthkeep_format::merkle;
 use hearthkeep_format::{DiskId, LogId, StoreId};
 
-use super::files::{self, End, LogFiles};
+use super::files::{self, End, LogFiles, NODE_LEN};
+use super::remains::Remains;
+use super::sound::mend_tree;
 use crate::disk::Disk;
+use crate::store::repair::move_aside;
 
 /// A mounted disk, as far as the log needs it.
 #[derive(Clone)]
@@ -192,9 +196,17 @@ impl Seats {
         let unknown = |seat: &&mut Seat| seat.state == State::Unknown;
         if let Some(seat) = self.seats.iter_mut().find(unknown) {
             let disk = &*seat.disk.disk;
-            let has_all = || match LogFiles::open_at(disk, current.key, current.note) {
+            let holds = || match LogFiles::open_at(disk, current.key, current.note) {
                 Ok(files) => files.holds(&files.checkpoint),
                 Err(flaw) => flaw.of_copy().map(|()| false),
+            };
+            // It may be its tree alone that is lost.
+            let has_all = || match holds()? {
+                true => Ok(true),
+                false => match mend_tree(disk, &current.key.store, &log) {
+                    Ok(is_mended) => Ok(is_mended && holds()?),
+                    Err(flaw) => flaw.of_copy().map(|()| false),
+                },
             };
             let cut = || {
                 files::cut(disk, &log, current.end)?;
@@ -387,7 +399,16 @@ fn look(disk: &dyn Disk, store: &StoreId, key: &LogKey, lead: &LogFiles) -> io::
         // What the disk does not let be read may be all of it.
         Err(flaw) => flaw.of_copy()?,
     }
-    // Nothing, or nothing that could be believed.
+    // Nothing, or nothing that could be believed. What goes on behind the one that leads may be believed once more is known.
+    let end = lead.end(lead.checkpoint.size)?;
+    let nodes_end = merkle::hashes_of(end.tree.count()) * NODE_LEN as u64;
+    if !Remains::on(0, disk, key)?.is_within(end.bytes, nodes_end)? {
+        let aside = move_aside(disk, &files::folder(&log))?;
+        let aside = aside.display();
+        tracing::error!(
+            "a disk has a damaged copy of the log that goes on behind the others: it is kept as {aside}"
+        );
+    }
     files::begin(disk, key)?;
     Ok(Looked::Behind)
 }

@@ -49,9 +49,16 @@ impl LogFiles {
         }
     }
 
-    /// The nodes of the entries behind `end`, as far as they are there. Nobody vouches for these here: a disk's checkpoint is written last,
+    /// How many entries stand behind those that its checkpoint was signed for.
+    pub(super) fn entries_behind(&self) -> io::Result<u64> {
+        let size = self.checkpoint.size;
+        let (count, _) = self.behind(self.end(size)?)?;
+        Ok(count - size)
+    }
+
+    /// The nodes of the entries behind `end`, as far as they are there, and how many entries there are with them. Nobody vouches for these here: a disk's checkpoint is written last,
     /// and may be older than what was published.
-    fn nodes_behind(&self, end: End) -> io::Result<Vec<u8>> {
+    fn behind(&self, end: End) -> io::Result<(u64, Vec<u8>)> {
         let (
             End {
                 mut tree,
@@ -68,7 +75,7 @@ impl LogFiles {
                 push(&mut tree, &entry, at, &mut nodes);
             }
             if at == before {
-                return Ok(nodes);
+                return Ok((tree.count(), nodes));
             }
         }
     }
@@ -180,7 +187,7 @@ fn write_tree(files: &LogFiles, to: &dyn DiskFile) -> Result<(), Flaw> {
         }
         Ok(())
     })?;
-    nodes.extend(files.nodes_behind(end)?);
+    nodes.extend(files.behind(end)?.1);
     to.append(&mut [IoSlice::new(&nodes)])?;
     Ok(())
 }

@@ -116,6 +116,15 @@ impl Source {
         {
             (source.size, source.root) = (checkpoint.size, checkpoint.root);
         }
+        // Of a copy whose checkpoint has rotted more may have been published than is known here.
+        let behind = source.copies.iter().filter_map(|copy| {
+            let disk = disks.iter().find(|disk| disk.id == copy.disk)?;
+            match files::vouches(&*disk.disk, &key) {
+                Ok(false) => copy.files.entries_behind().ok(),
+                _ => None,
+            }
+        });
+        source.size += behind.max().unwrap_or(0);
         source
     }
 

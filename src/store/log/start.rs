@@ -175,11 +175,15 @@ fn with_memory(
             previous: log.files.note.clone(),
         };
     }
-    let mut failed = None;
+    let (mut failed, mut beyond) = (None, None);
     for disk in disks {
         let end = match end_on(&*disk.disk, &own, checkpoint) {
-            Ok(Some(end)) => end,
-            Ok(None) => continue,
+            Ok(Ends::Here(end)) => end,
+            Ok(Ends::Elsewhere) => continue,
+            Ok(Ends::Beyond) => {
+                beyond = Some(disk.path.display());
+                continue;
+            }
             Err(error) => {
                 unread.note(disk.id, format!("{}: {error}", disk.path.display()));
                 continue;
@@ -199,6 +203,16 @@ fn with_memory(
     if let Some(failed) = failed {
         return Course::Later { own, why: failed };
     }
+    if let Some(path) = beyond {
+        troubles.push(format!(
+            "the copy of the log in {path} goes on behind what the state folder knows of, and its checkpoint cannot be read: the state folder may \
+             have come back from a backup. A new log begins, and that copy stays as it is"
+        ));
+        return Course::Begin {
+            cause: BeginCause::StateRestored,
+            previous: own.note,
+        };
+    }
     troubles.push(rolled_back(checkpoint, chain.logs.iter().find(is_ours)));
     Course::Begin {
         cause: BeginCause::RolledBack,
@@ -206,14 +220,27 @@ fn with_memory(
     }
 }
 
-/// Where the log ends on a disk that has all that was published; `None` where that does not have it.
-fn end_on(disk: &dyn Disk, own: &Own, checkpoint: &Checkpoint) -> io::Result<Option<End>> {
+/// Where the log ends on a disk.
+enum Ends {
+    /// It has all that was published as far as is known, and nothing that counts behind that.
+    Here(End),
+    /// It has more, and nothing says whether that was published.
+    Beyond,
+    /// It does not have all.
+    Elsewhere,
+}
+
+fn end_on(disk: &dyn Disk, own: &Own, checkpoint: &Checkpoint) -> io::Result<Ends> {
     let files = match LogFiles::open_at(disk, own.key, &own.note) {
         Ok(files) => files,
-        Err(flaw) => return flaw.of_copy().map(|()| None),
+        Err(flaw) => return flaw.of_copy().map(|()| Ends::Elsewhere),
     };
-    match files.holds(checkpoint)? {
-        true => files.end(checkpoint.size).map(Some),
-        false => Ok(None),
+    if !files.holds(checkpoint)? {
+        return Ok(Ends::Elsewhere);
+    }
+    // What stands behind was never published where the disk's own checkpoint does not have it either.
+    match files::vouches(disk, &own.key)? || files.is_all()? {
+        true => files.end(checkpoint.size).map(Ends::Here),
+        false => Ok(Ends::Beyond),
     }
 }

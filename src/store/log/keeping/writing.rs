@@ -6,9 +6,9 @@ use hearthkeep_format::log::{
     Checkpoint, DeletionCause, Entry as LogEntry, Record, SegmentClosed, Stamped,
 };
 
-use super::super::Published;
 use super::super::files;
 use super::super::remembered::Remembered;
+use super::super::{Published, UNKNOWN_ROOT};
 use super::{Keeping, Ours};
 use crate::disk::{Disk, Front, is_no_answer};
 use crate::limits::LOG_BATCH_SEGMENTS;
@@ -59,7 +59,7 @@ impl Keeping {
         let is_all = inner.queue.is_empty();
         drop(inner);
         if is_all {
-            self.unlogged.forget();
+            self.forget_unlogged();
             self.audits.forget();
         }
         self.shared.log.news.notify_all();
@@ -203,7 +203,7 @@ impl Keeping {
         }
         let record = match self.record_of(copy, to) {
             Ok(Some(record)) => record,
-            // Damaged as it was: nothing can be said of it.
+            // The log does not have it, and what is damaged so cannot be said anything of.
             Ok(None) => return true,
             Err(Silent(_)) => return false,
         };
@@ -218,7 +218,7 @@ impl Keeping {
     }
 
     /// What the log is to say of a segment where it does not yet, or says that it lies elsewhere. Nothing where it is not whole or not
-    /// there any more; `Err` where its disk does not say.
+    /// there any more, unless it lies elsewhere; `Err` where its disk does not say.
     fn closed_record(&self, entry: &Entry) -> Result<Option<Stamped>, Silent> {
         // It may have been moved since.
         let known = self.shared.catalog.find(&entry.stream, &entry.segment);
@@ -250,7 +250,12 @@ impl Keeping {
             Inspected::Strange(Strange::Io(error)) if is_no_answer(&error) => {
                 return Err(Silent(*known));
             }
-            Inspected::Torn | Inspected::Strange(_) => return Ok(None),
+            Inspected::Strange(Strange::Io(_)) => return Ok(None),
+            // Where it lies can be said of what the log has, however damaged it is by now.
+            Inspected::Torn | Inspected::Strange(_) => {
+                let is_logged = self.shared.log.has(known);
+                return Ok(is_logged.then(|| self.place_of(known, disk)));
+            }
         };
         Ok(Some(self.stamped(Record::SegmentClosed(SegmentClosed {
             stream: known.stream,
@@ -266,6 +271,26 @@ impl Keeping {
             recovered: facts.recovered,
             clock_trusted: facts.start.clock_trusted,
         }))))
+    }
+}
+
+impl Keeping {
+    /// Where a segment lies that is too damaged to say what it is: that the log has already.
+    fn place_of(&self, known: &Entry, disk: &MountedDisk) -> Stamped {
+        self.stamped(Record::SegmentClosed(SegmentClosed {
+            stream: known.stream,
+            epoch: known.epoch,
+            segment: known.segment,
+            disk: disk.id,
+            kind: known.kind,
+            root: UNKNOWN_ROOT,
+            sequence: known.sequence,
+            start_us: known.start_us,
+            duration_us: known.duration_us,
+            bytes: u64::from(known.bytes),
+            recovered: known.recovered,
+            clock_trusted: known.clock_trusted,
+        }))
     }
 }
 
