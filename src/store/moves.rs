@@ -287,7 +287,7 @@ fn spare_for(
 }
 
 /// How many bytes a hot disk has less to spare than it should.
-fn if_nearly_full(shared: &Shared, disk: &MountedDisk) -> u64 {
+pub(super) fn if_nearly_full(shared: &Shared, disk: &MountedDisk) -> u64 {
     if disk.tier != Tier::Hot || shared.slots.is_draining(disk.id) {
         return 0;
     }

@@ -13,9 +13,43 @@ pub struct FaultyDisk {
     pub faults: Arc<Faults>,
 }
 
+/// How many files can be made, while the file system shows room.
+#[derive(Default)]
+pub enum Files {
+    #[default]
+    Many,
+    /// So many more; what is deleted makes room for another one.
+    Left(u64),
+    /// None, whatever is deleted.
+    None,
+    /// What is deleted makes room that somebody else takes, but for one file, if there is any now.
+    Contested(bool),
+}
+
+impl Files {
+    fn make_one(&mut self) -> io::Result<()> {
+        let is_made = match self {
+            Self::Many => true,
+            Self::Left(left) => left.checked_sub(1).map(|less| *left = less).is_some(),
+            Self::None => false,
+            Self::Contested(room) => std::mem::take(room),
+        };
+        is_made.then_some(()).ok_or_else(full)
+    }
+
+    fn delete_one(&mut self, path: &Path) {
+        match self {
+            Self::Left(left) => *left += 1,
+            Self::Contested(room) if path.starts_with("footage") => *room = true,
+            _ => {}
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Faults {
     pub full: AtomicBool,
+    pub files: Mutex<Files>,
     pub fail_sync: AtomicBool,
     /// Half of what is written arrives, and the disk says EIO.
     pub fail_append: AtomicBool,
@@ -181,6 +215,7 @@ impl Disk for FaultyDisk {
         if self.faults.full.load(Ordering::SeqCst) {
             return Err(full());
         }
+        self.faults.files.lock().unwrap().make_one()?;
         self.wrap(path, self.real.create_new(path))
     }
 
@@ -250,6 +285,7 @@ impl Disk for FaultyDisk {
         }
         self.faults.full.store(false, Ordering::SeqCst);
         self.real.remove_file(path)?;
+        self.faults.files.lock().unwrap().delete_one(path);
         if path.starts_with("footage")
             && let Some(removed) = self.faults.removed.lock().unwrap().take()
         {
