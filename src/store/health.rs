@@ -134,12 +134,13 @@ impl Health {
                 limit.takes_since_us = limit.takes_since_us.filter(is_long);
             }
         } else {
-            self.avoid(error, now_us);
+            self.avoid(now_us);
+            self.said().failure = Some((now_us, error.to_string()));
         }
     }
 
-    /// What no writer tells of failed, as what is moved there. It is the last to be asked for a while.
-    pub(super) fn avoid(&self, error: &io::Error, now_us: u64) {
+    /// It is the last to be asked for a while.
+    pub(super) fn avoid(&self, now_us: u64) {
         let mut said = self.said();
         said.avoided = Some(Term::next(
             said.avoided,
@@ -147,10 +148,6 @@ impl Health {
             (AVOIDED_US_MIN, AVOIDED_US_MAX),
             AVOIDED_AGAIN_US,
         ));
-        match is_full(error) {
-            true => said.full_us = Some(now_us),
-            false => said.failure = Some((now_us, error.to_string())),
-        }
     }
 
     /// Something became durable.

@@ -20,7 +20,7 @@ use super::turns::{self, Driver};
 use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
 use crate::config::{self, Tier};
-use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space};
+use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space, is_no_answer};
 use crate::limits::{
     DISK_LATE_MS_MIN, DISK_PATIENCE_MS_MAX, FSYNC_SLOW_MS, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT,
     SCRUB_YIELDS_MS, WRITE_EARLY_BYTES,
@@ -334,9 +334,17 @@ impl MountedDisk {
         self.health.is_avoided(now_us)
     }
 
-    /// Remembers that something failed that no writer tells of.
-    pub(super) fn failed(&self, error: &std::io::Error, now_us: u64) {
-        self.health.avoid(error, now_us);
+    /// Remembers that something failed that no writer tells of. One that does not answer in time, as while it spins up, has not failed.
+    pub(super) fn failed(&self, error: &io::Error, now_us: u64) {
+        match is_no_answer(error) {
+            true => self.health.avoid(now_us),
+            false => self.health.fail(error, now_us),
+        }
+    }
+
+    /// Remembers that something became durable that no writer tells of.
+    pub(super) fn is_clean(&self, now_us: u64) {
+        self.health.is_clean(now_us);
     }
 
     /// Bytes that it may still take beside its reserve and within its budget, as it was last looked at.

@@ -202,6 +202,7 @@ impl Mover {
             return self.fail(shared, copying, Failed::Target(error));
         }
         copying.is_named = true;
+        copying.to.is_clean(shared.clock.monotonic_us());
         self.hand_over(shared, copying, log)
     }
 

@@ -10,8 +10,9 @@ use hearthkeep::store::{DiskUse, Error, LogSettings, MountedDisk, Options};
 use zeroize::Zeroizing;
 
 use super::chance::Chance;
-use super::rig::{Rig, SECOND_US, options, second_disk, segments_on, still_home};
-use super::store_support::{Faults, FaultyDisk, GENERATION, Home, Sealed};
+use super::failing::faulty_second;
+use super::rig::{Rig, SECOND_US, options, path_of, second_disk, segments_on, still_home};
+use super::store_support::{Faults, FaultyDisk, Files, GENERATION, Home, Sealed};
 
 /// Records these segments of two streams to the second disk.
 fn fill(rig: &Rig<'_>, usb: &Path, count: usize) -> Vec<Sealed> {
@@ -348,6 +349,81 @@ fn where_the_cold_disk_is_full_too_the_oldest_of_all_goes() {
         let used = rig.status(disk).used_bytes;
         assert!(used <= max, "{used} of {max}");
     }
+}
+
+/// A cold disk that is found where it says so, on which files are made as told.
+fn faulty_cold(home: &Home, attic: &Path) -> (MountedDisk, Arc<Faults>) {
+    let (mut cold, faults) = faulty_second(home, attic);
+    cold.tier = Tier::Cold;
+    (cold, faults)
+}
+
+#[test]
+fn a_cold_disk_that_takes_nothing_lets_its_oldest_go_for_newer() {
+    const MAX_BYTES: u64 = 700_000;
+    let (home, folder) = still_home(62);
+    let attic = folder.path().join("attic");
+    let (cold, faults) = faulty_cold(&home, &attic);
+    let mut both = options(&home, vec![cold]);
+    both.disks[0].max_bytes = Some(MAX_BYTES);
+    let rig = Rig::open(&home, both);
+    let mut stream = home.stream(1);
+    let mut recorded: Vec<_> = (0..80).map(|_| rig.record(&mut stream).0).collect();
+    let on_cold = |recorded: &[Sealed]| {
+        let is_cold = |sealed: &&Sealed| attic.join(path_of(sealed)).exists();
+        recorded.iter().filter(is_cold).count()
+    };
+    let before = on_cold(&recorded);
+    assert!(before > 60, "{before}");
+    // Its file system shows room all the time.
+    *faults.files.lock().unwrap() = Files::Left(0);
+    recorded.extend((0..20).map(|_| rig.record(&mut stream).0));
+    let status = rig.status(&attic);
+    let told = status.error.unwrap();
+    assert!(status.is_full && told.contains("inodes"), "{told}");
+    recorded.extend((0..100).map(|_| rig.record(&mut stream).0));
+    rig.pass(120 * SECOND_US);
+    let after = on_cold(&recorded);
+    assert!(
+        (before - 8..=before + 1).contains(&after),
+        "{before}, then {after}"
+    );
+    let is_there = |sealed: &Sealed| {
+        let opened = rig
+            .store
+            .open_segment(&sealed.new.stream, &sealed.new.segment);
+        opened.is_ok()
+    };
+    let kept: Vec<_> = recorded.iter().map(is_there).collect();
+    assert!(kept.is_sorted(), "what is left is the newest: {kept:?}");
+}
+
+#[test]
+fn a_move_that_goes_well_ends_what_was_told_of_a_cold_disk() {
+    let (home, folder) = still_home(63);
+    let attic = folder.path().join("attic");
+    let (cold, faults) = faulty_cold(&home, &attic);
+    let mut both = options(&home, vec![cold]);
+    both.disks[0].max_bytes = Some(700_000);
+    let rig = Rig::open(&home, both);
+    let mut stream = home.stream(1);
+    let record = |stream: &mut _, count: usize| (0..count).for_each(|_| _ = rig.record(stream));
+    record(&mut stream, 40);
+    assert_eq!(rig.status(&attic).error, None);
+    // One that spins up is asked later, and that is all.
+    faults.hang_renames.store(true, Ordering::SeqCst);
+    record(&mut stream, 2);
+    faults.answer_again(&attic, false);
+    assert_eq!(rig.status(&attic).error, None);
+    record(&mut stream, 10);
+    faults.fail_append.store(true, Ordering::SeqCst);
+    record(&mut stream, 4);
+    faults.fail_append.store(false, Ordering::SeqCst);
+    let told = rig.status(&attic).error.unwrap();
+    assert!(told.contains("writing failed"), "{told}");
+    rig.pass(600 * SECOND_US);
+    record(&mut stream, 10);
+    assert_eq!(rig.status(&attic).error, None);
 }
 
 /// The process dies at any point of a drain, again and again: at each start there is every segment, whole.
