@@ -11,6 +11,7 @@ use hearthkeep::disk::{Disk, DiskFile, RealDisk, Space, no_answer};
 pub struct FaultyDisk {
     pub real: RealDisk,
     pub faults: Arc<Faults>,
+    folder: PathBuf,
 }
 
 /// How many files can be made, while the file system shows room.
@@ -50,6 +51,8 @@ impl Files {
 pub struct Faults {
     pub full: AtomicBool,
     pub files: Mutex<Files>,
+    /// Its size in bytes, of which footage takes its part; zero is as the real one is.
+    pub size: AtomicU64,
     pub fail_sync: AtomicBool,
     /// Half of what is written arrives, and the disk says EIO.
     pub fail_append: AtomicBool,
@@ -188,6 +191,7 @@ impl FaultyDisk {
             Arc::new(Self {
                 real,
                 faults: Arc::clone(&faults),
+                folder: path.to_owned(),
             }),
             faults,
         )
@@ -204,6 +208,17 @@ impl FaultyDisk {
             faults: Arc::clone(&self.faults),
         }))
     }
+}
+
+/// Bytes of all files in a folder and below it, some of which may go meanwhile.
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(bytes).sum()
 }
 
 fn full() -> io::Error {
@@ -303,7 +318,12 @@ impl Disk for FaultyDisk {
     }
 
     fn space(&self) -> io::Result<Space> {
-        let space = self.real.space()?;
+        let mut space = self.real.space()?;
+        let size = self.faults.size.load(Ordering::SeqCst);
+        if size > 0 {
+            let taken = bytes_below(&self.folder.join("footage"));
+            (space.total_bytes, space.free_bytes) = (size, size.saturating_sub(taken));
+        }
         let free_bytes = if self.faults.full.load(Ordering::SeqCst) {
             0
         } else {
