@@ -380,6 +380,8 @@ impl MountedDisk {
         };
         let writer = Writer::start(Arc::clone(&self.disk), self.number(), means, listener)
             .map_err(|error| Error::io("start the writer of", &self.path, error))?;
+        let health = Arc::clone(&self.health);
+        writer.takes_if(move |now_us| !health.is_full() && !health.is_avoided(now_us));
         if self.writer.set(writer).is_err() {
             tracing::error!(path = %self.path.display(), "a disk has two writers");
         }
