@@ -7,8 +7,10 @@ use crate::config::{Placement, Tier};
 /// A disk that could take a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
-    /// A write to it failed a short while ago, or it is late.
+    /// A write to it failed a short while ago, or it keeps waiting.
     pub failed: bool,
+    /// It has been waited for for a while: it will answer, but others that have room come first.
+    pub late: bool,
     /// It is being emptied: it takes new footage only when otherwise that would be lost.
     pub leaving: bool,
     /// What it is for.
@@ -45,13 +47,14 @@ pub(super) fn order(rule: Placement, candidates: &[Candidate], turn: u64) -> Vec
             (true, Placement::SpillOver) => 0,
         };
         let is_hot = it.tier == Tier::Hot;
-        let pinned = it.pinned && (has_room || !is_hot || !is_cold_open);
+        let pinned = it.pinned && !it.late && (has_room || !is_hot || !is_cold_open);
         (
             it.failed,
             it.leaving,
             Reverse(pinned),
             !has_room,
             Reverse(is_hot),
+            it.late,
             by_rule,
             index,
         )
@@ -65,6 +68,7 @@ mod tests {
 
     const ROOMY: Candidate = Candidate {
         failed: false,
+        late: false,
         leaving: false,
         tier: Tier::Hot,
         pinned: false,
@@ -123,6 +127,31 @@ mod tests {
             },
         ] {
             assert_eq!(order(Placement::MostRoom, &[gone, ROOMY], 0), [1, 0]);
+        }
+    }
+
+    #[test]
+    fn a_late_disk_comes_behind_others_that_have_room_and_stay() {
+        let late = Candidate {
+            late: true,
+            ..with_spare(9)
+        };
+        let pinned = Candidate {
+            pinned: true,
+            ..late
+        };
+        let leaving = Candidate {
+            leaving: true,
+            ..ROOMY
+        };
+        let cold = Candidate {
+            tier: Tier::Cold,
+            ..ROOMY
+        };
+        for late in [late, pinned] {
+            let others = [late, with_spare(1), leaving, cold, with_spare(-1)];
+            let order = order(Placement::MostRoom, &others, 0);
+            assert_eq!(order, [1, 0, 3, 4, 2], "{late:?}");
         }
     }
 
