@@ -27,8 +27,8 @@ pub const KEEP_DAYS_MAX: u32 = 36_525;
 pub const QUEUE_BYTES_MAX: u64 = 128 << 20;
 /// Age of the oldest byte that is not yet durable from which on a disk takes no more.
 pub const QUEUE_AGE_MS_MAX: u64 = 30_000;
-/// A disk that has waited for this long is late: while another one answers, new segments go there, and what waits for disks that are late
-/// leaves half of each stream's share of the queues to those that answer.
+/// A disk that has waited for this long is late: while another one answers, new segments go there if it has room, and what waits for disks
+/// that are late leaves half of each stream's share of the queues to those that answer.
 pub const DISK_LATE_MS_MIN: u64 = 3_000;
 /// From the first queued byte until its batch is written and synced: begins within.
 pub const SYNC_INTERVAL_MS_MAX: u64 = 1_500;

@@ -5,7 +5,7 @@ mod store_support;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hearthkeep::limits::DISK_LATE_MS_MIN;
@@ -226,6 +226,9 @@ fn a_disk_that_is_late_leaves_half_of_each_share_to_one_that_answers() {
     let means = || home.means(Arc::clone(&budget), QUICK);
     let slow = Writer::start(slow, 0, means(), |_| {}).unwrap();
     let answering = Writer::start(other, 1, means(), |_| {}).unwrap();
+    let takes = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&takes);
+    answering.takes_if(move |_| asked.load(Ordering::SeqCst));
     let chunk = bytes::Bytes::from(vec![0; 10_000]);
     let fill = |handle: &SegmentHandle| {
         let mut taken = 0;
@@ -255,7 +258,11 @@ fn a_disk_that_is_late_leaves_half_of_each_share_to_one_that_answers() {
     others.stall(false);
     until("it has written that", || budget.queued_bytes() < 1 << 19);
     assert_eq!(hanging.room(chunk.len()), Err(Refused::QueueFull));
-    // Where no other is left, it has all.
+    // Where no other is left, or none that takes footage, it has all.
+    takes.store(false, Ordering::SeqCst);
+    assert_eq!(hanging.room(chunk.len()), Ok(()));
+    takes.store(true, Ordering::SeqCst);
+    assert_eq!(hanging.room(chunk.len()), Err(Refused::QueueFull));
     answering.close();
     let taken = fill(&hanging);
     assert!(taken > 400_000, "{taken}");

@@ -12,10 +12,21 @@ const AVOIDED_US_MIN: u64 = 10_000_000;
 const AVOIDED_US_MAX: u64 = 600_000_000;
 /// A failure is told until something became durable so long after it.
 const TOLD_US_MIN: u64 = 600_000_000;
+/// What was avoided is for longer where it fails again so soon after its term and as long as that.
+const AVOIDED_AGAIN_US: u64 = 60_000_000;
 /// For how long a disk is limited to what it had when it took nothing more although its file system has room.
 const LIMITED_US_MIN: u64 = 60_000_000;
-/// The same for one that has said so again each time after that.
-const LIMITED_US_MAX: u64 = 3_600_000_000;
+/// The same for one that has said so again each time after that: what was being written then is lost.
+const LIMITED_US_MAX: u64 = 43_200_000_000;
+const LIMITED_AGAIN_US: u64 = 3_600_000_000;
+/// After that it is lifted by a piece, which is doubled this often, so many times; then it is over.
+const LIFTED_EVERY_US: u64 = 60_000_000;
+const LIFTS_MAX: u64 = 16;
+/// Of what it has no more than this part is let go of before it has taken footage again for so long; where that is less than what is let go of
+/// at a time, that, but no more than the second part.
+const LET_GO_PART: u64 = 8;
+const LET_GO_OF_LITTLE_PART: u64 = 4;
+const TAKEN_US_MIN: u64 = 30_000_000;
 
 /// How a disk was when it was last looked at, and what it said since it was mounted. Times are monotonic, us.
 #[derive(Default)]
@@ -40,7 +51,48 @@ struct Said {
     /// When it said that it is full.
     full_us: Option<u64>,
     avoided: Option<Term>,
-    limit: Option<(Term, u64)>,
+    limit: Option<Limit>,
+}
+
+/// How a disk is limited that takes nothing although its file system has room. In bytes of footage.
+#[derive(Clone, Copy)]
+struct Limit {
+    term: Term,
+    /// It may have so many.
+    bytes: u64,
+    /// By so many it is lifted at first.
+    piece: u64,
+    /// For this reason none of these is let go of.
+    least: u64,
+    /// All that may be let go of was, and it took nothing all the same.
+    in_vain: bool,
+    /// Since when it takes something again.
+    takes_since_us: Option<u64>,
+    /// Whether there is no other disk that takes what is recorded.
+    is_needed: bool,
+}
+
+impl Limit {
+    /// How much it may have now; `None` once it is over.
+    fn now(&self, now_us: u64) -> Option<u64> {
+        if self.term.holds(now_us) {
+            return Some(self.bytes);
+        }
+        let end_us = self.term.since_us.saturating_add(self.term.for_us);
+        let lifts = now_us.saturating_sub(end_us) / LIFTED_EVERY_US;
+        let more = || self.piece.saturating_mul(1 << lifts);
+        (lifts < LIFTS_MAX).then(|| self.bytes.saturating_add(more()))
+    }
+}
+
+/// What lies on a disk that takes nothing, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lying {
+    pub used: u64,
+    /// A segment, about.
+    pub segment: u64,
+    /// What is let go of at a time.
+    pub piece: u64,
 }
 
 /// Something that holds for a while, and for longer where it comes again soon after.
@@ -56,10 +108,14 @@ impl Term {
     }
 
     /// The one that begins now, after another one or none.
-    fn next(before: Option<Self>, now_us: u64, (min_us, max_us): (u64, u64)) -> Self {
-        let is_again = |term: &Self| {
-            now_us.saturating_sub(term.since_us) < term.for_us * 2 + max_us.min(60_000_000)
-        };
+    fn next(
+        before: Option<Self>,
+        now_us: u64,
+        (min_us, max_us): (u64, u64),
+        again_us: u64,
+    ) -> Self {
+        let is_again =
+            |term: &Self| now_us.saturating_sub(term.since_us) < term.for_us * 2 + again_us;
         Self {
             since_us: now_us,
             for_us: match before.filter(is_again) {
@@ -75,24 +131,27 @@ impl Health {
     pub(super) fn fail(&self, error: &io::Error, now_us: u64) {
         if is_full(error) {
             self.is_full.store(true, Ordering::Relaxed);
-            self.said().full_us = Some(now_us);
+            let mut said = self.said();
+            said.full_us = Some(now_us);
+            if let Some(limit) = &mut said.limit {
+                let is_long = |since_us: &u64| now_us.saturating_sub(*since_us) >= TAKEN_US_MIN;
+                limit.takes_since_us = limit.takes_since_us.filter(is_long);
+            }
         } else {
-            self.avoid(error, now_us);
+            self.avoid(now_us);
+            self.said().failure = Some((now_us, error.to_string()));
         }
     }
 
-    /// What no writer tells of failed, as what is moved there. It is the last to be asked for a while.
-    pub(super) fn avoid(&self, error: &io::Error, now_us: u64) {
+    /// It is the last to be asked for a while.
+    pub(super) fn avoid(&self, now_us: u64) {
         let mut said = self.said();
         said.avoided = Some(Term::next(
             said.avoided,
             now_us,
             (AVOIDED_US_MIN, AVOIDED_US_MAX),
+            AVOIDED_AGAIN_US,
         ));
-        match is_full(error) {
-            true => said.full_us = Some(now_us),
-            false => said.failure = Some((now_us, error.to_string())),
-        }
     }
 
     /// Something became durable.
@@ -113,31 +172,82 @@ impl Health {
         self.said().avoided.is_some_and(|term| term.holds(now_us))
     }
 
-    /// Limits it to so many bytes of footage for a while: it says that it is full, and its file system says that it is not. Whether that is
-    /// new.
-    pub(super) fn limit_to(&self, bytes: u64, now_us: u64) -> bool {
+    /// Limits it to a little less than it has for a while: it takes nothing, and its file system has room. Whether that is new.
+    pub(super) fn limit_to(&self, lying: Lying, now_us: u64) -> bool {
+        let Lying {
+            used,
+            segment,
+            piece,
+        } = lying;
         let mut said = self.said();
         let before = said.limit;
-        said.limit = Some(match before {
+        // Where what was let go of does not help, more of it would not either.
+        let going_on = before.filter(|limit| limit.takes_since_us.is_none());
+        let most = (used / LET_GO_PART).max(piece.min(used / LET_GO_OF_LITTLE_PART));
+        let least = going_on.map_or(used - most, |limit| limit.least);
+        let in_vain = used < least.saturating_add(segment);
+        let bytes = match in_vain {
+            true => used,
+            false => used.saturating_sub(piece).max(least),
+        };
+        let (term, bytes) = match before {
             // It holds for as long as before: what was let go of was not enough yet.
-            Some((term, before)) if term.holds(now_us) => {
+            Some(Limit {
+                term,
+                bytes: before,
+                ..
+            }) if term.holds(now_us) => {
                 let since_us = now_us;
                 (Term { since_us, ..term }, before.min(bytes))
             }
             _ => {
-                let before = before.map(|(term, _)| term);
+                let before = before.map(|limit| limit.term);
                 let bounds = (LIMITED_US_MIN, LIMITED_US_MAX);
-                (Term::next(before, now_us, bounds), bytes)
+                let term = Term::next(before, now_us, bounds, LIMITED_AGAIN_US);
+                (term, bytes)
             }
+        };
+        said.limit = Some(Limit {
+            term,
+            bytes,
+            piece,
+            least,
+            in_vain,
+            takes_since_us: None,
+            is_needed: before.is_some_and(|limit| limit.is_needed),
         });
-        before.is_none_or(|(term, _)| !term.holds(now_us))
+        before.is_none_or(|limit| !limit.term.holds(now_us))
+    }
+
+    /// It took something just now.
+    pub(super) fn takes_again(&self, now_us: u64) {
+        if let Some(limit) = &mut self.said().limit {
+            limit.takes_since_us.get_or_insert(now_us);
+            limit.in_vain = false;
+        }
+    }
+
+    /// Whether what is recorded has no other disk to go to, and the limited one so many bytes. While it has, nothing is let go of, and what
+    /// it takes beyond its limit it can have.
+    pub(super) fn set_needed(&self, is_needed: bool, used_bytes: u64) {
+        let is_full = self.is_full();
+        if let Some(limit) = &mut self.said().limit {
+            limit.is_needed = is_needed;
+            if !is_needed && !is_full {
+                limit.bytes = limit.bytes.max(used_bytes);
+            }
+        }
     }
 
     /// The bytes of footage to which it is limited.
     pub(super) fn limit(&self, now_us: u64) -> Option<u64> {
+        self.said().limit?.now(now_us)
+    }
+
+    /// Whether what it has beyond its limit is to go.
+    pub(super) fn lets_go(&self) -> bool {
         let limit = self.said().limit;
-        let (_, bytes) = limit.filter(|(term, _)| term.holds(now_us))?;
-        Some(bytes)
+        limit.is_some_and(|limit| limit.is_needed && !limit.in_vain)
     }
 
     /// What is wrong, in a sentence that says since when and what to do. A failure lapses when all has gone well for a while since.
@@ -148,21 +258,26 @@ impl Health {
         let said = self.said();
         let ago = |at_us| ago(now_us.saturating_sub(at_us));
         let failure = said.failure.as_ref().filter(|(at_us, _)| is_told(*at_us));
-        let limit = said.limit.map(|(term, _)| term);
-        let is_limited = limit.is_some_and(|term| term.holds(now_us));
+        let limit = said.limit;
+        let is_limited = limit.is_some_and(|limit| limit.now(now_us).is_some());
         let full_us = said.full_us;
         let full_us = full_us.filter(|at_us| is_full || is_limited || is_told(*at_us));
         match (full_us, failure) {
             (Some(full_us), failure) if failure.is_none_or(|(at_us, _)| *at_us <= full_us) => {
                 let ago = ago(full_us);
                 Some(
-                    match is_limited || limit.is_some_and(|term| term.since_us >= full_us) {
-                        true => format!(
-                            "it said {ago} that it is full, though its file system has room: it is out of inodes, or a quota is used up. Its \
-                         oldest footage goes, a little at a time, and new footage where another disk has room. Free inodes, raise the \
-                         quota, or set its max_bytes to what it takes"
+                    match limit.filter(|limit| is_limited || limit.term.since_us >= full_us) {
+                        Some(limit) if limit.in_vain => format!(
+                            "it said {ago} that it is full, though its file system has room, and deleting does not help: no more of its \
+                             footage goes for that, and it takes nothing new. Free inodes, raise the quota, give room to what it lies on, \
+                             or add a disk"
                         ),
-                        false => format!(
+                        Some(_) => format!(
+                            "it said {ago} that it is full, though its file system has room: it is out of inodes, or a quota is used up. New \
+                             footage goes where another disk has room; where none has, its oldest goes, a little at a time. Free inodes, \
+                             raise the quota, or set its max_bytes to what it takes"
+                        ),
+                        None => format!(
                             "it was full {ago}: other files take its room, and the oldest footage on it goes for new. Move them elsewhere, or \
                          add a disk"
                         ),
@@ -278,24 +393,78 @@ mod tests {
         assert_eq!(health.trouble(602 * SECOND_US), None);
     }
 
+    const LYING: Lying = Lying {
+        used: 800,
+        segment: 10,
+        piece: 50,
+    };
+
     #[test]
     fn a_disk_that_takes_nothing_is_limited_for_longer_each_time() {
         let health = Health::default();
         health.fail(&full(), SECOND_US);
-        health.limit_to(1000, SECOND_US);
-        health.limit_to(900, 2 * SECOND_US);
-        health.limit_to(950, 3 * SECOND_US);
-        assert_eq!(health.limit(62 * SECOND_US), Some(900));
-        assert_eq!(health.limit(63 * SECOND_US), None);
-        for at_us in [62 * SECOND_US, 63 * SECOND_US] {
+        assert!(health.limit_to(LYING, SECOND_US));
+        assert_eq!(health.limit(SECOND_US), Some(750));
+        let less = Lying { used: 750, ..LYING };
+        assert!(!health.limit_to(less, 2 * SECOND_US));
+        assert!(!health.limit_to(LYING, 3 * SECOND_US), "not of this second");
+        assert_eq!(health.limit(62 * SECOND_US), Some(700));
+        // By pieces, each twice as large; and it is told as long.
+        assert_eq!(health.limit(63 * SECOND_US), Some(750));
+        assert_eq!(health.limit(123 * SECOND_US), Some(800));
+        for at_us in [62 * SECOND_US, 123 * SECOND_US] {
             let told = health.trouble(at_us).unwrap();
             assert!(told.contains("inodes"), "{told}");
         }
-        health.limit_to(2000, 100 * SECOND_US);
-        assert_eq!(health.limit(219 * SECOND_US), Some(2000));
-        assert_eq!(health.limit(220 * SECOND_US), None);
+        assert_eq!(health.limit(1_024 * SECOND_US), None);
+        health.limit_to(LYING, 1_100 * SECOND_US);
+        assert_eq!(health.limit(1_219 * SECOND_US), Some(750));
+        assert_eq!(health.limit(1_220 * SECOND_US), Some(800));
         // After a long while in which it took all, it is believed again.
-        health.limit_to(2000, 9_000 * SECOND_US);
-        assert_eq!(health.limit(9_060 * SECOND_US), None);
+        health.limit_to(LYING, 9_000 * SECOND_US);
+        assert_eq!(health.limit(9_059 * SECOND_US), Some(750));
+        assert_eq!(health.limit(9_060 * SECOND_US), Some(800));
+    }
+
+    #[test]
+    fn where_letting_go_does_not_help_it_ends_until_footage_was_taken_for_a_while() {
+        let health = Health::default();
+        health.fail(&full(), SECOND_US);
+        let mut used = 800;
+        let mut let_go = |at_us: u64| {
+            health.limit_to(Lying { used, ..LYING }, at_us);
+            health.set_needed(true, used);
+            if health.lets_go() {
+                used = health.limit(at_us).unwrap();
+            }
+            used
+        };
+        let left: Vec<_> = (1..100).map(|s| let_go(s * SECOND_US)).collect();
+        assert_eq!((left[0], left[1], left[98]), (750, 700, 700), "of 800");
+        let told = health.trouble(100 * SECOND_US).unwrap();
+        assert!(told.contains("deleting does not help"), "{told}");
+        // It took a little, and then no more.
+        health.takes_again(101 * SECOND_US);
+        assert!(!health.trouble(101 * SECOND_US).unwrap().contains("help"));
+        health.fail(&full(), 105 * SECOND_US);
+        assert_eq!(let_go(106 * SECOND_US), 700);
+        health.takes_again(107 * SECOND_US);
+        health.fail(&full(), 137 * SECOND_US);
+        assert_eq!(let_go(138 * SECOND_US), 650);
+    }
+
+    #[test]
+    fn nothing_is_let_go_of_beside_another_disk_and_what_is_taken_can_be_had() {
+        let health = Health::default();
+        health.fail(&full(), SECOND_US);
+        health.limit_to(LYING, SECOND_US);
+        health.set_needed(false, 800);
+        assert!(!health.lets_go());
+        assert_eq!(health.limit(SECOND_US), Some(750), "it takes nothing yet");
+        health.set_full(false);
+        health.set_needed(false, 900);
+        health.set_needed(true, 900);
+        assert!(health.lets_go());
+        assert_eq!(health.limit(SECOND_US), Some(900));
     }
 }

@@ -97,7 +97,7 @@ impl Leftovers {
             let refusing = self.refusing.get(&on.id);
             let is_refusing = refusing.is_some_and(|refusing| now_us < refusing.again_at_us);
             // Both copies are read, while others wait: one at a time.
-            if self.goes_on || on.hangs() || is_refusing {
+            if self.goes_on || on.hangs() || on.keeps_waiting() || is_refusing {
                 self.left.push((place, on));
                 continue;
             }

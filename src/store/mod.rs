@@ -25,6 +25,7 @@ mod keeper;
 mod later;
 pub mod layout;
 mod leftovers;
+mod limiting;
 pub mod lock;
 pub mod log;
 mod mark;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hearthkeep_format::{DiskId, Random, StoreId};
 use tokio::sync::broadcast;
 
-use super::health::{Health, is_full, less};
+use super::health::{Health, Lying, is_full, less};
 use super::layout::{self, DiskIdentity};
 use super::notes::Notes;
 use super::retention::DiskState;
@@ -20,7 +20,7 @@ use super::turns::{self, Driver};
 use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
 use crate::config::{self, Tier};
-use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space};
+use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space, is_no_answer};
 use crate::limits::{
     DISK_LATE_MS_MIN, DISK_PATIENCE_MS_MAX, FSYNC_SLOW_MS, LOG_PATIENCE_MS_MAX, RESERVE_PERCENT,
     SCRUB_YIELDS_MS, WRITE_EARLY_BYTES,
@@ -300,18 +300,33 @@ impl MountedDisk {
         })
     }
 
-    /// Whether it takes something, where it was full: what its file system shows may be no room, as where it is out of inodes.
-    pub(super) fn takes_something(&self, random: &mut impl Random) -> bool {
+    /// Whether it says to a small file that it is full: what its file system shows may be no room, as where it is out of inodes.
+    pub(super) fn takes_nothing(&self, random: &mut impl Random, now_us: u64) -> bool {
         // Some file systems make nothing of what is all the same.
         let mut bytes = vec![0; ROOM_TRIED_BYTES];
         random.fill(&mut bytes);
-        let tried = layout::try_room(&*self.patient(), &bytes);
-        !tried.is_err_and(|error| is_full(&error))
+        match layout::try_room(&*self.patient(), &bytes) {
+            Ok(()) => {
+                self.health.takes_again(now_us);
+                false
+            }
+            Err(error) => is_full(&error),
+        }
     }
 
-    /// Limits it to so many bytes of footage for a while, since it takes no more. Whether it was not before.
-    pub(super) fn limit_to(&self, bytes: u64, now_us: u64) -> bool {
-        self.health.limit_to(bytes, now_us)
+    /// Limits it to a little less than lies there for a while, since it takes no more. Whether it was not before.
+    pub(super) fn limit_to(&self, lying: Lying, now_us: u64) -> bool {
+        self.health.limit_to(lying, now_us)
+    }
+
+    /// Whether it is limited so.
+    pub(super) fn is_limited(&self, now_us: u64) -> bool {
+        self.health.limit(now_us).is_some()
+    }
+
+    /// See [`Health::set_needed`].
+    pub(super) fn set_needed(&self, is_needed: bool, used_bytes: u64) {
+        self.health.set_needed(is_needed, used_bytes);
     }
 
     /// Whether it failed a short while ago.
@@ -319,9 +334,17 @@ impl MountedDisk {
         self.health.is_avoided(now_us)
     }
 
-    /// Remembers that something failed that no writer tells of.
-    pub(super) fn failed(&self, error: &std::io::Error, now_us: u64) {
-        self.health.avoid(error, now_us);
+    /// Remembers that something failed that no writer tells of. One that does not answer in time, as while it spins up, has not failed.
+    pub(super) fn failed(&self, error: &io::Error, now_us: u64) {
+        match is_no_answer(error) {
+            true => self.health.avoid(now_us),
+            false => self.health.fail(error, now_us),
+        }
+    }
+
+    /// Remembers that something became durable that no writer tells of.
+    pub(super) fn is_clean(&self, now_us: u64) {
+        self.health.is_clean(now_us);
     }
 
     /// Remembers how much the signed log takes on it.
@@ -367,6 +390,8 @@ impl MountedDisk {
         };
         let writer = Writer::start(Arc::clone(&self.disk), self.number(), means, listener)
             .map_err(|error| Error::io("start the writer of", &self.path, error))?;
+        let health = Arc::clone(&self.health);
+        writer.takes_if(move |now_us| !health.is_full() && !health.is_avoided(now_us));
         if self.writer.set(writer).is_err() {
             tracing::error!(path = %self.path.display(), "a disk has two writers");
         }
@@ -455,7 +480,8 @@ impl MountedDisk {
     }
 
     /// What retention needs to know, and [`MountedDisk::spare_bytes`] from then on. Where the file system does not answer, nothing is
-    /// deleted for its sake. Of a disk that is limited the rest is a reserve, and new footage has no room there.
+    /// deleted for its sake. Of a disk that is limited the rest is a reserve, and new footage has no room there; where that has another disk
+    /// to go to, nothing is deleted for it.
     pub(super) fn state(
         &self,
         catalogued_bytes: u64,
@@ -468,20 +494,19 @@ impl MountedDisk {
         let limit = self.health.limit(now_us);
         let reserve = |space: Space| {
             let part = space.total_bytes / 100 * RESERVE_PERCENT;
-            let reserve = part.max(reserve_bytes_min).min(space.total_bytes / 4);
-            let beyond = |most: u64| {
-                let all = space.free_bytes.saturating_add(used_bytes);
-                all.saturating_sub(most)
-            };
-            reserve.max(limit.map_or(0, beyond))
+            part.max(reserve_bytes_min).min(space.total_bytes / 4)
         };
-        let reserve_bytes = space.map_or(0, reserve);
-        let spare = space.map_or(i64::MIN, |space| less(space.free_bytes, reserve_bytes));
-        let spare = match limit {
-            Some(_) => spare.min(0),
-            None => spare,
+        let beyond = |space: Space| {
+            let all = space.free_bytes.saturating_add(used_bytes);
+            limit.map_or(0, |most| all.saturating_sub(most))
         };
+        let with_limit = |space: Space| reserve(space).max(beyond(space));
+        let spare = space.map_or(i64::MIN, |space| less(space.free_bytes, with_limit(space)));
         self.health.looked_at(spare, catalogued_bytes);
+        let reserve_bytes = match self.health.lets_go() {
+            true => space.map_or(0, with_limit),
+            false => space.map_or(0, reserve),
+        };
         DiskState {
             disk: self.number(),
             used_bytes,

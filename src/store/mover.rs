@@ -31,7 +31,7 @@ use crate::limits::{MOVE_BYTES_PER_S_MAX, MOVE_REST, MOVE_UNSYNCED_BYTES_MAX};
 const IDLE_US: u64 = 60_000_000;
 /// The same while a disk is drained, on which a segment may still be open, and where there is a cold disk, before which a hot one may fill.
 const DRAINING_US: u64 = 5_000_000;
-/// While a disk's writer is behind, and where there is no room.
+/// While the writer of a disk that is moved from or to is behind, and where there is no room.
 const PAUSE_US: u64 = 1_000_000;
 
 /// The work, a turn at a time.
@@ -108,15 +108,10 @@ impl Mover {
         log: Option<&mut Keeping>,
     ) -> Vec<Moved> {
         let begun_us = shared.clock.monotonic_us();
-        let rest_us = if shared
-            .slots
-            .mounted()
-            .iter()
-            .any(|disk| disk.keeps_waiting())
-        {
-            PAUSE_US
-        } else {
-            self.step(shared, now, log)
+        let waits = |copying: &Copying| copying.from.keeps_waiting() || copying.to.keeps_waiting();
+        let rest_us = match self.copying.as_ref().is_some_and(waits) {
+            true => PAUSE_US,
+            false => self.step(shared, now, log),
         };
         let took_us = shared.clock.monotonic_us().saturating_sub(begun_us);
         let rest_us = rest_us.max(took_us.saturating_mul(MOVE_REST));
@@ -160,7 +155,9 @@ impl Mover {
     }
 
     fn begin_next(&mut self, shared: &Shared, now: Option<Now>) -> u64 {
-        match self.moves.next(shared, now) {
+        let leftovers = &self.leftovers;
+        let refuses = |disk| leftovers.is_refused_by(disk);
+        match self.moves.next(shared, now, refuses) {
             Move::Nothing if shared.slots.drains().is_empty() && !moves::may_fill(shared) => {
                 IDLE_US
             }
@@ -202,6 +199,7 @@ impl Mover {
             return self.fail(shared, copying, Failed::Target(error));
         }
         copying.is_named = true;
+        copying.to.is_clean(shared.clock.monotonic_us());
         self.hand_over(shared, copying, log)
     }
 
@@ -220,9 +218,11 @@ impl Mover {
             ..*entry
         };
         if log.as_deref_mut().is_some_and(|log| !log.moved(&moved, to)) {
+            self.moves.waits_for_log(shared, from.id);
             self.copying = Some(copying);
             return PAUSE_US;
         }
+        self.moves.is_logged(shared, from.id);
         self.moves.in_hand(shared, from.id, true);
         let catalog = &shared.catalog;
         match catalog.insert(&[moved]).and_then(|()| catalog.flush()) {

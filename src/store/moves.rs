@@ -18,6 +18,8 @@ use crate::config::Tier;
 const LIST_MAX: usize = 1024;
 /// Segments of a stream that are looked up at once to make room.
 const MAKE_ROOM_MAX: usize = 64;
+/// So many are moved to the cold disks before it is looked again whether there is room for what is drained.
+const COOLED_BESIDE_MAX: usize = 16;
 /// This part of what a hot disk may have is kept free for new footage, as long as a cold one takes the oldest; but so many segments on a
 /// small one.
 const LEAD_PART: i64 = 32;
@@ -31,6 +33,8 @@ const AGE_PERIOD_US: u64 = 60_000_000;
 const ROOM_BYTES_MIN: u64 = 64 << 20;
 
 const NO_ROOM: &str = "the other disks have no more room: add a disk, or drain it with --let-go";
+
+const NO_LOG: &str = "the signed log cannot be written: it goes on once that can be";
 
 pub(super) const NOT_RID: &str = "what was moved cannot be deleted here";
 
@@ -61,16 +65,25 @@ pub(super) struct Moves {
 }
 
 impl Moves {
-    pub(super) fn next(&mut self, shared: &Shared, now: Option<Now>) -> Move {
-        if self.list.is_empty() {
-            self.list = self.to_drain(shared);
-            self.is_cooling = self.list.is_empty();
-            self.makes_room = false;
+    /// `refuses` says of which disks what was moved cannot be deleted.
+    pub(super) fn next(
+        &mut self,
+        shared: &Shared,
+        now: Option<Now>,
+        refuses: impl Fn(DiskId) -> bool,
+    ) -> Move {
+        let mut next = self.take(shared);
+        if matches!(next, Move::Nothing) {
+            (self.list, self.is_cooling, self.makes_room) = (self.to_drain(shared), false, false);
+            next = self.take(shared);
         }
-        if self.list.is_empty() {
-            self.list = self.to_make_room(shared);
-            self.makes_room = !self.list.is_empty();
+        if !matches!(next, Move::Nothing | Move::NoRoom) {
+            return next;
         }
+        // What has no room on the hot disks keeps nothing from the cold ones.
+        self.is_cooling = true;
+        self.list = self.to_make_room(shared, refuses);
+        self.makes_room = !self.list.is_empty();
         let monotonic_us = shared.clock.monotonic_us();
         if self.list.is_empty() && monotonic_us >= self.age_at_us {
             self.list = now.map_or_else(Vec::new, |now| self.to_cool(shared, now));
@@ -78,14 +91,28 @@ impl Moves {
                 self.age_at_us = monotonic_us.saturating_add(AGE_PERIOD_US);
             }
         }
+        if matches!(next, Move::NoRoom) {
+            // There may be room soon.
+            let wanted = self.list.len().saturating_sub(COOLED_BESIDE_MAX);
+            self.list.drain(..wanted);
+        }
+        match self.take(shared) {
+            Move::Nothing => next,
+            cooling => cooling,
+        }
+    }
+
+    /// The first of the list that is still to be moved.
+    fn take(&mut self, shared: &Shared) -> Move {
         while let Some(entry) = self.list.pop() {
             let known = shared.catalog.find(&entry.stream, &entry.segment);
             let is_as_listed = known.is_ok_and(|known| known == Some(entry));
             let Some(from) = shared.slots.disk(entry.disk).filter(|_| is_as_listed) else {
                 continue;
             };
-            // It may have been told to stop.
-            if !self.is_cooling && !shared.slots.is_draining(from.id) {
+            // It may have been told to stop, or hang since.
+            let is_to_stop = !self.is_cooling && !shared.slots.is_draining(from.id);
+            if is_to_stop || from.keeps_waiting() {
                 continue;
             }
             if entry.torn {
@@ -106,8 +133,8 @@ impl Moves {
 
     /// What lies on disks that are to be emptied: a stream's newest segments first, which are missed most if the disk dies.
     fn to_drain(&self, shared: &Shared) -> Vec<Entry> {
-        let mounted = shared.slots.mounted();
-        let drained = mounted.iter().filter(|d| shared.slots.is_draining(d.id));
+        let answering = answering(shared);
+        let drained = answering.iter().filter(|d| shared.slots.is_draining(d.id));
         for disk in drained {
             let number = disk.number();
             for stream in shared.catalog.streams() {
@@ -133,10 +160,12 @@ impl Moves {
         Vec::new()
     }
 
-    /// The oldest of the hot disks that are nearly full: nothing of it is to be deleted while a cold one has room.
-    fn to_make_room(&self, shared: &Shared) -> Vec<Entry> {
+    /// The oldest of the hot disks that are nearly full: nothing of it is to be deleted while a cold one has room. One that does not let go
+    /// of what was moved gets no room by that.
+    fn to_make_room(&self, shared: &Shared, refuses: impl Fn(DiskId) -> bool) -> Vec<Entry> {
         let mut found = Vec::new();
-        for disk in shared.slots.mounted() {
+        let answering = answering(shared).into_iter();
+        for disk in answering.filter(|disk| !refuses(disk.id)) {
             let bytes = if_nearly_full(shared, &disk);
             if bytes > 0 && goes_to_cold(shared, &disk, true) {
                 found.extend(self.oldest_on(shared, disk.number(), bytes));
@@ -172,13 +201,16 @@ impl Moves {
 
     /// What of the hot disks is old enough for the cold ones.
     fn to_cool(&self, shared: &Shared, now: Now) -> Vec<Entry> {
-        let (Some(days), mounted) = (shared.cold_after_days, shared.slots.mounted()) else {
+        let (Some(days), mounted) = (shared.cold_after_days, answering(shared)) else {
             return Vec::new();
         };
         if !mounted.iter().any(|disk| disk.tier == Tier::Cold) {
             return Vec::new();
         }
-        let hot = mounted.iter().filter(|disk| disk.tier == Tier::Hot);
+        let is_drained = |disk: &MountedDisk| shared.slots.is_draining(disk.id);
+        let hot = mounted
+            .iter()
+            .filter(|disk| disk.tier == Tier::Hot && !is_drained(disk));
         let hot: HashSet<u16> = hot.map(|disk| disk.number()).collect();
         let all = CameraBudget {
             streams: shared.catalog.streams(),
@@ -216,9 +248,25 @@ impl Moves {
 
     /// Notes that nothing of what was moved lies on a disk any more.
     pub(super) fn is_rid(&self, shared: &Shared, disk: DiskId) {
+        self.is_over(shared, disk, NOT_RID);
+    }
+
+    /// Notes that what is moved off a disk waits for the log.
+    pub(super) fn waits_for_log(&self, shared: &Shared, disk: DiskId) {
+        if let Some(drain) = shared.slots.drains().get_mut(&disk) {
+            drain.trouble.get_or_insert_with(|| NO_LOG.to_owned());
+        }
+    }
+
+    /// Notes that the log has what is moved off a disk.
+    pub(super) fn is_logged(&self, shared: &Shared, disk: DiskId) {
+        self.is_over(shared, disk, NO_LOG);
+    }
+
+    fn is_over(&self, shared: &Shared, disk: DiskId, trouble: &str) {
         if let Some(drain) = shared.slots.drains().get_mut(&disk)
-            && let Some(trouble) = &drain.trouble
-            && trouble.starts_with(NOT_RID)
+            && let Some(told) = &drain.trouble
+            && told.starts_with(trouble)
         {
             drain.trouble = None;
         }
@@ -241,6 +289,13 @@ impl Moves {
             drain.moved_bytes += u64::from(entry.bytes);
         }
     }
+}
+
+/// The disks that are there and do not hang: nothing is moved off others.
+fn answering(shared: &Shared) -> Vec<Arc<MountedDisk>> {
+    let mut disks = shared.slots.mounted();
+    disks.retain(|disk| !disk.keeps_waiting());
+    disks
 }
 
 /// The disk that a segment is moved to: one of the right tier that has the most room. Into a disk's reserve it goes only where
@@ -271,7 +326,17 @@ fn target(
             // Where retention could not make room for the one before it, there is none for this one.
             None => disk.oldest_us() < goes_us && spare >= 0,
         };
-        spare_for(shared, disk, u64::from(entry.bytes), may_displace)
+        // Nor may it have what a hot disk has its oldest handed on for: something older would go for that.
+        let kept_bytes = match &drain {
+            Some(drain) if !drain.let_go && may_fill(shared) => lead_bytes(shared, disk),
+            _ => 0,
+        };
+        spare_for(
+            shared,
+            disk,
+            u64::from(entry.bytes) + kept_bytes,
+            may_displace,
+        )
     };
     let disks = shared.slots.mounted();
     let candidates = disks
@@ -289,7 +354,10 @@ fn spare_for(
     may_displace: impl Fn(&MountedDisk, i64) -> bool,
 ) -> Option<i64> {
     let now_us = shared.clock.monotonic_us();
-    if disk.is_full() || disk.is_avoided(now_us) || shared.slots.is_draining(disk.id) {
+    if disk.is_full() || disk.is_avoided(now_us) || disk.keeps_waiting() {
+        return None;
+    }
+    if shared.slots.is_draining(disk.id) {
         return None;
     }
     let state = shared.state(disk);
@@ -301,20 +369,28 @@ fn spare_for(
 }
 
 /// How many bytes a hot disk has less to spare than it should.
-fn if_nearly_full(shared: &Shared, disk: &MountedDisk) -> u64 {
+pub(super) fn if_nearly_full(shared: &Shared, disk: &MountedDisk) -> u64 {
+    let lead_bytes = lead_bytes(shared, disk);
+    let spare = disk.spare_bytes(shared.growing_bytes(disk));
+    // One that does not answer has none, and nothing is moved off it either.
+    if spare == i64::MIN || lead_bytes == 0 {
+        return 0;
+    }
+    let lead = i64::try_from(lead_bytes).unwrap_or(i64::MAX);
+    u64::try_from(lead.saturating_sub(spare)).unwrap_or(0)
+}
+
+/// How many bytes a hot disk should have to spare; zero for others.
+fn lead_bytes(shared: &Shared, disk: &MountedDisk) -> u64 {
     if disk.tier != Tier::Hot || shared.slots.is_draining(disk.id) {
         return 0;
     }
     let used_bytes = i64::try_from(shared.state(disk).used_bytes).unwrap_or(i64::MAX);
     let spare = disk.spare_bytes(shared.growing_bytes(disk));
-    // One that does not answer has none, and nothing is moved off it either.
     let segment_bytes = mean_bytes(shared, disk).unwrap_or(0);
     let segments_bytes = i64::from(segment_bytes).saturating_mul(LEAD_SEGMENTS);
-    let lead = match spare {
-        i64::MIN => i64::MIN,
-        _ => (used_bytes.saturating_add(spare).max(0) / LEAD_PART).max(segments_bytes),
-    };
-    u64::try_from(lead.saturating_sub(spare)).unwrap_or(0)
+    let part = used_bytes.saturating_add(spare).max(0) / LEAD_PART;
+    u64::try_from(part.max(segments_bytes)).unwrap_or(0)
 }
 
 /// Whether a cold disk takes the oldest footage of a hot one; where it `may_displace`, for older footage that goes there.

@@ -13,6 +13,7 @@ use super::deleting::{self, Outcome};
 use super::forecast;
 use super::growth::{Growths, Of};
 use super::held::Held;
+use super::limiting;
 use super::log::{Keeping, May};
 use super::mount::MountedDisk;
 use super::mover::Moved;
@@ -22,9 +23,6 @@ use crate::limits::{
     FORECAST_PERIOD_MS, RETENTION_BATCH_SEGMENTS, RETENTION_PERIOD_MS, WATCH_PERIOD_MS,
 };
 
-/// Of a disk that takes nothing although it shows room a segment for each stream goes, and so many more; but no more than this part.
-const MORE_SEGMENTS: u64 = 4;
-const LET_GO_PART: u64 = 8;
 /// A disk that ran full is looked at this often until it has room.
 const FULL_PERIOD_US: u64 = 1_000_000;
 /// For how long nothing is deleted on a disk that refused to, at first and at most: others are not to wait for it.
@@ -92,11 +90,10 @@ impl Passes {
         if self.held.look(shared, monotonic_us) {
             forecast::tell(shared, now, &self.held.bytes);
         }
-        for disk in mounted.iter().filter(|disk| disk.is_full()) {
-            limit(shared, disk, monotonic_us);
-        }
+        limiting::look(shared, &mounted, monotonic_us);
         let states: Vec<_> = mounted.iter().map(|disk| shared.state(disk)).collect();
         let (mut disks, mut cameras, wait_us) = self.look_ahead(shared, &states);
+        limiting::expect_nothing(shared, &states, &mut disks);
         moves::give_time(shared, &states, &mut disks);
         if may != May::All {
             cameras.clear();
@@ -243,8 +240,9 @@ impl Passes {
         }
         for disk in mounted.iter().filter(|disk| disk.is_full()) {
             let is_of_it = |deletion: &Deletion| deletion.entry.disk == disk.number();
-            let made_room = outcome.gone.iter().any(is_of_it);
-            let has_room = || disk.shows_room() && disk.takes_something(&mut shared.random.clone());
+            let made_room = outcome.gone.iter().any(is_of_it) && !disk.is_limited(now_us);
+            let random = &mut shared.random.clone();
+            let mut has_room = || disk.shows_room() && !disk.takes_nothing(random, now_us);
             disk.set_full(!made_room && !has_room());
         }
         for Deletion { entry, .. } in &outcome.gone {
@@ -313,26 +311,6 @@ impl Passes {
 fn refusing_us(refusals: Option<&u32>) -> u64 {
     let before = refusals.map_or(0, |refusals| refusals.saturating_sub(1));
     (REFUSING_US_MIN << before.min(16)).min(REFUSING_US_MAX)
-}
-
-/// Where a disk takes nothing although its file system shows room, it is out of inodes or a quota is used up, and what it has is all that it
-/// can have. A little less is: for each stream that is recorded about a segment.
-fn limit(shared: &Shared, disk: &MountedDisk, now_us: u64) {
-    if !disk.shows_room() || disk.takes_something(&mut shared.random.clone()) {
-        return;
-    }
-    let catalogued_bytes = shared.catalog.disk_bytes(disk.number());
-    let segments = shared.catalog.disk_segments(disk.number()).max(1);
-    let streams: HashSet<_> = shared.segments().values().map(|s| s.new.stream).collect();
-    let used_bytes = catalogued_bytes + shared.growing_bytes(disk);
-    let some_bytes = catalogued_bytes / segments * (streams.len() as u64 + MORE_SEGMENTS);
-    let most_bytes = used_bytes - some_bytes.min(used_bytes / LET_GO_PART);
-    if disk.limit_to(most_bytes, now_us) {
-        tracing::error!(
-            path = %disk.path.display(),
-            "the disk says that it is full, though its file system shows room: it is out of inodes, or a quota is used up"
-        );
-    }
 }
 
 /// How often the time is doubled for which a full disk is not asked that refused so often.

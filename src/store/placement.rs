@@ -7,8 +7,10 @@ use crate::config::{Placement, Tier};
 /// A disk that could take a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
-    /// A write to it failed a short while ago, or it is late.
+    /// A write to it failed a short while ago, or it keeps waiting.
     pub failed: bool,
+    /// It has been waited for for a while: it will answer, but others that have room come first.
+    pub late: bool,
     /// It is being emptied: it takes new footage only when otherwise that would be lost.
     pub leaving: bool,
     /// What it is for.
@@ -25,9 +27,13 @@ pub(super) struct Candidate {
 ///
 /// What is beyond a budget or in a reserve is no room: retention would only delete there, while another disk stays empty. A cold one takes new
 /// footage where no hot one has room, until what is there has been moved. Where
-/// no disk has room, the one with the oldest footage is next whatever the rule, for what is written there displaces that.
+/// no disk has room, the one with the oldest footage is next whatever the rule, for what is written there displaces that. A camera that asks for
+/// a hot disk without room goes on elsewhere too where a cold one has some: what is there moves meanwhile, and is not displaced.
 pub(super) fn order(rule: Placement, candidates: &[Candidate], turn: u64) -> Vec<usize> {
     let count = candidates.len() as u64;
+    let may_take = |it: &Candidate| !it.failed && !it.leaving && it.spare_bytes > 0;
+    let mut cold = candidates.iter().filter(|it| it.tier == Tier::Cold);
+    let is_cold_open = cold.any(may_take);
     let mut order: Vec<_> = (0..candidates.len()).collect();
     order.sort_by_key(|&index| {
         let it = candidates[index];
@@ -41,12 +47,14 @@ pub(super) fn order(rule: Placement, candidates: &[Candidate], turn: u64) -> Vec
             (true, Placement::SpillOver) => 0,
         };
         let is_hot = it.tier == Tier::Hot;
+        let pinned = it.pinned && !it.late && (has_room || !is_hot || !is_cold_open);
         (
             it.failed,
             it.leaving,
-            Reverse(it.pinned),
+            Reverse(pinned),
             !has_room,
             Reverse(is_hot),
+            it.late,
             by_rule,
             index,
         )
@@ -60,6 +68,7 @@ mod tests {
 
     const ROOMY: Candidate = Candidate {
         failed: false,
+        late: false,
         leaving: false,
         tier: Tier::Hot,
         pinned: false,
@@ -119,6 +128,47 @@ mod tests {
         ] {
             assert_eq!(order(Placement::MostRoom, &[gone, ROOMY], 0), [1, 0]);
         }
+    }
+
+    #[test]
+    fn a_late_disk_comes_behind_others_that_have_room_and_stay() {
+        let late = Candidate {
+            late: true,
+            ..with_spare(9)
+        };
+        let pinned = Candidate {
+            pinned: true,
+            ..late
+        };
+        let leaving = Candidate {
+            leaving: true,
+            ..ROOMY
+        };
+        let cold = Candidate {
+            tier: Tier::Cold,
+            ..ROOMY
+        };
+        for late in [late, pinned] {
+            let others = [late, with_spare(1), leaving, cold, with_spare(-1)];
+            let order = order(Placement::MostRoom, &others, 0);
+            assert_eq!(order, [1, 0, 3, 4, 2], "{late:?}");
+        }
+    }
+
+    #[test]
+    fn a_camera_s_own_disk_without_room_is_not_displaced_while_a_cold_one_has_some() {
+        let own = |spare_bytes| Candidate {
+            pinned: true,
+            ..with_spare(spare_bytes)
+        };
+        let cold = |spare_bytes| Candidate {
+            tier: Tier::Cold,
+            ..with_spare(spare_bytes)
+        };
+        let by_room = |disks: &[Candidate]| order(Placement::MostRoom, disks, 0);
+        assert_eq!(by_room(&[cold(9), own(1)]), [1, 0]);
+        assert_eq!(by_room(&[own(-1), cold(9)]), [1, 0]);
+        assert_eq!(by_room(&[cold(-1), own(-1)]), [1, 0]);
     }
 
     #[test]

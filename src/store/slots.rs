@@ -139,7 +139,8 @@ impl Slots {
         let mut disks = self.mounted();
         let own = self.pinned.get(stream);
         let candidate = |disk: &Arc<MountedDisk>| Candidate {
-            failed: disk.is_avoided(now_us) || disk.is_late(),
+            failed: disk.is_avoided(now_us) || disk.keeps_waiting(),
+            late: disk.is_late(),
             leaving: self.is_draining(disk.id),
             tier: disk.tier,
             pinned: own == Some(&disk.path),

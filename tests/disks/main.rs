@@ -27,6 +27,7 @@ mod copies;
 mod doubtful;
 mod failing;
 mod id_file;
+mod limited;
 mod mounts;
 mod moved;
 mod moving;

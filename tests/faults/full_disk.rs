@@ -146,8 +146,11 @@ pub fn no_inodes() {
         now + 3_000_000,
     );
     let deleted = count(&installation, "footage was deleted");
-    println!("footage was deleted {deleted} times, a little each time");
-    assert!(deleted > 0);
+    let (before, left) = (out.segments, segments(&installation));
+    println!(
+        "footage was deleted {deleted} times, a little each time: {left} segments of {before}"
+    );
+    assert!(deleted > 0 && left >= before - before / 4 - FEW);
     out.ends(&installation);
 }
 
@@ -181,6 +184,8 @@ pub fn no_inodes_beside_a_disk_with_room() {
     assert!(more <= FEW, "it is tried again and again");
     let on_other = Installation::files(&other.join("footage")).len();
     assert!(on_other >= 3 * FEW, "{on_other} segments on the other disk");
+    let deleted = count(&installation, "footage was deleted");
+    assert_eq!(deleted, 0, "there was room beside it");
     out.ends(&installation);
 }
 
@@ -190,6 +195,8 @@ struct OutOfInodes<'a> {
     recorder: Running<'a>,
     viewer: Viewer,
     ids: Vec<String>,
+    /// How many segments there were.
+    segments: usize,
 }
 
 impl<'a> OutOfInodes<'a> {
@@ -204,6 +211,7 @@ impl<'a> OutOfInodes<'a> {
             recorder,
             viewer,
             ids,
+            segments: 0,
         };
         for _ in 0..4 {
             let (now, ids) = (now_us(), out.ids.clone());
@@ -218,6 +226,7 @@ impl<'a> OutOfInodes<'a> {
         }
         let (now, ids) = (now_us(), out.ids.clone());
         until_durable(installation, &mut out.recorder, &visit, &ids, now);
+        out.segments = segments(installation);
         let files = disk.path().join("files");
         std::fs::create_dir(&files).unwrap();
         let mut taken = 0;
@@ -283,6 +292,11 @@ fn is_told(installation: &Installation, visit: &Visit, words: &str) {
     let page = visit.client().get("/api/v1/status").json();
     let error = page["disks"][0]["error"].as_str();
     assert!(error.is_some_and(|error| error.contains(words)), "{page:#}");
+}
+
+/// How many segments there are.
+fn segments(installation: &Installation) -> usize {
+    installation.list(&[]).as_array().unwrap().len()
 }
 
 fn count(installation: &Installation, words: &str) -> usize {

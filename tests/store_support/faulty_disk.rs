@@ -11,11 +11,48 @@ use hearthkeep::disk::{Disk, DiskFile, RealDisk, Space, no_answer};
 pub struct FaultyDisk {
     pub real: RealDisk,
     pub faults: Arc<Faults>,
+    folder: PathBuf,
+}
+
+/// How many files can be made, while the file system shows room.
+#[derive(Default)]
+pub enum Files {
+    #[default]
+    Many,
+    /// So many more; what is deleted makes room for another one.
+    Left(u64),
+    /// None, whatever is deleted.
+    None,
+    /// What is deleted makes room that somebody else takes, but for one file, if there is any now.
+    Contested(bool),
+}
+
+impl Files {
+    fn make_one(&mut self) -> io::Result<()> {
+        let is_made = match self {
+            Self::Many => true,
+            Self::Left(left) => left.checked_sub(1).map(|less| *left = less).is_some(),
+            Self::None => false,
+            Self::Contested(room) => std::mem::take(room),
+        };
+        is_made.then_some(()).ok_or_else(full)
+    }
+
+    fn delete_one(&mut self, path: &Path) {
+        match self {
+            Self::Left(left) => *left += 1,
+            Self::Contested(room) if path.starts_with("footage") => *room = true,
+            _ => {}
+        }
+    }
 }
 
 #[derive(Default)]
 pub struct Faults {
     pub full: AtomicBool,
+    pub files: Mutex<Files>,
+    /// Its size in bytes, of which footage takes its part; zero is as the real one is.
+    pub size: AtomicU64,
     pub fail_sync: AtomicBool,
     /// Half of what is written arrives, and the disk says EIO.
     pub fail_append: AtomicBool,
@@ -154,6 +191,7 @@ impl FaultyDisk {
             Arc::new(Self {
                 real,
                 faults: Arc::clone(&faults),
+                folder: path.to_owned(),
             }),
             faults,
         )
@@ -172,6 +210,17 @@ impl FaultyDisk {
     }
 }
 
+/// Bytes of all files in a folder and below it, some of which may go meanwhile.
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(bytes).sum()
+}
+
 fn full() -> io::Error {
     io::ErrorKind::StorageFull.into()
 }
@@ -181,6 +230,7 @@ impl Disk for FaultyDisk {
         if self.faults.full.load(Ordering::SeqCst) {
             return Err(full());
         }
+        self.faults.files.lock().unwrap().make_one()?;
         self.wrap(path, self.real.create_new(path))
     }
 
@@ -250,6 +300,7 @@ impl Disk for FaultyDisk {
         }
         self.faults.full.store(false, Ordering::SeqCst);
         self.real.remove_file(path)?;
+        self.faults.files.lock().unwrap().delete_one(path);
         if path.starts_with("footage")
             && let Some(removed) = self.faults.removed.lock().unwrap().take()
         {
@@ -267,7 +318,12 @@ impl Disk for FaultyDisk {
     }
 
     fn space(&self) -> io::Result<Space> {
-        let space = self.real.space()?;
+        let mut space = self.real.space()?;
+        let size = self.faults.size.load(Ordering::SeqCst);
+        if size > 0 {
+            let taken = bytes_below(&self.folder.join("footage"));
+            (space.total_bytes, space.free_bytes) = (size, size.saturating_sub(taken));
+        }
         let free_bytes = if self.faults.full.load(Ordering::SeqCst) {
             0
         } else {

@@ -23,7 +23,7 @@ use hearthkeep_format::{
     BootId, DiskId, Identity, Kind, MetadataKey, Random, RunId, SeededRandom, StoreId, StreamId,
 };
 
-pub use faulty_disk::{Faults, FaultyDisk};
+pub use faulty_disk::{Faults, FaultyDisk, Files};
 
 pub const START_US: i64 = 1_790_000_000_000_000;
 pub const GENERATION: u32 = 1;

@@ -276,6 +276,11 @@ impl Writer {
         })
     }
 
+    /// Has it ask, by monotonic time in us, whether its disk takes footage: one that does not needs no share of the memory. To be said once.
+    pub fn takes_if(&self, takes: impl Fn(u64) -> bool + Send + Sync + 'static) {
+        self.queue.takes_if(takes);
+    }
+
     /// Begins a segment: its file is made with `head`, which ends with chunk 0.
     ///
     /// # Errors

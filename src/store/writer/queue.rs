@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -197,6 +197,8 @@ pub(super) struct Queue {
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
     bell: Arc<Bell>,
+    /// Whether its disk takes footage, by monotonic time, us; unless that is said it does.
+    takes: OnceLock<Box<dyn Fn(u64) -> bool + Send + Sync>>,
 }
 
 /// Times are monotonic, us.
@@ -234,7 +236,13 @@ impl Queue {
             clock,
             inner: Mutex::default(),
             bell,
+            takes: OnceLock::new(),
         }
+    }
+
+    /// Has it ask whether its disk takes footage, once.
+    pub(super) fn takes_if(&self, takes: impl Fn(u64) -> bool + Send + Sync + 'static) {
+        let _ = self.takes.set(Box::new(takes));
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -251,7 +259,9 @@ impl Queue {
     fn answers(&self) -> bool {
         let now_us = self.clock.monotonic_us();
         let inner = self.lock();
-        !inner.closing && inner.waited_us(now_us) <= DISK_LATE_MS_MIN * 1_000
+        let answers = !inner.closing && inner.waited_us(now_us) <= DISK_LATE_MS_MIN * 1_000;
+        drop(inner);
+        answers && self.takes.get().is_none_or(|takes| takes(now_us))
     }
 
     pub(super) fn admits(&self, account: &Account, bytes: u64) -> Result<(), Refused> {
