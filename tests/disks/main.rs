@@ -23,6 +23,7 @@ mod accused;
 mod budgets;
 mod coming;
 mod commands;
+mod cooling;
 mod copies;
 mod doubtful;
 mod failing;
