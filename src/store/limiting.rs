@@ -19,8 +19,7 @@ const MORE_SEGMENTS: u64 = 4;
 /// Limits the disks that take nothing, and finds out which of those that are limited have to let go of something.
 pub(super) fn look(shared: &Shared, mounted: &[Arc<MountedDisk>], now_us: u64) {
     for disk in mounted {
-        let random = &mut shared.random.clone();
-        if disk.is_full() && disk.shows_room() && disk.takes_nothing(random, now_us) {
+        if disk.is_full() && disk.shows_room() && takes_nothing(shared, disk, now_us) {
             limit(shared, disk, now_us);
         }
         if disk.is_limited(now_us) {
@@ -29,6 +28,12 @@ pub(super) fn look(shared: &Shared, mounted: &[Arc<MountedDisk>], now_us: u64) {
             disk.set_needed(!mounted.iter().any(has_room), used_bytes);
         }
     }
+}
+
+/// Whether a disk does not take even a small file.
+pub(super) fn takes_nothing(shared: &Shared, disk: &MountedDisk, now_us: u64) -> bool {
+    let segment_bytes = moves::mean_bytes(shared, disk);
+    disk.takes_nothing(segment_bytes, &mut shared.random.clone(), now_us)
 }
 
 /// On a disk that takes nothing nothing is to be deleted ahead.
@@ -44,9 +49,8 @@ pub(super) fn expect_nothing(shared: &Shared, now: &[DiskState], then: &mut [Dis
 
 fn limit(shared: &Shared, disk: &MountedDisk, now_us: u64) {
     let catalogued_bytes = shared.catalog.disk_bytes(disk.number());
-    let segments = shared.catalog.disk_segments(disk.number()).max(1);
     let streams: HashSet<_> = shared.segments().values().map(|s| s.new.stream).collect();
-    let segment = catalogued_bytes / segments;
+    let segment = u64::from(moves::mean_bytes(shared, disk).unwrap_or(0));
     let lying = Lying {
         used: catalogued_bytes + shared.growing_bytes(disk),
         segment,

@@ -1,6 +1,7 @@
 //! A disk of the store while this process uses it.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -29,8 +30,8 @@ use crate::limits::{
 /// Room that a full disk must show before it is written to again, or this part of a small one.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
 const ROOM_PART: u64 = 64;
-/// What it must take then.
-const ROOM_TRIED_BYTES: usize = 64 << 10;
+/// What it must take then: as much as its segments have, within these.
+const ROOM_TRIED_BYTES: RangeInclusive<u32> = (4 << 10)..=(64 << 10);
 
 /// A disk that was found where it should be, and is known.
 pub struct MountedDisk {
@@ -301,9 +302,17 @@ impl MountedDisk {
     }
 
     /// Whether it says to a small file that it is full: what its file system shows may be no room, as where it is out of inodes.
-    pub(super) fn takes_nothing(&self, random: &mut impl Random, now_us: u64) -> bool {
+    /// `segment_bytes` is how much a segment has.
+    pub(super) fn takes_nothing(
+        &self,
+        segment_bytes: Option<u32>,
+        random: &mut impl Random,
+        now_us: u64,
+    ) -> bool {
+        let (least, most) = ROOM_TRIED_BYTES.into_inner();
+        let tried_bytes = segment_bytes.unwrap_or(most).clamp(least, most);
         // Some file systems make nothing of what is all the same.
-        let mut bytes = vec![0; ROOM_TRIED_BYTES];
+        let mut bytes = vec![0; tried_bytes as usize];
         random.fill(&mut bytes);
         match layout::try_room(&*self.patient(), &bytes) {
             Ok(()) => {

@@ -410,7 +410,7 @@ fn goes_to_cold(shared: &Shared, from: &MountedDisk, may_displace: bool) -> bool
 }
 
 /// Bytes of the segments on a disk, each; `None` where there is none.
-fn mean_bytes(shared: &Shared, disk: &MountedDisk) -> Option<u32> {
+pub(super) fn mean_bytes(shared: &Shared, disk: &MountedDisk) -> Option<u32> {
     let bytes = shared.catalog.disk_bytes(disk.number());
     let mean = bytes.checked_div(shared.catalog.disk_segments(disk.number()))?;
     u32::try_from(mean).ok()

@@ -241,8 +241,7 @@ impl Passes {
         for disk in mounted.iter().filter(|disk| disk.is_full()) {
             let is_of_it = |deletion: &Deletion| deletion.entry.disk == disk.number();
             let made_room = outcome.gone.iter().any(is_of_it) && !disk.is_limited(now_us);
-            let random = &mut shared.random.clone();
-            let mut has_room = || disk.shows_room() && !disk.takes_nothing(random, now_us);
+            let has_room = || disk.shows_room() && !limiting::takes_nothing(shared, disk, now_us);
             disk.set_full(!made_room && !has_room());
         }
         for Deletion { entry, .. } in &outcome.gone {
