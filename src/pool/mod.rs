@@ -22,7 +22,7 @@ pub use folder::{Shared, shared};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
-use crate::keys::{self, Standing, StateFolder};
+use crate::keys::{Standing, StateFolder};
 use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, LOG_COPIED_MS_MAX};
 use crate::random::OsRandom;
 use crate::store::check::{Page, PageFrom};
@@ -180,32 +180,22 @@ impl Pool {
             if found == Some(before) {
                 return Err(Error::StillThere { path: wanted.path });
             }
-            if found.is_none() {
-                door::refuse_what_is_in_use(&folder)?;
-            }
             if let Some(now) = door::moved_to(before, &folder, &self.state()) {
                 return Err(Error::Moved {
                     path: wanted.path,
                     now,
                 });
             }
-            self.tell(AuditKind::DiskRemoved, who, before)?;
-            self.state()
-                .set_standing(before, Standing::Retired, &mut OsRandom)?;
         }
-        let mut state = self.state();
-        let id = door::identify(&folder, &mut state, true)?;
-        state.set_standing(id, Standing::InUse, &mut OsRandom)?;
-        if state.is_claimed() {
-            door::exchange_keyrings(&folder, &mut state)?;
-        }
-        drop(state);
+        let id = door::take_in(&folder, &mut self.state(), before)?;
         self.unopened().add(&wanted, id);
         if let Some(store) = self.store.get() {
             store.add_disk(&wanted, id);
             before.into_iter().for_each(|before| store.give_up(before));
         }
-        self.tell(AuditKind::DiskAdded, who, id)?;
+        let gone = before.map(|before| (AuditKind::DiskRemoved, before));
+        let told = gone.into_iter().chain([(AuditKind::DiskAdded, id)]);
+        told.for_each(|(kind, id)| self.tell(kind, who, id));
         Ok(id)
     }
 
@@ -282,10 +272,12 @@ impl Pool {
                 return Err(Error::LeftBehind { files });
             }
         }
-        retire_after_the_log(store, id, forget)?;
-        self.tell(AuditKind::DiskRemoved, who, id)?;
+        expect_retirable(store, id, forget)?;
+        // Remembered first: what a restart would undo is not begun.
         self.state()
             .set_standing(id, Standing::Retired, &mut OsRandom)?;
+        store.retire_disk(id)?;
+        self.tell(AuditKind::DiskRemoved, who, id);
         let unmarked = match status.state {
             DiskUse::Absent => Some("it is not there".to_owned()),
             _ => self
@@ -326,10 +318,10 @@ impl Pool {
             return Err(Error::NotLookedAt);
         }
         let id = status.id.ok_or(store::Error::NoSuchDisk)?;
-        self.tell(AuditKind::DiskRemoved, who, id)?;
         self.state()
             .set_standing(id, Standing::Retired, &mut OsRandom)?;
         self.unopened().remove(&status.path);
+        self.tell(AuditKind::DiskRemoved, who, id);
         let retired = Retired {
             path: status.path.clone(),
             given_up: OnDisk {
@@ -349,23 +341,21 @@ impl Pool {
         meant_before(&self.one_at_a_time(), disk).map(|retired| retired.path)
     }
 
-    /// Tells the log what somebody did with a disk; where none is open, the next one.
-    fn tell(&self, kind: AuditKind, who: &str, id: DiskId) -> Result<()> {
+    /// Tells the log what somebody did with a disk; where none is open, the next one. That it cannot be told undoes nothing.
+    fn tell(&self, kind: AuditKind, who: &str, id: DiskId) {
         let record = audit(kind, who, &id.to_string());
         if let Some(store) = self.store.get() {
             store.log().append(record);
-            return Ok(());
+            return;
         }
         let state = self.state();
         let mut waiting = WaitingAudits::new(state.folder(), state.state_key());
-        let told = waiting.add(record, &SystemClock::new(), &mut OsRandom);
-        told.map_err(|source| {
-            Error::Keys(keys::Error::Io {
-                verb: "written",
-                path: state.folder().to_owned(),
-                source,
-            })
-        })
+        if let Err(error) = waiting.add(record, &SystemClock::new(), &mut OsRandom) {
+            let folder = state.folder().display();
+            tracing::error!(
+                "what was done with disk {id} is done, but the signed log will not say so, since {folder} cannot be written: {error}"
+            );
+        }
     }
 
     /// The disk that is meant by a folder or an id.
@@ -458,15 +448,15 @@ fn meant_before(taken_out: &[(DiskId, Retired)], disk: &str) -> Option<Retired> 
     found.map(|(_, retired)| retired.clone())
 }
 
-/// What the other disks lack of the log they get in the background: that is waited for.
-fn retire_after_the_log(store: &Store, id: DiskId, forget: bool) -> store::Result<()> {
+/// Expects that a disk may be taken out. What the other disks lack of the log they get in the background: that is waited for.
+fn expect_retirable(store: &Store, id: DiskId, forget: bool) -> store::Result<()> {
     let until = Instant::now() + Duration::from_millis(LOG_COPIED_MS_MAX);
     loop {
-        match store.retire_disk(id, forget) {
+        match store.expect_retirable(id, forget) {
             Err(store::Error::LastLog) if Instant::now() < until => {
                 std::thread::park_timeout(LOOK);
             }
-            done => return done,
+            expected => return expected,
         }
     }
 }

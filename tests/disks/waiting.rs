@@ -13,7 +13,7 @@ use super::viewer::Viewer;
 const LONG: Duration = Duration::from_secs(90);
 
 /// The footage's disk is not there: its path leads to a bare mount point. Where it is now.
-fn lose(disk: &Path) -> PathBuf {
+pub fn lose(disk: &Path) -> PathBuf {
     let lost = disk.with_extension("lost");
     std::fs::rename(disk, &lost).unwrap();
     std::fs::create_dir(disk).unwrap();
@@ -200,7 +200,16 @@ fn where_the_only_disk_is_lost_another_one_takes_over_without_a_restart() {
     });
     let config = std::fs::read(installation.config()).unwrap();
     let old_id = listed(&installation, &new)["id"].clone();
+    // What the log cannot be told now undoes nothing.
+    let in_the_way = installation.state().join(".log.audits.sealed.new");
+    std::fs::create_dir(&in_the_way).unwrap();
     done(&installation, &["add", "--replace", path(&new)]);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert!(
+        installation
+            .log()
+            .contains("the signed log will not say so")
+    );
     assert_eq!(std::fs::read(installation.config()).unwrap(), config);
     await_condition("it is in use", LONG, || {
         listed(&installation, &new)["state"] == "in use"
