@@ -35,6 +35,9 @@ use unopened::Unopened;
 /// How often it is looked whether another disk has the log.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Why a disk does not say that it was retired.
+const NOT_THERE: &str = "it is not there";
+
 /// The pool of a store's disks.
 pub struct Pool {
     state: Arc<Mutex<StateFolder>>,
@@ -101,6 +104,13 @@ impl Pool {
         }
         // What was commanded while it was being opened.
         let _one = self.one_at_a_time();
+        let given_up = self.unopened().take_given_up();
+        for id in given_up {
+            // One that had just returned is in it.
+            if store.retire_disk(id).is_err() {
+                store.give_up(id);
+            }
+        }
         for wanted in self.unopened().disks() {
             if !store.has_slot(&wanted.path)
                 && let Some(id) = self.remembered(&wanted.path)
@@ -188,7 +198,7 @@ impl Pool {
             }
         }
         let id = door::take_in(&folder, &mut self.state(), before)?;
-        self.unopened().add(&wanted, id);
+        self.unopened().add(&wanted, id, before);
         if let Some(store) = self.store.get() {
             store.add_disk(&wanted, id);
             before.into_iter().for_each(|before| store.give_up(before));
@@ -279,13 +289,8 @@ impl Pool {
         store.retire_disk(id)?;
         self.tell(AuditKind::DiskRemoved, who, id);
         let unmarked = match status.state {
-            DiskUse::Absent => Some("it is not there".to_owned()),
-            _ => self
-                .doors
-                .open(&status.path, DISK_START_PATIENCE_MS_MAX)
-                .and_then(|folder| door::mark_retired(&folder, id))
-                .err()
-                .map(|error| error.to_string()),
+            DiskUse::Absent => Some(NOT_THERE.to_owned()),
+            _ => self.mark_retired(&status.path, id),
         };
         let retired = Retired {
             path: status.path,
@@ -320,7 +325,7 @@ impl Pool {
         let id = status.id.ok_or(store::Error::NoSuchDisk)?;
         self.state()
             .set_standing(id, Standing::Retired, &mut OsRandom)?;
-        self.unopened().remove(&status.path);
+        self.unopened().remove(&status.path, id);
         self.tell(AuditKind::DiskRemoved, who, id);
         let retired = Retired {
             path: status.path.clone(),
@@ -330,10 +335,23 @@ impl Pool {
                 oldest_us: status.oldest_us,
             },
             held_bytes: None,
-            unmarked: Some("it is not there".to_owned()),
+            // It may have returned a moment ago.
+            unmarked: self.mark_retired(&status.path, id),
         };
         taken_out.push((id, retired.clone()));
         Ok(retired)
+    }
+
+    /// Has a disk say that it is used no more. Why it does not, where it does not.
+    fn mark_retired(&self, path: &Path, id: DiskId) -> Option<String> {
+        let folder = self.doors.open(path, DISK_START_PATIENCE_MS_MAX);
+        match folder.and_then(|folder| door::mark_retired(&folder, id)) {
+            Ok(()) => None,
+            Err(Error::Store(store::Error::NotMounted { .. }) | Error::Open { .. }) => {
+                Some(NOT_THERE.to_owned())
+            }
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// The folder of a disk that was taken out since the start.

@@ -1,8 +1,15 @@
 //! Folders that are taken in, and disks that are taken out: wholly or not at all, also where the state folder takes nothing, and where it
 //! happens while a store is being opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use hearthkeep::clock::SystemClock;
+use hearthkeep::config::Config;
+use hearthkeep::keys::StateFolder;
+use hearthkeep::pool::Pool;
+use hearthkeep::store::{Options, Store, lock};
 
 use super::commands::{camera, done, folder, listed, refused};
 use super::installation::{Installation, await_condition, path};
@@ -29,6 +36,17 @@ fn until_in_use(installation: &Installation, disk: &Path) {
     await_condition("it is in use", LONG, || {
         listed(installation, disk)["state"] == "in use"
     });
+}
+
+/// Two disks of one store, whose folders are empty now, and where they are.
+fn two_lost(installation: &Installation) -> [(PathBuf, PathBuf); 2] {
+    let disks = [installation.footage(), folder(installation, "other")];
+    installation.write_config_with_disks(&[camera(NOWHERE)], &["footage", "other"]);
+    installation.init();
+    disks.map(|disk| {
+        let lost = lose(&disk);
+        (disk, lost)
+    })
 }
 
 #[test]
@@ -72,4 +90,41 @@ fn a_disk_is_replaced_only_by_one_that_is_taken() {
         assert_eq!(listed(&installation, &usb)["id"], id);
         drop(recorder);
     }
+}
+
+#[test]
+fn what_is_taken_out_or_replaced_while_a_store_is_being_opened_is_so_in_it() {
+    let installation = Installation::unmade(&[camera(NOWHERE)]);
+    let [(footage, _), (other, lost)] = two_lost(&installation);
+    let config = Config::load(&installation.config()).unwrap();
+    let state = StateFolder::load(&config.state_dir).unwrap();
+    let store = state.store();
+    let pool = Pool::new(Arc::new(Mutex::new(state)));
+    assert!(pool.mount(&config).mounted.is_empty());
+    put_back(&lost, &other);
+    let found = pool.mount(&config);
+    assert_eq!(found.mounted.len(), 1);
+
+    let retired = pool.retire(path(&other), true, "owner").unwrap();
+    assert_eq!(retired.unmarked, None, "it is there, and says so");
+    let id_file = std::fs::read_to_string(other.join("hearthkeep-disk.json")).unwrap();
+    assert!(id_file.contains("\"retired\":true"), "{id_file}");
+    let new = pool.add(&config.disks[0], true, "owner").unwrap();
+    let clock = Arc::new(SystemClock::new());
+    let mut options = Options::new(
+        config.state_dir.clone(),
+        store,
+        found.mounted,
+        Arc::new(|_| None),
+        clock,
+    );
+    options.absent = found.absent;
+    let (store, _) = Store::open(options, lock::acquire(&config.state_dir).unwrap()).unwrap();
+    let store = Arc::new(store);
+    assert_eq!(store.disks().len(), 2, "it knows nothing of that yet");
+    pool.opened(Arc::clone(&store));
+    let disks = store.disks().into_iter();
+    let disks: Vec<_> = disks.map(|disk| (disk.path, disk.id)).collect();
+    assert_eq!(disks, [(footage, Some(new))]);
+    store.close();
 }
