@@ -7,6 +7,7 @@
 //! store.sealed    store id, root key, newest generation, metadata keys, known disks
 //! keyring/a, b    the same as on every disk: statements, sealed seeds, the sealed list of streams
 //! lock            held by the one process that may change things
+//! disks-to-make   stands until the box is claimed and the disks of its configuration are made
 //! recording       stands while a recorder is at work: one that finds it comes after a crash
 //! status.socket   a running recorder answers `hearthkeep status` and `disk` here, where the folder takes it
 //! ```

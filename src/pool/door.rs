@@ -17,6 +17,9 @@ use crate::store::layout::{self, DiskIdentity};
 use crate::store::survey::survey;
 use crate::store::{self, AbsentDisk, MountedDisk};
 
+/// A file in the state folder of a box that is not claimed, and until the disks of its configuration are made.
+pub(super) const TO_MAKE: &str = "disks-to-make";
+
 /// The configured disks: those that can be used, and those that cannot now.
 #[derive(Default)]
 pub struct Disks {
@@ -36,7 +39,20 @@ pub fn identify_all(config: &Config, state: &mut StateFolder) -> Result<()> {
     disks.try_for_each(|disk| {
         let folder = doors.open(&disk.path, DISK_START_PATIENCE_MS_MAX)?;
         identify(&folder, state, true).map(drop)
-    })
+    })?;
+    are_made(state);
+    Ok(())
+}
+
+/// The first disks were made: those that come later need somebody who names them.
+pub(super) fn are_made(state: &StateFolder) {
+    let path = state.folder().join(TO_MAKE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::error!("{} cannot be removed: {error}", path.display());
+        }
+        _ => {}
+    }
 }
 
 /// Opens the configured disks. What their keyrings know that ours does not is ours from then on; [`spread_keyring`] is to follow.

@@ -25,6 +25,7 @@ use crate::config::{self, Config};
 use crate::keys::{Standing, StateFolder};
 use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, LOG_COPIED_MS_MAX};
 use crate::random::OsRandom;
+use crate::state_file;
 use crate::store::check::{Page, PageFrom};
 use crate::store::forecast::Forecast;
 use crate::store::lock::Lock;
@@ -84,9 +85,22 @@ impl Pool {
         disks
     }
 
-    /// Makes disks of the folders of a configuration that are empty and there now: whoever claims a box wants what is configured, and
-    /// nothing that comes later. What is wrong with one [`Pool::mount`] says.
-    pub fn make_disks(&self, config: &Config) {
+    /// Remembers that the disks of the configuration are to be made once the box is claimed, also where it dies in between. That it
+    /// cannot be remembered is told; nor can the claim be kept then.
+    pub fn wait_for_claim(&self) {
+        let path = self.state().folder().join(door::TO_MAKE);
+        if let Err(error) = state_file::replace(&path, b"") {
+            let path = path.display();
+            tracing::error!("the first disks may have to be added by hand: {path}: {error}");
+        }
+    }
+
+    /// Makes disks of the folders of a configuration that are empty and there now, once after the claim: whoever claims a box wants what
+    /// is configured, and nothing that comes later. What is wrong with one [`Pool::mount`] says.
+    pub fn make_first_disks(&self, config: &Config) {
+        if !self.state().folder().join(door::TO_MAKE).exists() {
+            return;
+        }
         for folder in door::open_all(&self.doors, &config.disks).iter().flatten() {
             let mut state = self.state();
             if door::identify(folder, &mut state, true).is_ok()
@@ -95,6 +109,7 @@ impl Pool {
                 tracing::warn!("{}", on_shared(&folder.path, shared));
             }
         }
+        door::are_made(&self.state());
     }
 
     /// The store is open: what is commanded from now on, it does.

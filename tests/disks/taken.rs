@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use hearthkeep::clock::SystemClock;
 use hearthkeep::config::Config;
-use hearthkeep::keys::StateFolder;
+use hearthkeep::keys::{NewOwner, StateFolder};
 use hearthkeep::pool::Pool;
+use hearthkeep::random::OsRandom;
 use hearthkeep::store::{Options, Store, lock};
 
 use super::commands::{camera, done, folder, listed, refused};
-use super::installation::{Installation, await_condition, path};
+use super::installation::{Installation, PASSPHRASE, await_condition, path};
 use super::waiting::lose;
 
 const LONG: Duration = Duration::from_secs(90);
@@ -127,4 +128,31 @@ fn what_is_taken_out_or_replaced_while_a_store_is_being_opened_is_so_in_it() {
     let disks: Vec<_> = disks.map(|disk| (disk.path, disk.id)).collect();
     assert_eq!(disks, [(footage, Some(new))]);
     store.close();
+}
+
+#[test]
+fn where_a_claim_dies_before_its_disks_are_made_the_next_start_makes_them() {
+    let installation = Installation::unmade(&[camera(NOWHERE)]);
+    let to_make = installation.state().join("disks-to-make");
+    let recorder = installation.start();
+    await_condition("it waits for its owner", LONG, || to_make.exists());
+    recorder.kill();
+    let mut state = StateFolder::load(&installation.state()).unwrap();
+    let owner = NewOwner::make(&state.store(), "owner", PASSPHRASE, &mut OsRandom).unwrap();
+    state.claim(&owner.claim, &mut OsRandom).unwrap();
+    drop(state);
+    let recorder = installation.start();
+    until_open(&installation, 1);
+    until_in_use(&installation, &installation.footage());
+    assert!(!to_make.exists());
+    recorder.terminate();
+
+    // What comes later needs somebody who names it.
+    let later = folder(&installation, "later");
+    installation.write_config_with_disks(&[camera(NOWHERE)], &["footage", "later"]);
+    let recorder = installation.start();
+    until_open(&installation, 2);
+    assert_eq!(listed(&installation, &later)["state"], "absent");
+    assert!(Installation::files(&later).is_empty());
+    recorder.terminate();
 }
