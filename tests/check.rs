@@ -207,7 +207,8 @@ fn what_is_finished_or_deleted_meanwhile_is_no_finding() {
     let mut is_asked = false;
     desk.compare(&home, &mut findings, &store, || {
         if !std::mem::replace(&mut is_asked, true) {
-            store.retire_disk(home.disk_id, true).unwrap();
+            store.expect_retirable(home.disk_id, true).unwrap();
+            store.retire_disk(home.disk_id).unwrap();
             until("it is forgotten", || told_now(&store).is_empty());
         }
     });

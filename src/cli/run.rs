@@ -70,10 +70,12 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    let was_claimed = is_claimed(&state);
+    if !is_claimed(&state) {
+        pool.wait_for_claim();
+    }
     let has_owner = wait_for_owner(&state, &footage, &ended);
-    if has_owner && !was_claimed {
-        pool.make_disks(&config);
+    if has_owner {
+        pool.make_first_disks(&config);
     }
     let running = match has_owner {
         true => record(&config, (&state, &pool), clock, lock, &footage, &ended)?,

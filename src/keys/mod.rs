@@ -7,6 +7,7 @@
 //! store.sealed    store id, root key, newest generation, metadata keys, known disks
 //! keyring/a, b    the same as on every disk: statements, sealed seeds, the sealed list of streams
 //! lock            held by the one process that may change things
+//! disks-to-make   stands until the box is claimed and the disks of its configuration are made
 //! recording       stands while a recorder is at work: one that finds it comes after a crash
 //! status.socket   a running recorder answers `hearthkeep status` and `disk` here, where the folder takes it
 //! ```
@@ -315,24 +316,33 @@ impl StateFolder {
         id: DiskId,
         random: &mut dyn Random,
     ) -> Result<(), Error> {
-        let disk = KnownDisk {
-            path: path.to_owned(),
-            id,
-        };
-        if self.state.disks.contains(&disk) {
-            return Ok(());
-        }
-        // Its earlier paths stay known: what lies there without an id file is a bare mount point, and no new disk.
-        self.state.disks.retain(|known| known.path != path);
-        self.state.disks.push(disk);
-        self.save_state(random)
+        self.change(random, |state| state.remember(path, id))
+    }
+
+    /// Remembers that a disk is used at a path from now on, also one that was retired. With `before` it has the place of that one, which
+    /// is retired.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: then nothing is remembered.
+    pub fn take_disk(
+        &mut self,
+        path: &Path,
+        id: DiskId,
+        before: Option<DiskId>,
+        random: &mut dyn Random,
+    ) -> Result<(), Error> {
+        self.change(random, |state| {
+            before
+                .into_iter()
+                .for_each(|before| state.say(before, Standing::Retired));
+            state.say(id, Standing::InUse);
+            state.remember(path, id);
+        })
     }
 
     /// What was said of a disk by command.
     pub fn standing(&self, id: DiskId) -> Standing {
-        let mut said = self.state.standings.iter();
-        let said = said.find(|(disk, _)| *disk == id);
-        said.map_or(Standing::InUse, |(_, standing)| *standing)
+        self.state.standing(id)
     }
 
     /// The disks that were taken out of use for good.
@@ -353,16 +363,19 @@ impl StateFolder {
         standing: Standing,
         random: &mut dyn Random,
     ) -> Result<(), Error> {
-        if self.standing(id) == standing {
-            return Ok(());
-        }
+        self.change(random, |state| state.say(id, standing))
+    }
+
+    /// Changes what is known of disks, durably or not at all.
+    fn change(
+        &mut self,
+        random: &mut dyn Random,
+        edit: impl FnOnce(&mut State),
+    ) -> Result<(), Error> {
         let before = (self.state.standings.clone(), self.state.disks.clone());
-        self.state.standings.retain(|(disk, _)| *disk != id);
-        if standing != Standing::InUse {
-            self.state.standings.push((id, standing));
-        }
-        if standing == Standing::Retired {
-            self.state.disks.retain(|known| known.id != id);
+        edit(&mut self.state);
+        if before.0 == self.state.standings && before.1 == self.state.disks {
+            return Ok(());
         }
         self.save_state(random).inspect_err(|_| {
             (self.state.standings, self.state.disks) = before;

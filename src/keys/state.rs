@@ -1,7 +1,7 @@
 //! `store.sealed`: what a box knows of its store, under its machine key.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -59,6 +59,41 @@ impl State {
             metadata_keys,
             disks,
             standings: Vec::new(),
+        }
+    }
+
+    /// What was said of a disk.
+    pub fn standing(&self, id: DiskId) -> Standing {
+        let mut said = self.standings.iter();
+        let said = said.find(|(disk, _)| *disk == id);
+        said.map_or(Standing::InUse, |(_, standing)| *standing)
+    }
+
+    /// A disk is at a path.
+    pub fn remember(&mut self, path: &Path, id: DiskId) {
+        let disk = KnownDisk {
+            path: path.to_owned(),
+            id,
+        };
+        if self.disks.contains(&disk) {
+            return;
+        }
+        // Its earlier paths stay known: what lies there without an id file is a bare mount point, and no new disk.
+        self.disks.retain(|known| known.path != path);
+        self.disks.push(disk);
+    }
+
+    /// What was said of a disk. The paths of one that is retired are forgotten.
+    pub fn say(&mut self, id: DiskId, standing: Standing) {
+        if self.standing(id) == standing {
+            return;
+        }
+        self.standings.retain(|(disk, _)| *disk != id);
+        if standing != Standing::InUse {
+            self.standings.push((id, standing));
+        }
+        if standing == Standing::Retired {
+            self.disks.retain(|known| known.id != id);
         }
     }
 

@@ -17,6 +17,9 @@ use crate::store::layout::{self, DiskIdentity};
 use crate::store::survey::survey;
 use crate::store::{self, AbsentDisk, MountedDisk};
 
+/// A file in the state folder of a box that is not claimed, and until the disks of its configuration are made.
+pub(super) const TO_MAKE: &str = "disks-to-make";
+
 /// The configured disks: those that can be used, and those that cannot now.
 #[derive(Default)]
 pub struct Disks {
@@ -36,7 +39,20 @@ pub fn identify_all(config: &Config, state: &mut StateFolder) -> Result<()> {
     disks.try_for_each(|disk| {
         let folder = doors.open(&disk.path, DISK_START_PATIENCE_MS_MAX)?;
         identify(&folder, state, true).map(drop)
-    })
+    })?;
+    are_made(state);
+    Ok(())
+}
+
+/// The first disks were made: those that come later need somebody who names them.
+pub(super) fn are_made(state: &StateFolder) {
+    let path = state.folder().join(TO_MAKE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::error!("{} cannot be removed: {error}", path.display());
+        }
+        _ => {}
+    }
 }
 
 /// Opens the configured disks. What their keyrings know that ours does not is ours from then on; [`spread_keyring`] is to follow.
@@ -123,7 +139,7 @@ pub(super) fn mount_one(
 }
 
 /// Takes over what a disk's keyring knows that ours does not, and gives it ours.
-pub(super) fn exchange_keyrings(folder: &Folder, state: &mut StateFolder) -> Result<()> {
+fn exchange_keyrings(folder: &Folder, state: &mut StateFolder) -> Result<()> {
     let (disk, path) = (&folder.disk, &folder.path);
     adopt(disk, path, state)?;
     let keyring = Keyring::decode(&state.keyring_bytes()?);
@@ -177,6 +193,64 @@ pub fn spread_keyring<'a>(
 /// Which disk is at this path. An empty folder that the store has never used becomes a new disk, and one that was retired is taken in,
 /// only where `anew` says so: somebody named it just now. What is found empty by itself may be a bare mount point.
 pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> Result<DiskId> {
+    let taken = take(folder, state, anew, None)?;
+    state.remember_disk(&folder.real_path, taken.id, &mut OsRandom)?;
+    Ok(taken.id)
+}
+
+/// Takes a folder in that somebody named just now, with all that is remembered of it; in the place of the disk that was `before` at its
+/// path, if there is one. Where that fails nothing is remembered, and the folder is as it was.
+pub(super) fn take_in(
+    folder: &Folder,
+    state: &mut StateFolder,
+    before: Option<DiskId>,
+) -> Result<DiskId> {
+    let taken = take(folder, state, true, before)?;
+    let mut remember = || -> Result<()> {
+        if state.is_claimed() {
+            exchange_keyrings(folder, state)?;
+        }
+        Ok(state.take_disk(&folder.real_path, taken.id, before, &mut OsRandom)?)
+    };
+    match remember() {
+        Ok(()) => Ok(taken.id),
+        Err(error) => {
+            taken.leave(folder);
+            Err(error)
+        }
+    }
+}
+
+/// What a folder was before it was taken.
+enum Was {
+    InUse,
+    Retired,
+    Empty,
+}
+
+/// A folder that is a disk now.
+struct Taken {
+    id: DiskId,
+    was: Was,
+}
+
+impl Taken {
+    /// Makes the folder what it was.
+    fn leave(&self, folder: &Folder) {
+        let (disk, path) = (&folder.disk, &folder.path);
+        let left = match self.was {
+            Was::InUse => Ok(()),
+            Was::Retired => layout::set_retired(disk, path, true),
+            Was::Empty => layout::unmark(disk, path),
+        };
+        if let Err(error) = left {
+            tracing::error!("{} is not as it was before: {error}", path.display());
+        }
+    }
+}
+
+/// Makes a disk of what is at this path, as [`identify`] says, and remembers nothing. The disk that it is to replace may be known there.
+fn take(folder: &Folder, state: &StateFolder, anew: bool, before: Option<DiskId>) -> Result<Taken> {
     let (disk, path) = (&folder.disk, &folder.real_path);
     mend(folder, state)?;
     if let Some(identity) = layout::identify(disk, path)? {
@@ -187,19 +261,25 @@ pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> 
             }
             .into());
         }
-        let is_retired =
-            layout::is_retired(disk, path)? || state.standing(identity.disk) == Standing::Retired;
-        if is_retired && !anew {
+        if Some(identity.disk) == before {
+            return Err(Error::StillThere {
+                path: folder.path.clone(),
+            });
+        }
+        let says_so = layout::is_retired(disk, path)?;
+        if (says_so || state.standing(identity.disk) == Standing::Retired) && !anew {
             return Err(store::Error::Retired {
                 disk: path.to_owned(),
             }
             .into());
         }
         layout::set_retired(disk, path, false).map_err(|error| unwritable(folder, error))?;
-        state.remember_disk(path, identity.disk, &mut OsRandom)?;
-        return Ok(identity.disk);
+        let was = if says_so { Was::Retired } else { Was::InUse };
+        let id = identity.disk;
+        return Ok(Taken { id, was });
     }
-    if state.disks().iter().any(|known| known.path == *path) {
+    let mut known = state.disks().iter();
+    if known.any(|known| known.path == *path && Some(known.id) != before) {
         return Err(store::Error::NotMounted {
             disk: path.to_owned(),
         }
@@ -217,8 +297,10 @@ pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> 
         disk: DiskId::random(&mut OsRandom),
     };
     layout::mark(disk, path, &identity).map_err(|error| unwritable(folder, error))?;
-    state.remember_disk(path, identity.disk, &mut OsRandom)?;
-    Ok(identity.disk)
+    Ok(Taken {
+        id: identity.disk,
+        was: Was::Empty,
+    })
 }
 
 /// A bit that has flipped in an id file makes no other disk of the one that was last at this path, where its keyring is this store's.
@@ -252,7 +334,7 @@ fn unwritable(folder: &Folder, error: store::Error) -> Error {
 }
 
 /// What a folder holds that is no disk yet is somebody's: only an empty one, as a new file system's is, becomes a disk.
-pub(super) fn refuse_what_is_in_use(folder: &Folder) -> Result<()> {
+fn refuse_what_is_in_use(folder: &Folder) -> Result<()> {
     match folder.something()? {
         None => Ok(()),
         Some(found) => Err(Error::NotEmptyFolder {

@@ -22,9 +22,10 @@ pub use folder::{Shared, shared};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
-use crate::keys::{self, Standing, StateFolder};
+use crate::keys::{Standing, StateFolder};
 use crate::limits::{DISK_PATIENCE_MS_MAX, DISK_START_PATIENCE_MS_MAX, LOG_COPIED_MS_MAX};
 use crate::random::OsRandom;
+use crate::state_file;
 use crate::store::check::{Page, PageFrom};
 use crate::store::forecast::Forecast;
 use crate::store::lock::Lock;
@@ -34,6 +35,9 @@ use unopened::Unopened;
 
 /// How often it is looked whether another disk has the log.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Why a disk does not say that it was retired.
+const NOT_THERE: &str = "it is not there";
 
 /// The pool of a store's disks.
 pub struct Pool {
@@ -81,9 +85,22 @@ impl Pool {
         disks
     }
 
-    /// Makes disks of the folders of a configuration that are empty and there now: whoever claims a box wants what is configured, and
-    /// nothing that comes later. What is wrong with one [`Pool::mount`] says.
-    pub fn make_disks(&self, config: &Config) {
+    /// Remembers that the disks of the configuration are to be made once the box is claimed, also where it dies in between. That it
+    /// cannot be remembered is told; nor can the claim be kept then.
+    pub fn wait_for_claim(&self) {
+        let path = self.state().folder().join(door::TO_MAKE);
+        if let Err(error) = state_file::replace(&path, b"") {
+            let path = path.display();
+            tracing::error!("the first disks may have to be added by hand: {path}: {error}");
+        }
+    }
+
+    /// Makes disks of the folders of a configuration that are empty and there now, once after the claim: whoever claims a box wants what
+    /// is configured, and nothing that comes later. What is wrong with one [`Pool::mount`] says.
+    pub fn make_first_disks(&self, config: &Config) {
+        if !self.state().folder().join(door::TO_MAKE).exists() {
+            return;
+        }
         for folder in door::open_all(&self.doors, &config.disks).iter().flatten() {
             let mut state = self.state();
             if door::identify(folder, &mut state, true).is_ok()
@@ -92,6 +109,7 @@ impl Pool {
                 tracing::warn!("{}", on_shared(&folder.path, shared));
             }
         }
+        door::are_made(&self.state());
     }
 
     /// The store is open: what is commanded from now on, it does.
@@ -101,6 +119,13 @@ impl Pool {
         }
         // What was commanded while it was being opened.
         let _one = self.one_at_a_time();
+        let given_up = self.unopened().take_given_up();
+        for id in given_up {
+            // One that had just returned is in it.
+            if store.retire_disk(id).is_err() {
+                store.give_up(id);
+            }
+        }
         for wanted in self.unopened().disks() {
             if !store.has_slot(&wanted.path)
                 && let Some(id) = self.remembered(&wanted.path)
@@ -180,32 +205,22 @@ impl Pool {
             if found == Some(before) {
                 return Err(Error::StillThere { path: wanted.path });
             }
-            if found.is_none() {
-                door::refuse_what_is_in_use(&folder)?;
-            }
             if let Some(now) = door::moved_to(before, &folder, &self.state()) {
                 return Err(Error::Moved {
                     path: wanted.path,
                     now,
                 });
             }
-            self.tell(AuditKind::DiskRemoved, who, before)?;
-            self.state()
-                .set_standing(before, Standing::Retired, &mut OsRandom)?;
         }
-        let mut state = self.state();
-        let id = door::identify(&folder, &mut state, true)?;
-        state.set_standing(id, Standing::InUse, &mut OsRandom)?;
-        if state.is_claimed() {
-            door::exchange_keyrings(&folder, &mut state)?;
-        }
-        drop(state);
-        self.unopened().add(&wanted, id);
+        let id = door::take_in(&folder, &mut self.state(), before)?;
+        self.unopened().add(&wanted, id, before);
         if let Some(store) = self.store.get() {
             store.add_disk(&wanted, id);
             before.into_iter().for_each(|before| store.give_up(before));
         }
-        self.tell(AuditKind::DiskAdded, who, id)?;
+        let gone = before.map(|before| (AuditKind::DiskRemoved, before));
+        let told = gone.into_iter().chain([(AuditKind::DiskAdded, id)]);
+        told.for_each(|(kind, id)| self.tell(kind, who, id));
         Ok(id)
     }
 
@@ -282,18 +297,15 @@ impl Pool {
                 return Err(Error::LeftBehind { files });
             }
         }
-        retire_after_the_log(store, id, forget)?;
-        self.tell(AuditKind::DiskRemoved, who, id)?;
+        expect_retirable(store, id, forget)?;
+        // Remembered first: what a restart would undo is not begun.
         self.state()
             .set_standing(id, Standing::Retired, &mut OsRandom)?;
+        store.retire_disk(id)?;
+        self.tell(AuditKind::DiskRemoved, who, id);
         let unmarked = match status.state {
-            DiskUse::Absent => Some("it is not there".to_owned()),
-            _ => self
-                .doors
-                .open(&status.path, DISK_START_PATIENCE_MS_MAX)
-                .and_then(|folder| door::mark_retired(&folder, id))
-                .err()
-                .map(|error| error.to_string()),
+            DiskUse::Absent => Some(NOT_THERE.to_owned()),
+            _ => self.mark_retired(&status.path, id),
         };
         let retired = Retired {
             path: status.path,
@@ -326,10 +338,10 @@ impl Pool {
             return Err(Error::NotLookedAt);
         }
         let id = status.id.ok_or(store::Error::NoSuchDisk)?;
-        self.tell(AuditKind::DiskRemoved, who, id)?;
         self.state()
             .set_standing(id, Standing::Retired, &mut OsRandom)?;
-        self.unopened().remove(&status.path);
+        self.unopened().remove(&status.path, id);
+        self.tell(AuditKind::DiskRemoved, who, id);
         let retired = Retired {
             path: status.path.clone(),
             given_up: OnDisk {
@@ -338,10 +350,23 @@ impl Pool {
                 oldest_us: status.oldest_us,
             },
             held_bytes: None,
-            unmarked: Some("it is not there".to_owned()),
+            // It may have returned a moment ago.
+            unmarked: self.mark_retired(&status.path, id),
         };
         taken_out.push((id, retired.clone()));
         Ok(retired)
+    }
+
+    /// Has a disk say that it is used no more. Why it does not, where it does not.
+    fn mark_retired(&self, path: &Path, id: DiskId) -> Option<String> {
+        let folder = self.doors.open(path, DISK_START_PATIENCE_MS_MAX);
+        match folder.and_then(|folder| door::mark_retired(&folder, id)) {
+            Ok(()) => None,
+            Err(Error::Store(store::Error::NotMounted { .. }) | Error::Open { .. }) => {
+                Some(NOT_THERE.to_owned())
+            }
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// The folder of a disk that was taken out since the start.
@@ -349,23 +374,21 @@ impl Pool {
         meant_before(&self.one_at_a_time(), disk).map(|retired| retired.path)
     }
 
-    /// Tells the log what somebody did with a disk; where none is open, the next one.
-    fn tell(&self, kind: AuditKind, who: &str, id: DiskId) -> Result<()> {
+    /// Tells the log what somebody did with a disk; where none is open, the next one. That it cannot be told undoes nothing.
+    fn tell(&self, kind: AuditKind, who: &str, id: DiskId) {
         let record = audit(kind, who, &id.to_string());
         if let Some(store) = self.store.get() {
             store.log().append(record);
-            return Ok(());
+            return;
         }
         let state = self.state();
         let mut waiting = WaitingAudits::new(state.folder(), state.state_key());
-        let told = waiting.add(record, &SystemClock::new(), &mut OsRandom);
-        told.map_err(|source| {
-            Error::Keys(keys::Error::Io {
-                verb: "written",
-                path: state.folder().to_owned(),
-                source,
-            })
-        })
+        if let Err(error) = waiting.add(record, &SystemClock::new(), &mut OsRandom) {
+            let folder = state.folder().display();
+            tracing::error!(
+                "what was done with disk {id} is done, but the signed log will not say so, since {folder} cannot be written: {error}"
+            );
+        }
     }
 
     /// The disk that is meant by a folder or an id.
@@ -458,15 +481,15 @@ fn meant_before(taken_out: &[(DiskId, Retired)], disk: &str) -> Option<Retired> 
     found.map(|(_, retired)| retired.clone())
 }
 
-/// What the other disks lack of the log they get in the background: that is waited for.
-fn retire_after_the_log(store: &Store, id: DiskId, forget: bool) -> store::Result<()> {
+/// Expects that a disk may be taken out. What the other disks lack of the log they get in the background: that is waited for.
+fn expect_retirable(store: &Store, id: DiskId, forget: bool) -> store::Result<()> {
     let until = Instant::now() + Duration::from_millis(LOG_COPIED_MS_MAX);
     loop {
-        match store.retire_disk(id, forget) {
+        match store.expect_retirable(id, forget) {
             Err(store::Error::LastLog) if Instant::now() < until => {
                 std::thread::park_timeout(LOOK);
             }
-            done => return done,
+            expected => return expected,
         }
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Unopened {
     absent: Vec<AbsentDisk>,
     /// What the catalog has on each.
     on_disk: HashMap<DiskId, OnDisk>,
+    /// Those whose footage is given up, which the store may not know that is being opened.
+    given_up: Vec<DiskId>,
 }
 
 impl Unopened {
@@ -51,8 +53,10 @@ impl Unopened {
         self.wanted.as_deref().unwrap_or_default()
     }
 
-    /// A disk that somebody has brought: it is looked for like the others, and until then it is shown.
-    pub(super) fn add(&mut self, disk: &config::Disk, id: DiskId) {
+    /// A disk that somebody has brought, in the place of another one or not: it is looked for like the others, and until then it is shown.
+    pub(super) fn add(&mut self, disk: &config::Disk, id: DiskId, before: Option<DiskId>) {
+        self.given_up.retain(|given_up| *given_up != id);
+        self.given_up.extend(before);
         // Before anybody looked it is the configuration that says so.
         let Some(wanted) = &mut self.wanted else {
             return;
@@ -70,11 +74,18 @@ impl Unopened {
         });
     }
 
-    pub(super) fn remove(&mut self, path: &Path) {
+    /// A disk that is used no more.
+    pub(super) fn remove(&mut self, path: &Path, id: DiskId) {
+        self.given_up.push(id);
         self.wanted
             .iter_mut()
             .for_each(|wanted| wanted.retain(|disk| disk.path != path));
         self.absent.retain(|away| away.wanted.path != path);
+    }
+
+    /// The disks whose footage was given up since the start.
+    pub(super) fn take_given_up(&mut self) -> Vec<DiskId> {
+        std::mem::take(&mut self.given_up)
     }
 
     /// How they are; `None` where none is known to be away.

@@ -115,12 +115,12 @@ impl Store {
         self.shared.slots.drains().remove(&id);
     }
 
-    /// Uses a disk no more. One that still has footage only with `forget`: the footage is given up then, and forgotten.
+    /// Expects that a disk may be taken out: it is empty, or its footage is given up with `forget`.
     ///
     /// # Errors
     /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NotEmpty`], [`Error::LastLog`] until another disk has all of the log,
     /// [`Error::NoAnswer`] while it does not say what it has of that.
-    pub fn retire_disk(&self, id: DiskId, forget: bool) -> Result<()> {
+    pub fn expect_retirable(&self, id: DiskId, forget: bool) -> Result<()> {
         let slots = &self.shared.slots;
         if !slots.read().iter().any(|slot| slot.id == Some(id)) {
             return Err(Error::NoSuchDisk);
@@ -142,10 +142,15 @@ impl Store {
                 held_bytes: self.held_on_disk(id),
             });
         }
-        self.shared.expect_log_elsewhere(id)?;
-        let Some(slot) = slots.remove(id) else {
-            return Err(Error::NoSuchDisk);
-        };
+        self.shared.expect_log_elsewhere(id)
+    }
+
+    /// Uses a disk no more, whatever is on it: [`Store::expect_retirable`] says whether that is right.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDisk`].
+    pub fn retire_disk(&self, id: DiskId) -> Result<()> {
+        let slot = self.shared.slots.remove(id).ok_or(Error::NoSuchDisk)?;
         if let Some(disk) = slot.mounted() {
             disk.close_writer();
         }

@@ -164,6 +164,30 @@ pub fn mark(disk: &dyn Disk, at: &Path, identity: &DiskIdentity) -> Result<()> {
     write_id_file(disk, at, identity, false)
 }
 
+/// Makes an empty folder again of one that was just [marked](mark), and of which nothing is known.
+///
+/// # Errors
+/// When something of it stays there.
+pub fn unmark(disk: &dyn Disk, at: &Path) -> Result<()> {
+    let keyring = Path::new(KEYRING);
+    let copies = KEYRING_COPIES.iter().map(|name| keyring.join(name));
+    // By its id file it is a disk.
+    let mut files = std::iter::once(PathBuf::from(ID_FILE)).chain(copies);
+    let mut unmark = || {
+        files.try_for_each(|file| or_not_there(disk.remove_file(&file)))?;
+        or_not_there(disk.remove_folder(keyring))?;
+        disk.sync_folder(Path::new(""))
+    };
+    unmark().map_err(|error| Error::io("remove", &at.join(ID_FILE), error))
+}
+
+fn or_not_there(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
 /// Writes the id file, whatever there was before.
 ///
 /// # Errors

@@ -119,6 +119,11 @@ fn a_running_recorder_takes_a_disk_in_and_another_out() {
     });
     assert_eq!(segments(&old), 0);
     assert!(listed(&installation, &old)["drain"]["moved_bytes"].as_u64() > Some(50_000));
+    // Nor is a disk taken out that a restart would use again.
+    std::fs::create_dir(&in_the_way).unwrap();
+    refused(&installation, &["retire", path(&old)], 1, "store.sealed");
+    assert_eq!(listed(&installation, &old)["state"], "drained");
+    std::fs::remove_dir(&in_the_way).unwrap();
     let before = std::fs::read_to_string(installation.config()).unwrap();
     done(&installation, &["retire", path(&old)]);
     // Again, as where the configuration could not be written then.

@@ -36,4 +36,5 @@ mod new;
 mod reindexed;
 mod rig;
 mod silent;
+mod taken;
 mod waiting;

@@ -108,7 +108,8 @@ fn who_removes_footage_that_was_moved_off_a_retired_disk_is_found_out() {
     let rig = Rig::open(&home, with_log(draining(&home, &usb)));
     drain(&rig, &usb);
     assert!(lies_on(&home, &all, home.disk_id), "the log was told");
-    rig.store.retire_disk(USB, false).unwrap();
+    rig.store.expect_retirable(USB, false).unwrap();
+    rig.store.retire_disk(USB).unwrap();
     rig.store.close();
     drop(rig);
     let rig = alone(&home);

@@ -61,7 +61,8 @@ fn a_drained_disk_is_emptied_and_nothing_new_goes_to_it() {
     }
     let (left, others) = segments_on(&[&usb]);
     assert!(left.is_empty() && others.is_empty());
-    rig.store.retire_disk(id, false).unwrap();
+    rig.store.expect_retirable(id, false).unwrap();
+    rig.store.retire_disk(id).unwrap();
     assert_eq!(rig.store.disks().len(), 1);
     let only = rig.store.disks()[0].id.unwrap();
     assert!(matches!(
@@ -69,7 +70,7 @@ fn a_drained_disk_is_emptied_and_nothing_new_goes_to_it() {
         Err(Error::LastDisk)
     ));
     assert!(matches!(
-        rig.store.retire_disk(only, true),
+        rig.store.expect_retirable(only, true),
         Err(Error::LastDisk)
     ));
 }
@@ -84,13 +85,14 @@ fn a_disk_with_footage_is_retired_only_with_it() {
     both.spread.pinned.extend(pinned);
     let rig = Rig::open(&home, both);
     let filled = fill(&rig, &usb, 2);
-    let refused = rig.store.retire_disk(id, false).unwrap_err();
+    let refused = rig.store.expect_retirable(id, false).unwrap_err();
     let sentence = refused.to_string();
     assert!(
         matches!(refused, Error::NotEmpty { segments: 4, .. }) && sentence.contains("drain"),
         "{sentence}"
     );
-    rig.store.retire_disk(id, true).unwrap();
+    rig.store.expect_retirable(id, true).unwrap();
+    rig.store.retire_disk(id).unwrap();
     rig.pass(5 * SECOND_US);
     assert!(rig.store.streams().is_empty(), "it is forgotten");
     assert_eq!(
@@ -119,11 +121,12 @@ fn a_disk_does_not_go_with_the_last_of_the_log() {
         tier: Tier::Hot,
     };
     rig.store.add_disk(&wanted, second.id);
-    let refused = rig.store.retire_disk(first, true).unwrap_err();
+    let refused = rig.store.expect_retirable(first, true).unwrap_err();
     assert!(matches!(refused, Error::LastLog), "{refused}");
     assert_eq!(rig.is(home.disk.path()), DiskUse::InUse, "it is as it was");
     rig.pass(10 * SECOND_US);
-    rig.store.retire_disk(first, true).unwrap();
+    rig.store.expect_retirable(first, true).unwrap();
+    rig.store.retire_disk(first).unwrap();
     rig.pass(5 * SECOND_US);
     assert_eq!(rig.store.log().troubles(), Vec::<String>::new());
     assert_eq!(rig.store.log().published().len(), 1, "it goes on");

@@ -74,7 +74,7 @@ fn a_disk_that_hangs_in_the_log_keeps_neither_the_log_nor_retention_from_going_o
     let ticket = store.log().append(gap(200));
     assert!(store.log().wait_for(ticket, Duration::from_secs(5)));
 
-    let refused = store.retire_disk(home.disk_id, true);
+    let refused = store.expect_retirable(home.disk_id, true);
     assert!(
         matches!(refused, Err(Error::NoAnswer { .. })),
         "{refused:?}"

@@ -9,7 +9,7 @@ use hearthkeep::clock::Clock as _;
 use hearthkeep::store::catalog::{Batch, CatalogError, Database, Each, Memory, Shelf};
 use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::writer::State;
-use hearthkeep::store::{Options, Store};
+use hearthkeep::store::{DiskUse, Options, Store};
 
 use crate::store_support::{FRAGMENT_US, Home, Stream, until};
 
@@ -18,6 +18,8 @@ const BUCKETS: u8 = b'b';
 /// Until the catalog is told of, and then until it is tried to be brought back.
 const TOLD_US: u64 = 13_000_000;
 const HOME_US: u32 = 61_000_000;
+/// From the try that hangs until that is told.
+const WAITS_US: u64 = 10_000_000;
 
 /// A database that does what it is told.
 #[derive(Clone, Default)]
@@ -29,14 +31,19 @@ struct Faults {
     refuses: AtomicBool,
     refused: AtomicU64,
     is_unreadable: AtomicBool,
-    hangs: Mutex<bool>,
+    hangs: Mutex<Hangs>,
     goes_on: Condvar,
+}
+
+#[derive(Default)]
+struct Hangs {
+    is_so: bool,
+    /// Who waits for it.
+    waiting: usize,
 }
 
 impl Failing {
     fn written(&self) -> Result<(), CatalogError> {
-        let hangs = self.0.hangs.lock().unwrap();
-        drop(self.0.goes_on.wait_while(hangs, |hangs| *hangs).unwrap());
         match self.0.refuses.load(Ordering::SeqCst) {
             true => {
                 self.0.refused.fetch_add(1, Ordering::SeqCst);
@@ -47,13 +54,24 @@ impl Failing {
     }
 
     fn set(&self, refuses: bool, is_unreadable: bool) {
-        self.0.refuses.store(refuses, Ordering::SeqCst);
+        // Who is refused reads it once more.
         self.0.is_unreadable.store(is_unreadable, Ordering::SeqCst);
+        self.0.refuses.store(refuses, Ordering::SeqCst);
     }
 
     fn hang(&self, hangs: bool) {
-        *self.0.hangs.lock().unwrap() = hangs;
+        self.0.hangs.lock().unwrap().is_so = hangs;
         self.0.goes_on.notify_all();
+    }
+
+    /// As long as it hangs.
+    fn wait(&self) {
+        let mut hangs = self.0.hangs.lock().unwrap();
+        hangs.waiting += 1;
+        let mut hangs = (self.0.goes_on)
+            .wait_while(hangs, |hangs| hangs.is_so)
+            .unwrap();
+        hangs.waiting -= 1;
     }
 }
 
@@ -89,7 +107,9 @@ impl Database for Failing {
         self.0.memory.apply(batch)
     }
 
+    // What is applied is in memory, and written here.
     fn flush(&self) -> Result<(), CatalogError> {
+        self.wait();
         self.written()
     }
 
@@ -151,8 +171,11 @@ fn a_catalog_that_takes_nothing_goes_on_in_memory_and_comes_back() {
         home.clock.advance_us(1_000_000);
         store.usage(&stream.id).bytes <= MAX_BYTES
     });
-    let on_disk = std::fs::read_dir(home.path_of(&stream.seal(1, 10).new).parent().unwrap());
-    assert!(on_disk.unwrap().count() as u64 <= store.usage(&stream.id).segments + 1);
+    let path = home.path_of(&stream.seal(1, 10).new);
+    until("what was marked is gone", || {
+        let files = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        files as u64 <= store.usage(&stream.id).segments + 1
+    });
     assert_eq!(store.casualty(), None);
     let trouble = store.catalog_trouble().unwrap();
     assert!(trouble.contains("is kept in memory"), "{trouble}");
@@ -231,12 +254,26 @@ fn a_state_folder_that_hangs_is_told() {
     shelf.hang(true);
     stream.seal(2, 100).record(&store);
     let begun_us = home.clock.monotonic_us();
-    until("it is told", || {
+    until("it hangs", || {
         home.clock.advance_us(500_000);
-        store.catalog_trouble().is_some()
+        shelf.0.hangs.lock().unwrap().waiting > 0
+    });
+    let hung_us = home.clock.monotonic_us();
+    let mut silent_us = hung_us;
+    until("it is told", || {
+        let now_us = home.clock.monotonic_us();
+        let is_told = store.catalog_trouble().is_some();
+        if !is_told {
+            silent_us = now_us;
+            home.clock.advance_us(500_000);
+        }
+        is_told
     });
     let told_us = home.clock.monotonic_us() - begun_us;
     assert!(told_us > TOLD_US / 2, "{told_us}");
+    assert!(silent_us <= hung_us + WAITS_US, "{hung_us} {silent_us}");
+    // Who asks for the disks does not wait.
+    assert_eq!(store.disks()[0].state, DiskUse::InUse);
     let trouble = store.catalog_trouble().unwrap();
     assert!(trouble.contains("has taken nothing for"), "{trouble}");
     // It records all the same.
