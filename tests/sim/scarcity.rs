@@ -48,9 +48,10 @@ pub struct Scarcity {
     /// When a call of a disk failed last.
     failed_us: BTreeMap<usize, u64>,
     state_fails: bool,
-    /// Since when the state folder takes something.
+    /// Since when the state folder takes something, or nothing.
     takes_since_us: u64,
-    /// What was deleted meanwhile, and the log may not have.
+    fails_since_us: u64,
+    /// What was deleted meanwhile, while no disk may have taken that either, and the log may not have.
     untold: BTreeSet<SegmentId>,
     /// The same of a recorder that ended then: no log says that it was deleted.
     pub forgotten: BTreeSet<SegmentId>,
@@ -126,11 +127,11 @@ impl Scarcity {
     }
 
     /// A segment was deleted.
-    pub fn deletes(&mut self, segment: SegmentId, now_us: u64) {
-        if self.may_forget(now_us) {
-            self.untold.insert(segment);
-        } else {
+    pub fn deletes(&mut self, segment: SegmentId, disks: usize, now_us: u64) {
+        if !self.may_forget(now_us) {
             self.untold.clear();
+        } else if (0..disks).all(|disk| self.failed_us.get(&disk) >= Some(&self.fails_since_us)) {
+            self.untold.insert(segment);
         }
     }
 
@@ -162,7 +163,11 @@ impl World {
             for name in STATE_FILES {
                 block(&folder.join(format!(".{name}.new")), !takes);
             }
-            scarcity.takes_since_us = self.now_us();
+            let since_us = match takes {
+                true => &mut scarcity.takes_since_us,
+                false => &mut scarcity.fails_since_us,
+            };
+            *since_us = self.now_us();
         }
         scarcity.state_fails = !takes;
     }
@@ -170,7 +175,8 @@ impl World {
     /// A disk runs short of something, or no longer. One with hardly any footage has nothing to let go of, and does not.
     pub fn set_short(&self, disk: usize, of: Option<Short>) {
         let state = &mut *self.disks[disk].state();
-        let of = of.filter(|_| state.footage_bytes() >= SHORT_FROM_BYTES);
+        let least = crate::number("HEARTHKEEP_SIM_SHORT_FROM").unwrap_or(SHORT_FROM_BYTES);
+        let of = of.filter(|_| state.footage_bytes() >= least);
         let faults = &mut state.faults;
         (faults.files_max, faults.bytes_max) = match of {
             Some(Short::Files(more)) => (Some(state.image.names() + more), None),

@@ -397,7 +397,10 @@ impl World {
             could_move: self.could_move(disk, content.len() as u64),
         };
         if let Some(segment) = segment {
-            self.scarcity.borrow_mut().deletes(segment, self.now_us());
+            let disks = self.disks.len();
+            self.scarcity
+                .borrow_mut()
+                .deletes(segment, disks, self.now_us());
         }
         self.ledger
             .borrow_mut()
