@@ -22,11 +22,11 @@ const LIMITED_AGAIN_US: u64 = 3_600_000_000;
 /// After that it is lifted by a piece, which is doubled this often, so many times; then it is over.
 const LIFTED_EVERY_US: u64 = 60_000_000;
 const LIFTS_MAX: u64 = 16;
-/// Of what it has no more than this part is let go of before it has taken footage again for so long; where that is less than what is let go of
-/// at a time, that, but no more than the second part.
+/// Of what it has no more than this part is let go of before it has taken footage again: so many times as much as it takes may go since. Where
+/// that part is less than what is let go of at a time, that, but no more than the second part.
 const LET_GO_PART: u64 = 8;
 const LET_GO_OF_LITTLE_PART: u64 = 4;
-const TAKEN_US_MIN: u64 = 30_000_000;
+const WON_BACK: u64 = 2;
 
 /// How a disk was when it was last looked at, and what it said since it was mounted. Times are monotonic, us.
 #[derive(Default)]
@@ -40,6 +40,8 @@ pub(super) struct Health {
     log_bytes: AtomicU64,
     /// Where its footage begins that may be deleted, then: wall time, us.
     oldest_us: AtomicI64,
+    /// Bytes of footage that were deleted on it since it was mounted.
+    gone_bytes: AtomicU64,
     /// When something became durable last.
     clean_us: AtomicU64,
     said: Mutex<Said>,
@@ -62,12 +64,12 @@ struct Limit {
     bytes: u64,
     /// By so many it is lifted at first.
     piece: u64,
-    /// For this reason none of these is let go of.
-    least: u64,
+    /// So many may still be let go of for this reason.
+    may_go: u64,
+    /// What it had when that was counted, and what had been deleted on it.
+    counted: (u64, u64),
     /// All that may be let go of was, and it took nothing all the same.
     in_vain: bool,
-    /// Since when it takes something again.
-    takes_since_us: Option<u64>,
     /// Whether there is no other disk that takes what is recorded.
     is_needed: bool,
 }
@@ -131,12 +133,7 @@ impl Health {
     pub(super) fn fail(&self, error: &io::Error, now_us: u64) {
         if is_full(error) {
             self.is_full.store(true, Ordering::Relaxed);
-            let mut said = self.said();
-            said.full_us = Some(now_us);
-            if let Some(limit) = &mut said.limit {
-                let is_long = |since_us: &u64| now_us.saturating_sub(*since_us) >= TAKEN_US_MIN;
-                limit.takes_since_us = limit.takes_since_us.filter(is_long);
-            }
+            self.said().full_us = Some(now_us);
         } else {
             self.avoid(now_us);
             self.said().failure = Some((now_us, error.to_string()));
@@ -181,14 +178,20 @@ impl Health {
         } = lying;
         let mut said = self.said();
         let before = said.limit;
-        // Where what was let go of does not help, more of it would not either.
-        let going_on = before.filter(|limit| limit.takes_since_us.is_none());
+        let gone = self.gone_bytes.load(Ordering::Relaxed);
         let most = (used / LET_GO_PART).max(piece.min(used / LET_GO_OF_LITTLE_PART));
-        let least = going_on.map_or(used - most, |limit| limit.least);
-        let in_vain = used < least.saturating_add(segment);
+        // Where what was let go of does not help, more of it would not either.
+        let going_on = before.filter(|limit| limit.now(now_us).is_some());
+        let may_go = going_on.map_or(most, |limit| {
+            let (used_then, gone_then) = limit.counted;
+            let taken = (used + gone).saturating_sub(used_then + gone_then);
+            let may_go = limit.may_go.saturating_add(taken * WON_BACK);
+            may_go.saturating_sub(gone - gone_then).min(most)
+        });
+        let in_vain = may_go < segment;
         let bytes = match in_vain {
             true => used,
-            false => used.saturating_sub(piece).max(least),
+            false => used - piece.min(may_go),
         };
         let (term, bytes) = match before {
             // It holds for as long as before: what was let go of was not enough yet.
@@ -211,20 +214,24 @@ impl Health {
             term,
             bytes,
             piece,
-            least,
+            may_go,
+            counted: (used, gone),
             in_vain,
-            takes_since_us: None,
             is_needed: before.is_some_and(|limit| limit.is_needed),
         });
         before.is_none_or(|limit| !limit.term.holds(now_us))
     }
 
     /// It took something just now.
-    pub(super) fn takes_again(&self, now_us: u64) {
+    pub(super) fn takes_again(&self) {
         if let Some(limit) = &mut self.said().limit {
-            limit.takes_since_us.get_or_insert(now_us);
             limit.in_vain = false;
         }
+    }
+
+    /// Footage was deleted on it.
+    pub(super) fn is_rid_of(&self, bytes: u64) {
+        self.gone_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Whether what is recorded has no other disk to go to, and the limited one so many bytes. While it has, nothing is let go of, and what
@@ -427,30 +434,43 @@ mod tests {
     }
 
     #[test]
-    fn where_letting_go_does_not_help_it_ends_until_footage_was_taken_for_a_while() {
+    fn where_letting_go_does_not_help_it_ends_until_footage_was_taken() {
         let health = Health::default();
         health.fail(&full(), SECOND_US);
-        let mut used = 800;
-        let mut let_go = |at_us: u64| {
-            health.limit_to(Lying { used, ..LYING }, at_us);
-            health.set_needed(true, used);
+        let let_go = |used: &mut u64, at_us: u64| {
+            health.limit_to(
+                Lying {
+                    used: *used,
+                    ..LYING
+                },
+                at_us,
+            );
+            health.set_needed(true, *used);
             if health.lets_go() {
-                used = health.limit(at_us).unwrap();
+                let left = health.limit(at_us).unwrap();
+                health.is_rid_of(used.saturating_sub(left));
+                *used = left.min(*used);
             }
-            used
+            *used
         };
-        let left: Vec<_> = (1..100).map(|s| let_go(s * SECOND_US)).collect();
+        let mut used = 800;
+        let left: Vec<_> = (1..100).map(|s| let_go(&mut used, s * SECOND_US)).collect();
         assert_eq!((left[0], left[1], left[98]), (750, 700, 700), "of 800");
         let told = health.trouble(100 * SECOND_US).unwrap();
         assert!(told.contains("deleting does not help"), "{told}");
-        // It took a little, and then no more.
-        health.takes_again(101 * SECOND_US);
+        // It took next to nothing, and then no more.
+        health.takes_again();
         assert!(!health.trouble(101 * SECOND_US).unwrap().contains("help"));
-        health.fail(&full(), 105 * SECOND_US);
-        assert_eq!(let_go(106 * SECOND_US), 700);
-        health.takes_again(107 * SECOND_US);
-        health.fail(&full(), 137 * SECOND_US);
-        assert_eq!(let_go(138 * SECOND_US), 650);
+        health.fail(&full(), 101 * SECOND_US);
+        used += 4;
+        assert_eq!(let_go(&mut used, 101 * SECOND_US), 704);
+        // As long as it takes half as much as is let go of, that goes on.
+        for at_s in 102..150 {
+            used += 25;
+            let before = used;
+            assert!(before - let_go(&mut used, at_s * SECOND_US) >= 25);
+            used += 25;
+        }
     }
 
     #[test]

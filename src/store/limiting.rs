@@ -19,7 +19,7 @@ const MORE_SEGMENTS: u64 = 4;
 /// Limits the disks that take nothing, and finds out which of those that are limited have to let go of something.
 pub(super) fn look(shared: &Shared, mounted: &[Arc<MountedDisk>], now_us: u64) {
     for disk in mounted {
-        if disk.is_full() && disk.shows_room() && takes_nothing(shared, disk, now_us) {
+        if disk.is_full() && disk.shows_room() && takes_nothing(shared, disk) {
             limit(shared, disk, now_us);
         }
         if disk.is_limited(now_us) {
@@ -31,9 +31,9 @@ pub(super) fn look(shared: &Shared, mounted: &[Arc<MountedDisk>], now_us: u64) {
 }
 
 /// Whether a disk does not take even a small file.
-pub(super) fn takes_nothing(shared: &Shared, disk: &MountedDisk, now_us: u64) -> bool {
+pub(super) fn takes_nothing(shared: &Shared, disk: &MountedDisk) -> bool {
     let segment_bytes = moves::mean_bytes(shared, disk);
-    disk.takes_nothing(segment_bytes, &mut shared.random.clone(), now_us)
+    disk.takes_nothing(segment_bytes, &mut shared.random.clone())
 }
 
 /// On a disk that takes nothing nothing is to be deleted ahead.

@@ -307,7 +307,6 @@ impl MountedDisk {
         &self,
         segment_bytes: Option<u32>,
         random: &mut impl Random,
-        now_us: u64,
     ) -> bool {
         let (least, most) = ROOM_TRIED_BYTES.into_inner();
         let tried_bytes = segment_bytes.unwrap_or(most).clamp(least, most);
@@ -316,7 +315,7 @@ impl MountedDisk {
         random.fill(&mut bytes);
         match layout::try_room(&*self.patient(), &bytes) {
             Ok(()) => {
-                self.health.takes_again(now_us);
+                self.health.takes_again();
                 false
             }
             Err(error) => is_full(&error),
@@ -349,6 +348,11 @@ impl MountedDisk {
             true => self.health.avoid(now_us),
             false => self.health.fail(error, now_us),
         }
+    }
+
+    /// Remembers that footage was deleted on it.
+    pub(super) fn is_rid_of(&self, bytes: u64) {
+        self.health.is_rid_of(bytes);
     }
 
     /// Remembers that something became durable that no writer tells of.

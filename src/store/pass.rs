@@ -241,12 +241,15 @@ impl Passes {
         for disk in mounted.iter().filter(|disk| disk.is_full()) {
             let is_of_it = |deletion: &Deletion| deletion.entry.disk == disk.number();
             let made_room = outcome.gone.iter().any(is_of_it) && !disk.is_limited(now_us);
-            let has_room = || disk.shows_room() && !limiting::takes_nothing(shared, disk, now_us);
+            let has_room = || disk.shows_room() && !limiting::takes_nothing(shared, disk);
             disk.set_full(!made_room && !has_room());
         }
         for Deletion { entry, .. } in &outcome.gone {
             let bytes = u64::from(entry.bytes);
             self.growths.deleted(Of::Disk(entry.disk), bytes);
+            if let Some(disk) = shared.slots.disk(entry.disk) {
+                disk.is_rid_of(bytes);
+            }
             let of_it = |camera: &CameraBudget| camera.streams.contains(&entry.stream);
             if let Some(camera) = shared.cameras.iter().position(of_it) {
                 self.growths.deleted(Of::Camera(camera), bytes);
