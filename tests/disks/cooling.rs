@@ -83,6 +83,20 @@ fn a_cold_disk_that_is_full_of_what_is_held_takes_nothing_that_would_go_at_once(
     assert!(loose.iter().all(on_hot));
 }
 
+/// Whether a segment can be opened.
+fn is_there(rig: &Rig<'_>, sealed: &Sealed) -> bool {
+    let new = &sealed.new;
+    rig.store.open_segment(&new.stream, &new.segment).is_ok()
+}
+
+/// How many segments of these are left, which are to be the newest.
+fn newest_left(rig: &Rig<'_>, recorded: &[Sealed]) -> usize {
+    let kept = recorded.iter().map(|sealed| is_there(rig, sealed));
+    let kept: Vec<_> = kept.collect();
+    assert!(kept.is_sorted(), "what is left is the newest: {kept:?}");
+    kept.iter().filter(|kept| **kept).count()
+}
+
 /// The home's disk with a budget, on which files fail to be opened when told to, and a cold one without.
 fn hot_and_cold(home: &Home, attic: &Path, max_bytes: u64) -> (Options, Arc<Faults>) {
     let mut cold = second_disk(home, attic, 9);
@@ -186,15 +200,7 @@ fn where_the_cold_disk_is_full_too_the_oldest_of_all_goes() {
         rig.pass(5 * SECOND_US);
     }
     rig.pass(120 * SECOND_US);
-    let is_there = |sealed: &Sealed| {
-        let opened = rig
-            .store
-            .open_segment(&sealed.new.stream, &sealed.new.segment);
-        opened.is_ok()
-    };
-    let kept: Vec<_> = recorded.iter().map(is_there).collect();
-    assert!(kept.is_sorted(), "what is left is the newest: {kept:?}");
-    let count = kept.iter().filter(|kept| **kept).count();
+    let count = newest_left(&rig, &recorded);
     // Of 15,012 bytes each.
     assert!((72..=79).contains(&count), "as both may have: {count}");
     for (disk, max) in [(home.disk.path(), 700_000), (&attic, 500_000)] {
@@ -266,20 +272,12 @@ fn a_drain_without_room_keeps_no_hot_disk_from_handing_its_oldest_on() {
     stream.new_epoch(&home);
     recorded.extend((0..60).map(|_| rig.record(&mut stream).0));
     rig.pass(120 * SECOND_US);
-    let is_there = |sealed: &Sealed| {
-        let opened = rig
-            .store
-            .open_segment(&sealed.new.stream, &sealed.new.segment);
-        opened.is_ok()
-    };
-    let kept: Vec<_> = recorded.iter().map(is_there).collect();
-    assert!(kept.is_sorted(), "what is left is the newest: {kept:?}");
-    let count = kept.iter().filter(|kept| **kept).count();
+    let count = newest_left(&rig, &recorded);
     let used = [home.disk.path(), &attic].map(|disk| rig.status(disk).used_bytes);
     // Of 40,212 bytes each; what the hot one keeps for new footage is free.
     assert!(count >= 22, "{count}, {used:?}");
     assert!(
-        drained.iter().all(is_there),
+        drained.iter().all(|sealed| is_there(&rig, sealed)),
         "without being told nothing goes"
     );
 }
