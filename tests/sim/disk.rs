@@ -11,6 +11,7 @@ use hearthkeep_format::StreamId;
 use crate::chance::Chance;
 use crate::image::{Image, Node};
 use crate::ledger::{is_copy, place_of};
+use crate::scarcity::Footage;
 use crate::world;
 
 const APPEND_US: u64 = 300;
@@ -79,11 +80,16 @@ impl State {
         most.is_none_or(|most| self.image.names() < most)
     }
 
-    /// Bytes of all segments on it.
-    pub fn footage_bytes(&self) -> u64 {
+    /// All segments on it.
+    pub fn footage(&self) -> Footage {
         let files = self.image.all_files();
         let of_footage = files.filter(|(path, _)| place_of(path).is_some());
-        of_footage.map(|(_, content)| content.len() as u64).sum()
+        let mut footage = Footage::default();
+        for (_, content) in of_footage {
+            footage.bytes += content.len() as u64;
+            footage.segment = footage.segment.max(content.len() as u64);
+        }
+        footage
     }
 }
 
@@ -185,7 +191,7 @@ impl SimDisk {
     fn no_room(&self, about: About, state: &State) -> io::Error {
         if state.image.bytes() < state.capacity {
             let is_footage = about != About::Other;
-            world::refused_room(self.number, state.footage_bytes(), is_footage);
+            world::refused_room(self.number, state.footage(), is_footage);
             return io::ErrorKind::StorageFull.into();
         }
         self.trouble(about, io::ErrorKind::StorageFull.into())

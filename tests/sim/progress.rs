@@ -17,7 +17,7 @@ const SHORT_LATE_US: u64 = 25 * SECOND_US;
 pub fn judge(house: &House, started_us: u64) {
     let (world, now_us) = (&house.world, house.world.now_us());
     let since_us = now_us.saturating_sub(OVER_US);
-    let is_short = excuse_held(house);
+    let is_short = excuse_short(house);
     let is_calm = started_us < since_us
         && world.disks.iter().all(|disk| {
             let mut faults = disk.state().faults.clone();
@@ -50,8 +50,9 @@ pub fn judge(house: &House, started_us: u64) {
     }
 }
 
-/// Whether a disk is short of something. One that is, and has nothing that may go, takes no footage until that ends: what is held wins.
-fn excuse_held(house: &House) -> bool {
+/// Whether a disk is short of something. One that is, and has nothing that may go, takes no footage until that ends: what is held wins. Of one
+/// that has so little that no more than a few segments may go, nothing is asked meanwhile.
+fn excuse_short(house: &House) -> bool {
     let (world, now_us) = (&house.world, house.world.now_us());
     let (mut is_short, files) = (false, world.files());
     for (number, disk) in world.disks.iter().enumerate() {
@@ -60,10 +61,16 @@ fn excuse_held(house: &House) -> bool {
             continue;
         }
         is_short = true;
-        let has_refused = world.scarcity.borrow().limit(number, now_us).is_some();
-        if has_refused && !budgets::may_go(house, &files, number) {
-            let excuses = &mut world.ledger.borrow_mut().excuses;
-            excuses.is_full(number, now_us.saturating_sub(SECOND_US), now_us);
+        let Some(limit) = world.scarcity.borrow().limit(number) else {
+            continue;
+        };
+        let may_go = budgets::may_go(house, &files, number);
+        let excuses = &mut world.ledger.borrow_mut().excuses;
+        let from_us = now_us.saturating_sub(SECOND_US);
+        if limit.is_little {
+            excuses.trouble(number, from_us, now_us);
+        } else if !may_go {
+            excuses.is_full(number, from_us, now_us);
         }
     }
     is_short

@@ -21,11 +21,11 @@ const STATE_FILES: [&str; 5] = [
     "clock.anchors",
     "scrub.json",
 ];
-/// For how long a disk is limited at least that says that it is full while it shows room; and what the recorder is late by.
-const LIMITED_US_MIN: u64 = 60 * SECOND_US;
-const LATE_US: u64 = 5 * SECOND_US;
-/// What of it may go at once.
+/// What of a disk may go at once that says that it is full while it shows room; and of one with little, where that is less than a segment for
+/// each camera and a few.
 const LET_GO_PART: u64 = 8;
+const LET_GO_OF_LITTLE_PART: u64 = 4;
+const MORE_SEGMENTS: u64 = 4;
 /// What may be told late once the state folder takes something again.
 const TOLD_US: u64 = 60 * SECOND_US;
 /// A disk with less footage does not run short: what a write that fails leaves behind stays until the next start, and may be as much.
@@ -59,11 +59,21 @@ pub struct Scarcity {
     pub refusals: u64,
 }
 
-struct Limited {
-    first_us: u64,
-    last_us: u64,
-    /// The least that the recorder may have limited it to.
-    bytes: u64,
+/// How a disk may be limited that said so.
+#[derive(Debug, Clone, Copy)]
+pub struct Limited {
+    /// The least that the recorder may have limited it to, bytes of footage.
+    pub bytes: u64,
+    /// It has so few segments that less than one for each camera may go.
+    pub is_little: bool,
+}
+
+/// The footage of a disk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Footage {
+    pub bytes: u64,
+    /// Its largest segment.
+    pub segment: u64,
 }
 
 impl Fate {
@@ -100,25 +110,26 @@ impl Scarcity {
         self.failed_us.insert(disk, now_us);
     }
 
-    /// A disk says that it is full, which shows room and has so many bytes of footage.
-    pub fn refuses(&mut self, disk: usize, footage_bytes: u64, now_us: u64) {
+    /// A disk says that it is full, which shows room.
+    pub fn refuses(&mut self, disk: usize, footage: Footage, cameras: usize) {
         self.refusals += 1;
-        let bytes = footage_bytes - footage_bytes / LET_GO_PART;
-        let limited = self.limited.entry(disk).or_insert(Limited {
-            first_us: now_us,
-            last_us: now_us,
-            bytes,
-        });
-        limited.last_us = now_us;
-        limited.bytes = limited.bytes.min(bytes);
+        let Footage { bytes, segment } = footage;
+        let for_each = segment * cameras as u64;
+        let piece = for_each + segment * MORE_SEGMENTS;
+        let may_go = (bytes / LET_GO_PART).max(piece.min(bytes / LET_GO_OF_LITTLE_PART));
+        let new = Limited {
+            bytes: bytes - may_go,
+            is_little: may_go < for_each,
+        };
+        let limited = self.limited.entry(disk).or_insert(new);
+        limited.bytes = limited.bytes.min(new.bytes);
+        limited.is_little |= new.is_little;
     }
 
-    /// The least to which the recorder may have limited a disk by now, bytes of footage.
-    pub fn limit(&self, disk: usize, now_us: u64) -> Option<u64> {
-        let limited = self.limited.get(&disk)?;
-        // Each time it says so again that holds for twice as long.
-        let for_us = LIMITED_US_MIN + LATE_US + limited.last_us - limited.first_us;
-        (now_us < limited.last_us + for_us).then_some(limited.bytes)
+    /// How a disk may be limited by now. Such a limit holds for a minute, for two where the disk says so again, and is lifted by pieces in a
+    /// quarter of an hour after that: all lives are shorter.
+    pub fn limit(&self, disk: usize) -> Option<Limited> {
+        self.limited.get(&disk).copied()
     }
 
     /// The recorder has a disk anew.
@@ -176,7 +187,7 @@ impl World {
     pub fn set_short(&self, disk: usize, of: Option<Short>) {
         let state = &mut *self.disks[disk].state();
         let least = crate::number("HEARTHKEEP_SIM_SHORT_FROM").unwrap_or(SHORT_FROM_BYTES);
-        let of = of.filter(|_| state.footage_bytes() >= least);
+        let of = of.filter(|_| state.footage().bytes >= least);
         let faults = &mut state.faults;
         (faults.files_max, faults.bytes_max) = match of {
             Some(Short::Files(more)) => (Some(state.image.names() + more), None),
@@ -203,7 +214,7 @@ impl World {
         }
         let (state, max) = (self.disks[cold].state(), self.fate.disks[cold].1);
         let free = state.capacity.saturating_sub(state.image.bytes());
-        let footage = state.footage_bytes();
+        let footage = state.footage().bytes;
         drop(state);
         let beside = |of: u64, taken: u64| of.saturating_sub(taken) > bytes * 2 + self.ahead(cold);
         beside(free, self.reserve(cold)) && max.is_none_or(|max| beside(max, footage))

@@ -23,7 +23,7 @@ use crate::disk::SimDisk;
 use crate::happenings::{Fate, Happening};
 use crate::history::Holds;
 use crate::ledger::{Before, Ledger, Written, place_of};
-use crate::scarcity::Scarcity;
+use crate::scarcity::{Footage, Scarcity};
 use crate::upkeep::Upkeep;
 
 /// True wall time at the beginning, us.
@@ -130,12 +130,12 @@ pub fn failed(disk: usize) {
     });
 }
 
-/// A disk said that it is full which shows room, and has so many bytes of footage.
-pub fn refused_room(disk: usize, footage_bytes: u64, is_footage: bool) {
+/// A disk said that it is full which shows room, and has this footage.
+pub fn refused_room(disk: usize, footage: Footage, is_footage: bool) {
     with((), |world| {
         let now_us = world.now_us();
         let mut scarcity = world.scarcity.borrow_mut();
-        scarcity.refuses(disk, footage_bytes, now_us);
+        scarcity.refuses(disk, footage, world.fate.cameras.len());
         scarcity.fails(disk, now_us);
         if is_footage {
             let excuses = &mut world.ledger.borrow_mut().excuses;
@@ -382,6 +382,7 @@ impl World {
             false => self.is_elsewhere(disk, of),
         });
         let moving = moving.filter_map(|(_, path, _)| Some(place_of(path)?.2));
+        let limit = self.scarcity.borrow().limit(disk);
         let before = Before {
             files: &files,
             camera_max: camera.and_then(|camera| self.fate.camera_max[camera]),
@@ -393,7 +394,7 @@ impl World {
             is_held: camera.is_some_and(|camera| self.holds.borrow().is_held(camera)),
             is_planned,
             moving: &moving.collect(),
-            limit: self.scarcity.borrow().limit(disk, self.now_us()),
+            limit: limit.map(|limited| limited.bytes),
             could_move: self.could_move(disk, content.len() as u64),
         };
         if let Some(segment) = segment {
