@@ -145,7 +145,7 @@ impl OpenSegment {
     }
 
     /// What the store knows of it; `None` where it reaches no disk.
-    pub(super) fn stored(&self) -> Option<&Segment> {
+    pub(super) fn stored(&self) -> Option<&Arc<Segment>> {
         let file = self.file.as_ref()?;
         Some(file.segment())
     }

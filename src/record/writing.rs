@@ -127,6 +127,8 @@ pub(super) struct Writing {
     last_end: Option<Moment>,
     /// What the clock was off monotonic time when the segment began.
     segment_offset_us: i64,
+    /// The last one that had ended whole, and what the clock was off then: its end may yet not be written.
+    ending: Option<(Arc<Segment>, i64)>,
     /// Why nothing is recorded since when; `None` when not known.
     gap: Option<(GapCause, Option<Moment>)>,
 }
@@ -160,6 +162,7 @@ impl Writing {
             sequence,
             last_end,
             segment_offset_us: 0,
+            ending: None,
             first_sequence: sequence,
             gap: Some(gap),
             materials,
@@ -221,6 +224,9 @@ impl Writing {
     /// Ends the segment; nothing is lost by it as long as another one begins with the next fragment.
     pub(super) fn finish(&mut self) {
         if let Some(segment) = self.segment.take() {
+            if let Some(stored) = segment.stored() {
+                self.ending = Some((Arc::clone(stored), self.segment_offset_us));
+            }
             let end = segment.finish(&mut self.materials.random);
             self.ended(end);
         }
@@ -262,7 +268,7 @@ impl Writing {
             return false;
         };
         // What waits for a disk that hangs is all there once it answers; what comes goes on with another one.
-        let is_to_be_left = |stored: &Segment| self.materials.store.is_to_be_left(stored);
+        let is_to_be_left = |stored: &Arc<Segment>| self.materials.store.is_to_be_left(stored);
         let due = || {
             let is_left = segment.stored().is_none_or(is_to_be_left);
             is_left || segment.is_due(self.target_us)
@@ -296,8 +302,38 @@ impl Writing {
         }
     }
 
+    /// Where the end of the last segment could not be written, the gap begins there: it may be deleted before the one that comes, which is
+    /// what tells of it then. The cause is that of the longer part.
+    fn look_back(&mut self) {
+        let lost = |(segment, offset_us): &(Arc<Segment>, i64)| {
+            let (from_us, to_us) = segment.lost()?;
+            let from = Moment {
+                wall_us: from_us,
+                offset_us: Some(*offset_us),
+            };
+            Some((from, to_us.saturating_sub(from_us)))
+        };
+        let Some((from, lost_us)) = self.ending.as_ref().and_then(lost) else {
+            return;
+        };
+        self.ending = None;
+        let clock = &*self.materials.clock;
+        let gap_us = |since: Moment| {
+            let offset_us = offset_us(clock);
+            clock.wall_us().saturating_sub(since.wall_us(offset_us))
+        };
+        let cause = match self.gap {
+            Some((cause, Some(since))) if gap_us(since) > lost_us => cause,
+            Some((_, None)) => return,
+            _ => GapCause::DiskError,
+        };
+        self.gap = Some((cause, Some(from)));
+        self.last_end = Some(from);
+    }
+
     /// Begins a segment with the first of its fragments, on a disk if one takes it.
     fn begin(&mut self, fragment: &Fragment, preamble: &Preamble) {
+        self.look_back();
         let Some((writer, start)) = self.seal_head(fragment, preamble) else {
             return;
         };
