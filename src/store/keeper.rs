@@ -218,6 +218,9 @@ impl turns::Work for Work {
         if self.now_us() >= self.mover.due_us() {
             let (now, log) = (self.passes.now(), self.log.as_mut());
             let moved = self.mover.turn(&self.shared, now, log);
+            let found = self.mover.take_found();
+            self.is_late |= !found.is_empty();
+            self.backlog.extend(found);
             self.passes.moved(&moved);
             if !moved.is_empty() {
                 self.look_early();

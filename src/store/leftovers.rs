@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hearthkeep_format::DiskId;
 
 use super::inspect::Place;
+use super::keeper::Backlog;
 use super::mount::MountedDisk;
 use super::recovery::Report;
 use super::{Shared, layout};
@@ -27,6 +28,8 @@ pub(super) struct Leftovers {
     refusing: HashMap<DiskId, Refusing>,
     /// One was settled in the last turn, and there may be more to settle.
     goes_on: bool,
+    /// Where something lies whose other copy was deleted meanwhile: it is footage again.
+    found: Backlog,
 }
 
 #[derive(Default)]
@@ -39,6 +42,8 @@ struct Refusing {
 /// What came of a file.
 enum Outcome {
     Settled,
+    /// It is the only copy by now.
+    Found,
     /// It is not known yet.
     Waits,
     /// Its disk does not let go of it.
@@ -88,6 +93,11 @@ impl Leftovers {
         self.refusing.contains_key(&disk)
     }
 
+    /// The epochs in which something was found that is to be compared with the catalog.
+    pub(super) fn take_found(&mut self) -> Backlog {
+        std::mem::take(&mut self.found)
+    }
+
     /// Removes what can be by now. Returns the disks on which something was looked at.
     pub(super) fn turn(&mut self, shared: &Shared) -> Vec<DiskId> {
         let now_us = shared.clock.monotonic_us();
@@ -107,6 +117,7 @@ impl Leftovers {
                     self.refusing.remove(&on.id);
                     self.goes_on = true;
                 }
+                Outcome::Found => self.found.push((on.number(), place.stream, place.epoch)),
                 Outcome::Waits => self.left.push((place, on)),
                 Outcome::Refused => {
                     self.refuses(on.id, now_us);
@@ -154,7 +165,8 @@ fn settle(shared: &Shared, place: &Place, on: &Arc<MountedDisk>) -> Outcome {
             }
             tidy(shared, place, on);
         }
-        // What is no copy of anything is looked at as any file that is found, at the next start.
+        Ok(rest) if !rest.is_empty() => return Outcome::Found,
+        // What is no copy of what it should be was told, and stays.
         Ok(_) => {}
         Err(error) => tracing::error!("{}", super::Error::Catalog(error)),
     }

@@ -18,6 +18,7 @@ use super::age::Now;
 use super::catalog::Entry;
 use super::copies::PIECE_BYTES;
 use super::inspect::Place;
+use super::keeper::Backlog;
 use super::leftovers::{self, Leftovers};
 use super::log::Keeping;
 use super::mount::MountedDisk;
@@ -117,6 +118,11 @@ impl Mover {
         let rest_us = rest_us.max(took_us.saturating_mul(MOVE_REST));
         self.at_us = begun_us.saturating_add(took_us + rest_us);
         std::mem::take(&mut self.moved)
+    }
+
+    /// The epochs in which something lies that was moved, and is the only copy by now: they are to be compared with the catalog.
+    pub(super) fn take_found(&mut self) -> Backlog {
+        self.leftovers.take_found()
     }
 
     /// Returns for how long to rest at least, in us.
