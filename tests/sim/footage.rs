@@ -308,6 +308,12 @@ impl<'a> Checker<'a> {
         let between = last.map(|(_, last)| (last.id, segment.id));
         let told = between.and_then(|between| holes::told(self.house, camera, between));
         let too_wrong = |last, told| holes::too_wrong(self.house, sent, (last, picture), told);
+        let numbers = last.map(|(_, last)| (last.start.sequence, segment.start.sequence));
+        let is_hollow = |numbers| {
+            let ledger = self.house.world.ledger.borrow();
+            ledger.is_hollow(sent.model.stream, numbers)
+        };
+        let (is_hollow, is_untold) = numbers.map_or((false, false), is_hollow);
         let wrong = match (told, segment.start.gap) {
             _ if picture < next => Some(Some(format!(
                 "picture {picture} comes after picture {}",
@@ -317,6 +323,9 @@ impl<'a> Checker<'a> {
             _ if !is_first => Some(Some(format!(
                 "pictures {next} to {picture} are missing within it"
             ))),
+            // What never became durable only the log can tell of, where the recorder lived to write it, and what is around is there still.
+            (Some(_), _) if is_untold => None,
+            (None, _) if is_hollow => None,
             // Where a power cut tore sectors out of what is there at its end, nobody without the key knows.
             (Some(_), _) if last.is_some_and(|(_, last)| last.has_hole) => None,
             (Some(told), _) => last.and_then(|(last, _)| too_wrong(last, told)),

@@ -105,6 +105,10 @@ pub struct Ledger {
     pub refused: BTreeSet<PathBuf>,
     /// Keys and checkpoints of the log that were published.
     pub published: BTreeSet<(String, String)>,
+    /// Numbers of segments of which nothing became durable, of which the log tells; and how many checkpoints there were then.
+    hollow: BTreeMap<(StreamId, u64), usize>,
+    /// Those of a recorder that ended before it could tell the log.
+    untold: BTreeSet<(StreamId, u64)>,
     /// Segments that were removed from a disk that another one had too: they were moved. Where the other was left from a move before, it
     /// was the last that the recorder knows of.
     pub moved: Vec<(usize, SegmentId)>,
@@ -140,10 +144,15 @@ impl Ledger {
     }
 
     fn knows(&mut self, segment: &Segment, now_us: u64) {
+        let new = &segment.new;
         if segment.durable_bytes() == 0 {
+            if segment.state() != State::Poisoned {
+                return;
+            }
+            let place = (new.stream, new.start.sequence);
+            self.hollow.insert(place, self.published.len());
             return;
         }
-        let new = &segment.new;
         let known = Known {
             stream: new.stream,
             sequence: new.start.sequence,
@@ -190,8 +199,22 @@ impl Ledger {
         }
     }
 
+    /// Whether there was a segment between two of a stream of which nothing became durable; and whether the log may not know of it.
+    pub fn is_hollow(&self, stream: StreamId, (last, next): (u64, u64)) -> (bool, bool) {
+        let between = || (stream, last + 1)..(stream, next.max(last + 1));
+        (
+            self.hollow.range(between()).next().is_some(),
+            self.untold.range(between()).next().is_some(),
+        )
+    }
+
     /// The process is gone: nothing is open any more.
     pub fn all_are_closed(&mut self) {
+        // What was said while a checkpoint was being made is in the next one.
+        let published = self.published.len();
+        let untold = self.hollow.iter();
+        let untold = untold.filter(|(_, before)| published < **before + 2);
+        self.untold.extend(untold.map(|(place, _)| *place));
         self.known
             .values_mut()
             .for_each(|known| known.is_open = false);

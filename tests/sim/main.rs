@@ -44,6 +44,8 @@ const HAVE_FOUND: [u64; 11] = [
 ];
 /// And some that have with it.
 const HAVE_FOUND_SINCE: [u64; 9] = [65, 133, 147, 198, 252, 1133, 1191, 1552, 3620];
+/// And some with all that there is by now.
+const HAVE_FOUND_LATELY: [u64; 3] = [1468, 4680, 8957];
 /// Of a long run it is told how far it is.
 const TOLD_EACH: u64 = 500;
 /// Within so many a planted bug is to be found.
@@ -91,7 +93,8 @@ fn footage_survives_whatever_happens() {
                 let seed = match nth.checked_sub(seeds) {
                     None => from + nth,
                     Some(beyond) => {
-                        let mut found = HAVE_FOUND.iter().chain(&HAVE_FOUND_SINCE);
+                        let found = HAVE_FOUND.iter().chain(&HAVE_FOUND_SINCE);
+                        let mut found = found.chain(&HAVE_FOUND_LATELY);
                         let Some(seed) = found.nth(beyond as usize) else {
                             return;
                         };
