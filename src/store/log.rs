@@ -42,6 +42,7 @@ use hearthkeep_format::{BootId, DiskId, EpochId, StoreId, StreamId};
 
 pub use audits::{WaitingAudits, audit};
 pub use chain::{Chain, FoundLog, Read, Reader, find};
+pub(super) use files::logs_on;
 pub use files::{Flaw, LogFiles};
 pub(super) use keeping::{Keeping, Known, May};
 pub use lack::{Lack, lacking};

@@ -33,6 +33,7 @@ mod mount;
 mod mover;
 mod moves;
 mod notes;
+mod numbering;
 mod opening;
 mod options;
 mod outage;
@@ -68,7 +69,7 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Front, Patience};
-use crate::limits::{DISK_START_PATIENCE_MS_MAX, SEQUENCES_PASSED_OVER};
+use crate::limits::DISK_START_PATIENCE_MS_MAX;
 use crate::random::SharedRandom;
 use anchors::Anchors;
 pub use catalog::CatalogError;
@@ -101,8 +102,6 @@ pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
 pub use watch::Doorkeeper;
 use writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle};
-
-const MINUTE_US: u128 = 60_000_000;
 
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
@@ -202,7 +201,8 @@ impl Store {
         if report.unread > 0 {
             shared.may_not_know_all.store(true, Ordering::Relaxed);
         }
-        if let Err(error) = shared.catalog.flush() {
+        let numbered = shared.begin_numbers();
+        if let Err(error) = numbered.and_then(|()| shared.catalog.flush()) {
             // The next start finds out again; nothing is worth a night that is not recorded.
             tracing::error!("{}", Error::Catalog(error));
         }
@@ -312,28 +312,6 @@ impl Store {
             .into_iter()
             .chain(catalogued.as_ref().map(Span::of_entry));
         Ok(spans.max_by_key(|span| span.sequence))
-    }
-
-    /// The sequence number that a stream goes on with: higher than that of any of its segments, also of those that a catalog that
-    /// cannot be read does not tell of, and of those on a disk that is away, which nobody here may have heard of. A hole in the
-    /// sequence does no harm, a number twice would.
-    pub fn next_sequence(&self, stream: &StreamId) -> u64 {
-        let last = self.last(stream).ok().flatten();
-        let last = last.map(|last| last.sequence);
-        let last = last.or_else(|| self.shared.catalog.highest_possible(stream));
-        let next = last.map_or(0, |last| last.saturating_add(1));
-        if self.knows_all() {
-            return next;
-        }
-        // Beyond what was passed over before too, where nothing that is here knows of it: time goes on, also between two starts of a minute.
-        let clock = &self.shared.clock;
-        let wall_us = match clock.trusted() {
-            true => u128::try_from(clock.wall_us()).unwrap_or(0),
-            false => 0,
-        };
-        let by_time = wall_us * u128::from(SEQUENCES_PASSED_OVER) / MINUTE_US;
-        let by_time = u64::try_from(by_time).unwrap_or(u64::MAX);
-        next.saturating_add(SEQUENCES_PASSED_OVER).max(by_time)
     }
 
     /// Whether there is no footage that nobody here has heard of: no disk was away when the store was opened, and all could be read.

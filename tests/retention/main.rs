@@ -5,6 +5,7 @@
 mod store_support;
 
 mod holds;
+mod numbers;
 mod outage;
 mod plan;
 mod shelf;

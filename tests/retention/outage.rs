@@ -208,6 +208,47 @@ fn a_catalog_that_takes_nothing_goes_on_in_memory_and_comes_back() {
 }
 
 #[test]
+fn the_numbers_of_what_was_deleted_are_taken_along_and_come_back() {
+    let (home, shelf) = (Home::new(234), Failing::default());
+    let mut stream = home.stream(0);
+    let with_budget = || {
+        let mut options = options(&home, &shelf);
+        options.cameras = vec![CameraBudget {
+            streams: vec![stream.id],
+            max_bytes: Some(0),
+            ..CameraBudget::default()
+        }];
+        options
+    };
+    let (opened, reopened) = (with_budget(), with_budget());
+    let delete = |store: &Store, stream: &mut Stream| {
+        let sealed = stream.seal(2, 100);
+        let handle = sealed.begin(store);
+        until("it is durable", || handle.segment().durable_us() > 0);
+        handle.finish(sealed.end.clone(), sealed.duration_us);
+        until("it is deleted", || {
+            home.clock.advance_us(1_000_000);
+            let is_gone = !home.path_of(&sealed.new).exists();
+            is_gone && store.last(&stream.id).is_ok_and(|last| last.is_none())
+        });
+    };
+    let (store, _) = home.open_with(opened);
+    delete(&store, &mut stream);
+    shelf.set(true, false);
+    delete(&store, &mut stream);
+    assert!(shelf.0.refused.load(Ordering::SeqCst) > 0);
+    assert_eq!(store.next_sequence(&stream.id), 2);
+    shelf.set(false, false);
+    until("it is back", || {
+        home.clock.advance_us(HOME_US);
+        store.catalog_trouble().is_none()
+    });
+    drop(store);
+    let (store, _) = home.open_with(reopened);
+    assert_eq!(store.next_sequence(&stream.id), 2);
+}
+
+#[test]
 fn what_cannot_be_taken_along_is_found_again_on_the_disks_while_it_records() {
     let (home, shelf) = (Home::new(232), Failing::default());
     let mut stream = home.stream(0);

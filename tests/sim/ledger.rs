@@ -98,8 +98,8 @@ pub struct Ledger {
     pub accused: BTreeSet<SegmentId>,
     /// What of a stream became durable last, a segment and how much of it, and when, true time, us.
     pub durable: BTreeMap<StreamId, ((SegmentId, u64), u64)>,
-    /// When a stream's numbers may have begun anew, true time, us: the recorder started without one of its disks and without a catalog
-    /// that knew it, or after all of its footage was deleted.
+    /// When a stream may have begun anew, true time, us: the recorder could not know until when there was footage, since it started without
+    /// one of its disks and without a catalog that knew it, or after all of its footage was deleted. Its numbers go on.
     pub anew: BTreeMap<StreamId, Vec<u64>>,
     /// What a disk did not let be removed.
     pub refused: BTreeSet<PathBuf>,
@@ -192,7 +192,7 @@ impl Ledger {
         }
     }
 
-    /// The numbers of these streams may begin anew.
+    /// These streams may begin anew.
     pub fn begin_anew(&mut self, streams: impl Iterator<Item = StreamId>, now_us: u64) {
         for stream in streams {
             self.anew.entry(stream).or_default().push(now_us);

@@ -9,6 +9,7 @@ use hearthkeep_format::{DiskId, EpochId, SegmentId, StreamId};
 
 use super::entry::{BUCKET_SEGMENTS, Entry, Fields};
 use super::groups::{Group, Groups, LEVELS, Order, Step};
+use super::numbers::Numbers;
 
 /// What is known of a bucket without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,6 +203,8 @@ pub(crate) struct Directory {
     pub(crate) sums: BTreeMap<StreamId, Sum>,
     /// The disk of each number.
     pub(crate) disks: Vec<DiskId>,
+    /// What is remembered of sequence numbers.
+    pub(super) numbers: Numbers,
     /// See [`Directory::looks`].
     looks: AtomicU64,
 }
@@ -307,6 +310,12 @@ impl Directory {
             .get(stream)
             .and_then(|buckets| buckets.get(&bucket));
         summary.map_or(0, |summary| summary.fingerprints.len())
+    }
+
+    /// The number of a stream's bucket with the highest sequence numbers.
+    pub(crate) fn newest_bucket(&self, stream: &StreamId) -> Option<u64> {
+        let (number, _) = self.streams.get(stream)?.last_key_value()?;
+        Some(*number)
     }
 
     /// Numbers of the buckets that may hold something of a span.

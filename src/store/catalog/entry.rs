@@ -5,6 +5,8 @@
 //! s | stream (16) | sequence / 64 (8)   ->  their summary
 //! e | stream (16) | epoch (16) | disk   ->  count and exclusive or of the ids of their segments
 //! d | disk number (2)                   ->  disk id
+//! n                                     ->  sequence from which on all is known that was given
+//! n | stream (16)                       ->  highest sequence of what is gone
 //! v                                     ->  layout version, store id
 //! ```
 //!

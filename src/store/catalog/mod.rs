@@ -10,6 +10,7 @@ mod directory;
 mod entry;
 mod groups;
 mod memory;
+mod numbers;
 mod queries;
 mod refuge;
 
@@ -31,6 +32,7 @@ pub use entry::Entry;
 use entry::{PARTS, part_key, summary_key, tally_key};
 pub(super) use entry::{pack, unpack};
 pub use memory::Memory;
+use numbers::Numbers;
 pub use queries::{OldestFirst, Usage};
 use refuge::Refuge;
 
@@ -244,6 +246,7 @@ impl Catalog {
         let mut batch = Batch::default();
         let mut tallies: HashMap<EpochFolder, Tally> = HashMap::new();
         let mut summaries = Vec::with_capacity(edits.len());
+        let mut gone = Vec::new();
         for ((stream, number), edits) in edits {
             let before = self.bucket(&stream, number)?;
             self.tally(&mut tallies, &before, Tally::leave);
@@ -251,6 +254,7 @@ impl Catalog {
             edits.iter().for_each(|entry| edit(&mut bucket, entry));
             bucket.sort_by_key(|entry| (entry.sequence, *entry.segment.as_bytes()));
             self.tally(&mut tallies, &bucket, Tally::enter);
+            gone.extend(self.newest_that_goes((&stream, number), &before, &bucket));
             let summary = (!bucket.is_empty()).then(|| Summary::of(&bucket));
             put_bucket(&mut batch, (&stream, number), &before, &bucket);
             let packed = summary.as_ref().map(Summary::pack);
@@ -262,8 +266,12 @@ impl Catalog {
             let packed = (tally.count > 0).then(|| tally.pack());
             batch.set(&key, packed.as_ref().map(<[u8; 20]>::as_slice));
         }
+        for (stream, highest) in &gone {
+            numbers::put_gone(&mut batch, stream, *highest);
+        }
         self.directory_mut(|directory| {
             self.db().apply(batch)?;
+            directory.numbers.gone.extend(gone);
             for (stream, number, summary) in summaries {
                 directory.set(stream, number, summary);
             }
@@ -272,6 +280,21 @@ impl Catalog {
             }
             Ok(())
         })
+    }
+
+    /// The highest sequence number of a stream that is gone, where a bucket loses the newest segment of all.
+    fn newest_that_goes(
+        &self,
+        (stream, number): (&StreamId, u64),
+        before: &[Entry],
+        after: &[Entry],
+    ) -> Option<(StreamId, u64)> {
+        let directory = self.directory();
+        let newest = |bucket: &[Entry]| bucket.last().map(|entry| entry.sequence);
+        let is_newest = directory.newest_bucket(stream) == Some(number);
+        let goes = newest(before).filter(|_| is_newest && newest(after) < newest(before))?;
+        let before = directory.numbers.gone.get(stream).copied();
+        Some((*stream, before.map_or(goes, |before| before.max(goes))))
     }
 
     /// Counts a bucket's segments into or out of the tallies of their epochs.
@@ -428,6 +451,7 @@ fn read_directory(db: &dyn Database) -> Result<Directory, CatalogError> {
         directory.set_summary(stream, number, Some(summary));
         Ok(())
     })?;
+    directory.numbers = Numbers::read(db)?;
     directory.sum_up();
     Ok(directory)
 }

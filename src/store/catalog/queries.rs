@@ -122,14 +122,8 @@ impl Catalog {
     /// # Errors
     /// When the catalog cannot be read.
     pub fn last(&self, stream: &StreamId) -> Result<Option<Entry>, CatalogError> {
-        let number = {
-            let directory = self.directory();
-            let buckets = directory.streams.get(stream);
-            buckets
-                .and_then(BTreeMap::last_key_value)
-                .map(|(number, _)| *number)
-        };
-        match number {
+        let newest = self.directory().newest_bucket(stream);
+        match newest {
             Some(number) => Ok(self.bucket(stream, number)?.pop()),
             None => Ok(None),
         }
@@ -137,8 +131,7 @@ impl Catalog {
 
     /// A sequence that no segment of a stream exceeds, as far as is known without reading any; `None` where there is none.
     pub fn highest_possible(&self, stream: &StreamId) -> Option<u64> {
-        let directory = self.directory();
-        let (number, _) = directory.streams.get(stream)?.last_key_value()?;
+        let number = self.directory().newest_bucket(stream)?;
         Some(number * BUCKET_SEGMENTS + (BUCKET_SEGMENTS - 1))
     }
 

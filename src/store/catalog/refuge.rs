@@ -91,6 +91,7 @@ impl Catalog {
         let directory = self.directory();
         let mut batch = Batch::default();
         batch.put(b"v", &version_of(&self.store));
+        directory.numbers.put_all(&mut batch);
         for (number, disk) in (0..).zip(&directory.disks) {
             batch.put(&disk_key(number), disk.as_bytes());
         }

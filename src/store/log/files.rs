@@ -148,7 +148,7 @@ pub(super) fn remove(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
 }
 
 /// The logs of a disk that were published once.
-pub(super) fn logs_on(disk: &dyn Disk) -> io::Result<Vec<LogId>> {
+pub(in crate::store) fn logs_on(disk: &dyn Disk) -> io::Result<Vec<LogId>> {
     let mut logs = ids(disk, Path::new(layout::LOG), LogId::from_hex)?;
     logs.sort_unstable();
     // One without a checkpoint was begun and never published.
