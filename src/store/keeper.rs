@@ -451,6 +451,7 @@ impl Work {
             .segments()
             .retain(|_, segment| segment.disk != number);
         let catalog = &self.shared.catalog;
+        catalog.give_up(number);
         for stream in catalog.streams() {
             let entries = catalog.oldest_first(&stream).map_while(Result::ok);
             let on_it: Vec<_> = entries.filter(|entry| entry.disk == number).collect();

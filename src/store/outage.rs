@@ -56,18 +56,23 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    /// Does what is due. Returns what the catalog lost when it went into memory, to be found again on the disks.
+    /// Does what is due. Returns what is to be compared with the disks: what the catalog lost when it went into memory, and what it had
+    /// again of that when it came back.
     pub fn turn(&mut self, shared: &Shared) -> Option<Backlog> {
-        self.go_home(shared);
-        self.lost(shared)
+        let mut backlog = self.go_home(shared);
+        let lost = self.lost(shared);
+        let is_something = lost.is_some() || !backlog.is_empty();
+        backlog.extend(lost.into_iter().flatten());
+        is_something.then_some(backlog)
     }
 
-    /// Tries to bring the catalog back where it belongs, if it is not there and that is due.
-    fn go_home(&mut self, shared: &Shared) {
+    /// Tries to bring the catalog back where it belongs, if it is not there and that is due. Returns the epochs of which it knows
+    /// something again by that: nobody has looked since whether it is still so.
+    fn go_home(&mut self, shared: &Shared) -> Backlog {
         let (Some(home), Some(_)) = (&shared.home, shared.catalog.why_in_memory()) else {
             // The first try is due a while after it has failed.
             self.home_at_us = u64::MAX;
-            return;
+            return Backlog::new();
         };
         let now_us = shared.clock.monotonic_us();
         let wait_us = CATALOG_HOME_MS * 1_000;
@@ -75,16 +80,23 @@ impl Outage {
             self.home_at_us = now_us.saturating_add(wait_us);
         }
         if now_us < self.home_at_us {
-            return;
+            return Backlog::new();
         }
-        match shared.catalog.go_home(&**home) {
+        let taken_back = shared.catalog.go_home(&**home);
+        match &taken_back {
             Err(error) => tracing::warn!("the catalog stays in memory: {}", error.cause()),
-            Ok(()) if shared.anchors.is_settled() => shared.anchors.settled(true),
-            Ok(()) => {}
+            // Their times are those of before.
+            Ok(epochs) if !epochs.is_empty() => shared.anchors.unsettled(),
+            Ok(_) if shared.anchors.is_settled() => shared.anchors.settled(true),
+            Ok(_) => {}
         }
         let over_us = shared.clock.monotonic_us();
         let took_us = over_us.saturating_sub(now_us);
         self.home_at_us = over_us.saturating_add(wait_us.max(took_us.saturating_mul(TRY_REST)));
+        let taken_back = taken_back.unwrap_or_default().into_iter();
+        taken_back
+            .map(|(stream, epoch, disk)| (disk, stream, epoch))
+            .collect()
     }
 
     /// All epochs on all disks, where the catalog could not take along all that it knew and that is to be found again now.
