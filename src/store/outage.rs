@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hearthkeep_format::{EpochId, SegmentId, StreamId};
 
 use super::keeper::Backlog;
-use super::recovery::Report;
+use super::later::Later;
 use super::writer::{Segment, State};
 use super::{Shared, Store};
 use crate::limits::{CATALOG_HOME_MS, CATALOG_LAG_MS_MAX, CATALOG_WAITS_MS_MAX};
@@ -52,15 +52,14 @@ impl Waiting {
 #[derive(Default)]
 pub(super) struct Outage {
     home_at_us: u64,
-    compare_at_us: u64,
 }
 
 impl Outage {
     /// Does what is due. Returns what is to be compared with the disks: what the catalog lost when it went into memory, and what it had
     /// again of that when it came back.
-    pub fn turn(&mut self, shared: &Shared) -> Option<Backlog> {
+    pub fn turn(&mut self, shared: &Shared, later: &mut Later) -> Option<Backlog> {
         let mut backlog = self.go_home(shared);
-        let lost = self.lost(shared);
+        let lost = lost(shared, later);
         let is_something = lost.is_some() || !backlog.is_empty();
         backlog.extend(lost.into_iter().flatten());
         is_something.then_some(backlog)
@@ -98,30 +97,21 @@ impl Outage {
             .map(|(stream, epoch, disk)| (disk, stream, epoch))
             .collect()
     }
+}
 
-    /// All epochs on all disks, where the catalog could not take along all that it knew and that is to be found again now.
-    fn lost(&mut self, shared: &Shared) -> Option<Backlog> {
-        let now_us = shared.clock.monotonic_us();
-        if now_us < self.compare_at_us || !shared.catalog.take_lost() {
-            return None;
-        }
-        tracing::error!(
-            "the catalog could not take along into memory all that it knew: it is compared with the disks again"
-        );
-        // What it knew of disks that are away it may have lost, too.
-        shared.may_not_know_all.store(true, Ordering::Relaxed);
-        let (mut backlog, mut report) = (Backlog::new(), Report::default());
-        for disk in shared.slots.mounted() {
-            let (epochs, _) = shared.epochs_of(&disk, &mut report);
-            let on_it = epochs.into_iter();
-            backlog.extend(on_it.map(|(stream, epoch)| (disk.number(), stream, epoch)));
-        }
-        if report.unanswered > 0 {
-            shared.catalog.set_lost();
-            self.compare_at_us = now_us.saturating_add(CATALOG_HOME_MS * 1_000);
-        }
-        Some(backlog)
+/// All epochs on all disks that answer, where the catalog could not take along all that it knew; what is on the others waits for them.
+fn lost(shared: &Shared, later: &mut Later) -> Option<Backlog> {
+    if !shared.catalog.take_lost() {
+        return None;
     }
+    tracing::error!(
+        "the catalog could not take along into memory all that it knew: it is compared with the disks again"
+    );
+    // What it knew of disks that are away it may have lost, too.
+    shared.may_not_know_all.store(true, Ordering::Relaxed);
+    let disks = shared.slots.mounted();
+    let epochs = disks.iter().map(|disk| later.list(shared, disk));
+    Some(epochs.flatten().collect())
 }
 
 impl Shared {

@@ -308,6 +308,51 @@ fn leave(stream: &mut Stream, on: &Path, segments: usize) {
 }
 
 #[test]
+fn a_disk_that_does_not_answer_keeps_none_but_itself_from_being_compared_again() {
+    const MAX_BYTES: u64 = 500_000;
+    let (home, shelf) = (Home::new(234), Failing::default());
+    let usb = tempfile::tempdir().unwrap();
+    let (mut stream, mut there) = (home.stream(0), home.stream(1));
+    let (own, looked_at) = FaultyDisk::new(home.disk.path());
+    let (disk, faults) = faulty(&home, usb.path(), 9);
+    let mut options = home.options_on(own);
+    options.catalog = Some(Arc::new(shelf.clone()));
+    options.disks[0].max_bytes = Some(MAX_BYTES);
+    options.disks.push(disk);
+    let own = home.disk.path().to_owned();
+    options.spread.pinned.insert(stream.id, own);
+    leave(&mut stream, home.disk.path(), 3);
+    leave(&mut there, usb.path(), 3);
+    let (store, hands) = driven(&home, options);
+    let known = |stream: &Stream| store.usage(&stream.id).segments;
+    assert_eq!((known(&stream), known(&there)), (3, 3));
+    let listed = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&listed);
+    *looked_at.listed.lock().unwrap() = Some(Box::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+    }));
+    faults.silent.store(true, Ordering::SeqCst);
+    shelf.set(true, true);
+    for _ in 0..2 {
+        stream.seal(2, 200_000).record(&store);
+    }
+    go_on(&home, &hands, 20);
+    assert_eq!((known(&stream), known(&there)), (5, 0));
+    let used_bytes = || store.disks()[0].used_bytes;
+    assert!(used_bytes() > MAX_BYTES, "it waits for what is not known");
+    go_on(&home, &hands, 80);
+    assert!(used_bytes() <= MAX_BYTES, "{} bytes", used_bytes());
+    assert_eq!(store.disks()[1].state, DiskUse::InUse);
+    let before = listed.load(Ordering::SeqCst);
+    go_on(&home, &hands, 300);
+    assert_eq!(listed.load(Ordering::SeqCst), before, "once is enough");
+    faults.silent.store(false, Ordering::SeqCst);
+    go_on(&home, &hands, 10);
+    assert_eq!(known(&there), 3);
+    assert_eq!(store.casualty(), None);
+}
+
+#[test]
 fn what_only_the_database_knows_is_there_again_when_the_catalog_is_back() {
     let (home, shelf) = (Home::new(235), Failing::default());
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];

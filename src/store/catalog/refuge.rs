@@ -61,11 +61,6 @@ impl Catalog {
         self.has_lost.swap(false, Ordering::Relaxed)
     }
 
-    /// Has [`Catalog::take_lost`] say so once more: it was not compared.
-    pub(crate) fn set_lost(&self) {
-        self.has_lost.store(true, Ordering::Relaxed);
-    }
-
     /// Whether [`Catalog::take_lost`] would say so.
     pub fn has_lost(&self) -> bool {
         self.has_lost.load(Ordering::Relaxed)
