@@ -101,8 +101,10 @@ impl Later {
         let mut epochs: Backlog = epochs.map(|(_, epoch)| epoch).collect();
         let mends = self.mends.extract_if(.., |segment| !hangs(segment.disk));
         let mends = mends.collect();
-        let listable = self.unlisted.extract_if(.., |disk| !hangs(*disk));
-        let listable: Vec<_> = listable.collect();
+        let unlisted = std::mem::take(&mut self.unlisted).into_iter();
+        let (silent, listable): (BTreeSet<_>, BTreeSet<_>) =
+            unlisted.partition(|disk| hangs(*disk));
+        self.unlisted = silent;
         let there = listable.iter().filter_map(|disk| shared.slots.disk(*disk));
         there.for_each(|disk| epochs.extend(self.list(shared, &disk)));
         let undated = self.undated.len();
