@@ -214,11 +214,18 @@ impl Anchors {
         inner.is_joined || inner.known.last().is_some_and(|anchor| anchor.boot == boot)
     }
 
-    /// The catalog follows the newest anchor; one that is in memory only is no durable one, and the next start is to see to it again.
+    /// The catalog has footage again that may not follow the newest anchor. What the file says is of when it had it before.
+    pub(super) fn unsettled(&self) {
+        self.lock().is_settled = false;
+    }
+
+    /// The catalog follows the newest anchor; one that is in memory only is no durable one, and the next start is to see to it again,
+    /// or whoever finds it [unsettled](Self::unsettled).
     pub(super) fn settled(&self, is_durable: bool) {
         let kept = {
             let mut inner = self.lock();
-            (inner.is_settled, inner.is_joined) = (true, false);
+            inner.is_settled = true;
+            inner.is_joined &= !is_durable;
             Kept::of(&inner)
         };
         if is_durable {

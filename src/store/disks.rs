@@ -195,7 +195,11 @@ impl Shared {
     /// Has the keeper forget what is on disks that are used no more.
     pub(super) fn give_up(&self, disks: &[DiskId], notes: &Notes) {
         let numbers = disks.iter().filter_map(|id| self.catalog.known_number(id));
-        let there = numbers.filter(|number| self.catalog.disk_segments(*number) > 0);
+        // What memory does not tell of them the database may.
+        let is_there = |number: &u16| {
+            self.catalog.disk_segments(*number) > 0 || self.catalog.why_in_memory().is_some()
+        };
+        let there = numbers.filter(is_there);
         there.for_each(|number| notes.forget(number));
     }
 

@@ -169,7 +169,7 @@ impl turns::Work for Work {
         if self.entries.is_empty() {
             self.shared.waiting.ends();
         }
-        if let Some(backlog) = self.outage.turn(&self.shared) {
+        if let Some(backlog) = self.outage.turn(&self.shared, &mut self.later) {
             self.take_up(backlog);
         }
         if self.now_us() >= self.watch.due_us() {
@@ -454,6 +454,7 @@ impl Work {
             .segments()
             .retain(|_, segment| segment.disk != number);
         let catalog = &self.shared.catalog;
+        catalog.give_up(number);
         for stream in catalog.streams() {
             let entries = catalog.oldest_first(&stream).map_while(Result::ok);
             let on_it: Vec<_> = entries.filter(|entry| entry.disk == number).collect();
@@ -478,6 +479,10 @@ impl Work {
         } = self.later.take(&self.shared, self.now_us());
         self.is_late |= !epochs.is_empty();
         self.backlog.extend(epochs);
+        if self.backlog.is_empty() {
+            // What there was to wait for may have turned out to be nothing.
+            self.later.is_over();
+        }
         mends.into_iter().for_each(|segment| self.mend(segment));
         if dates {
             self.reanchoring = Reanchoring::begin(&self.shared);

@@ -1,5 +1,5 @@
-//! What a disk that did not answer is to be asked again: epochs that could not be compared, torn segments that got no tail, and when
-//! footage was recorded.
+//! What a disk that did not answer is to be asked again: which epochs it has, those that could not be compared, torn segments that got
+//! no tail, and when footage was recorded.
 //!
 //! A drive that spins up, or that a cable holds up, is back within a minute, and what was given up must not be lost for that until the
 //! next start. So it waits here; what no disk answers for costs nobody else anything but for a while: see [`Later::holds_up`].
@@ -7,21 +7,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Shared;
 use super::keeper::{Backlog, EpochOn};
+use super::recovery::Report;
 use super::writer::Segment;
+use super::{MountedDisk, Shared};
 use crate::limits::{COMPARED_LATE_MS_MAX, WATCH_PERIOD_MS};
 
 /// What waits, and when it is looked at again.
 #[derive(Default)]
 pub(super) struct Later {
+    /// Disks all of whose epochs are to be compared, and which did not say which these are.
+    unlisted: BTreeSet<u16>,
     /// Each with the disk that it waits for, by its number.
     epochs: Vec<(u16, EpochOn)>,
     mends: Vec<Arc<Segment>>,
     /// Disks whose footage could not be brought to the time that the newest anchor of the clock says.
     undated: BTreeSet<u16>,
     at_us: Option<u64>,
-    /// Since when there has been an epoch.
+    /// Since when there has been an epoch, or such a disk.
     since_us: Option<u64>,
 }
 
@@ -34,6 +37,23 @@ pub(super) struct Due {
 }
 
 impl Later {
+    /// All epochs of a disk, which are to be compared; those of one that does not answer come with what can be tried once it does.
+    pub(super) fn list(&mut self, shared: &Shared, disk: &MountedDisk) -> Backlog {
+        let mut report = Report::default();
+        let epochs = shared.listed(disk, &mut report);
+        if report.unanswered > 0 {
+            let now_us = shared.clock.monotonic_us();
+            self.since_us.get_or_insert(now_us);
+            self.unlisted.insert(disk.number());
+            self.wake(now_us);
+            return Backlog::new();
+        }
+        let epochs = epochs.into_iter();
+        epochs
+            .map(|(stream, epoch)| (disk.number(), stream, epoch))
+            .collect()
+    }
+
     /// An epoch is to be compared again once a disk answers: its own, or another one that has the same.
     pub(super) fn compare(&mut self, epoch: EpochOn, waits_for: u16, now_us: u64) {
         self.since_us.get_or_insert(now_us);
@@ -78,12 +98,18 @@ impl Later {
             disk.is_some_and(|disk| disk.hangs())
         };
         let epochs = self.epochs.extract_if(.., |(disk, _)| !hangs(*disk));
-        let epochs = epochs.map(|(_, epoch)| epoch).collect();
+        let mut epochs: Backlog = epochs.map(|(_, epoch)| epoch).collect();
         let mends = self.mends.extract_if(.., |segment| !hangs(segment.disk));
         let mends = mends.collect();
+        let unlisted = std::mem::take(&mut self.unlisted).into_iter();
+        let (silent, listable): (BTreeSet<_>, BTreeSet<_>) =
+            unlisted.partition(|disk| hangs(*disk));
+        self.unlisted = silent;
+        let there = listable.iter().filter_map(|disk| shared.slots.disk(*disk));
+        there.for_each(|disk| epochs.extend(self.list(shared, &disk)));
         let undated = self.undated.len();
         self.undated.retain(|disk| hangs(*disk));
-        if !self.epochs.is_empty() || !self.mends.is_empty() || !self.undated.is_empty() {
+        if self.has_epochs() || !self.mends.is_empty() || !self.undated.is_empty() {
             self.wake(now_us);
         }
         Due {
@@ -95,15 +121,15 @@ impl Later {
 
     /// Whether epochs are missing, for however long.
     pub(super) fn has_epochs(&self) -> bool {
-        !self.epochs.is_empty()
+        !self.epochs.is_empty() || !self.unlisted.is_empty()
     }
 
     /// Whether all epochs that waited were compared, once those were that could be tried.
     pub(super) fn is_over(&mut self) -> bool {
-        if self.epochs.is_empty() {
+        if !self.has_epochs() {
             self.since_us = None;
         }
-        self.epochs.is_empty()
+        !self.has_epochs()
     }
 
     fn wake(&mut self, now_us: u64) {

@@ -89,18 +89,30 @@ impl Shared {
         disk: &MountedDisk,
         report: &mut Report,
     ) -> (Vec<(StreamId, EpochId)>, Vec<recovery::Unknown>) {
+        let epochs = self.listed(disk, report);
+        let elsewhere = |number| self.other(number);
+        let patient = disk.patient();
+        let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
+        let unknown = recovery.unknown(&epochs, report);
+        (epochs, unknown)
+    }
+
+    /// The epochs of a disk.
+    pub(super) fn listed(
+        &self,
+        disk: &MountedDisk,
+        report: &mut Report,
+    ) -> Vec<(StreamId, EpochId)> {
         let elsewhere = |number| self.other(number);
         let patient = disk.patient();
         let recovery = self.recovery(disk.number(), &*patient, &elsewhere);
         // A folder that cannot be read is no reason not to record.
-        let epochs = recovery.epochs(report).unwrap_or_else(|error| {
+        recovery.epochs(report).unwrap_or_else(|error| {
             let path = disk.path.display();
             tracing::error!("the footage on {path} cannot be listed: {error}");
             report.not_read(&error);
             Vec::new()
-        });
-        let unknown = recovery.unknown(&epochs, report);
-        (epochs, unknown)
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hearthkeep_format::{EpochId, SegmentId, StreamId};
 
 use super::keeper::Backlog;
-use super::recovery::Report;
+use super::later::Later;
 use super::writer::{Segment, State};
 use super::{Shared, Store};
 use crate::limits::{CATALOG_HOME_MS, CATALOG_LAG_MS_MAX, CATALOG_WAITS_MS_MAX};
@@ -52,22 +52,26 @@ impl Waiting {
 #[derive(Default)]
 pub(super) struct Outage {
     home_at_us: u64,
-    compare_at_us: u64,
 }
 
 impl Outage {
-    /// Does what is due. Returns what the catalog lost when it went into memory, to be found again on the disks.
-    pub fn turn(&mut self, shared: &Shared) -> Option<Backlog> {
-        self.go_home(shared);
-        self.lost(shared)
+    /// Does what is due. Returns what is to be compared with the disks: what the catalog lost when it went into memory, and what it had
+    /// again of that when it came back.
+    pub fn turn(&mut self, shared: &Shared, later: &mut Later) -> Option<Backlog> {
+        let mut backlog = self.go_home(shared);
+        let lost = lost(shared, later);
+        let is_something = lost.is_some() || !backlog.is_empty();
+        backlog.extend(lost.into_iter().flatten());
+        is_something.then_some(backlog)
     }
 
-    /// Tries to bring the catalog back where it belongs, if it is not there and that is due.
-    fn go_home(&mut self, shared: &Shared) {
+    /// Tries to bring the catalog back where it belongs, if it is not there and that is due. Returns the epochs of which it knows
+    /// something again by that: nobody has looked since whether it is still so.
+    fn go_home(&mut self, shared: &Shared) -> Backlog {
         let (Some(home), Some(_)) = (&shared.home, shared.catalog.why_in_memory()) else {
             // The first try is due a while after it has failed.
             self.home_at_us = u64::MAX;
-            return;
+            return Backlog::new();
         };
         let now_us = shared.clock.monotonic_us();
         let wait_us = CATALOG_HOME_MS * 1_000;
@@ -75,41 +79,39 @@ impl Outage {
             self.home_at_us = now_us.saturating_add(wait_us);
         }
         if now_us < self.home_at_us {
-            return;
+            return Backlog::new();
         }
-        match shared.catalog.go_home(&**home) {
+        let taken_back = shared.catalog.go_home(&**home);
+        match &taken_back {
             Err(error) => tracing::warn!("the catalog stays in memory: {}", error.cause()),
-            Ok(()) if shared.anchors.is_settled() => shared.anchors.settled(true),
-            Ok(()) => {}
+            // Their times are those of before.
+            Ok(epochs) if !epochs.is_empty() => shared.anchors.unsettled(),
+            Ok(_) if shared.anchors.is_settled() => shared.anchors.settled(true),
+            Ok(_) => {}
         }
         let over_us = shared.clock.monotonic_us();
         let took_us = over_us.saturating_sub(now_us);
         self.home_at_us = over_us.saturating_add(wait_us.max(took_us.saturating_mul(TRY_REST)));
+        let taken_back = taken_back.unwrap_or_default().into_iter();
+        taken_back
+            .map(|(stream, epoch, disk)| (disk, stream, epoch))
+            .collect()
     }
+}
 
-    /// All epochs on all disks, where the catalog could not take along all that it knew and that is to be found again now.
-    fn lost(&mut self, shared: &Shared) -> Option<Backlog> {
-        let now_us = shared.clock.monotonic_us();
-        if now_us < self.compare_at_us || !shared.catalog.take_lost() {
-            return None;
-        }
-        tracing::error!(
-            "the catalog could not take along into memory all that it knew: it is compared with the disks again"
-        );
-        // What it knew of disks that are away it may have lost, too.
-        shared.may_not_know_all.store(true, Ordering::Relaxed);
-        let (mut backlog, mut report) = (Backlog::new(), Report::default());
-        for disk in shared.slots.mounted() {
-            let (epochs, _) = shared.epochs_of(&disk, &mut report);
-            let on_it = epochs.into_iter();
-            backlog.extend(on_it.map(|(stream, epoch)| (disk.number(), stream, epoch)));
-        }
-        if report.unanswered > 0 {
-            shared.catalog.set_lost();
-            self.compare_at_us = now_us.saturating_add(CATALOG_HOME_MS * 1_000);
-        }
-        Some(backlog)
+/// All epochs on all disks that answer, where the catalog could not take along all that it knew; what is on the others waits for them.
+fn lost(shared: &Shared, later: &mut Later) -> Option<Backlog> {
+    if !shared.catalog.take_lost() {
+        return None;
     }
+    tracing::error!(
+        "the catalog could not take along into memory all that it knew: it is compared with the disks again"
+    );
+    // What it knew of disks that are away it may have lost, too.
+    shared.may_not_know_all.store(true, Ordering::Relaxed);
+    let disks = shared.slots.mounted();
+    let epochs = disks.iter().map(|disk| later.list(shared, disk));
+    Some(epochs.flatten().collect())
 }
 
 impl Shared {

@@ -360,10 +360,10 @@ pub fn no_room_for_the_state() {
 
 /// All segments that there were, those that were deleted since included: by stream and start, to where each was durable.
 #[derive(Default)]
-struct Seen(HashMap<String, BTreeMap<i64, i64>>);
+pub struct Seen(HashMap<String, BTreeMap<i64, i64>>);
 
 impl Seen {
-    fn look(&mut self, visit: &Visit, ids: &[String]) {
+    pub fn look(&mut self, visit: &Visit, ids: &[String]) {
         for id in ids {
             let of_stream = self.0.entry(id.clone()).or_default();
             for row in visit.timeline(id)["segments"].as_array().unwrap() {
@@ -382,7 +382,7 @@ impl Seen {
     }
 
     /// The longest time after `from_us` of which a stream has nothing.
-    fn longest_hole_us(&self, from_us: i64) -> i64 {
+    pub fn longest_hole_us(&self, from_us: i64) -> i64 {
         let mut longest_us = 0;
         for segments in self.0.values() {
             let mut reached_us = segments

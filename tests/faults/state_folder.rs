@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::durable::{are_durable, ids};
-use super::full_disk::{bytes_of, until_durable};
+use super::full_disk::{Seen, bytes_of, until_durable};
 use super::installation::{Installation, Running, await_condition};
 use super::loop_disk::{Kind, LoopDisk};
 use super::rows::now_us;
@@ -21,6 +21,8 @@ const LONG: Duration = Duration::from_secs(90);
 const BUDGET_BYTES: u64 = 22_000_000;
 /// For how long it records in each life without its state folder: several times the budget comes.
 const WITHOUT: Duration = Duration::from_secs(40);
+/// Between two segments where nothing is missing.
+const HOLE_US_MAX: i64 = 100_000;
 /// Within which it must be told: from the end of a segment on.
 const TOLD: Duration = Duration::from_secs(60);
 
@@ -72,14 +74,17 @@ pub fn read_only() {
     assert!(checked.contains(" 0 removed"), "{checked}");
 }
 
-/// It records and keeps its budget, and says what is wrong.
+/// It records without a gap and keeps its budget, and says what is wrong.
 fn goes_on(installation: &Installation, recorder: &mut Running<'_>, visit: &Visit, ids: &[String]) {
     let from_us = now_us();
     until_durable(installation, recorder, visit, ids, from_us);
     let (begun, mut most) = (Instant::now(), 0);
+    let (seen_from_us, mut seen) = (now_us(), Seen::default());
     while begun.elapsed() < WITHOUT {
         most = most.max(bytes_of(&installation.footage().join("footage")));
         assert!(!recorder.has_ended(), "{}", installation.log());
+        // Before the budget takes what there was.
+        seen.look(visit, ids);
         std::thread::park_timeout(Duration::from_millis(100));
     }
     println!("at most {most} bytes of {BUDGET_BYTES}");
@@ -98,6 +103,11 @@ fn goes_on(installation: &Installation, recorder: &mut Running<'_>, visit: &Visi
         ids,
         from_us + WITHOUT.as_micros() as i64
     ));
+    // The end of a segment is durable a moment after the next one is shown.
+    await_condition("no gap is left", TOLD, || {
+        seen.look(visit, ids);
+        seen.longest_hole_us(seen_from_us) < HOLE_US_MAX
+    });
 }
 
 /// What the page, the command and the metrics say of the catalog, which is to be the same.

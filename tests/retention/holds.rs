@@ -254,7 +254,7 @@ fn what_is_held_while_files_are_removed_stays_and_is_shown() {
 }
 
 /// Gives all turns that are due, for so long.
-fn go_on(home: &Home, hands: &Hands, seconds: u32) {
+pub fn go_on(home: &Home, hands: &Hands, seconds: u32) {
     for _ in 0..seconds / 10 {
         home.clock.advance_us(10_000_000);
         for _ in 0..10_000 {
@@ -268,7 +268,7 @@ fn go_on(home: &Home, hands: &Hands, seconds: u32) {
     }
 }
 
-fn driven(home: &Home, options: Options) -> (Store, Hands) {
+pub fn driven(home: &Home, options: Options) -> (Store, Hands) {
     let lock = lock::acquire(home.state.path()).unwrap();
     let (store, hands, _) = Store::open_driven(options, lock).unwrap();
     (store, hands)

@@ -1,17 +1,20 @@
 //! A state folder that takes nothing, or tells nothing, or hangs: recording and deletion go on, and it is told.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use hearthkeep::clock::Clock as _;
+use hearthkeep::config::{self, Tier};
 use hearthkeep::store::catalog::{Batch, CatalogError, Database, Each, Memory, Shelf};
 use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::writer::State;
-use hearthkeep::store::{DiskUse, Options, Store};
+use hearthkeep::store::{AbsentDisk, DiskUse, MountedDisk, Options, Store};
+use hearthkeep_format::DiskId;
 
-use crate::store_support::{FRAGMENT_US, Home, Stream, until};
+use crate::holds::{driven, go_on};
+use crate::store_support::{self, FRAGMENT_US, FaultyDisk, Home, Stream, until};
 
 /// Segments' entries are kept under this; what they come to elsewhere.
 const BUCKETS: u8 = b'b';
@@ -327,4 +330,199 @@ fn a_state_folder_that_hangs_is_told() {
         home.clock.advance_us(500_000);
         store.catalog_trouble().is_none() && store.usage(&stream.id).segments == 3
     });
+}
+
+/// Another disk of the store, which fails when told to.
+fn faulty(home: &Home, folder: &Path, number: u8) -> (MountedDisk, Arc<store_support::Faults>) {
+    let id = home.another_disk(folder, number).id;
+    let (disk, faults) = FaultyDisk::new(folder);
+    let disk = MountedDisk::with(disk, folder, home.store, id, None).unwrap();
+    (disk, faults)
+}
+
+/// Footage of one epoch that lies on a disk before the store is opened.
+fn leave(stream: &mut Stream, on: &Path, segments: usize) {
+    for _ in 0..segments {
+        let sealed = stream.seal(2, 20_000);
+        sealed.leave_on(on, sealed.bytes().len());
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_answer_keeps_none_but_itself_from_being_compared_again() {
+    const MAX_BYTES: u64 = 500_000;
+    let (home, shelf) = (Home::new(234), Failing::default());
+    let usb = tempfile::tempdir().unwrap();
+    let (mut stream, mut there) = (home.stream(0), home.stream(1));
+    let (own, looked_at) = FaultyDisk::new(home.disk.path());
+    let (disk, faults) = faulty(&home, usb.path(), 9);
+    let mut options = home.options_on(own);
+    options.catalog = Some(Arc::new(shelf.clone()));
+    options.disks[0].max_bytes = Some(MAX_BYTES);
+    options.disks.push(disk);
+    let own = home.disk.path().to_owned();
+    options.spread.pinned.insert(stream.id, own);
+    leave(&mut stream, home.disk.path(), 3);
+    leave(&mut there, usb.path(), 3);
+    let (store, hands) = driven(&home, options);
+    let known = |stream: &Stream| store.usage(&stream.id).segments;
+    assert_eq!((known(&stream), known(&there)), (3, 3));
+    let listed = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&listed);
+    *looked_at.listed.lock().unwrap() = Some(Box::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+    }));
+    faults.silent.store(true, Ordering::SeqCst);
+    shelf.set(true, true);
+    for _ in 0..2 {
+        stream.seal(2, 200_000).record(&store);
+    }
+    go_on(&home, &hands, 20);
+    assert_eq!((known(&stream), known(&there)), (5, 0));
+    let used_bytes = || store.disks()[0].used_bytes;
+    assert!(used_bytes() > MAX_BYTES, "it waits for what is not known");
+    go_on(&home, &hands, 80);
+    assert!(used_bytes() <= MAX_BYTES, "{} bytes", used_bytes());
+    assert_eq!(store.disks()[1].state, DiskUse::InUse);
+    let before = listed.load(Ordering::SeqCst);
+    go_on(&home, &hands, 300);
+    assert_eq!(listed.load(Ordering::SeqCst), before, "once is enough");
+    faults.silent.store(false, Ordering::SeqCst);
+    go_on(&home, &hands, 10);
+    assert_eq!(known(&there), 3);
+    assert_eq!(store.casualty(), None);
+}
+
+#[test]
+fn what_only_the_database_knows_is_there_again_when_the_catalog_is_back() {
+    let (home, shelf) = (Home::new(235), Failing::default());
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [away, retired] = [folders[0].path(), folders[1].path()];
+    let mut stream = home.stream(0);
+    let (mut on_it, mut gone) = (home.stream(1), home.stream(2));
+    let with_budget = || {
+        let mut options = options(&home, &shelf);
+        options.cameras = vec![CameraBudget {
+            streams: vec![stream.id],
+            max_bytes: Some(150_000),
+            ..CameraBudget::default()
+        }];
+        options
+    };
+    let absent = |path: &Path, index: usize, number: u8| AbsentDisk {
+        wanted: config::Disk {
+            path: path.to_owned(),
+            max_bytes: None,
+            tier: Tier::Hot,
+        },
+        index,
+        id: Some(DiskId::from_bytes([number; 16])),
+        error: "it is away".to_owned(),
+    };
+    let (mut whole, mut without) = (with_budget(), with_budget());
+    let (mut later, mut at_last) = (with_budget(), with_budget());
+    whole.disks.push(home.another_disk(away, 8));
+    whole.disks.push(home.another_disk(retired, 9));
+    without.absent = vec![absent(away, 1, 8), absent(retired, 2, 9)];
+    later.absent = vec![absent(away, 1, 8)];
+    at_last.disks.push(home.another_disk(away, 8));
+    leave(&mut stream, home.disk.path(), 2);
+    leave(&mut on_it, away, 3);
+    leave(&mut gone, retired, 3);
+    home.open_with(whole);
+
+    let (store, hands) = driven(&home, without);
+    let known = |store: &Store, stream: &Stream| store.usage(&stream.id).segments;
+    assert_eq!((known(&store, &on_it), known(&store, &gone)), (3, 3));
+    shelf.set(true, true);
+    for _ in 0..4 {
+        stream.seal(2, 20_000).record(&store);
+        go_on(&home, &hands, 20);
+    }
+    assert_eq!((known(&store, &on_it), known(&store, &gone)), (0, 0));
+    let before = segments(&store, &stream);
+    assert!(before.len() > 1 && before[0].0 > 1, "{before:?}");
+    store.retire_disk(DiskId::from_bytes([9; 16])).unwrap();
+    go_on(&home, &hands, 20);
+    shelf.set(false, false);
+    go_on(&home, &hands, 90);
+    assert_eq!(store.catalog_trouble(), None);
+    let is_so = |store: &Store| {
+        assert_eq!((known(store, &on_it), known(store, &gone)), (3, 0));
+        assert_eq!(segments(store, &stream), before);
+    };
+    is_so(&store);
+    store.close();
+    drop(store);
+    for options in [later, at_last] {
+        let (store, report) = home.open_with(options);
+        assert_eq!((report.inserted, report.forgotten), (0, 0));
+        is_so(&store);
+    }
+}
+
+#[test]
+fn what_is_not_compared_yet_is_known_once_the_catalog_is_back() {
+    let (home, shelf) = (Home::new(236), Failing::default());
+    let usb = tempfile::tempdir().unwrap();
+    let (mut stream, mut there) = (home.stream(0), home.stream(1));
+    let (disk, faults) = faulty(&home, usb.path(), 9);
+    let mut options = options(&home, &shelf);
+    options.disks.push(disk);
+    let own = home.disk.path().to_owned();
+    options.spread.pinned.insert(stream.id, own);
+    leave(&mut there, usb.path(), 3);
+    let (store, hands) = driven(&home, options);
+    faults.silent.store(true, Ordering::SeqCst);
+    shelf.set(true, true);
+    stream.seal(2, 20_000).record(&store);
+    go_on(&home, &hands, 20);
+    let known = || store.usage(&there.id).segments;
+    assert_eq!(known(), 0);
+    shelf.set(false, false);
+    go_on(&home, &hands, 90);
+    assert_eq!((store.catalog_trouble(), known()), (None, 3));
+    // Somebody took one of them away meanwhile, which nobody could see yet.
+    let files = usb.path().join("footage").join(there.id.to_string());
+    let epoch = files.join(there.epoch().to_string());
+    let one = std::fs::read_dir(epoch).unwrap().next().unwrap().unwrap();
+    std::fs::remove_file(one.path()).unwrap();
+    faults.silent.store(false, Ordering::SeqCst);
+    go_on(&home, &hands, 10);
+    assert_eq!(known(), 2);
+}
+
+#[test]
+fn what_was_deleted_meanwhile_does_not_come_back_with_the_catalog() {
+    let (home, shelf) = (Home::new(237), Failing::default());
+    let folder = tempfile::tempdir().unwrap();
+    let usb = folder.path().join("usb");
+    std::fs::create_dir(&usb).unwrap();
+    let mut stream = home.stream(0);
+    let mut options = options(&home, &shelf);
+    options.disks.push(home.another_disk(&usb, 9));
+    options.spread.pinned.insert(stream.id, usb.clone());
+    options.cameras = vec![CameraBudget {
+        streams: vec![stream.id],
+        max_bytes: Some(150_000),
+        ..CameraBudget::default()
+    }];
+    leave(&mut stream, &usb, 2);
+    let (store, hands) = driven(&home, options);
+    shelf.set(true, true);
+    for _ in 0..4 {
+        stream.seal(2, 20_000).record(&store);
+        go_on(&home, &hands, 20);
+    }
+    let before = segments(&store, &stream);
+    assert!(before.len() > 1 && before[0].0 > 1, "{before:?}");
+    // Nobody can look there any more when it is back.
+    std::fs::rename(&usb, folder.path().join("unplugged")).unwrap();
+    go_on(&home, &hands, 10);
+    assert_eq!(store.disks()[1].state, DiskUse::Absent);
+    shelf.set(false, false);
+    go_on(&home, &hands, 90);
+    assert_eq!(store.catalog_trouble(), None);
+    let known = store.usage(&stream.id).segments;
+    assert_eq!(known, before.len() as u64);
 }

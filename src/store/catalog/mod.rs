@@ -9,6 +9,7 @@ mod db;
 mod directory;
 mod entry;
 mod groups;
+mod left_behind;
 mod memory;
 mod numbers;
 mod queries;
@@ -175,15 +176,7 @@ impl Catalog {
     /// # Errors
     /// When it cannot be read or written.
     pub fn insert(&self, entries: &[Entry]) -> Result<(), CatalogError> {
-        self.change(entries, |bucket, entry| {
-            match bucket
-                .iter_mut()
-                .find(|known| known.segment == entry.segment)
-            {
-                Some(known) => *known = *entry,
-                None => bucket.push(*entry),
-            }
-        })
+        self.change(entries, put)
     }
 
     /// Forgets segments that are no longer on a disk. Durable after [`Catalog::flush`].
@@ -217,7 +210,9 @@ impl Catalog {
         edit: impl Fn(&mut Vec<Entry>, &Entry),
     ) -> Result<(), CatalogError> {
         let _writing = lock(&self.writing);
-        self.or_in_memory(|| self.try_to_change(entries, &edit))
+        self.or_in_memory(|| self.try_to_change(entries, &edit))?;
+        self.heard_of(entries);
+        Ok(())
     }
 
     /// Does something with the database; where that fails, once more with the catalog in memory, if it may go on there.
@@ -357,6 +352,15 @@ impl Catalog {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         edit(&mut directory)
+    }
+}
+
+/// Puts an entry into its bucket.
+fn put(bucket: &mut Vec<Entry>, entry: &Entry) {
+    let mut known = bucket.iter_mut();
+    match known.find(|known| known.segment == entry.segment) {
+        Some(known) => *known = *entry,
+        None => bucket.push(*entry),
     }
 }
 
