@@ -326,8 +326,7 @@ impl Footage for RecorderFootage {
         let disks = self.disks();
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
         let forecast = self.forecast();
-        let row =
-            |disk: &store::DiskStatus| DiskStatus::of(disk).foreseen(forecast.of_disk(&disk.path));
+        let row = |disk: &store::DiskStatus| DiskStatus::of(disk).foreseen(forecast.of_disk(disk));
         RecorderStatus {
             forecast: forecast.cameras.iter().map(forecast_row).collect(),
             disks: disks.iter().map(row).collect(),
@@ -362,7 +361,7 @@ impl Footage for RecorderFootage {
                 .iter()
                 .map(|disk| DiskMeasures {
                     log_behind: self.lacks_log(disk),
-                    ..disk_measures(disk, self.forecast().of_disk(&disk.path))
+                    ..disk_measures(disk, self.forecast().of_disk(disk))
                 })
                 .collect(),
             forecast: status.forecast,
