@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { BoxStatus, Stream } from "../api/types";
-import { safeText, troubles } from "./troubles";
+import { diskName, safeText, troubles } from "./troubles";
 
 const well: BoxStatus = {
   state: "locked",
@@ -54,6 +54,14 @@ describe("troubles", () => {
     expect(troubles({ ...well, log_troubles }, [])).toEqual([
       { kind: "log", text: expect.stringContaining("record of what happened"), detail: "The log was rolled back. One more." },
     ]);
+  });
+
+  it("call a disk by as much of its path as no other has", () => {
+    const all = ["/mnt/disk1/footage", "/mnt/disk2/footage", "/srv/disk2/footage", "/srv/cold", "/", "/footage"];
+    expect(all.map((path) => diskName(path, all))).toEqual(["disk1/footage", "mnt/disk2/footage", "srv/disk2/footage", "cold", "/", "/footage"]);
+    expect(diskName("/mnt/disk1/footage/", ["/mnt/disk1/footage/"])).toBe("footage");
+    const disks = ["/mnt/disk1/footage", "/mnt/disk2/footage"].map((path) => ({ ...well.disks[0]!, path, error: "it is so" }));
+    expect(troubles({ ...well, disks }, []).map(({ text }) => text.match(/“(.*)”/)?.[1])).toEqual(["disk1/footage", "disk2/footage"]);
   });
 
   it("tell how soon footage is safe, with the time in which it is gathered", () => {

@@ -50,16 +50,27 @@ function room(status: BoxStatus | null): Trouble[] {
   return told.flatMap((text): Trouble[] => (text ? [{ kind: "room", text: sentence(text) }] : []));
 }
 
-/** A disk as people call it: the last part of where it is. */
-export const diskName = (path: string): string => path.split("/").filter(Boolean).at(-1) ?? path;
+/** A disk as people call it: the end of where it is, as long as it must be for none of the others to have the same. */
+export function diskName(path: string, all: readonly string[]): string {
+  const parts = (of: string) => of.split("/").filter(Boolean);
+  const own = parts(path);
+  const others = all.filter((other) => other !== path).map(parts);
+  const ending = (of: readonly string[], length: number) => of.slice(-length).join("/");
+  for (let length = 1; length <= own.length; length += 1) {
+    const name = ending(own, length);
+    if (others.every((other) => ending(other, length) !== name)) return name;
+  }
+  return path;
+}
 
 function disks(status: BoxStatus | null): Trouble[] {
   const all = status?.disks ?? [];
   const others = all.some(({ state }) => state !== "absent")
     ? "The cameras record on without it meanwhile"
     : "Nothing is recorded until then";
+  const paths = all.map(({ path }) => path);
   const found = all.flatMap(({ path, state, error, slow, scrub }): Trouble[] => {
-    const name = `“${diskName(path)}”`;
+    const name = `“${diskName(path, paths)}”`;
     const wrong =
       state === "absent"
         ? `The disk ${name} is not there. Look whether it is plugged in and switched on. ${others}; it is used again by itself.`
