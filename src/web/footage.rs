@@ -169,7 +169,7 @@ pub struct StreamStatus {
     pub audio: bool,
     /// Since when `state` is so, µs since 1970.
     pub since_us: Option<i64>,
-    /// On all disks.
+    /// On all disks, of what is being recorded as far as it is safe from a power cut.
     pub bytes_stored: u64,
     /// The oldest footage, µs since 1970.
     pub first_us: Option<i64>,
