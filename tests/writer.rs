@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hearthkeep::limits::DISK_LATE_MS_MIN;
+use hearthkeep::store::Kept;
 use hearthkeep::store::writer::{Budget, Event, Pace, Refused, SegmentHandle, State, Writer};
 use store_support::{FaultyDisk, Home, QUICK, until};
 
@@ -65,8 +66,18 @@ fn an_open_segment_is_served_as_far_as_it_is_durable() {
         hearthkeep_format::segment::ReadAt::size(&opened.front),
         queued as u64
     );
+    let span = timeline.segments[0];
+    let growing = Kept {
+        segments: 1,
+        bytes: queued as u64,
+        oldest_us: Some(span.start_us),
+        newest_us: Some(span.end_us()),
+    };
+    assert_eq!(store.kept(&stream.id), growing);
     handle.finish(sealed.end.clone(), sealed.duration_us);
     until("it is catalogued", || store.usage(&stream.id).segments == 1);
+    let bytes = sealed.bytes().len() as u64;
+    assert_eq!(store.kept(&stream.id), Kept { bytes, ..growing });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use hearthkeep_format::DiskId;
 
 use super::catalog::Catalog;
+use super::health::DiskFault;
 use super::lock::Lock;
 use super::mount::{AbsentDisk, DiskStatus, DiskUse};
 use super::notes::Notes;
@@ -263,7 +264,10 @@ impl Shared {
         status.scrub = self.scrub.status(id);
         status.drain = self.slots.drains().get(&id).cloned();
         if let Some(drain) = &status.drain {
-            status.error = status.error.or_else(|| drain.trouble.clone());
+            if status.error.is_none() {
+                status.error.clone_from(&drain.trouble);
+                status.fault = drain.trouble.as_ref().map(|_| DiskFault::Drain);
+            }
             if status.state == DiskUse::InUse {
                 let is_empty = there.segments == 0 && !drain.in_hand && !self.is_written_to(id);
                 status.state = match is_empty {

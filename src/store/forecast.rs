@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hearthkeep_format::StreamId;
 
 use super::age::{DAY_US, Now};
-use super::{MountedDisk, Shared};
+use super::{DiskStatus, DiskUse, MountedDisk, Shared};
 use crate::config::Tier;
 
 /// How far back rates are measured: a camera that is off at night, or on Sundays, is not taken for one that records more or less.
@@ -189,9 +189,11 @@ impl Rates {
 }
 
 impl Forecast {
-    /// What will be of the disk at a path.
-    pub fn of_disk(&self, path: &Path) -> Option<&DiskForecast> {
-        self.disks.iter().find(|disk| disk.room.path == path)
+    /// What will be of a disk; `None` where nothing new goes to it, also where that was not so yet when this was reckoned.
+    pub fn of_disk(&self, disk: &DiskStatus) -> Option<&DiskForecast> {
+        let mut foreseen = self.disks.iter();
+        let found = foreseen.find(|foreseen| foreseen.room.path == disk.path);
+        found.filter(|_| disk.state == DiskUse::InUse)
     }
 
     /// What will go wrong, in sentences.
@@ -377,7 +379,9 @@ fn gigabytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::AbsentDisk;
     use super::*;
+    use crate::config;
 
     fn room(bytes: u64, held_bytes: u64) -> Room {
         Room {
@@ -442,6 +446,28 @@ mod tests {
         let trouble = told(81).disks[0].trouble.clone().unwrap();
         assert!(trouble.contains("end holds"), "{trouble}");
         assert_eq!(told(0).disks[0].full_in_days, Some(5.0));
+    }
+
+    #[test]
+    fn of_a_disk_that_is_not_in_use_any_more_nothing_is_told() {
+        let told = forecast(&[room(100, 0)], Vec::new(), None);
+        let mut disk = AbsentDisk {
+            wanted: config::Disk {
+                path: told.disks[0].room.path.clone(),
+                max_bytes: None,
+                tier: Tier::Hot,
+            },
+            index: 0,
+            id: None,
+            error: "it is not mounted".to_owned(),
+        }
+        .status();
+        for state in [DiskUse::Absent, DiskUse::Draining, DiskUse::Drained] {
+            disk.state = state;
+            assert_eq!(told.of_disk(&disk), None, "{state:?}");
+        }
+        disk.state = DiskUse::InUse;
+        assert_eq!(told.of_disk(&disk), told.disks.first());
     }
 
     fn at(path: &str, bytes: u64, cold: bool) -> Room {

@@ -28,6 +28,34 @@ const LET_GO_PART: u64 = 8;
 const LET_GO_OF_LITTLE_PART: u64 = 4;
 const WON_BACK: u64 = 2;
 
+/// What kind of trouble a disk is in, so that who shows it can say what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFault {
+    /// It is not there.
+    Absent,
+    /// It fails, or does not answer.
+    Failing,
+    /// Other files take its room.
+    Full,
+    /// It takes no more although its file system has room, as without inodes or beyond a quota.
+    Limited,
+    /// It cannot be emptied.
+    Drain,
+}
+
+impl DiskFault {
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Failing => "failing",
+            Self::Full => "full",
+            Self::Limited => "limited",
+            Self::Drain => "drain",
+        }
+    }
+}
+
 /// How a disk was when it was last looked at, and what it said since it was mounted. Times are monotonic, us.
 #[derive(Default)]
 pub(super) struct Health {
@@ -257,8 +285,8 @@ impl Health {
         limit.is_some_and(|limit| limit.is_needed && !limit.in_vain)
     }
 
-    /// What is wrong, in a sentence that says since when and what to do. A failure lapses when all has gone well for a while since.
-    pub(super) fn trouble(&self, now_us: u64) -> Option<String> {
+    /// What is wrong, and that in a sentence that says since when and what to do. A failure lapses when all has gone well for a while since.
+    pub(super) fn trouble(&self, now_us: u64) -> Option<(DiskFault, String)> {
         let is_full = self.is_full();
         let clean_us = self.clean_us.load(Ordering::Relaxed);
         let is_told = |at_us: u64| clean_us < at_us.saturating_add(TOLD_US_MIN);
@@ -271,27 +299,13 @@ impl Health {
         let full_us = full_us.filter(|at_us| is_full || is_limited || is_told(*at_us));
         match (full_us, failure) {
             (Some(full_us), failure) if failure.is_none_or(|(at_us, _)| *at_us <= full_us) => {
-                let ago = ago(full_us);
-                Some(
-                    match limit.filter(|limit| is_limited || limit.term.since_us >= full_us) {
-                        Some(limit) if limit.in_vain => format!(
-                            "it said {ago} that it is full, though its file system has room, and deleting does not help: no more of its \
-                             footage goes for that, and it takes nothing new. Free inodes, raise the quota, give room to what it lies on, \
-                             or add a disk"
-                        ),
-                        Some(_) => format!(
-                            "it said {ago} that it is full, though its file system has room: it is out of inodes, or a quota is used up. New \
-                             footage goes where another disk has room; where none has, its oldest goes, a little at a time. Free inodes, \
-                             raise the quota, or set its max_bytes to what it takes"
-                        ),
-                        None => format!(
-                            "it was full {ago}: other files take its room, and the oldest footage on it goes for new. Move them elsewhere, or \
-                         add a disk"
-                        ),
-                    },
-                )
+                let limit = limit.filter(|it| is_limited || it.term.since_us >= full_us);
+                Some(out_of_room(limit, &ago(full_us)))
             }
-            (_, Some((at_us, error))) => Some(format!("writing failed {}: {error}", ago(*at_us))),
+            (_, Some((at_us, error))) => {
+                let sentence = format!("writing failed {}: {error}", ago(*at_us));
+                Some((DiskFault::Failing, sentence))
+            }
             _ => None,
         }
     }
@@ -348,6 +362,33 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
+fn out_of_room(limit: Option<Limit>, ago: &str) -> (DiskFault, String) {
+    match limit {
+        Some(limit) if limit.in_vain => (
+            DiskFault::Limited,
+            format!(
+                "it said {ago} that it is full, though its file system has room, and deleting does not help: no more of its footage goes \
+                 for that, and it takes nothing new. Free inodes, raise the quota, give room to what it lies on, or add a disk"
+            ),
+        ),
+        Some(_) => (
+            DiskFault::Limited,
+            format!(
+                "it said {ago} that it is full, though its file system has room: it is out of inodes, or a quota is used up. New footage \
+                 goes where another disk has room; where none has, its oldest goes, a little at a time. Free inodes, raise the quota, or \
+                 set its max_bytes to what it takes"
+            ),
+        ),
+        None => (
+            DiskFault::Full,
+            format!(
+                "it was full {ago}: other files take its room, and the oldest footage on it goes for new. Move them elsewhere, or add a \
+                 disk"
+            ),
+        ),
+    }
+}
+
 fn ago(us: u64) -> String {
     match us / 1_000_000 {
         seconds @ 0..120 => format!("{seconds} s ago"),
@@ -372,8 +413,9 @@ mod tests {
         let health = Health::default();
         health.is_clean(SECOND_US);
         health.fail(&io::Error::other("no luck"), 10 * SECOND_US);
-        let told = health.trouble(130 * SECOND_US).unwrap();
+        let (fault, told) = health.trouble(130 * SECOND_US).unwrap();
         assert_eq!(told, "writing failed 2 min ago: no luck");
+        assert_eq!(fault, DiskFault::Failing);
         // Nothing was written since: nobody knows whether it works.
         assert!(health.trouble(90_000 * SECOND_US).is_some());
         health.is_clean(609 * SECOND_US);
@@ -381,7 +423,7 @@ mod tests {
         health.is_clean(610 * SECOND_US);
         assert_eq!(health.trouble(610 * SECOND_US), None);
         health.fail(&io::Error::other("again"), 700 * SECOND_US);
-        assert!(health.trouble(700 * SECOND_US).unwrap().contains("again"));
+        assert!(health.trouble(700 * SECOND_US).unwrap().1.contains("again"));
     }
 
     #[test]
@@ -392,10 +434,11 @@ mod tests {
         let quota = Health::default();
         quota.fail(&rustix::io::Errno::DQUOT.into(), SECOND_US);
         assert!(quota.is_full() && !quota.is_avoided(SECOND_US));
-        let told = health.trouble(4 * SECOND_US).unwrap();
+        let (_, told) = health.trouble(4 * SECOND_US).unwrap();
         assert!(told.starts_with("it was full 3 s ago"), "{told}");
         health.set_full(false);
-        assert!(health.trouble(4 * SECOND_US).is_some(), "a moment later");
+        let (fault, _) = health.trouble(4 * SECOND_US).unwrap();
+        assert_eq!(fault, DiskFault::Full, "also when room was made just now");
         health.is_clean(602 * SECOND_US);
         assert_eq!(health.trouble(602 * SECOND_US), None);
     }
@@ -420,8 +463,9 @@ mod tests {
         assert_eq!(health.limit(63 * SECOND_US), Some(750));
         assert_eq!(health.limit(123 * SECOND_US), Some(800));
         for at_us in [62 * SECOND_US, 123 * SECOND_US] {
-            let told = health.trouble(at_us).unwrap();
+            let (fault, told) = health.trouble(at_us).unwrap();
             assert!(told.contains("inodes"), "{told}");
+            assert_eq!(fault, DiskFault::Limited);
         }
         assert_eq!(health.limit(1_024 * SECOND_US), None);
         health.limit_to(LYING, 1_100 * SECOND_US);
@@ -456,11 +500,11 @@ mod tests {
         let mut used = 800;
         let left: Vec<_> = (1..100).map(|s| let_go(&mut used, s * SECOND_US)).collect();
         assert_eq!((left[0], left[1], left[98]), (750, 700, 700), "of 800");
-        let told = health.trouble(100 * SECOND_US).unwrap();
+        let (_, told) = health.trouble(100 * SECOND_US).unwrap();
         assert!(told.contains("deleting does not help"), "{told}");
         // It took next to nothing, and then no more.
         health.takes_again();
-        assert!(!health.trouble(101 * SECOND_US).unwrap().contains("help"));
+        assert!(!health.trouble(101 * SECOND_US).unwrap().1.contains("help"));
         health.fail(&full(), 101 * SECOND_US);
         used += 4;
         assert_eq!(let_go(&mut used, 101 * SECOND_US), 704);

@@ -78,6 +78,7 @@ pub use disks::OnDisk;
 pub use error::{Error, Result};
 use forecast::Forecast;
 pub use glimpse::{Glimpse, LastFootage};
+pub use health::DiskFault;
 use held::Held;
 pub use holds::NewHold;
 use keeper::Keeper;

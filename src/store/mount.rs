@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hearthkeep_format::{DiskId, Random, StoreId};
 use tokio::sync::broadcast;
 
-use super::health::{Health, Lying, is_full, less};
+use super::health::{DiskFault, Health, Lying, is_full, less};
 use super::layout::{self, DiskIdentity};
 use super::notes::Notes;
 use super::retention::DiskState;
@@ -125,6 +125,8 @@ pub struct DiskStatus {
     pub is_full: bool,
     /// The last failure, in a sentence, if there was one since the start.
     pub error: Option<String>,
+    /// What kind that is of.
+    pub fault: Option<DiskFault>,
     /// How far its footage was read again in the background.
     pub scrub: Option<ScrubStatus>,
 }
@@ -452,14 +454,14 @@ impl MountedDisk {
         writer_us.max(hangs_us)
     }
 
-    /// What is wrong with it, in a sentence.
-    fn trouble(&self, now_us: u64) -> Option<String> {
+    /// What is wrong with it, and that in a sentence.
+    fn trouble(&self, now_us: u64) -> Option<(DiskFault, String)> {
         let waited_us = self.waited_us();
         if waited_us > 2 * DISK_PATIENCE_MS_MAX * 1_000 {
             let seconds = waited_us / 1_000_000;
-            return Some(format!(
-                "it has not answered for {seconds} s: look at its cable, its power and its health"
-            ));
+            let told = "look at its cable, its power and its health";
+            let sentence = format!("it has not answered for {seconds} s: {told}");
+            return Some((DiskFault::Failing, sentence));
         }
         self.health.trouble(now_us)
     }
@@ -532,6 +534,8 @@ impl MountedDisk {
     /// Without what the catalog and the slots know.
     pub(super) fn status(&self, now_us: u64) -> DiskStatus {
         let writer = self.writer.get();
+        let trouble = self.trouble(now_us);
+        let fault = trouble.as_ref().map(|(fault, _)| *fault);
         DiskStatus {
             path: self.path.clone(),
             id: Some(self.id),
@@ -546,7 +550,8 @@ impl MountedDisk {
             errors: writer.map_or((0, 0), Writer::errors),
             fsync_p99: writer.and_then(|writer| writer.latency().p99()),
             is_full: self.is_full() || self.health.limit(now_us).is_some(),
-            error: self.trouble(now_us),
+            error: trouble.map(|(_, sentence)| sentence),
+            fault,
             scrub: None,
         }
     }
@@ -570,6 +575,7 @@ impl AbsentDisk {
             errors: (0, 0),
             is_full: false,
             error: Some(self.error.clone()),
+            fault: Some(DiskFault::Absent),
             scrub: None,
         }
     }

@@ -21,6 +21,8 @@ pub struct Kept {
     pub segments: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Wall time at which the oldest starts, us; `None` where there is nothing.
+    pub oldest_us: Option<i64>,
     /// Wall time at which the newest ends, us; `None` where there is nothing.
     pub newest_us: Option<i64>,
 }
@@ -64,24 +66,24 @@ impl Store {
         Ok(timeline)
     }
 
-    /// How much there is of a stream and when it ends, open segments as far as they are durable. No disk is asked.
-    ///
-    /// # Errors
-    /// When the catalog cannot be read.
-    pub fn kept(&self, stream: &StreamId) -> Result<Kept> {
-        let mut kept = Kept::default();
-        for span in self.in_memory(stream) {
-            let catalogued = self.shared.catalog.find(stream, &span.segment)?;
-            kept.segments += u64::from(catalogued.is_none());
-            kept.bytes += catalogued.map_or(span.bytes, |_| 0);
-            kept.newest_us = kept.newest_us.max(Some(span.end_us()));
-        }
+    /// How much there is of a stream, from when and to when, open segments as far as they are durable. No disk is asked. What is in memory
+    /// counts as not catalogued where the catalog cannot be read.
+    pub fn kept(&self, stream: &StreamId) -> Kept {
+        let mut spans = self.in_memory(stream);
+        let is_catalogued = |span: &Span| {
+            let found = self.shared.catalog.find(stream, &span.segment);
+            found.is_ok_and(|entry| entry.is_some())
+        };
+        spans.retain(|span| !is_catalogued(span));
         let usage = self.usage(stream);
-        Ok(Kept {
-            segments: kept.segments + usage.segments,
-            bytes: kept.bytes + usage.bytes,
-            newest_us: kept.newest_us.max(usage.last_us),
-        })
+        let oldest_us = spans.iter().map(|span| span.start_us);
+        let newest_us = spans.iter().map(Span::end_us);
+        Kept {
+            segments: usage.segments + spans.len() as u64,
+            bytes: usage.bytes + spans.iter().map(|span| span.bytes).sum::<u64>(),
+            oldest_us: oldest_us.chain(usage.first_us).min(),
+            newest_us: newest_us.chain(usage.last_us).max(),
+        }
     }
 
     /// A page of what the catalog has, from there on or from its beginning.

@@ -78,7 +78,7 @@ pub async fn list(house: web::Data<House>) -> Result<HttpResponse, ApiError> {
         Ok((desk.pool().list()?, desk.pool().forecast()))
     };
     let (disks, forecast) = blocking(list).await?;
-    let row = |disk| DiskStatus::of(disk).foreseen(forecast.of_disk(&disk.path));
+    let row = |disk| DiskStatus::of(disk).foreseen(forecast.of_disk(disk));
     let rows: Vec<_> = disks.iter().map(row).collect();
     Ok(HttpResponse::Ok().json(rows))
 }

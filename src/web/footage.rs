@@ -169,7 +169,7 @@ pub struct StreamStatus {
     pub audio: bool,
     /// Since when `state` is so, µs since 1970.
     pub since_us: Option<i64>,
-    /// On all disks.
+    /// On all disks, of what is being recorded as far as it is safe from a power cut.
     pub bytes_stored: u64,
     /// The oldest footage, µs since 1970.
     pub first_us: Option<i64>,
@@ -324,6 +324,10 @@ pub struct DiskStatus {
     pub trouble: Option<String>,
     /// What is wrong with it, if anything is.
     pub error: Option<String>,
+    /// What kind of trouble `error` is: "absent", "failing", "full" (other files take its room), "limited" (it takes no more although its
+    /// file system has room, as without inodes or beyond a quota) or "drain" (it cannot be emptied).
+    #[serde(default)]
+    pub fault: Option<String>,
     /// That it is slow to make footage safe, and what to do; `None` before enough was measured.
     #[serde(default)]
     pub slow: Option<String>,
@@ -444,6 +448,7 @@ impl DiskStatus {
             full_in_days: None,
             trouble: None,
             error: disk.error.clone(),
+            fault: disk.fault.map(|fault| fault.as_str().to_owned()),
             slow: disk.slow(),
             scrub: disk
                 .scrub

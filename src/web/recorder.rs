@@ -69,9 +69,9 @@ impl RecorderFootage {
         *self.waiting() = Waiting { disks, streams };
     }
 
-    /// How much there is of a stream; `None` before recording has begun, and where the catalog cannot be read.
+    /// How much there is of a stream; `None` before recording has begun.
     pub fn kept(&self, stream: &StreamId) -> Option<store::Kept> {
-        self.recording.get()?.store.kept(stream).ok()
+        Some(self.recording.get()?.store.kept(stream))
     }
 
     /// Recording has begun; to be called once.
@@ -167,10 +167,6 @@ impl Footage for RecorderFootage {
         let known = self.keys().streams().unwrap_or_default();
         let status = |known: &crate::keys::KnownStream| {
             let live = self.stream(known.id);
-            let usage = self
-                .recording
-                .get()
-                .map(|recording| recording.store.usage(&known.id));
             let mut status = describe(live.as_ref());
             if self.recording.get().is_none() && !self.waiting().disks.is_empty() {
                 status.state = StreamState::Failed;
@@ -181,10 +177,10 @@ impl Footage for RecorderFootage {
             status.id = known.id;
             status.camera.clone_from(&known.name.camera);
             status.feed.clone_from(&known.name.feed);
-            if let Some(usage) = usage {
-                status.bytes_stored = usage.bytes;
-                status.first_us = usage.first_us;
-                status.last_us = usage.last_us;
+            if let Some(kept) = self.kept(&known.id) {
+                status.bytes_stored = kept.bytes;
+                status.first_us = kept.oldest_us;
+                status.last_us = kept.newest_us;
             }
             status
         };
@@ -326,8 +322,7 @@ impl Footage for RecorderFootage {
         let disks = self.disks();
         let slowest = disks.iter().filter_map(|disk| disk.fsync_p99).max();
         let forecast = self.forecast();
-        let row =
-            |disk: &store::DiskStatus| DiskStatus::of(disk).foreseen(forecast.of_disk(&disk.path));
+        let row = |disk: &store::DiskStatus| DiskStatus::of(disk).foreseen(forecast.of_disk(disk));
         RecorderStatus {
             forecast: forecast.cameras.iter().map(forecast_row).collect(),
             disks: disks.iter().map(row).collect(),
@@ -362,7 +357,7 @@ impl Footage for RecorderFootage {
                 .iter()
                 .map(|disk| DiskMeasures {
                     log_behind: self.lacks_log(disk),
-                    ..disk_measures(disk, self.forecast().of_disk(&disk.path))
+                    ..disk_measures(disk, self.forecast().of_disk(disk))
                 })
                 .collect(),
             forecast: status.forecast,

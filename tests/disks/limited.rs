@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearthkeep::store::writer::Refused;
-use hearthkeep::store::{MountedDisk, Options};
+use hearthkeep::store::{DiskFault, MountedDisk, Options};
 
 use super::failing::faulty_second;
 use super::rig::{Rig, SECOND_US, options, still_home};
@@ -63,6 +63,7 @@ fn in_vain(seed: u64, files: Files) {
     let told = status.error.unwrap();
     assert!(told.contains("deleting does not help"), "{told}");
     assert!(status.is_full);
+    assert_eq!(status.fault, Some(DiskFault::Limited));
     set(&faults, Files::Many);
     rig.pass(2 * SECOND_US);
     assert!((0..20).all(|_| offer(&rig, &mut stream)));
@@ -115,6 +116,7 @@ fn nothing_is_deleted_beside_a_disk_with_room() {
     assert_eq!(deleted(&rig), 0);
     let status = rig.status(&usb);
     assert!(status.is_full && status.error.unwrap().contains("inodes"));
+    assert_eq!(status.fault, Some(DiskFault::Limited));
     // It is used again once it takes something.
     set(&faults, Files::Many);
     rig.pass(2 * SECOND_US);

@@ -6,6 +6,17 @@ import * as steps from "./steps.mjs";
 const LONG_MS = 90_000;
 const seen = (signals, name) => writeFile(join(signals, name), "");
 
+/** What is being recorded counts before its first segment has ended. */
+export async function recorded({ page, expect, shot }) {
+  await steps.show(page, "box");
+  const row = page.locator(".rows li", { hasText: "door" });
+  await row.getByText("Recording").waitFor();
+  const text = await row.textContent();
+  expect(/\d \S?B · since /.test(text), `the row of a camera that is recorded: ${text}`);
+  await shot("box");
+  return text;
+}
+
 /** A gap is shown with its cause while it lasts, and ends when there is footage again. */
 export async function open({ page, expect, shot }, signals) {
   await steps.show(page, "playback");

@@ -81,6 +81,7 @@ const scenarios = {
 
   async gap(tools) {
     await steps.signIn(tools.page, who);
+    tools.results.recorded = await gap.recorded(tools);
     tools.results.gap = await gap.open(tools, env.HEARTHKEEP_SIGNALS);
     tools.results.damaged = await gap.damaged(tools, env.HEARTHKEEP_SIGNALS);
   },

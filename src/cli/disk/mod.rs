@@ -276,7 +276,7 @@ pub(super) fn answer(pool: &Pool, request: Request) -> Result<Value, String> {
     let done = match request {
         Request::Disks => pool.list().map(|disks| {
             let forecast = pool.forecast();
-            let row = |disk| DiskStatus::of(disk).foreseen(forecast.of_disk(&disk.path));
+            let row = |disk| DiskStatus::of(disk).foreseen(forecast.of_disk(disk));
             let rows: Vec<_> = disks.iter().map(row).collect();
             serde_json::json!(rows)
         }),

@@ -135,6 +135,9 @@ export interface Forecast {
   trouble: string | null;
 }
 
+/** "full": other files take its room. "limited": it takes no more although it shows room, as beyond a quota. "drain": it cannot be emptied. */
+export type DiskFault = "absent" | "failing" | "full" | "limited" | "drain";
+
 export interface Disk {
   path: string;
   state: "in use" | "absent" | "draining" | "drained";
@@ -150,6 +153,8 @@ export interface Disk {
   /** What will go wrong. */
   trouble: string | null;
   error: string | null;
+  /** What kind of trouble `error` is; null where there is none. */
+  fault: DiskFault | null;
   /** That it is slow to make footage safe, and what to do; null before enough was measured. */
   slow: string | null;
   /** How far its footage was read again in the background; null where it is not. */

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { BoxStatus, Stream } from "../api/types";
-import { safeText, troubles } from "./troubles";
+import { diskName, safeText, troubles } from "./troubles";
 
 const well: BoxStatus = {
   state: "locked",
   version: "1",
-  disks: [{ path: "/srv/footage", state: "in use", tier: "hot", free_bytes: 1, used_bytes: 1, drain: null, room_bytes: 2, held_bytes: 0, full_in_days: 3, trouble: null, error: null, slow: null, scrub: null }],
+  disks: [{ path: "/srv/footage", state: "in use", tier: "hot", free_bytes: 1, used_bytes: 1, drain: null, room_bytes: 2, held_bytes: 0, full_in_days: 3, trouble: null, error: null, fault: null, slow: null, scrub: null }],
   fingerprint: "AB",
   fsync_p99_ms: 12,
   clock_trusted: true,
@@ -25,14 +25,14 @@ describe("troubles", () => {
 
   it("tell of the clock and of each disk", () => {
     const b = { path: "/srv/b", state: "absent", tier: "hot", free_bytes: 0, used_bytes: 0, drain: null, room_bytes: null, held_bytes: 0, full_in_days: null, trouble: null, slow: null, scrub: null } as const;
-    const disks = [...well.disks, { ...b, error: "/srv/b is not mounted" }];
+    const disks = [...well.disks, { ...b, error: "/srv/b is not mounted", fault: "absent" as const }];
     const found = troubles({ ...well, disks, clock_trusted: false }, []);
     expect(found.map(({ kind }) => kind)).toEqual(["clock", "disk"]);
     expect(found[0]?.text).toContain("does not know what time it is");
     expect(found[1]?.text).toMatch(/^The disk “b” is not there\. .*plugged in.*record on without it/);
     expect(found[1]?.detail).toBe("/srv/b is not mounted.");
     expect(troubles({ ...well, disks: disks.slice(1) }, [])[0]?.text).toContain("Nothing is recorded until then");
-    const failed = well.disks.map((disk) => ({ ...disk, error: "a write failed" }));
+    const failed = well.disks.map((disk) => ({ ...disk, error: "a write failed", fault: "failing" as const }));
     expect(troubles({ ...well, disks: failed }, [])).toEqual([
       { kind: "disk", text: expect.stringMatching(/^Something is wrong with the disk “footage”\./), detail: "A write failed." },
     ]);
@@ -54,6 +54,24 @@ describe("troubles", () => {
     expect(troubles({ ...well, log_troubles }, [])).toEqual([
       { kind: "log", text: expect.stringContaining("record of what happened"), detail: "The log was rolled back. One more." },
     ]);
+  });
+
+  it.each([
+    ["full", /^The disk “footage” is full: other files take its room, .* Move those files elsewhere, or add a disk\.$/],
+    ["limited", /^The disk “footage” takes no more, though it shows room: .* free inodes or to raise the quota, or add a disk\.$/],
+    ["drain", /^The disk “footage” cannot be emptied as it should be\./],
+  ] as const)("send nobody to the cable of a disk that is well: %s", (fault, text) => {
+    const disks = well.disks.map((disk) => ({ ...disk, error: "it is so", fault }));
+    expect(troubles({ ...well, disks }, [])).toEqual([{ kind: "disk", text: expect.stringMatching(text), detail: "It is so." }]);
+    expect(troubles({ ...well, disks }, [])[0]?.text).not.toContain("cable");
+  });
+
+  it("call a disk by as much of its path as no other has", () => {
+    const all = ["/mnt/disk1/footage", "/mnt/disk2/footage", "/srv/disk2/footage", "/srv/cold", "/", "/footage"];
+    expect(all.map((path) => diskName(path, all))).toEqual(["disk1/footage", "mnt/disk2/footage", "srv/disk2/footage", "cold", "/", "/footage"]);
+    expect(diskName("/mnt/disk1/footage/", ["/mnt/disk1/footage/"])).toBe("footage");
+    const disks = ["/mnt/disk1/footage", "/mnt/disk2/footage"].map((path) => ({ ...well.disks[0]!, path, error: "it is so", fault: "full" as const }));
+    expect(troubles({ ...well, disks }, []).map(({ text }) => text.match(/“(.*)”/)?.[1])).toEqual(["disk1/footage", "disk2/footage"]);
   });
 
   it("tell how soon footage is safe, with the time in which it is gathered", () => {

@@ -1,6 +1,6 @@
 /** What is wrong with the box, to be seen from every view. Pure. */
 import { sentence } from "../api/sentence";
-import type { BoxStatus, Stream } from "../api/types";
+import type { BoxStatus, DiskFault, Stream } from "../api/types";
 import type { Complaint } from "./witness";
 
 /** For how long pictures of a camera are gathered before they are sealed, and for how long sealed ones before they are written. */
@@ -50,20 +50,44 @@ function room(status: BoxStatus | null): Trouble[] {
   return told.flatMap((text): Trouble[] => (text ? [{ kind: "room", text: sentence(text) }] : []));
 }
 
-/** A disk as people call it: the last part of where it is. */
-export const diskName = (path: string): string => path.split("/").filter(Boolean).at(-1) ?? path;
+/** A disk as people call it: the end of where it is, as long as it must be for none of the others to have the same. */
+export function diskName(path: string, all: readonly string[]): string {
+  const parts = (of: string) => of.split("/").filter(Boolean);
+  const own = parts(path);
+  const others = all.filter((other) => other !== path).map(parts);
+  const ending = (of: readonly string[], length: number) => of.slice(-length).join("/");
+  for (let length = 1; length <= own.length; length += 1) {
+    const name = ending(own, length);
+    if (others.every((other) => ending(other, length) !== name)) return name;
+  }
+  return path;
+}
+
+/** What is wrong with a disk and what to do; `others` is what becomes of recording meanwhile. */
+function faultText(fault: DiskFault | null, name: string, others: string): string {
+  switch (fault) {
+    case "absent":
+      return `The disk ${name} is not there. Look whether it is plugged in and switched on. ${others}; it is used again by itself.`;
+    case "full":
+      return `The disk ${name} is full: other files take its room, and its oldest footage goes for new. Move those files elsewhere, or add a disk.`;
+    case "limited":
+      return `The disk ${name} takes no more, though it shows room: the files on it are too many, or a quota is used up. Ask who looks after the box to free inodes or to raise the quota, or add a disk.`;
+    case "drain":
+      return `The disk ${name} cannot be emptied as it should be. Do not take it out yet.`;
+    default:
+      return `Something is wrong with the disk ${name}. Look at its cable, its power and its health; where that does not help, use another one.`;
+  }
+}
 
 function disks(status: BoxStatus | null): Trouble[] {
   const all = status?.disks ?? [];
   const others = all.some(({ state }) => state !== "absent")
     ? "The cameras record on without it meanwhile"
     : "Nothing is recorded until then";
-  const found = all.flatMap(({ path, state, error, slow, scrub }): Trouble[] => {
-    const name = `“${diskName(path)}”`;
-    const wrong =
-      state === "absent"
-        ? `The disk ${name} is not there. Look whether it is plugged in and switched on. ${others}; it is used again by itself.`
-        : `Something is wrong with the disk ${name}. Look at its cable, its power and its health; where that does not help, use another one.`;
+  const paths = all.map(({ path }) => path);
+  const found = all.flatMap(({ path, error, fault, slow, scrub }): Trouble[] => {
+    const name = `“${diskName(path, paths)}”`;
+    const wrong = faultText(fault, name, others);
     const damaged = `Something on the disk ${name} is damaged. The view “Box” says which. Where it becomes more, use another disk.`;
     const late = `The disk ${name} is slow: a power cut can cost more than the last 2.5 s. Look at its health, or use a faster one.`;
     return [
