@@ -26,7 +26,7 @@ use hearthkeep::store::repair::{Repair, plan};
 use hearthkeep::web::tls::{Tls, TlsSettings, read_fingerprint};
 use hearthkeep_format::segment::{HEADER_LEN, Header, Layout, Start, lost_at_torn_end};
 use hearthkeep_format::{BootId, DiskId, MetadataKey, SeededRandom, StoreId};
-pub use log::{Made, log_files, log_seen, log_start, shown};
+pub use log::{Made, deleted_seal, log_deleted, log_files, log_seen, log_start, shown};
 use memory::Memory;
 
 /// M of the segments in the corpus of `walk`.
@@ -264,7 +264,7 @@ pub fn catalog(data: &[u8]) {
 }
 
 /// The files of a state folder, by the first byte. What is sealed there is sealed here, since nothing else gets past the seal.
-pub const STATE_FILES: [(&str, bool); 12] = [
+pub const STATE_FILES: [(&str, bool); 13] = [
     ("clock.anchors", false),
     ("scrub.json", false),
     ("log.sealed", true),
@@ -277,6 +277,7 @@ pub const STATE_FILES: [(&str, bool); 12] = [
     ("tls/authority.json", false),
     ("tls/authority-before.json", false),
     ("tls/leaf.json", false),
+    ("log.summary.sealed", true),
 ];
 
 /// A folder for what is synced.

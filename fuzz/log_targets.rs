@@ -11,13 +11,13 @@ use hearthkeep::state_file::StateKey;
 use hearthkeep::store::anchors::Anchors;
 use hearthkeep::store::catalog::Memory as Records;
 use hearthkeep::store::layout::{self, DiskIdentity};
-use hearthkeep::store::log::{Flaw, LogFiles, Reader, find};
+use hearthkeep::store::log::{Flaw, LogFiles, OnDisks, Reader, find, unlogged_on};
 use hearthkeep::store::{LogSettings, MountedDisk, Options, SharedKeys, Store, lock};
 use hearthkeep_format::log::{
     Ask, BeginCause, Checkpoint, Entry, Examination, Head, LogKey, Outcome, Record, Stamped,
 };
 use hearthkeep_format::merkle::{Hash, Tree, verify_consistency, verify_inclusion};
-use hearthkeep_format::{DiskId, HoldId, Identity, MetadataKey, SeededRandom, SigningKey};
+use hearthkeep_format::{DiskId, HoldId, Identity, LogId, MetadataKey, SeededRandom, SigningKey};
 
 use super::memory::Memory;
 use super::{M, STORE};
@@ -25,6 +25,10 @@ use super::{M, STORE};
 /// The seed of the key that signs the logs of the corpora, as bytes and as it stands in `log.sealed`.
 const SIGNER: [u8; 32] = [0x60; 32];
 const SIGNER_TEXT: &str = "YGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGBgYGA=";
+/// The key of the machine whose logs these are.
+const MACHINE: [u8; 32] = [5; 32];
+/// Where a disk remembers deletions, which is part of what they are sealed for.
+const DELETED: &str = "log/deleted.sealed";
 const RECORDS_MAX: usize = 32;
 /// What fits an entry.
 const RECORD_LEN_MAX: usize = 32 << 10;
@@ -284,7 +288,7 @@ pub fn log_start(data: &[u8]) -> BTreeSet<HoldId> {
 /// Starts a recorder there, and returns what is held by then.
 fn start(made: &Made, disks: &[Memory; 2]) -> BTreeSet<HoldId> {
     let folder = super::temporary();
-    let state_key = StateKey::new([5; 32].into());
+    let state_key = StateKey::new(MACHINE.into());
     let own = format!(
         r#"{{"version":1,"seed":"{SIGNER_TEXT}","checkpoint":{:?}}}"#,
         made.note
@@ -327,6 +331,67 @@ fn start(made: &Made, disks: &[Memory; 2]) -> BTreeSet<HoldId> {
     let held = held.collect();
     store.close();
     held
+}
+
+/// Seals what a disk remembers of deletions, behind 24 bytes that say beside which log, and how long that was.
+pub fn deleted_seal(beside: &[u8; 24], plain: &[u8]) -> Vec<u8> {
+    let (log, size) = beside.split_at(16);
+    let log = LogId::from_bytes(log.try_into().expect("24 bytes are 16 and 8"));
+    let size = u64::from_be_bytes(size.try_into().expect("24 bytes are 16 and 8"));
+    let name = format!("{DELETED}/{log}/{size}");
+    let sealed = StateKey::new(MACHINE.into()).seal(&name, plain, &mut SeededRandom::new(2));
+    [&beside[..], &sealed].concat()
+}
+
+/// What a disk remembers of deletions beside a log of one entry, whatever it says: behind the seal, or, after an odd byte, as it lies
+/// there. Returns how many are believed.
+pub fn log_deleted(data: &[u8]) -> usize {
+    let Some((how, rest)) = data.split_first() else {
+        return 0;
+    };
+    let lies = match rest.split_first_chunk::<24>() {
+        Some((beside, plain)) if how % 2 == 0 => deleted_seal(beside, plain),
+        _ => rest.to_vec(),
+    };
+    let (made, disk) = (Made::of(SIGNER, "", &[]), Memory::default());
+    made.put(&disk);
+    let found = deleted_on(&disk, &lies, MACHINE);
+    let Some(beside) = rest.first_chunk::<24>() else {
+        assert!(found.deleted.is_empty());
+        return 0;
+    };
+    if beside[..16] == made.key.log().as_bytes()[..] && beside[16..] == [0; 8] {
+        assert!(found.deleted.is_empty(), "the log has gone on since");
+        assert_eq!(found.unread, [], "nor is anything lacking");
+        return 0;
+    }
+    assert!(found.deleted.is_empty() || found.unread.is_empty());
+    let other = deleted_on(&disk, &lies, [6; 32]);
+    assert_eq!((other.deleted.len(), other.unread.len()), (0, 1));
+    let mut again = Vec::new();
+    for deleted in &found.deleted {
+        let stamped = Stamped {
+            wall_us: 0,
+            clock_trusted: false,
+            record: Record::Deleted(deleted.clone()),
+        };
+        let mut record = Vec::new();
+        let encoded = stamped.encode(&mut record);
+        encoded.expect("what was decoded can be encoded");
+        again.extend((record.len() as u32).to_be_bytes());
+        again.extend(record);
+    }
+    let again = deleted_on(&disk, &deleted_seal(beside, &again), MACHINE);
+    assert_eq!(again.deleted, found.deleted, "as it is written again");
+    found.deleted.len()
+}
+
+/// What is found by whoever has this key.
+fn deleted_on(disk: &Memory, lies: &[u8], key: [u8; 32]) -> OnDisks {
+    disk.put(Path::new(DELETED), Arc::new(lies.to_vec()));
+    let (disks, no_folder) = ([Arc::new(disk.clone()) as Arc<dyn Disk>], "/nowhere");
+    let state = (Path::new(no_folder), StateKey::new(key.into()));
+    unlogged_on(&disks, &STORE, Some(state))
 }
 
 /// The two logs that the target `log_seen` shows: the second goes on from the first as it was at two entries.

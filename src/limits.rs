@@ -136,6 +136,8 @@ pub const LOG_PIECE_BYTES: usize = 256 << 10;
 pub const LOG_SUMMARY_ENTRIES: u64 = 16_384;
 /// The summary of the log: a few bytes for each gap that is kept in memory, and for each run of segments on one disk.
 pub const LOG_SUMMARY_BYTES_MAX: u64 = 32 << 20;
+/// Segments that a summary of the log may tell of, a byte each in memory: four years of 64 streams.
+pub const LOG_SUMMARY_SEGMENTS_MAX: u64 = 1 << 27;
 /// In whole multiples of this the log counts for a disk's budget.
 pub const LOG_COUNTED_BYTES: u64 = 1 << 20;
 /// Clock anchors that are kept in memory, the newest.

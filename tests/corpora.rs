@@ -89,6 +89,15 @@ fn what_was_seen_of_a_log_is_read_without_surprise() {
 }
 
 #[test]
+fn what_a_disk_remembers_of_deletions_is_read_without_surprise() {
+    let seeds = made_seeds("log_deleted", corpora_seeds::logs_deleted());
+    let believed = seeds
+        .iter()
+        .map(|seed| with_changes(seed, targets::log_deleted));
+    assert_eq!(believed.sum::<usize>(), 4, "two of two that count");
+}
+
+#[test]
 fn two_segments_are_repaired_without_surprise() {
     let seeds = made_seeds("repaired", corpora_seeds::repaired());
     let done: Vec<_> = seeds

@@ -56,6 +56,7 @@ pub use replayed::{Anchor, LoggedGap};
 pub(super) use seats::LogDisk;
 pub use seats::{give, has_left_behind};
 pub(super) use sound::look_at_logs;
+use summary::SummaryFile;
 use unlogged::Unlogged;
 pub use unlogged::{set_aside, unlogged};
 
@@ -459,17 +460,18 @@ impl Log {
     }
 }
 
-/// The files of the log in a state folder, and whether they can be read: its key and last checkpoint, the holds, and deletions and
-/// audits that it is still to be told of.
+/// The files of the log in a state folder, and whether they can be read: its key and last checkpoint, the holds, deletions and
+/// audits that it is still to be told of, and its summary.
 pub(super) fn look_at_state(
     state_dir: &Path,
     key: &StateKey,
     store: &StoreId,
-) -> [(&'static str, Result<(), String>); 4] {
+) -> [(&'static str, Result<(), String>); 5] {
     let own = OwnFile::new(state_dir, key.clone()).read(*store);
     let holds = RememberedFile::new(state_dir, key.clone()).read();
     let deleted = Unlogged::new(state_dir, key.clone()).read();
     let audits = WaitingAudits::new(state_dir, key.clone()).read();
+    let summary = SummaryFile::new(state_dir, key.clone()).read();
     [
         (own::FILE, own.map(drop).map_err(|error| error.to_string())),
         (
@@ -478,6 +480,10 @@ pub(super) fn look_at_state(
         ),
         (unlogged::FILE, deleted.map(drop)),
         (audits::FILE, audits.map(drop)),
+        (
+            summary::FILE,
+            summary.map(drop).map_err(|error| error.to_string()),
+        ),
     ]
 }
 

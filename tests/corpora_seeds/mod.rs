@@ -20,11 +20,13 @@ use hearthkeep_format::{
 };
 use serde_json::{Value, json};
 
-pub use on_disks::{log_files, log_starts, logs_seen, repaired};
+pub use on_disks::{log_files, log_starts, logs_deleted, logs_seen, repaired};
 
 use crate::targets::{STATE_FILES, STORE, records_of};
 
 const NOW_US: i64 = 1_790_000_000_000_000;
+
+const SUMMARY: &str = "log.summary.sealed";
 
 /// Catalogs, as their databases have them.
 pub fn catalogs() -> Vec<(&'static str, Vec<u8>)> {
@@ -83,7 +85,8 @@ fn entry(n: u8) -> Entry {
     }
 }
 
-/// Each file of a state folder, as the target `state_files` reads it. All of them can be read.
+/// Each file of a state folder, as the target `state_files` reads it. All of them can be read, but the summary that tells of more segments
+/// than there can be.
 pub fn state_files() -> Vec<(&'static str, Vec<u8>)> {
     let contents = STATE_FILES.map(|(name, _)| match name {
         "people.sealed" => people(),
@@ -103,12 +106,19 @@ pub fn state_files() -> Vec<(&'static str, Vec<u8>)> {
     }
     assert_eq!(look_at_state(folder.path(), &key, &STORE), []);
     let numbered = (0..).zip(STATE_FILES).zip(contents);
-    numbered
+    let mut seeds: Vec<_> = numbered
         .map(|((number, (name, _)), content)| {
             let name = name.strip_prefix("tls/").unwrap_or(name);
             (name, [vec![number], content].concat())
         })
-        .collect()
+        .collect();
+    let of = STATE_FILES.iter().position(|(name, _)| *name == SUMMARY);
+    let mut beyond = summary();
+    beyond["places"] = json!({"01".repeat(16): [[0, u64::MAX, 1]]});
+    let beyond = serde_json::to_vec(&beyond).unwrap();
+    let number = u8::try_from(of.unwrap()).unwrap();
+    seeds.push(("log.summary.beyond", [vec![number], beyond].concat()));
+    seeds
 }
 
 fn content(name: &str) -> Value {
@@ -137,6 +147,7 @@ fn content(name: &str) -> Value {
         "log.deleted.sealed" => {
             json!([{"stream": id(1), "cause": 4, "segments": [[id(2), 7], [id(3), 8]]}])
         }
+        SUMMARY => summary(),
         "log.audits.sealed" => json!([BASE64.encode(audit())]),
         "store.sealed" => json!({
             "version": 1, "store": STORE.to_string(), "root": null, "generation": 1,
@@ -147,6 +158,23 @@ fn content(name: &str) -> Value {
         "streams" => json!([{"id": id(1), "camera": "front door", "feed": "main"}]),
         other => panic!("{other} has no seed"),
     }
+}
+
+/// Of two logs, with something of each kind.
+fn summary() -> Value {
+    let id = |byte: u8| format!("{byte:02x}").repeat(16);
+    let root = BASE64.encode([7; 32]);
+    let held = json!({"record": BASE64.encode(hold()), "is_of_boot": true, "shifts_us": [7]});
+    json!({
+        "version": 1,
+        "logs": [[id(5), 9, root], [id(6), 300, root]],
+        "holds": {"version": 1, "boot": id(1), "offsets_us": [NOW_US, 5], "holds": [held]},
+        "ended": [id(9)],
+        "anchors": [[id(1), 5, NOW_US, 1]],
+        "gaps": {id(1): [[NOW_US, NOW_US + 5, 2], [NOW_US + 9, OPEN_END_US, 1]]},
+        "disks": [id(3), id(4)],
+        "places": {id(1): [[0, 70, 1], [70, 3, 2], [90, 1, 255]], id(2): [[7, 1, 2]]},
+    })
 }
 
 fn checkpoint() -> String {

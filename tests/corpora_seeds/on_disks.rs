@@ -15,7 +15,7 @@ use hearthkeep_format::{
 use serde_json::json;
 
 use super::NOW_US;
-use crate::targets::{Made, STORE, shown};
+use crate::targets::{Made, STORE, deleted_seal, shown};
 
 const SIGNER: [u8; 32] = [0x60; 32];
 const M: [u8; 32] = [0x30; 32];
@@ -145,6 +145,33 @@ pub fn log_starts() -> Vec<(&'static str, Vec<u8>)> {
         seed("entry-of-two", 0x44),
         seed("tree", 0x05),
         seed("cut", 0x80),
+    ]
+}
+
+/// What a disk remembers of deletions: beside a log as it is, before that went on, and sealed already.
+pub fn logs_deleted() -> Vec<(&'static str, Vec<u8>)> {
+    let mut told = Vec::new();
+    let deletion = |stamped: &Stamped| matches!(stamped.record, Record::Deleted(_));
+    let deletions = records().into_iter().filter(deletion);
+    for stamped in deletions.cycle().take(2) {
+        let mut record = Vec::new();
+        stamped.encode(&mut record).unwrap();
+        told.extend(u32::try_from(record.len()).unwrap().to_be_bytes());
+        told.extend(record);
+    }
+    let log = shown()[0].key.log();
+    let beside = |size: u64| -> [u8; 24] {
+        let beside = [&log.as_bytes()[..], &size.to_be_bytes()];
+        beside.concat().try_into().unwrap()
+    };
+    vec![
+        ("two", [&[0], &beside(1)[..], &told].concat()),
+        ("before", [&[0], &beside(0)[..], &told].concat()),
+        ("none", [&[0], &beside(1)[..]].concat()),
+        (
+            "sealed",
+            [vec![1], deleted_seal(&beside(1), &told)].concat(),
+        ),
     ]
 }
 

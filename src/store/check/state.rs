@@ -11,7 +11,7 @@ use crate::store::{anchors, log, scrub};
 /// Those that cannot be read, and what a start does then. A recorder may be at work: they are replaced whole.
 pub fn look_at_state(state_dir: &Path, key: &StateKey, store: &StoreId) -> Vec<Finding> {
     let text = |looked: std::io::Result<()>| looked.map_err(|error| error.to_string());
-    let [own, holds, deleted, audits] = log::look_at_state(state_dir, key, store);
+    let [own, holds, deleted, audits, summary] = log::look_at_state(state_dir, key, store);
     let looked = [
         (
             anchors::FILE,
@@ -43,6 +43,11 @@ pub fn look_at_state(state_dir: &Path, key: &StateKey, store: &StoreId) -> Vec<F
             audits.1,
             "the signed log may lack who claimed the box, set a passphrase or added a disk while no recorder ran",
         ),
+        (
+            summary.0,
+            summary.1,
+            "the next start reads all of the signed log, which takes longer",
+        ),
     ];
     let flaws = looked.into_iter().filter_map(|(file, looked, then)| {
         let what = format!("it cannot be used: {}; {then}", looked.err()?);
@@ -68,6 +73,7 @@ mod tests {
             "log.holds.sealed",
             "log.deleted.sealed",
             "log.audits.sealed",
+            "log.summary.sealed",
         ];
         for file in files {
             let file = folder.path().join(file);

@@ -1,6 +1,7 @@
 //! On which disk each segment lies by the last word of the log: a byte a segment.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use hearthkeep_format::{DiskId, StreamId};
 
@@ -75,8 +76,8 @@ impl Places {
             let mut runs: Vec<Run> = Vec::new();
             let bytes = pages
                 .iter()
-                .flat_map(|(page, bytes)| (page * PAGE..).zip(bytes));
-            for (sequence, byte) in bytes.filter(|(_, byte)| **byte != NONE) {
+                .flat_map(|(page, bytes)| bytes.iter().zip(page * PAGE..=u64::MAX));
+            for (byte, sequence) in bytes.filter(|(byte, _)| **byte != NONE) {
                 match runs.last_mut() {
                     Some((from, count, of)) if *from + *count == sequence && of == byte => {
                         *count += 1;
@@ -88,18 +89,19 @@ impl Places {
         })
     }
 
-    /// Puts a run back; `None` where there cannot be such a one.
-    pub fn put(&mut self, stream: StreamId, (from, count, byte): Run) -> Option<()> {
+    /// Puts a run back, and returns its sequences; `None` where there cannot be such a one.
+    pub fn put(&mut self, stream: StreamId, (from, count, byte): Run) -> Option<Range<u64>> {
         let is_known = byte == ANY || byte != NONE && usize::from(byte) <= self.disks.len();
         let end = from.checked_add(count).filter(|_| is_known)?;
         let pages = self.pages.entry(stream).or_default();
-        for sequence in from..end {
-            let page = pages
-                .entry(sequence / PAGE)
-                .or_insert([NONE; PAGE as usize]);
-            page[(sequence % PAGE) as usize] = byte;
+        let mut at = from;
+        while at < end {
+            let count = (end - at).min(PAGE - at % PAGE);
+            let page = pages.entry(at / PAGE).or_insert([NONE; PAGE as usize]);
+            page[(at % PAGE) as usize..][..count as usize].fill(byte);
+            at += count;
         }
-        Some(())
+        Some(from..end)
     }
 
     /// Whether a segment lies there, as far as that is told apart.

@@ -1,6 +1,7 @@
 //! Numbers that mostly follow each other, kept as ranges: a year of a stream's sequences takes a few bytes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A set of numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,19 +12,28 @@ pub(super) struct Ranges {
 
 impl Ranges {
     pub fn insert(&mut self, number: u64) {
-        if self.contains(number) || number == u64::MAX {
+        if let Some(end) = number.checked_add(1) {
+            self.insert_all(number..end);
+        }
+    }
+
+    pub fn insert_all(&mut self, numbers: Range<u64>) {
+        let Range { mut start, mut end } = numbers;
+        if start >= end {
             return;
         }
-        let (mut from, mut end) = (number, number + 1);
-        if let Some((before, _)) = self.ends.range(..=number).next_back()
-            && self.ends[before] == number
+        if let Some((before, its_end)) = self.ends.range(..=start).next_back()
+            && *its_end >= start
         {
-            from = *before;
+            (start, end) = (*before, end.max(*its_end));
         }
-        if let Some(after) = self.ends.remove(&end) {
-            end = after;
+        // Those that it reaches are one with it.
+        while let Some((after, its_end)) = self.ends.range(start..=end).next() {
+            let (after, its_end) = (*after, *its_end);
+            self.ends.remove(&after);
+            end = end.max(its_end);
         }
-        self.ends.insert(from, end);
+        self.ends.insert(start, end);
     }
 
     pub fn remove(&mut self, number: u64) {
@@ -85,9 +95,14 @@ mod tests {
             random.fill(&mut bytes);
             let number = u64::from(bytes[0] % 64);
             match bytes[1] % 5 {
-                0 | 1 => {
+                0 => {
                     ranges.insert(number);
                     set.insert(number);
+                }
+                1 => {
+                    let numbers = number..number + u64::from(bytes[1] / 5 % 7);
+                    ranges.insert_all(numbers.clone());
+                    set.extend(numbers);
                 }
                 2 | 3 => {
                     ranges.remove(number);

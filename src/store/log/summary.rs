@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::places::{Places, Run};
 use super::remembered::{self, Remembered};
 use super::replayed::{Anchor, LoggedGap, Replayed};
-use crate::limits::LOG_SUMMARY_BYTES_MAX;
+use crate::limits::{LOG_SUMMARY_BYTES_MAX, LOG_SUMMARY_SEGMENTS_MAX};
 use crate::random::SharedRandom;
 use crate::state_file::{self, StateKey};
 
@@ -127,7 +127,9 @@ impl Written {
     }
 
     pub fn read(self) -> Option<Summary> {
-        if self.version != VERSION {
+        let runs = self.places.values().flatten();
+        let segments = runs.fold(0_u64, |sum, run| sum.saturating_add(run.1));
+        if self.version != VERSION || segments > LOG_SUMMARY_SEGMENTS_MAX {
             return None;
         }
         let logs = self.logs.iter().map(|(log, size, root)| {
@@ -170,9 +172,9 @@ impl Written {
         for (stream, runs) in self.places {
             let stream = StreamId::from_hex(&stream)?;
             for run in runs {
-                replayed.places.put(stream, run)?;
+                let sequences = replayed.places.put(stream, run)?;
                 let live = replayed.live.entry(stream).or_default();
-                (run.0..run.0.checked_add(run.1)?).for_each(|sequence| live.insert(sequence));
+                live.insert_all(sequences);
             }
         }
         Some(Summary { logs, replayed })
@@ -288,6 +290,40 @@ mod tests {
             assert_eq!(written(&resumed), written(&whole), "seed {seed}");
             assert_eq!(resumed.held(), whole.held(), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn more_segments_than_there_can_be_are_not_believed() {
+        let stream = || StreamId::from_bytes([1; 16]).to_string();
+        let read = |runs: Vec<Run>| {
+            let mut written = Written::of(&[], &Replayed::default()).unwrap();
+            written.disks.push(DiskId::from_bytes([2; 16]).to_string());
+            written.places.insert(stream(), runs);
+            written.read()
+        };
+        let most = LOG_SUMMARY_SEGMENTS_MAX;
+        for runs in [
+            vec![(0, u64::MAX, 1)],
+            vec![(0, most, 1), (7, 1, 1)],
+            vec![(0, 7, 1), (7, u64::MAX, 1), (9, u64::MAX, 1)],
+            vec![(u64::MAX - 1, 2, 1)],
+        ] {
+            assert!(read(runs.clone()).is_none(), "{runs:?}");
+        }
+        let last = (u64::MAX - 100, 100, 1);
+        let replayed = read(vec![(0, 1 << 20, 1), last]).unwrap().replayed;
+        let runs: Vec<_> = replayed.places.runs().collect();
+        let [(of, runs)] = &runs[..] else {
+            panic!("{runs:?}");
+        };
+        assert_eq!(runs[..], [(0, 1 << 20, 1), last]);
+        let live = &replayed.live[of];
+        assert!([0, (1 << 20) - 1, u64::MAX - 1].map(|n| live.contains(n)) == [true; 3]);
+        assert!(
+            ![1 << 20, u64::MAX - 101]
+                .map(|n| live.contains(n))
+                .contains(&true)
+        );
     }
 
     #[test]
