@@ -19,7 +19,7 @@ use hearthkeep::play;
 use hearthkeep::state_file::StateKey;
 use hearthkeep::store::anchors::Anchors;
 use hearthkeep::store::catalog::{Batch, Catalog, Database, Memory as Records};
-use hearthkeep::store::check::{self, Known, Slice, Subject};
+use hearthkeep::store::check::{self, Known, Reading, Slice, Subject};
 use hearthkeep::store::inspect::{self, Inspected, Mended, Place};
 use hearthkeep::store::layout::{self, DiskIdentity};
 use hearthkeep::store::repair::{Repair, plan};
@@ -93,8 +93,8 @@ pub fn torn(data: &[u8]) {
 fn examine(disk: &Memory, place: &Place, store: &StoreId) {
     let (keys, anchors) = (|_| Some(MetadataKey::from_bytes(M)), Anchors::default());
     let known = known(*store, &keys, &anchors);
-    for read in [false, true] {
-        let looked = check::look(0, disk, place, &known, read, &|_| Ok(()));
+    for reading in [Reading::Ends, Reading::Through] {
+        let looked = check::look(0, disk, place, &known, reading, &|_| Ok(()));
         assert!(looked.is_some(), "it was put there");
     }
     let bytes = disk.bytes(&place.path());

@@ -4,6 +4,7 @@
 //! can stand in for the real one. Paths are relative to the disk's root. Nothing here retries: whoever calls decides
 //! what a failure means.
 
+mod ahead;
 mod bounded;
 mod sequential;
 
@@ -17,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use hearthkeep_format::segment::ReadAt;
 use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags};
 
+pub use ahead::read_ahead;
 pub use bounded::{BoundedDisk, Lane, Patience, is_no_answer, no_answer};
 pub use sequential::{Pace, Sequential, readers};
 

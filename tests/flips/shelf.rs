@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hearthkeep::disk::Disk;
 use hearthkeep::store::anchors::Anchors;
-use hearthkeep::store::check::{self, Findings, Known, Looked, Slice, Subject};
+use hearthkeep::store::check::{self, Findings, Known, Looked, Reading, Slice, Subject};
 use hearthkeep::store::inspect::{Keys, Place};
 use hearthkeep::store::layout::{self, DiskIdentity};
 use hearthkeep::store::repair::{Repair, plan};
@@ -214,7 +214,7 @@ impl Shelf {
     pub fn open_check(&self, disk: &Memory, place: &Place) -> Looked {
         let keys = self.keys();
         let known = self.known(&*keys, true);
-        check::look(0, disk, place, &known, true, &|_| Ok(())).unwrap()
+        check::look(0, disk, place, &known, Reading::Through, &|_| Ok(())).unwrap()
     }
 
     /// Repairs a disk; errors are left, as the program leaves them.

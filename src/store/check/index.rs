@@ -6,7 +6,7 @@ use std::path::Path;
 
 use hearthkeep_format::SegmentId;
 
-use super::{Catalogued, Finding, Findings, Kind, Known, Subject};
+use super::{Catalogued, Finding, Findings, Kind, Known, Reading, Subject};
 use crate::store::catalog::{CatalogError, Copied, Entry};
 use crate::store::inspect::{Facts, Place};
 use crate::store::lock::Lock;
@@ -179,7 +179,7 @@ fn missing(
     if entry.torn || !torn.contains(&(disk, place)) {
         return None;
     }
-    let now = super::look(disk, &*subject.disk, &place, known, false, &|_| Ok(()))?;
+    let now = super::look(disk, &*subject.disk, &place, known, Reading::Ends, &|_| Ok(()))?;
     now.is_torn().then(|| Finding {
         span_us: Some(entry.start_us..entry.end_us()),
         ..Finding::cut(disk, &place)

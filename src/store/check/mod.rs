@@ -29,7 +29,7 @@ pub use material::look_at_keyrings;
 pub(super) use material::look_beside;
 pub use page::{Catalogued, From as PageFrom, Page};
 pub(super) use segments::is_proven;
-pub use segments::{Looked, Mistaken, Segments, look};
+pub use segments::{Looked, Mistaken, Reading, Segments, look};
 pub use slice::Slice;
 pub use state::look_at_state;
 

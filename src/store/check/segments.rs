@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hearthkeep_format::segment::{
-    Damage, File, Header, ReadAt as _, Report, SegmentOpener, State, lost_at_torn_end, scrub,
+    Damage, File, Header, ReadAt, Report, SegmentOpener, State, lost_at_torn_end, scrub,
 };
 use hearthkeep_format::{EpochId, Error as FormatError, StreamId};
 
 use super::index::Indexed;
 use super::{Finding, Findings, Kind, Known, Slice, Subject};
-use crate::disk::{Disk, Front, Pace, Sequential};
+use crate::disk::{self, Disk, Front, Pace, Sequential};
 use crate::store::inspect::{self, Facts, Inspected, Place, Strange, UsableHead};
 
 /// Segments by how they end.
@@ -75,9 +75,16 @@ pub(super) fn look_at_all(
     findings: &mut Findings,
 ) {
     let taken = Mutex::new((findings, Vec::new()));
+    // Where files are read one at a time a core is left for that.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let take = |number: usize, place: &Place| {
-        let disk = &*disks[number].disk;
-        let looked = look(number, disk, place, known, slice.has(&place.segment), pace);
+        let subject = &disks[number];
+        let reading = match slice.has(&place.segment) {
+            false => Reading::Ends,
+            true if subject.readers <= 1 && cores > disks.len() => Reading::Ahead,
+            true => Reading::Through,
+        };
+        let looked = look(number, &*subject.disk, place, known, reading, pace);
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         let (findings, envelopes) = &mut *taken;
         if let Some(looked) = looked {
@@ -177,13 +184,24 @@ impl Findings {
     }
 }
 
-/// Looks at one segment; only at its ends unless it is to be read. `None` for one that has been deleted.
+/// How much of a segment is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Its ends.
+    Ends,
+    /// All of it.
+    Through,
+    /// All of it, which another thread reads.
+    Ahead,
+}
+
+/// Looks at one segment. `None` for one that has been deleted.
 pub fn look(
     number: usize,
     disk: &dyn Disk,
     place: &Place,
     known: &Known<'_>,
-    read: bool,
+    reading: Reading,
     pace: &Pace<'_>,
 ) -> Option<Looked> {
     let path = place.path();
@@ -199,9 +217,12 @@ pub fn look(
         }
         Ok(front) => front.past_bad_sectors(),
     };
-    let looked = match read {
-        true => examine(&front, place, known, pace, &finding),
-        false => skim(&front, place, known),
+    let looked = match reading {
+        Reading::Ends => skim(&front, place, known),
+        Reading::Through | Reading::Ahead => {
+            let is_ahead = reading == Reading::Ahead;
+            examine(&front, place, known, (pace, is_ahead), &finding)
+        }
     };
     let mut looked = looked.unwrap_or_else(|strange| {
         let kind = kind_of(&strange);
@@ -247,14 +268,13 @@ fn examine(
     front: &Front,
     place: &Place,
     known: &Known<'_>,
-    pace: &Pace<'_>,
+    (pace, is_ahead): (&Pace<'_>, bool),
     finding: &dyn Fn(Kind, String) -> Finding,
 ) -> Result<Looked, Strange> {
-    let file = Sequential::new(front, pace);
     let mut head = inspect::find_head(front, place, &known.store, known.keys)?;
     head.start = known.anchors.corrected(&head.start);
-    let report = match known.open {
-        None => scrub(&file, &head.m)?,
+    let check = |file: &dyn ReadAt| match known.open {
+        None => scrub(file, &head.m),
         Some(keyring) => {
             let unlock = |bytes: &[u8]| {
                 let header = Header::parse(bytes)?;
@@ -263,9 +283,13 @@ fn examine(
                     .ok_or(FormatError::NoMatchingIdentity)?;
                 SegmentOpener::open(bytes, identity, m)
             };
-            File::open(&file, unlock)?.check(Some(&head.m))?
+            File::open(file, unlock)?.check(Some(&head.m))
         }
     };
+    let report = match is_ahead {
+        true => disk::read_ahead(front, pace, check),
+        false => check(&Sequential::new(front, pace)),
+    }?;
     let lost_chunks = match report.state {
         State::Torn => lost_at_torn_end(front, &head.m)?,
         _ => 0..0,

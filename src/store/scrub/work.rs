@@ -15,7 +15,7 @@ use super::{ScrubPhase, ScrubSettings, Told, kept};
 use crate::limits::{SCRUB_FINDINGS_MAX, SCRUB_SAVED_EVERY_US, WATCH_PERIOD_MS};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
-use crate::store::check::{self, Finding, Kind, Known, Subject};
+use crate::store::check::{self, Finding, Kind, Known, Reading, Subject};
 use crate::store::inspect::Place;
 use crate::store::mount::MountedDisk;
 use crate::store::turns::{self, Next, Rest};
@@ -342,7 +342,14 @@ impl Work {
             return (Verdict::Nothing, begun_us);
         };
         let given_up = disk.given_up_unhurried();
-        let looked = check::look(0, &*unhurried, &place, &known(&shared), true, &pace);
+        let looked = check::look(
+            0,
+            &*unhurried,
+            &place,
+            &known(&shared),
+            Reading::Through,
+            &pace,
+        );
         // A drive that does not answer has said nothing of its footage, and keeps the others no longer.
         if disk.given_up_unhurried() != given_up {
             is_stopped.store(true, Ordering::Relaxed);
