@@ -18,6 +18,7 @@ use crate::archive::Segment;
 use crate::config::Config;
 use crate::disk::{Disk, Front, RealDisk};
 use crate::keys::{self, KnownStream, StateFolder, decode_streams};
+use crate::pool;
 use crate::store::anchors::Anchors;
 use crate::store::browse::{self, Listed, Listing};
 use crate::store::log::{self, Chain};
@@ -44,7 +45,7 @@ pub(super) struct Local {
     pub disks: Vec<Arc<dyn Disk>>,
     /// Where they are, in the same order.
     pub paths: Vec<PathBuf>,
-    /// Disks of the configuration that cannot be opened, and why.
+    /// Disks of the configuration that cannot be opened, and those that it no longer has, and why.
     absent: Vec<(PathBuf, Failure)>,
     store: StoreId,
     streams: Vec<KnownStream>,
@@ -92,6 +93,7 @@ impl Local {
                 Err(failure) => absent.push((disk.path, failure)),
             }
         }
+        absent.extend(left_out(&state, &disks, &paths, &absent));
         let anchors = Anchors::read(&config.state_dir, || {
             Anchors::logged(&disks, &state.store(), &super::store::shared_keys(&state))
         });
@@ -186,7 +188,7 @@ impl Local {
         }
     }
 
-    /// Disks of the configuration that cannot be opened, and why.
+    /// Disks of the configuration that cannot be opened, and those that it no longer has, and why.
     pub fn absent(&self) -> &[(PathBuf, Failure)] {
         &self.absent
     }
@@ -268,6 +270,29 @@ impl Local {
         let metadata_keys = Arc::clone(&self.metadata_keys);
         Arc::new(move |generation| metadata_keys.get(&generation).map(copy))
     }
+}
+
+/// Disks of the store that its configuration does not have, and what is to be done.
+fn left_out(
+    state: &StateFolder,
+    disks: &[Arc<dyn Disk>],
+    paths: &[PathBuf],
+    absent: &[(PathBuf, Failure)],
+) -> Vec<(PathBuf, Failure)> {
+    let mut away: Vec<_> = absent.iter().map(|(path, _)| &**path).collect();
+    let mut here = Vec::new();
+    for (disk, path) in disks.iter().zip(paths) {
+        match layout::identify(&**disk, path) {
+            Ok(Some(identity)) => here.push(identity.disk),
+            _ => away.push(path),
+        }
+    }
+    let known = pool::left_out(state, &here, away.into_iter());
+    let told = known.into_iter().map(|known| {
+        let why = Failure::new(ExitStatus::Failed, pool::why_left_out(&known));
+        (known.path, why)
+    });
+    told.collect()
 }
 
 /// The metadata keys of all generations, which count from 1 without a hole.

@@ -105,7 +105,7 @@ pub(super) fn or_failure(disks: Disks) -> Result<Disks, Failure> {
     if let (true, Some(first)) = (disks.mounted.is_empty(), disks.absent.first()) {
         return Err(Failure::new(ExitStatus::Failed, &first.error));
     }
-    for disk in &disks.absent {
+    for disk in disks.absent.iter().chain(&disks.left_out) {
         eprintln!("hearthkeep: {}", disk.error);
     }
     Ok(disks)
@@ -118,13 +118,15 @@ pub(super) fn reindex(
     disks: Disks,
     lock: &Lock,
 ) -> Result<(Reindexed, Option<String>), Failure> {
-    let absent = disks.absent.iter().map(|disk| &disk.wanted.path);
+    let absent = disks.absent.iter().chain(&disks.left_out);
+    let absent = absent.map(|disk| &disk.wanted.path);
     let absent: Vec<_> = absent.map(|path| path.display().to_string()).collect();
     let keys = shared_keys(state);
     let clock = Arc::new(SystemClock::new());
     let folder = config.state_dir.clone();
     let mut options = Options::new(folder, state.store(), disks.mounted, keys, clock);
     options.absent = disks.absent;
+    options.left_out = disks.left_out;
     let done = Store::reindex(options, lock).or_fail(ExitStatus::Failed)?;
     let left_out = match &done.carried {
         Carried::All(_) => None,
@@ -173,6 +175,7 @@ pub(super) fn options(
     let folder = config.state_dir.clone();
     let mut options = Options::new(folder, state.store(), disks.mounted, keys, clock);
     options.absent = disks.absent;
+    options.left_out = disks.left_out;
     options.log = Some(LogSettings {
         state_key: state.state_key(),
         generation: state.sealing().map_err(state_failure)?.generation,

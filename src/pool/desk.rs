@@ -8,7 +8,7 @@ use hearthkeep_format::DiskId;
 use super::error::{Error, Result};
 use super::{Pool, Retired, same};
 use crate::config::{self, Config, EditError, Tier};
-use crate::store::{self, DiskStatus};
+use crate::store::{self, DiskStatus, DiskUse};
 
 /// The pool, and the configuration that goes with it.
 #[derive(Clone)]
@@ -47,7 +47,11 @@ impl Desk {
     pub fn retire(&self, disk: &str, forget: bool, who: &str) -> Result<Retired> {
         let disks = self.pool.list()?;
         let path = match meant(&disks, disk) {
-            Ok(_) if disks.len() == 1 => return Err(store::Error::LastDisk.into()),
+            // There is nothing of it in the configuration.
+            Ok(found) if found.state == DiskUse::LeftOut => {
+                return self.pool.retire(disk, forget, who);
+            }
+            Ok(_) if is_last(&disks) => return Err(store::Error::LastDisk.into()),
             Ok(found) => found.path.clone(),
             Err(error) => self.pool.taken_out(disk).ok_or(error)?,
         };
@@ -149,6 +153,12 @@ fn in_a_shell(path: &Path) -> String {
         true => text.into_owned(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
+}
+
+/// Whether of these no more than one is in the configuration.
+pub(super) fn is_last(disks: &[DiskStatus]) -> bool {
+    let configured = disks.iter().filter(|disk| disk.state != DiskUse::LeftOut);
+    configured.count() == 1
 }
 
 /// The disk that a folder or an id means.

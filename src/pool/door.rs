@@ -8,6 +8,7 @@ use hearthkeep_format::{DiskId, Keyring};
 
 use super::error::{Error, Result};
 use super::folder::{Doors, Folder};
+use super::left_out;
 use crate::config::{self, Config};
 use crate::disk::{Disk, Patience};
 use crate::keys::{Standing, StateFolder};
@@ -27,6 +28,8 @@ pub struct Disks {
     pub mounted: Vec<MountedDisk>,
     /// Likewise, and why.
     pub absent: Vec<AbsentDisk>,
+    /// Disks of the store that the configuration does not have.
+    pub left_out: Vec<AbsentDisk>,
 }
 
 /// Makes sure that all configured disks can be used, and makes new ones of empty folders.
@@ -120,6 +123,13 @@ pub(super) fn mount_opened(
             }),
         }
     }
+    let here: Vec<_> = disks.mounted.iter().map(|disk| disk.id).collect();
+    let away = disks.absent.iter().map(|away| &*away.wanted.path);
+    let known = left_out::left_out(state, &here, away);
+    let known = known.iter().zip(configured.len()..);
+    disks.left_out = known
+        .map(|(known, index)| left_out::absent(known, index))
+        .collect();
     disks
 }
 

@@ -130,6 +130,12 @@ pub enum Error {
          --forget that its footage is given up"
     )]
     NotLookedAt,
+    /// It is out of the configuration, so that nobody looks what is on it.
+    #[error(
+        "this disk is not in the configuration, so that nobody knows what lies on it: put it back with `hearthkeep disk add`, or say with \
+         --forget that its footage is given up"
+    )]
+    LeftOut,
     /// There are files on it that the catalog does not know.
     #[error(
         "{files} files stay on it that are no whole footage of this box, or were moved and could not be deleted there: look at them with \

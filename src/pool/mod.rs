@@ -5,6 +5,7 @@ mod desk;
 mod door;
 mod error;
 mod folder;
+mod left_out;
 mod unopened;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use door::{Disks, identify_all, mount, spread_keyring};
 pub use error::{Error, Result};
 use folder::Doors;
 pub use folder::{Shared, shared};
+pub use left_out::{left_out, why_left_out};
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
@@ -81,7 +83,7 @@ impl Pool {
         let wanted = self.unopened().begin(&config.disks);
         let folders = door::open_all(&self.doors, &wanted);
         let disks = door::mount_opened(&wanted, folders, &mut self.state());
-        self.unopened().missed(&disks.absent);
+        self.unopened().missed(&disks.absent, &disks.left_out);
         disks
     }
 
@@ -229,7 +231,11 @@ impl Pool {
         let disks = self.store.get()?.disks();
         let is_it =
             |status: &DiskStatus| same(&status.path, path) || (id.is_some() && status.id == id);
-        disks.into_iter().find(is_it)
+        // One that was left out of the configuration is not in use, and may be put back.
+        let mut wanted = disks
+            .into_iter()
+            .filter(|disk| disk.state != DiskUse::LeftOut);
+        wanted.find(is_it)
     }
 
     /// Has a disk emptied.
@@ -291,6 +297,9 @@ impl Pool {
             found => found?,
         };
         let (given_up, held_bytes) = (store.on_disk(id)?, Some(store.held_on_disk(id)));
+        if !forget && status.state == DiskUse::LeftOut {
+            return Err(Error::LeftOut);
+        }
         if !forget && status.state != DiskUse::Absent {
             let files = door::footage_files(&status.path)?;
             if given_up.segments == 0 && files > 0 {
@@ -331,7 +340,7 @@ impl Pool {
             Ok(status) => status,
             Err(error) => return meant_before(taken_out, disk).ok_or(error),
         };
-        if disks.len() == 1 {
+        if status.state != DiskUse::LeftOut && desk::is_last(&disks) {
             return Err(store::Error::LastDisk.into());
         }
         if !forget {

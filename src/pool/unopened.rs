@@ -6,7 +6,7 @@ use std::path::Path;
 use hearthkeep_format::DiskId;
 
 use crate::config;
-use crate::store::{AbsentDisk, DiskStatus, OnDisk, being_taken_in};
+use crate::store::{AbsentDisk, DiskStatus, DiskUse, OnDisk, being_taken_in};
 
 /// What is configured, and what was found of it last.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub(super) struct Unopened {
     /// The configuration's disks and those of commands since then; `None` before anybody looked.
     wanted: Option<Vec<config::Disk>>,
     absent: Vec<AbsentDisk>,
+    /// Disks of the store that the configuration does not have.
+    left_out: Vec<AbsentDisk>,
     /// What the catalog has on each.
     on_disk: HashMap<DiskId, OnDisk>,
     /// Those whose footage is given up, which the store may not know that is being opened.
@@ -28,7 +30,8 @@ impl Unopened {
     }
 
     /// What was looked for and is not there. What is there now and was not is shown until the store is open.
-    pub(super) fn missed(&mut self, absent: &[AbsentDisk]) {
+    pub(super) fn missed(&mut self, absent: &[AbsentDisk], left_out: &[AbsentDisk]) {
+        self.left_out = left_out.to_vec();
         let mut found = std::mem::take(&mut self.absent);
         found.retain(|before| {
             absent
@@ -57,6 +60,8 @@ impl Unopened {
     pub(super) fn add(&mut self, disk: &config::Disk, id: DiskId, before: Option<DiskId>) {
         self.given_up.retain(|given_up| *given_up != id);
         self.given_up.extend(before);
+        self.left_out
+            .retain(|known| known.id != Some(id) && (before.is_none() || known.id != before));
         // Before anybody looked it is the configuration that says so.
         let Some(wanted) = &mut self.wanted else {
             return;
@@ -77,6 +82,12 @@ impl Unopened {
     /// A disk that is used no more.
     pub(super) fn remove(&mut self, path: &Path, id: DiskId) {
         self.given_up.push(id);
+        let known = self.left_out.len();
+        self.left_out.retain(|known| known.id != Some(id));
+        // What the configuration has at its path is another one.
+        if self.left_out.len() < known {
+            return;
+        }
         self.wanted
             .iter_mut()
             .for_each(|wanted| wanted.retain(|disk| disk.path != path));
@@ -90,8 +101,9 @@ impl Unopened {
 
     /// How they are; `None` where none is known to be away.
     pub(super) fn statuses(&self) -> Option<Vec<DiskStatus>> {
-        let status = |away: &AbsentDisk| {
+        let status = |away: &AbsentDisk, state| {
             let mut status = away.status();
+            status.state = state;
             if let Some(there) = away.id.and_then(|id| self.on_disk.get(&id)) {
                 status.segments = there.segments;
                 status.used_bytes = there.bytes;
@@ -99,7 +111,10 @@ impl Unopened {
             }
             status
         };
-        let statuses: Vec<_> = self.absent.iter().map(status).collect();
+        let absent = self.absent.iter().map(|away| status(away, DiskUse::Absent));
+        let left_out = self.left_out.iter();
+        let left_out = left_out.map(|known| status(known, DiskUse::LeftOut));
+        let statuses: Vec<_> = absent.chain(left_out).collect();
         (!statuses.is_empty()).then_some(statuses)
     }
 }

@@ -66,7 +66,8 @@ impl Store {
     /// Whether a disk of this path is to be used.
     pub fn has_slot(&self, path: &Path) -> bool {
         let slots = self.shared.slots.read();
-        slots.iter().any(|slot| slot.wanted.path == path)
+        let mut wanted = slots.iter().filter(|slot| slot.is_wanted());
+        wanted.any(|slot| slot.wanted.path == path)
     }
 
     /// Uses another disk from now on: it is mounted within moments, or its status says why not.
@@ -126,7 +127,8 @@ impl Store {
         if !slots.read().iter().any(|slot| slot.id == Some(id)) {
             return Err(Error::NoSuchDisk);
         }
-        if slots.read().len() == 1 {
+        let is_another = |slot: &Slot| slot.is_wanted() && slot.id != Some(id);
+        if !slots.read().iter().any(is_another) {
             return Err(Error::LastDisk);
         }
         let OnDisk {
@@ -161,6 +163,7 @@ impl Store {
 
     /// Forgets what was on a disk that is used no more.
     pub fn give_up(&self, id: DiskId) {
+        self.shared.slots.forget_left_out(id);
         self.shared.slots.drains().remove(&id);
         if let Some(keeper) = &*self.keeper() {
             self.shared.give_up(&[id], keeper.notes());
@@ -247,7 +250,7 @@ impl Shared {
     fn status(&self, index: usize, slot: &Slot) -> DiskStatus {
         let mut status = match &slot.place {
             Place::Mounted(disk) => disk.status(self.clock.monotonic_us()),
-            Place::Leaving(_, error) | Place::Absent(error) => AbsentDisk {
+            Place::Leaving(_, error) | Place::Absent(error) | Place::LeftOut(error) => AbsentDisk {
                 wanted: slot.wanted.clone(),
                 index,
                 id: slot.id,
@@ -255,6 +258,9 @@ impl Shared {
             }
             .status(),
         };
+        if !slot.is_wanted() {
+            status.state = DiskUse::LeftOut;
+        }
         let Some(id) = slot.id else { return status };
         // What the catalog cannot say is not shown; its own trouble is told elsewhere.
         let there = self.on_disk(id).unwrap_or_default();

@@ -76,6 +76,8 @@ pub enum DiskUse {
     InUse,
     /// It is not there.
     Absent,
+    /// It belongs to the store, and the configuration does not have it: it is not looked for.
+    LeftOut,
     /// It is being emptied.
     Draining,
     /// It is there, and empty because it was to be.
@@ -87,7 +89,7 @@ impl DiskUse {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InUse => "in use",
-            Self::Absent => "absent",
+            Self::Absent | Self::LeftOut => "absent",
             Self::Draining => "draining",
             Self::Drained => "drained",
         }

@@ -202,7 +202,12 @@ pub(super) fn prepare_with(options: Options, opened: catalog::Opened) -> Result<
     if let Some(record) = anchors.look(&*options.clock) {
         log.append(record);
     }
-    let slots = Slots::new(options.disks, &options.absent, &options.spread);
+    let slots = Slots::new(
+        options.disks,
+        &options.absent,
+        &options.left_out,
+        &options.spread,
+    );
     Ok(Shared {
         store: options.store,
         state_dir: options.state_dir,

@@ -28,6 +28,8 @@ pub struct Options {
     pub disks: Vec<MountedDisk>,
     /// Those of the configuration that are not there; what the catalog has of them stays in it.
     pub absent: Vec<AbsentDisk>,
+    /// Those that belong to the store and that the configuration does not have: they are away, and not looked for.
+    pub left_out: Vec<AbsentDisk>,
     /// Those that were taken out of use for good: what the catalog still has of them is forgotten.
     pub retired: Vec<DiskId>,
     /// How footage is spread over them.
@@ -76,6 +78,7 @@ impl Options {
             store,
             disks,
             absent: Vec::new(),
+            left_out: Vec::new(),
             retired: Vec::new(),
             spread: Spread::default(),
             doorkeeper: None,

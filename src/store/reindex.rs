@@ -152,9 +152,10 @@ impl Before {
 impl Away {
     fn of(options: &Options) -> Self {
         let ids = |disk: &AbsentDisk| disk.id;
+        let away = options.absent.iter().chain(&options.left_out);
         Self {
             here: options.disks.iter().map(|disk| disk.id).collect(),
-            absent: options.absent.iter().filter_map(ids).collect(),
+            absent: away.filter_map(ids).collect(),
             any: options.absent.iter().any(|disk| disk.id.is_none()),
         }
     }

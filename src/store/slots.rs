@@ -68,10 +68,17 @@ pub(super) enum Place {
     Leaving(Arc<MountedDisk>, String),
     /// It is not there, and why.
     Absent(String),
+    /// It is known, and no longer in the configuration, and what is to be done: it is not looked for, whatever is at its path.
+    LeftOut(String),
 }
 
 impl Slots {
-    pub(super) fn new(disks: Vec<MountedDisk>, absent: &[AbsentDisk], spread: &Spread) -> Self {
+    pub(super) fn new(
+        disks: Vec<MountedDisk>,
+        absent: &[AbsentDisk],
+        left_out: &[AbsentDisk],
+        spread: &Spread,
+    ) -> Self {
         let mounted = |disk: MountedDisk| Slot {
             wanted: disk.wanted(),
             id: Some(disk.id),
@@ -86,6 +93,11 @@ impl Slots {
             };
             slots.insert(away.index.min(slots.len()), slot);
         }
+        slots.extend(left_out.iter().map(|known| Slot {
+            wanted: known.wanted.clone(),
+            id: known.id,
+            place: Place::LeftOut(known.error.clone()),
+        }));
         Self {
             slots: RwLock::new(slots),
             placement: spread.placement,
@@ -124,7 +136,7 @@ impl Slots {
         mounted.find(|disk| disk.number() == number).cloned()
     }
 
-    /// Whether all disks of the configuration are there.
+    /// Whether all disks are there that the store knows, also those that were left out of the configuration.
     pub(super) fn is_whole(&self) -> bool {
         self.read().iter().all(|slot| slot.mounted().is_some())
     }
@@ -185,7 +197,9 @@ impl Slots {
     /// The slots that are empty, and those whose disk is on its way out.
     pub(super) fn empty(&self) -> Vec<config::Disk> {
         let slots = self.read();
-        let empty = slots.iter().filter(|slot| slot.mounted().is_none());
+        let empty = slots
+            .iter()
+            .filter(|slot| slot.is_wanted() && slot.mounted().is_none());
         empty.map(|slot| slot.wanted.clone()).collect()
     }
 
@@ -226,7 +240,8 @@ impl Slots {
 
     fn change(&self, path: &Path, edit: impl FnOnce(&mut Slot)) -> bool {
         let mut slots = self.write();
-        let slot = slots.iter_mut().find(|slot| slot.wanted.path == path);
+        let mut wanted = slots.iter_mut().filter(|slot| slot.is_wanted());
+        let slot = wanted.find(|slot| slot.wanted.path == path);
         slot.map(edit).is_some()
     }
 
@@ -235,8 +250,9 @@ impl Slots {
     /// A disk of the configuration that is to be used from now on. One that is there at the path already stays; the place of one that is
     /// not is taken.
     pub(super) fn add(&self, wanted: &config::Disk, id: DiskId) {
+        self.forget_left_out(id);
         let mut slots = self.write();
-        let mut known = slots.iter_mut();
+        let mut known = slots.iter_mut().filter(|slot| slot.is_wanted());
         if let Some(slot) = known.find(|slot| slot.wanted.path == wanted.path) {
             if slot.mounted().is_none() {
                 slot.id = Some(id);
@@ -261,6 +277,12 @@ impl Slots {
         Some(slots.remove(index))
     }
 
+    /// A disk that was left out of the configuration is expected no more: it is back in, or given up.
+    pub(super) fn forget_left_out(&self, id: DiskId) {
+        let mut slots = self.write();
+        slots.retain(|slot| slot.is_wanted() || slot.id != Some(id));
+    }
+
     pub(super) fn drains(&self) -> MutexGuard<'_, HashMap<DiskId, Drain>> {
         self.drains.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -276,6 +298,11 @@ pub fn being_taken_in(path: &Path) -> String {
 }
 
 impl Slot {
+    /// Whether the configuration has it.
+    pub(super) fn is_wanted(&self) -> bool {
+        !matches!(self.place, Place::LeftOut(_))
+    }
+
     pub(super) fn mounted(&self) -> Option<&Arc<MountedDisk>> {
         match &self.place {
             Place::Mounted(disk) => Some(disk),

@@ -301,6 +301,9 @@ pub struct DiskStatus {
     pub id: Option<String>,
     /// "in use", "absent", "draining" or "drained".
     pub state: String,
+    /// Whether it is absent because the configuration does not have it any more.
+    #[serde(default)]
+    pub left_out: bool,
     /// "hot", or "cold" for old footage.
     pub tier: String,
     /// Size of the file system, where it answers.
@@ -437,6 +440,7 @@ impl DiskStatus {
             path: disk.path.display().to_string(),
             id: disk.id.map(|id| id.to_string()),
             state: disk.state.as_str().to_owned(),
+            left_out: disk.state == store::DiskUse::LeftOut,
             tier: disk.tier.as_str().to_owned(),
             size_bytes: disk.space.map(|space| space.total_bytes),
             free_bytes: disk.space.map_or(0, |space| space.free_bytes),

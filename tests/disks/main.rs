@@ -37,4 +37,5 @@ mod reindexed;
 mod rig;
 mod silent;
 mod taken;
+mod unconfigured;
 mod waiting;

@@ -116,7 +116,7 @@ pub(super) fn main(arguments: DiskArguments) -> Result<ExitStatus, Failure> {
         } => {
             let desk = Desk::open(&config)?;
             // What is not there has an exit status of its own, and over the socket come sentences only.
-            desk.path_of(&disk)?;
+            desk.find(&disk)?;
             match stop {
                 true => keep(&desk, disk),
                 false => drain(&desk, disk, let_go),
@@ -128,6 +128,14 @@ pub(super) fn main(arguments: DiskArguments) -> Result<ExitStatus, Failure> {
             forget,
         } => retire(&Desk::open(&config)?, disk, forget),
     }
+}
+
+/// A disk that is to go, and its folder.
+enum Found {
+    /// As the configuration names it.
+    Configured(PathBuf),
+    /// The configuration does not have it any more: where it was last.
+    LeftOut(PathBuf),
 }
 
 /// Who does it: the recorder that runs, or this process.
@@ -156,22 +164,26 @@ impl Desk {
         }
     }
 
-    /// The folder of a disk that is to go, as the configuration names it.
-    fn path_of(&self, disk: &str) -> Result<PathBuf, Failure> {
+    /// The folder of a disk that is to go.
+    fn find(&self, disk: &str) -> Result<Found, Failure> {
         let disks = self.disks()?;
         let is_it = |known: &&DiskStatus| {
             known.id.as_deref() == Some(disk) || pool::same(Path::new(&known.path), Path::new(disk))
         };
         if let Some(known) = disks.iter().find(is_it) {
-            return match disks.len() {
-                1 => Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk)),
-                _ => Ok(PathBuf::from(&known.path)),
+            let path = PathBuf::from(&known.path);
+            let configured = disks.iter().filter(|disk| !disk.left_out);
+            return match (known.left_out, configured.count()) {
+                (true, _) => Ok(Found::LeftOut(path)),
+                (false, 1) => Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk)),
+                (false, _) => Ok(Found::Configured(path)),
             };
         }
         // The recorder may have taken it out when the configuration could not be written.
         let mut configured = self.config.disks.iter().map(|disk| &disk.path);
         let left = configured.find(|path| pool::same(path, Path::new(disk)));
         left.cloned()
+            .map(Found::Configured)
             .ok_or_else(|| Failure::new(ExitStatus::Nothing, store::Error::NoSuchDisk))
     }
 }
@@ -254,9 +266,13 @@ fn keep(desk: &Desk, disk: String) -> Result<ExitStatus, Failure> {
 }
 
 fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure> {
-    let path = desk.path_of(&disk)?;
-    let edited = owner::as_caller(|| pool::without_disk(&desk.path, &path, forget));
-    let edited = edited.map_err(pool_failure)?;
+    let (path, edited) = match desk.find(&disk)? {
+        Found::LeftOut(path) => (path, None),
+        Found::Configured(path) => {
+            let edited = owner::as_caller(|| pool::without_disk(&desk.path, &path, forget));
+            (path, Some(edited.map_err(pool_failure)?))
+        }
+    };
     let request = Request::RetireDisk {
         disk: disk.clone(),
         forget,
@@ -266,7 +282,7 @@ fn retire(desk: &Desk, disk: String, forget: bool) -> Result<ExitStatus, Failure
         Some(retired) => retired,
         None => here::retire(&desk.config, &disk, forget)?,
     };
-    save(edited)?;
+    edited.map(save).transpose()?;
     show::retired(&path, &retired)?;
     Ok(ExitStatus::Done)
 }

@@ -198,7 +198,26 @@ fn told_of<'a>(path: &Path, report: Option<&'a Report>) -> Option<&'a DiskReport
 fn disks(config: &Config, looked: Vec<Looked>, report: Option<&Report>) -> Vec<DiskStatus> {
     let mut looked: Vec<_> = looked.into_iter().map(|looked| looked.status).collect();
     let disk = |configured: &config::Disk| match told_of(&configured.path, report) {
-        Some(told) => Some(DiskStatus {
+        Some(told) => Some(DiskStatus::of(told)),
+        None => {
+            let at = looked.iter().position(|it| it.path == configured.path)?;
+            Some(looked.remove(at))
+        }
+    };
+    let mut disks: Vec<_> = config.disks.iter().filter_map(disk).collect();
+    // Those that the recorder knows and the configuration does not have.
+    let is_shown = |told: &DiskReport| {
+        let mut configured = config.disks.iter();
+        configured.any(|one| told_of(&one.path, report).is_some_and(|of| std::ptr::eq(of, told)))
+    };
+    let told = report.iter().flat_map(|report| &report.disks);
+    disks.extend(told.filter(|told| !is_shown(told)).map(DiskStatus::of));
+    disks
+}
+
+impl DiskStatus {
+    fn of(told: &DiskReport) -> Self {
+        Self {
             path: told.path.clone(),
             free_bytes: told.free_bytes,
             footage_bytes: told.footage_bytes,
@@ -208,13 +227,8 @@ fn disks(config: &Config, looked: Vec<Looked>, report: Option<&Report>) -> Vec<D
             error: told.error.clone(),
             slow: told.slow.clone(),
             scrub: told.scrub.clone(),
-        }),
-        None => {
-            let at = looked.iter().position(|it| it.path == configured.path)?;
-            Some(looked.remove(at))
         }
-    };
-    config.disks.iter().filter_map(disk).collect()
+    }
 }
 
 /// Of files: what is wrong with them, and what to do.
