@@ -347,9 +347,9 @@ pub fn no_room_for_the_state() {
             causes[1..].iter().all(|cause| *cause == "shutdown"),
             "{before:#}"
         );
-        for (number, row) in (0..).zip(&rows) {
-            assert_eq!(row["sequence"], number, "{before:#}");
-        }
+        // A catalog in memory passes over numbers that it may not know of.
+        let numbers = rows.iter().map(|row| row["sequence"].as_u64().unwrap());
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{before:#}");
     }
     let output = installation.run("reindex", &[]);
     assert!(output.status.success(), "{output:?}");

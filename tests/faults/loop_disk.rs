@@ -105,12 +105,17 @@ impl LoopDisk {
     /// Repairs it, and mounts it again.
     pub fn look_after(&self) {
         self.unmount();
-        let looked = Command::new("e2fsck")
-            .args(["-f", "-y", &self.device])
-            .output();
-        let looked = looked.unwrap();
-        // 1: what was wrong was repaired.
-        assert!(matches!(looked.status.code(), Some(0 | 1)), "{looked:?}");
+        // The kernel may still be about to let go of it.
+        await_condition(
+            "the file system is repaired",
+            Duration::from_secs(30),
+            || {
+                let mut command = Command::new("e2fsck");
+                let looked = command.args(["-f", "-y", &self.device]).output();
+                // 1: what was wrong was repaired.
+                matches!(looked.unwrap().status.code(), Some(0 | 1))
+            },
+        );
         self.mount();
     }
 

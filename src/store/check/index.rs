@@ -179,7 +179,9 @@ fn missing(
     if entry.torn || !torn.contains(&(disk, place)) {
         return None;
     }
-    let now = super::look(disk, &*subject.disk, &place, known, Reading::Ends, &|_| Ok(()))?;
+    let now = super::look(disk, &*subject.disk, &place, known, Reading::Ends, &|_| {
+        Ok(())
+    })?;
     now.is_torn().then(|| Finding {
         span_us: Some(entry.start_us..entry.end_us()),
         ..Finding::cut(disk, &place)
