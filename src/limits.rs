@@ -95,6 +95,8 @@ pub const SCRUB_SAVED_EVERY_US: u64 = 1_800_000_000;
 pub const SCRUB_FILE_BYTES_MAX: u64 = 8 << 20;
 /// How long the end of the recorder waits for it.
 pub const SCRUB_GOODBYE_MS_MAX: u64 = 2_000;
+/// The file that says where disks belong.
+pub const HOMES_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Segments deleted between two flushes of the catalog.
 pub const RETENTION_BATCH_SEGMENTS: usize = 256;
 /// Free space that is kept on a disk: this part of it, or this much, whichever is more.

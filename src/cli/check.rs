@@ -180,13 +180,13 @@ fn known_id(local: &Local, path: &Path) -> Result<Option<DiskId>, String> {
         return Ok(None);
     };
     let canonical = std::fs::canonicalize(path).map_err(|error| error.to_string())?;
-    let known = state.disks().iter().find(|known| known.path == canonical);
+    let known = state.disk_at(&canonical);
     let has_id_file = path.join(layout::ID_FILE).exists();
     match (known, has_id_file) {
         (_, false) => Err(
             "it is no disk of a store: mount it there, and try again. `hearthkeep disk add` makes a new one of an empty folder".to_owned(),
         ),
-        (known, true) => Ok(known.map(|known| known.id)),
+        (known, true) => Ok(known),
     }
 }
 

@@ -24,9 +24,8 @@ impl Local {
         let here = self.disk_ids();
         let is_another = |path: &&PathBuf| {
             let canonical = path.canonicalize();
-            let mut known = state.disks().iter();
-            let known = known.find(|known| canonical.as_ref().is_ok_and(|at| known.path == *at));
-            known.is_some_and(|known| !here.contains(&known.id)) && !away.contains(path)
+            let known = canonical.ok().and_then(|at| state.disk_at(&at));
+            known.is_some_and(|known| !here.contains(&known)) && !away.contains(path)
         };
         let others: Vec<_> = self.paths.iter().filter(is_another).cloned().collect();
         away.extend(others);

@@ -7,6 +7,7 @@
 //! store.sealed    store id, root key, newest generation, metadata keys, known disks
 //! keyring/a, b    the same as on every disk: statements, sealed seeds, the sealed list of streams
 //! lock            held by the one process that may change things
+//! disks.json      where each disk belongs, and what the configuration says of it there
 //! disks-to-make   stands until the box is claimed and the disks of its configuration are made
 //! recording       stands while a recorder is at work: one that finds it comes after a crash
 //! status.socket   a running recorder answers `hearthkeep status` and `disk` here, where the folder takes it
@@ -303,6 +304,18 @@ impl StateFolder {
     /// The disks that belong to the store.
     pub fn disks(&self) -> &[KnownDisk] {
         &self.state.disks
+    }
+
+    /// The disk that was at a path last.
+    pub fn disk_at(&self, path: &Path) -> Option<DiskId> {
+        self.state.last_at(path)
+    }
+
+    /// Where a disk was last.
+    pub fn path_of(&self, id: DiskId) -> Option<&Path> {
+        let mut newest = self.state.disks.iter().rev();
+        let known = newest.find(|known| known.id == id)?;
+        Some(&known.path)
     }
 
     /// Remembers a disk and where it was last mounted.

@@ -75,12 +75,31 @@ impl State {
             path: path.to_owned(),
             id,
         };
-        if self.disks.contains(&disk) {
+        let mut newest = self.disks.iter().rev();
+        let is_its_last = newest.find(|known| known.id == id) == Some(&disk);
+        if is_its_last && self.last_at(path) == Some(id) {
             return;
         }
-        // Its earlier paths stay known: what lies there without an id file is a bare mount point, and no new disk.
-        self.disks.retain(|known| known.path != path);
+        // Its earlier paths stay known: what lies there without an id file is a bare mount point, and no new disk. Nor is another one
+        // forgotten that was here last: it is somewhere, and has footage.
+        let before = std::mem::take(&mut self.disks);
+        let is_elsewhere = |id| {
+            before
+                .iter()
+                .any(|known| known.id == id && known.path != path)
+        };
+        let stays =
+            |known: &&KnownDisk| known.path != path || (known.id != id && !is_elsewhere(known.id));
+        self.disks = before.iter().filter(stays).cloned().collect();
         self.disks.push(disk);
+    }
+
+    /// The disk that was at a path last.
+    pub fn last_at(&self, path: &Path) -> Option<DiskId> {
+        let mut newest = self.disks.iter().rev();
+        newest
+            .find(|known| known.path == path)
+            .map(|known| known.id)
     }
 
     /// What was said of a disk. The paths of one that is retired are forgotten.

@@ -298,6 +298,20 @@ fn disks_are_remembered_and_all_files_private() {
         id,
     });
     assert_eq!(StateFolder::load(root.path()).unwrap().disks(), known);
+    // Another disk there makes nobody forget the one that was; and what is there again is the last.
+    let (footage, second) = (Path::new("/srv/footage"), DiskId::random(&mut OsRandom));
+    let third = DiskId::random(&mut OsRandom);
+    for (there, kept) in [
+        (second, vec![id]),
+        (third, vec![id, second]),
+        (second, vec![id, third]),
+    ] {
+        state.remember_disk(footage, there, &mut OsRandom).unwrap();
+        let loaded = StateFolder::load(root.path()).unwrap();
+        assert_eq!(loaded.disk_at(footage), Some(there));
+        assert_eq!(loaded.path_of(there), Some(footage));
+        assert!(kept.iter().all(|id| loaded.path_of(*id).is_some()));
+    }
     state
         .set_standing(id, Standing::Draining, &mut OsRandom)
         .unwrap();

@@ -8,6 +8,7 @@ use hearthkeep_format::{DiskId, Keyring};
 
 use super::error::{Error, Result};
 use super::folder::{Doors, Folder};
+use super::homes::Homes;
 use super::left_out;
 use crate::config::{self, Config};
 use crate::disk::{Disk, Patience};
@@ -104,7 +105,7 @@ pub(super) fn mount_opened(
         folder.disk.lane().set_patience(patience.clone());
     }
     for (index, (wanted, folder)) in configured.iter().zip(folders).enumerate() {
-        let mounted = folder.and_then(|folder| mount_one(wanted, &folder, state));
+        let mounted = folder.and_then(|folder| mount_one(wanted, &folder, configured, state));
         let mounted = mounted.and_then(|(disk, _)| {
             match disks.mounted.iter().any(|other| other.id == disk.id) {
                 true => Err(Error::Twice {
@@ -133,17 +134,26 @@ pub(super) fn mount_opened(
     disks
 }
 
-/// Mounts one, and says whether its keyring knew what ours did not.
+/// Mounts one of those that are configured, and says whether its keyring knew what ours did not.
 pub(super) fn mount_one(
     wanted: &config::Disk,
     folder: &Folder,
+    configured: &[config::Disk],
     state: &mut StateFolder,
 ) -> Result<(MountedDisk, bool)> {
+    let before = state.disks().to_vec();
     let id = identify(folder, state, false)?;
     let (lane, raw) = (folder.disk.lane(), Arc::clone(&folder.raw));
     let store = state.store();
     let mut mounted = MountedDisk::on(lane, raw, &wanted.path, store, id, wanted.max_bytes)?;
     mounted.tier = wanted.tier;
+    let mut homes = Homes::read(state.folder());
+    let last = before.iter().rev().find(|known| known.id == id);
+    let last = last.map(|known| &*known.path);
+    if let Some(misplaced) = homes.place(id, last, &folder.real_path, wanted, configured) {
+        mounted.misplace(misplaced);
+    }
+    homes.keep(state);
     let has_news = adopt(&folder.disk, &wanted.path, state)?;
     Ok((mounted, has_news))
 }
@@ -288,8 +298,8 @@ fn take(folder: &Folder, state: &StateFolder, anew: bool, before: Option<DiskId>
         let id = identity.disk;
         return Ok(Taken { id, was });
     }
-    let mut known = state.disks().iter();
-    if known.any(|known| known.path == *path && Some(known.id) != before) {
+    let last = state.disk_at(path);
+    if last.is_some() && last != before {
         return Err(store::Error::NotMounted {
             disk: path.to_owned(),
         }
@@ -316,13 +326,12 @@ fn take(folder: &Folder, state: &StateFolder, anew: bool, before: Option<DiskId>
 /// A bit that has flipped in an id file makes no other disk of the one that was last at this path, where its keyring is this store's.
 fn mend(folder: &Folder, state: &StateFolder) -> Result<()> {
     let (disk, path) = (&folder.disk, &folder.real_path);
-    let mut known = state.disks().iter();
-    let Some(known) = known.find(|known| known.path == *path) else {
+    let Some(known) = state.disk_at(path) else {
         return Ok(());
     };
     let identity = DiskIdentity {
         store: state.store(),
-        disk: known.id,
+        disk: known,
     };
     let keyring = layout::read_keyring(disk, path);
     if keyring.is_ok_and(|keyring| keyring.store == identity.store) {
@@ -356,10 +365,7 @@ fn refuse_what_is_in_use(folder: &Folder) -> Result<()> {
 
 /// The disk that was at a path last.
 pub(super) fn remembered(path: &Path, state: &StateFolder) -> Option<DiskId> {
-    let known = |path: PathBuf| {
-        let mut known = state.disks().iter().rev();
-        known.find(|known| known.path == path).map(|known| known.id)
-    };
+    let known = |path: PathBuf| state.disk_at(&path);
     // Where its drive hangs, only one that is written otherwise waits for it.
     let plain = std::path::absolute(path).ok().and_then(known);
     plain.or_else(|| known(std::fs::canonicalize(path).ok()?))
@@ -367,9 +373,8 @@ pub(super) fn remembered(path: &Path, state: &StateFolder) -> Option<DiskId> {
 
 /// Where a disk was last, if that is not this folder any more.
 pub(super) fn moved_to(id: DiskId, folder: &Folder, state: &StateFolder) -> Option<PathBuf> {
-    let mut known = state.disks().iter().rev();
-    let last = known.find(|known| known.id == id)?;
-    (last.path != folder.real_path).then(|| last.path.clone())
+    let last = state.path_of(id)?;
+    (last != folder.real_path).then(|| last.to_owned())
 }
 
 /// Segment files on a disk, whatever they are.

@@ -5,6 +5,7 @@ mod desk;
 mod door;
 mod error;
 mod folder;
+mod homes;
 mod left_out;
 mod unopened;
 
@@ -20,6 +21,7 @@ pub use door::{Disks, identify_all, mount, spread_keyring};
 pub use error::{Error, Result};
 use folder::Doors;
 pub use folder::{Shared, shared};
+use homes::Homes;
 pub use left_out::{left_out, why_left_out};
 
 use crate::clock::SystemClock;
@@ -193,10 +195,13 @@ impl Pool {
         let found = identity.map(|identity| identity.disk);
         if let Some(known) = self.in_use(&wanted.path, found) {
             // It came this far before, and not into the configuration.
-            if !replace && known.path == wanted.path && found.is_some() && known.id == found {
-                return Ok(known
-                    .id
-                    .unwrap_or_else(|| unreachable!("it is the one found")));
+            if let Some(id) = found
+                && !replace
+                && known.path == wanted.path
+                && known.id == found
+            {
+                self.belongs_here(id);
+                return Ok(id);
             }
             if known.path != wanted.path || known.state != DiskUse::Absent {
                 return Err(Error::InUseAlready { path: known.path });
@@ -215,6 +220,7 @@ impl Pool {
             }
         }
         let id = door::take_in(&folder, &mut self.state(), before)?;
+        self.belongs_here(id);
         self.unopened().add(&wanted, id, before);
         if let Some(store) = self.store.get() {
             store.add_disk(&wanted, id);
@@ -224,6 +230,14 @@ impl Pool {
         let told = gone.into_iter().chain([(AuditKind::DiskAdded, id)]);
         told.for_each(|(kind, id)| self.tell(kind, who, id));
         Ok(id)
+    }
+
+    /// A disk is to be as the configuration says where it is now, from its next mounting on.
+    fn belongs_here(&self, id: DiskId) {
+        let state = self.state();
+        let mut homes = Homes::read(state.folder());
+        homes.forget(id);
+        homes.keep(&state);
     }
 
     /// The disk of the open store that is at a path, or has an id.
@@ -463,6 +477,7 @@ impl store::Doorkeeper for Pool {
         let words = |error: Error| error.to_string();
         let folder = self.doors.open(&wanted.path, DISK_PATIENCE_MS_MAX);
         let folder = folder.map_err(words)?;
+        let mut configured = self.unopened().disks().to_vec();
         let mut state = self.state();
         // It may have been taken out while it was opened: what is empty there then is no new disk.
         if self
@@ -472,7 +487,11 @@ impl store::Doorkeeper for Pool {
         {
             return Err("it was taken out of use".to_owned());
         }
-        let (disk, has_news) = door::mount_one(wanted, &folder, &mut state).map_err(words)?;
+        if let Some(store) = self.store.get() {
+            configured.retain(|disk| store.has_slot(&disk.path));
+        }
+        let mounted = door::mount_one(wanted, &folder, &configured, &mut state);
+        let (disk, has_news) = mounted.map_err(words)?;
         let disks = others.iter().map(|other| &**other).filter(|_| has_news);
         door::spread_keyring(disks.chain([&disk]), &state).map_err(words)?;
         Ok(disk)

@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 
 use super::health::{DiskFault, Health, Lying, is_full, less};
 use super::layout::{self, DiskIdentity};
+use super::misplaced::Misplaced;
 use super::notes::Notes;
 use super::retention::DiskState;
 use super::scrub::ScrubStatus;
@@ -54,6 +55,7 @@ pub struct MountedDisk {
     number: AtomicU16,
     health: Arc<Health>,
     writer: OnceLock<Writer>,
+    pub(super) misplaced: Option<Misplaced>,
 }
 
 /// A disk of the configuration that cannot be used now.
@@ -204,11 +206,15 @@ impl MountedDisk {
             number: AtomicU16::new(0),
             health: Arc::default(),
             writer: OnceLock::new(),
+            misplaced: None,
         })
     }
 
-    /// What the configuration says of it.
+    /// What the configuration says of its path.
     pub(super) fn wanted(&self) -> config::Disk {
+        if let Some(misplaced) = &self.misplaced {
+            return misplaced.wanted.clone();
+        }
         config::Disk {
             path: self.path.clone(),
             max_bytes: self.max_bytes,
@@ -465,7 +471,8 @@ impl MountedDisk {
             let sentence = format!("it has not answered for {seconds} s: {told}");
             return Some((DiskFault::Failing, sentence));
         }
-        self.health.trouble(now_us)
+        let misplaced = || self.misplaced.as_ref().map(|it| it.why.clone());
+        self.health.trouble(now_us).or_else(misplaced)
     }
 
     /// Whether recording needs all of it, so that who is in no hurry leaves it alone.

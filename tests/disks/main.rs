@@ -29,6 +29,7 @@ mod doubtful;
 mod failing;
 mod id_file;
 mod limited;
+mod misplaced;
 mod mounts;
 mod moved;
 mod moving;
