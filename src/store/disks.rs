@@ -260,6 +260,7 @@ impl Shared {
         };
         if !slot.is_wanted() {
             status.state = DiskUse::LeftOut;
+            status.fault = Some(DiskFault::LeftOut);
         }
         let Some(id) = slot.id else { return status };
         // What the catalog cannot say is not shown; its own trouble is told elsewhere.

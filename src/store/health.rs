@@ -41,6 +41,10 @@ pub enum DiskFault {
     Limited,
     /// It cannot be emptied.
     Drain,
+    /// It is at another one's path.
+    Misplaced,
+    /// It belongs to the store, and the configuration does not have it.
+    LeftOut,
 }
 
 impl DiskFault {
@@ -52,6 +56,8 @@ impl DiskFault {
             Self::Full => "full",
             Self::Limited => "limited",
             Self::Drain => "drain",
+            Self::Misplaced => "misplaced",
+            Self::LeftOut => "left-out",
         }
     }
 }

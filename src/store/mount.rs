@@ -471,7 +471,7 @@ impl MountedDisk {
             let sentence = format!("it has not answered for {seconds} s: {told}");
             return Some((DiskFault::Failing, sentence));
         }
-        let misplaced = || self.misplaced.as_ref().map(|it| it.why.clone());
+        let misplaced = || Some((DiskFault::Misplaced, self.misplaced.as_ref()?.why.clone()));
         self.health.trouble(now_us).or_else(misplaced)
     }
 

@@ -328,7 +328,8 @@ pub struct DiskStatus {
     /// What is wrong with it, if anything is.
     pub error: Option<String>,
     /// What kind of trouble `error` is: "absent", "failing", "full" (other files take its room), "limited" (it takes no more although its
-    /// file system has room, as without inodes or beyond a quota) or "drain" (it cannot be emptied).
+    /// file system has room, as without inodes or beyond a quota), "drain" (it cannot be emptied), "misplaced" (it is at another one's path)
+    /// or "left-out" (it belongs to the store, and the configuration does not have it).
     #[serde(default)]
     pub fault: Option<String>,
     /// That it is slow to make footage safe, and what to do; `None` before enough was measured.

@@ -135,8 +135,8 @@ export interface Forecast {
   trouble: string | null;
 }
 
-/** "full": other files take its room. "limited": it takes no more although it shows room, as beyond a quota. "drain": it cannot be emptied. */
-export type DiskFault = "absent" | "failing" | "full" | "limited" | "drain";
+/** "full": other files take its room. "limited": it takes no more although it shows room, as beyond a quota. "drain": it cannot be emptied. "misplaced": it is at another one's path. "left-out": the configuration does not have it. */
+export type DiskFault = "absent" | "failing" | "full" | "limited" | "drain" | "misplaced" | "left-out";
 
 export interface Disk {
   path: string;

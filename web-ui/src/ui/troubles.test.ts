@@ -60,6 +60,8 @@ describe("troubles", () => {
     ["full", /^The disk “footage” is full: other files take its room, .* Move those files elsewhere, or add a disk\.$/],
     ["limited", /^The disk “footage” takes no more, though it shows room: .* free inodes or to raise the quota, or add a disk\.$/],
     ["drain", /^The disk “footage” cannot be emptied as it should be\./],
+    ["misplaced", /^The disk “footage” is where another one was\. All is recorded;/],
+    ["left-out", /^The disk “footage” is used no more, .* put it back, or to give it up\.$/],
   ] as const)("send nobody to the cable of a disk that is well: %s", (fault, text) => {
     const disks = well.disks.map((disk) => ({ ...disk, error: "it is so", fault }));
     expect(troubles({ ...well, disks }, [])).toEqual([{ kind: "disk", text: expect.stringMatching(text), detail: "It is so." }]);

@@ -74,6 +74,10 @@ function faultText(fault: DiskFault | null, name: string, others: string): strin
       return `The disk ${name} takes no more, though it shows room: the files on it are too many, or a quota is used up. Ask who looks after the box to free inodes or to raise the quota, or add a disk.`;
     case "drain":
       return `The disk ${name} cannot be emptied as it should be. Do not take it out yet.`;
+    case "misplaced":
+      return `The disk ${name} is where another one was. All is recorded; ask who looks after the box to put the two back, or to tell it that they changed places.`;
+    case "left-out":
+      return `The disk ${name} is used no more, and what it has cannot be seen. Ask who looks after the box to put it back, or to give it up.`;
     default:
       return `Something is wrong with the disk ${name}. Look at its cable, its power and its health; where that does not help, use another one.`;
   }
