@@ -138,6 +138,7 @@ fn scrub(home: &Home, readers: usize) {
         streams: None::<HashSet<_>>,
         keyring: None,
         anchors: &Anchors::default(),
+        folders: Vec::new(),
         at_work: false,
         open: None,
     };

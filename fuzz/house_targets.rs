@@ -110,6 +110,7 @@ fn known<'a>(store: StoreId, keys: &'a inspect::Keys, anchors: &'a Anchors) -> K
         streams: None,
         keyring: None,
         anchors,
+        folders: Vec::new(),
         at_work: false,
         open: None,
     }

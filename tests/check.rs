@@ -46,6 +46,7 @@ impl Desk {
             streams: None,
             keyring: None,
             anchors: &self.anchors,
+            folders: Vec::new(),
             at_work: true,
             open: None,
         }

@@ -207,6 +207,7 @@ pub(super) fn check(
         streams: Some(local.streams().iter().map(|known| known.id).collect()),
         keyring: keyring.transpose().map_err(state_failure)?,
         anchors: local.anchors(),
+        folders: local.folders(),
         at_work: held.is_none() && local.state().is_some_and(is_at_work),
         open,
     };

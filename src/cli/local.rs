@@ -15,7 +15,7 @@ use super::opening::OpeningArguments;
 use super::output::{ExitStatus, Failure, OrFail};
 use super::owner;
 use crate::archive::Segment;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::disk::{Disk, Front, RealDisk};
 use crate::keys::{self, KnownStream, StateFolder, decode_streams};
 use crate::pool;
@@ -191,6 +191,19 @@ impl Local {
     /// Disks of the configuration that cannot be opened, and those that it no longer has, and why.
     pub fn absent(&self) -> &[(PathBuf, Failure)] {
         &self.absent
+    }
+
+    /// Where all its disks are, or would be, and its state folder.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let absent = self.absent.iter().map(|(path, _)| path.as_path());
+        let state = self.state().map(StateFolder::folder);
+        let all = self
+            .paths
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(absent)
+            .chain(state);
+        all.map(config::real).collect()
     }
 
     /// Folders of disks that have no id file, as a bare mount point has none.

@@ -17,7 +17,7 @@ use super::status::report::{Page, Report};
 use super::store;
 use super::{disk, hold};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::keys::{KnownStream, StateFolder, StreamName};
 use crate::lan::{Announcement, Announcing};
 use crate::limits::CLOSE_MS_MAX;
@@ -49,6 +49,7 @@ pub(super) fn main(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     super::memory::give_back();
     let config = load_config(&arguments.config.config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    nested(&config).for_each(|told| tracing::warn!("{told}"));
     let lock = store::lock_patiently(&config)?;
     owner::stay().or_fail(ExitStatus::Refused)?;
     let state =
@@ -269,6 +270,12 @@ fn wait_for_owner(state: &Mutex<StateFolder>, footage: &RecorderFootage, ended: 
         footage.wait_for_claim();
     }
     !ended.has_come() && is_claimed(state)
+}
+
+/// Tells of disks that should never have come to lie in each other. Recording goes on; no drive is waited for to find out.
+pub(super) fn nested(config: &Config) -> impl Iterator<Item = String> {
+    let nested = config.nested(config::plain);
+    nested.map(|nested| format!("{nested}. What is recorded is safe; `hearthkeep disk drain` and `disk retire` take one of them out"))
 }
 
 fn is_claimed(state: &Mutex<StateFolder>) -> bool {

@@ -25,6 +25,7 @@
 mod check;
 mod error;
 mod file;
+mod nested;
 mod raw;
 mod secret;
 mod size;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{Error, Mistakes};
 pub use file::{EditError, Edited, is_closed, read_text};
+pub use nested::{Nested, plain, real};
 pub use secret::{CameraUrl, Credentials, Password, PasswordFileError};
 pub use size::parse as parse_size;
 

@@ -67,9 +67,16 @@ impl Desk {
 /// that has it then.
 ///
 /// # Errors
-/// [`Error::Config`]; [`Error::NotOurs`]; [`Error::InUseAlready`], where it writes the folder otherwise.
+/// [`Error::Config`]; [`Error::NotOurs`]; [`Error::Nested`]; [`Error::InUseAlready`], where it writes the folder otherwise.
 pub fn with_disk(config: &Path, wanted: &mut config::Disk) -> Result<Option<config::Edited>> {
-    let before = Config::load(config).map_err(EditError::from)?.disks;
+    let loaded = Config::load(config).map_err(EditError::from)?;
+    let before = loaded.disks;
+    let others = before.iter().map(|disk| &*disk.path);
+    if let Some(nested) =
+        config::Nested::find(&wanted.path, others, &loaded.state_dir, config::real)
+    {
+        return Err(nested.into());
+    }
     let is_plain = (wanted.max_bytes, wanted.tier) == (None, Tier::default());
     let as_wanted = |disk: &&config::Disk| {
         let says_the_same = (disk.max_bytes, disk.tier) == (wanted.max_bytes, wanted.tier);

@@ -38,6 +38,9 @@ pub struct Disks {
 /// # Errors
 /// What is wrong with the first that cannot.
 pub fn identify_all(config: &Config, state: &mut StateFolder) -> Result<()> {
+    if let Some(nested) = config.nested(config::real).next() {
+        return Err(nested.into());
+    }
     let doors = Doors::default();
     let mut disks = config.disks.iter();
     disks.try_for_each(|disk| {

@@ -23,6 +23,9 @@ pub enum Error {
     /// The configuration's own words.
     #[error(transparent)]
     Config(#[from] config::EditError),
+    /// It lies in another folder of the store, or around one.
+    #[error(transparent)]
+    Nested(#[from] config::Nested),
     /// The configuration is not the recorder's to change.
     #[error(
         "the configuration {} may not be changed from here ({source}), and nothing was done: type `sudo {command}` on the box",

@@ -105,7 +105,16 @@ impl Pool {
         if !self.state().folder().join(door::TO_MAKE).exists() {
             return;
         }
-        for folder in door::open_all(&self.doors, &config.disks).iter().flatten() {
+        let folders = door::open_all(&self.doors, &config.disks);
+        let folders: Vec<_> = folders.iter().flatten().collect();
+        for (index, folder) in folders.iter().enumerate() {
+            let before = folders[..index].iter().map(|folder| &*folder.real_path);
+            let state_dir = config::real(self.state().folder());
+            // Whoever runs this configuration tells of it.
+            let nested = config::Nested::find(&folder.real_path, before, &state_dir, config::plain);
+            if nested.is_some() {
+                continue;
+            }
             let mut state = self.state();
             if door::identify(folder, &mut state, true).is_ok()
                 && let Some(shared) = folder.shared(state.folder())
@@ -219,6 +228,7 @@ impl Pool {
                 });
             }
         }
+        self.expect_apart(&wanted.path)?;
         let id = door::take_in(&folder, &mut self.state(), before)?;
         self.belongs_here(id);
         self.unopened().add(&wanted, id, before);
@@ -250,6 +260,25 @@ impl Pool {
             .into_iter()
             .filter(|disk| disk.state != DiskUse::LeftOut);
         wanted.find(is_it)
+    }
+
+    /// Expects that a folder lies in none of the disks that are in use, nor around one.
+    fn expect_apart(&self, path: &Path) -> Result<()> {
+        let used: Vec<_> = match self.store.get() {
+            Some(store) => store.disks().into_iter().map(|disk| disk.path).collect(),
+            None => {
+                let unopened = self.unopened();
+                unopened
+                    .disks()
+                    .iter()
+                    .map(|disk| disk.path.clone())
+                    .collect()
+            }
+        };
+        let state_dir = self.state().folder().to_owned();
+        let used = used.iter().map(PathBuf::as_path);
+        let nested = config::Nested::find(path, used, &state_dir, config::real);
+        nested.map_or(Ok(()), |nested| Err(nested.into()))
     }
 
     /// Has a disk emptied.
@@ -533,6 +562,5 @@ pub fn on_shared(disk: &Path, shared: Shared) -> String {
 
 /// Whether two paths lead to one folder, or would if it were there.
 pub(crate) fn same(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-    one == other || matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
+    one == other || config::real(one) == config::real(other)
 }

@@ -117,6 +117,13 @@ pub fn set_retired(disk: &dyn Disk, at: &Path, retired: bool) -> Result<()> {
     }
 }
 
+/// Whether a folder on a disk has the id file of a disk of this store, used or retired.
+pub fn is_disk_of(disk: &dyn Disk, folder: &Path, store: &StoreId) -> bool {
+    let bytes = read_file(disk, &folder.join(ID_FILE), ID_FILE_BYTES_MAX);
+    let found = bytes.ok().and_then(|bytes| parse_id_file(&bytes));
+    found.is_some_and(|(identity, _)| identity.store == *store)
+}
+
 fn read_id_file(disk: &dyn Disk, at: &Path) -> Result<Option<(DiskIdentity, bool)>> {
     let path = Path::new(ID_FILE);
     let bytes = match read_file(disk, path, ID_FILE_BYTES_MAX) {
@@ -124,19 +131,19 @@ fn read_id_file(disk: &dyn Disk, at: &Path) -> Result<Option<(DiskIdentity, bool
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", &at.join(path), error)),
     };
-    let parsed = serde_json::from_slice::<IdFile>(&bytes)
-        .ok()
-        .filter(|file| file.format == ID_FILE_FORMAT)
-        .and_then(|file| {
-            let identity = DiskIdentity {
-                store: StoreId::from_hex(&file.store)?,
-                disk: DiskId::from_hex(&file.disk)?,
-            };
-            Some((identity, file.retired))
-        });
-    parsed.map(Some).ok_or_else(|| Error::StrangeIdFile {
+    let parsed = parse_id_file(&bytes).map(Some);
+    parsed.ok_or_else(|| Error::StrangeIdFile {
         disk: at.to_owned(),
     })
+}
+
+fn parse_id_file(bytes: &[u8]) -> Option<(DiskIdentity, bool)> {
+    let file = serde_json::from_slice::<IdFile>(bytes).ok()?;
+    let identity = DiskIdentity {
+        store: StoreId::from_hex(&file.store)?,
+        disk: DiskId::from_hex(&file.disk)?,
+    };
+    (file.format == ID_FILE_FORMAT).then_some((identity, file.retired))
 }
 
 /// Makes a folder a disk of a store: writes its id file, durably. Its other content is not touched.

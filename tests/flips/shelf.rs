@@ -179,6 +179,7 @@ impl Shelf {
             streams: Some(streams.collect::<HashSet<_>>()),
             keyring: Some(self.keyring_bytes.clone()),
             anchors: &self.anchors,
+            folders: Vec::new(),
             at_work: false,
             open: open.then_some(&self.open),
         }

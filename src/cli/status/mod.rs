@@ -150,6 +150,7 @@ pub(super) fn main(arguments: StatusArguments) -> Result<ExitStatus, Failure> {
     };
     if status.running {
         status.troubles = troubles(&status, report.as_ref());
+        status.troubles.extend(run::nested(&config));
     }
     match arguments.json {
         true => line(serde_json::to_string_pretty(&status).or_fail(ExitStatus::Failed)?)?,

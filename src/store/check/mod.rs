@@ -60,6 +60,8 @@ pub struct Known<'a> {
     pub keyring: Option<Vec<u8>>,
     /// The true time of what was recorded before the clock was known.
     pub anchors: &'a Anchors,
+    /// Folders of its disks, also of those that are not here, and of its state: where one of them lies on a disk it is no stranger's.
+    pub folders: Vec<PathBuf>,
     /// Whether a recorder may be at work on the disks.
     pub at_work: bool,
     /// Opens the footage, where everything is to be opened.
@@ -109,7 +111,7 @@ pub fn check(disks: &[Subject], known: &Known<'_>, slice: Slice, pace: &Pace<'_>
     for (number, subject) in disks.iter().enumerate() {
         let mut found = Vec::new();
         material::look(number, subject, known, &mut found);
-        places.push(tree::look(number, &*subject.disk, known, &mut found));
+        places.push(tree::look(number, subject, known, &mut found));
         findings.found.append(&mut found);
     }
     segments::look_at_all(disks, known, places, slice, pace, &mut findings);

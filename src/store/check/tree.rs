@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use hearthkeep_format::{EpochId, StreamId};
 
-use super::{Finding, Kind, Known};
+use super::{Finding, Kind, Known, Subject};
+use crate::config;
 use crate::disk::Disk;
 use crate::store::inspect::Place;
 use crate::store::layout;
@@ -16,20 +17,21 @@ const OTHERS: [&str; 2] = ["lost+found", layout::LOST];
 /// Lists the segments of a disk. What else there is, is found.
 pub(super) fn look(
     number: usize,
-    disk: &dyn Disk,
+    subject: &Subject,
     known: &Known<'_>,
     found: &mut Vec<Finding>,
 ) -> Vec<Place> {
     let mut look = Look {
         number,
-        disk,
-        at_work: known.at_work,
+        disk: &*subject.disk,
+        at: config::real(&subject.path),
+        known,
         found,
     };
     let mut places = Vec::new();
     for (name, is_folder) in look.entries(Path::new("")) {
         match (name.as_str(), is_folder) {
-            (layout::FOOTAGE, true) => look.footage(known, &mut places),
+            (layout::FOOTAGE, true) => look.footage(&mut places),
             (layout::KEYRING, true) => look.keyring(),
             (layout::LOG, true) => look.logs(),
             (layout::ID_FILE, false) => {}
@@ -43,7 +45,8 @@ pub(super) fn look(
 struct Look<'a> {
     number: usize,
     disk: &'a dyn Disk,
-    at_work: bool,
+    at: PathBuf,
+    known: &'a Known<'a>,
     found: &'a mut Vec<Finding>,
 }
 
@@ -77,7 +80,7 @@ impl Look<'_> {
     /// What a copy that was interrupted has left; the logs themselves are looked at elsewhere.
     fn logs(&mut self) {
         for (name, is_folder) in self.entries(Path::new(layout::LOG)) {
-            if is_folder && name.ends_with(layout::NEW) && !self.at_work {
+            if is_folder && name.ends_with(layout::NEW) && !self.known.at_work {
                 let path = Path::new(layout::LOG).join(name);
                 let what = "a repair that was interrupted has left this copy of the signed log";
                 let finding = Finding::new(Kind::Leftover, self.number, path, what);
@@ -86,11 +89,11 @@ impl Look<'_> {
         }
     }
 
-    fn footage(&mut self, known: &Known<'_>, places: &mut Vec<Place>) {
+    fn footage(&mut self, places: &mut Vec<Place>) {
         let footage = Path::new(layout::FOOTAGE);
         for (stream, path) in self.folders(footage, StreamId::from_hex) {
             let is_known = |streams: &std::collections::HashSet<_>| streams.contains(&stream);
-            if known.streams.as_ref().is_some_and(|s| !is_known(s)) {
+            if self.known.streams.as_ref().is_some_and(|s| !is_known(s)) {
                 let what = "this store's list of cameras does not name this stream; footage in it can be exported from the disk by itself only";
                 let mut finding = Finding::new(Kind::UnknownStream, self.number, &path, what);
                 finding.stream = Some(stream);
@@ -121,7 +124,7 @@ impl Look<'_> {
 
     /// One that is not whole: a recorder that is at work is about to finish it.
     fn copy(&mut self, path: PathBuf) {
-        if !self.at_work {
+        if !self.known.at_work {
             let what = "a move to this disk that was interrupted has left it; the segment stands where it was, and the next start removes this";
             let finding = Finding::new(Kind::Leftover, self.number, path, what);
             self.found.push(finding);
@@ -146,7 +149,17 @@ impl Look<'_> {
         folders
     }
 
+    /// Whether a folder is a disk of this store, by its id file or for being named as one, or lies above such a folder.
+    fn is_ours(&self, folder: &Path) -> bool {
+        let at = config::real(&self.at.join(folder));
+        self.known.folders.iter().any(|ours| ours.starts_with(&at))
+            || layout::is_disk_of(self.disk, folder, &self.known.store)
+    }
+
     fn stranger(&mut self, path: PathBuf, is_folder: bool) {
+        if is_folder && self.is_ours(&path) {
+            return;
+        }
         let is_new = path.extension().is_some_and(|end| end == "new");
         let (kind, what) = match (is_new && !is_folder, is_folder) {
             // A recorder that is at work may be about to rename it.

@@ -497,6 +497,7 @@ fn known(shared: &Shared) -> Known<'_> {
         streams: None,
         keyring: None,
         anchors: &shared.anchors,
+        folders: Vec::new(),
         at_work: true,
         open: None,
     }
