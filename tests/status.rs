@@ -188,7 +188,7 @@ fn what_the_background_scrub_found_is_a_trouble_also_after_a_restart() {
     let id_file: Value = serde_json::from_slice(&id_file).unwrap();
     let id = id_file["disk"].as_str().unwrap();
     let path = format!("footage/{0}/{0}/{0}.hks", "ab".repeat(16));
-    let found = serde_json::json!({ "path": path, "what": "tampered at chunk 3", "span_us": null });
+    let found = serde_json::json!({ "path": path, "what": "damaged at chunk 3", "span_us": null });
     let round = serde_json::json!({
         "begun_us": 1_790_000_000_000_000_i64, "finished_us": null, "is_over": false, "read_bytes": 5, "at": null,
         "found": [found], "more": 1,
@@ -206,7 +206,7 @@ fn what_the_background_scrub_found_is_a_trouble_also_after_a_restart() {
     for words in [
         "2 of its files are damaged",
         &path,
-        "tampered at chunk 3",
+        "damaged at chunk 3",
         "`hearthkeep check`",
     ] {
         assert!(trouble.contains(words), "{told:#}");

@@ -46,6 +46,20 @@ fn what_is_finished_is_durable_and_found_again() {
 }
 
 #[test]
+fn a_writer_that_is_closed_is_not_slow() {
+    let home = Home::new(11);
+    let mut stream = home.stream(0);
+    let (sealed, next) = (stream.seal(2, 100), stream.seal(1, 100));
+    let (store, _) = home.open();
+    let handle = sealed.begin(&store);
+    assert_eq!(handle.room(1), Ok(()));
+    store.close();
+    assert_eq!(handle.room(1), Err(Refused::Closed));
+    let begun = store.begin(next.new, next.head.clone());
+    assert_eq!(begun.err(), Some(Refused::Closed));
+}
+
+#[test]
 fn an_open_segment_is_served_as_far_as_it_is_durable() {
     let home = Home::new(2);
     let mut stream = home.stream(0);

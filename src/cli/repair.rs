@@ -313,7 +313,9 @@ impl Report<'_> {
         if let Some(left_out) = &self.left_out {
             line(left_out)?;
         }
+        let is_left = !self.left.is_empty() || !self.log.is_empty();
         match (self.steps.is_empty(), self.dry_run) {
+            (true, _) if is_left => line("nothing of this can be repaired"),
             (true, _) => line("there is nothing to repair"),
             (_, true) => line("nothing was done: it was only asked what would be (--dry-run)"),
             _ => Ok(()),

@@ -93,6 +93,17 @@ fn what_stands_twice_is_repaired_and_what_is_foreign_only_moved_when_asked() {
     let repair = installation.run("repair", &[]);
     failed(&repair, 65, "");
     assert_eq!(found(&installation, &[]).1, ["stranger"]);
+    let again = installation.run("repair", &[]);
+    failed(&again, 65, "");
+    let said = String::from_utf8_lossy(&again.stdout);
+    assert!(
+        said.contains("left as it is") && !said.contains("there is nothing"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("nothing of this can be repaired\n"),
+        "{said}"
+    );
     assert!(read(&segment) == whole, "it is the same file again");
     let repair = installation.run("repair", &["--quarantine"]);
     assert!(repair.status.success(), "{repair:?}");

@@ -130,7 +130,7 @@ fn content(name: &str) -> Value {
         }),
         "scrub.json" => {
             let path = format!("footage/{}/{}/{}.hks", id(1), id(2), id(3));
-            let found = json!({"path": path, "what": "whole, tampered at head", "span_us": [1, 2]});
+            let found = json!({"path": path, "what": "whole, damaged at head", "span_us": [1, 2]});
             let at = json!({"stream": id(1), "after": [4, id(2)], "last": 9});
             json!({"version": 1, "disks": {id(3): {
                 "begun_us": NOW_US, "finished_us": null, "is_over": false, "read_bytes": 9, "at": at, "found": [found], "more": 0,

@@ -123,7 +123,7 @@ fn a_flipped_byte_is_told_until_it_is_mended() {
     assert_eq!((scrub.damaged, scrub.findings.len()), (1, 1));
     let finding = &scrub.findings[0];
     assert_eq!(home.disk.path().join(&finding.path), path);
-    assert!(finding.what.contains("tampered at chunk"), "{finding:?}");
+    assert!(finding.what.contains("damaged at chunk"), "{finding:?}");
     assert!(finding.stream == Some(sealed[2].new.stream) && finding.span_us.is_some());
     let span_us = finding.span_us.unwrap();
     let rotten = |house: &House| {

@@ -344,12 +344,15 @@ fn describe(
     head: &UsableHead,
     finding: &dyn Fn(Kind, String) -> Finding,
 ) -> Option<Finding> {
-    let mut what = report.to_string();
+    // Of what the format's report calls tampered a disk's flipped bit is the likelier cause.
+    let mut what = report
+        .to_string()
+        .replace(", tampered at ", ", damaged at ");
     let kind = report.damage.iter().map(kind_of_damage).min();
     let kind = if lost_chunks.is_empty() {
         kind?
     } else {
-        what.push_str(", tampered at ");
+        what.push_str(", damaged at ");
         what.push_str(&Damage::Chunks(lost_chunks.clone()).to_string());
         Kind::Chunks
     };

@@ -68,6 +68,9 @@ pub enum Refused {
     /// The disk does not keep up: finish the segment, drop whole GOPs, begin another when there is room.
     #[error("the disk does not keep up: its queue is full")]
     QueueFull,
+    /// The disk is taken out of use: begin another segment at the next key frame, on another disk.
+    #[error("the disk is taken out of use")]
+    Closed,
     /// The segment is poisoned: begin another.
     #[error("a write to this segment failed")]
     Poisoned,
@@ -284,7 +287,7 @@ impl Writer {
     /// Begins a segment: its file is made with `head`, which ends with chunk 0.
     ///
     /// # Errors
-    /// [`Refused::QueueFull`]: nothing was begun.
+    /// [`Refused::QueueFull`], [`Refused::Closed`]: nothing was begun.
     pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
         let account = self.budget.account(new.stream);
         let segment = Arc::new(Segment::new(new, self.disk));

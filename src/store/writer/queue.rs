@@ -270,14 +270,16 @@ impl Queue {
         if inner.lost {
             return Err(Refused::Poisoned);
         }
+        if inner.closing {
+            return Err(Refused::Closed);
+        }
         let oldest_us = inner.taken_since_us.or(inner.since_us);
         let age_max_us = micros(self.pace.queue_age_max);
         let is_old = oldest_us.is_some_and(|since_us| now_us.saturating_sub(since_us) > age_max_us);
         let is_late = inner.waited_us(now_us) > DISK_LATE_MS_MIN * 1_000;
-        let takes = !is_old && !inner.closing;
         // The others are asked without it: they may be asked about this one meanwhile.
         drop(inner);
-        match takes && account.has_room(bytes, is_late) {
+        match !is_old && account.has_room(bytes, is_late) {
             true => Ok(()),
             false => Err(Refused::QueueFull),
         }
