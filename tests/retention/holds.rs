@@ -14,6 +14,7 @@ use hearthkeep_format::StreamId;
 use hearthkeep_format::log::{Hold, LogKey, Record};
 use zeroize::Zeroizing;
 
+use crate::budgeted;
 use crate::store_support::{FaultyDisk, GENERATION, Home, START_US, Sealed, until};
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -29,11 +30,7 @@ fn with_log(mut options: Options, budget: Option<(StreamId, u64)>) -> Options {
         generation: GENERATION,
     });
     options.cameras = budget
-        .map(|(stream, max_bytes)| CameraBudget {
-            streams: vec![stream],
-            max_bytes: Some(max_bytes),
-            ..CameraBudget::default()
-        })
+        .map(|(stream, max_bytes)| budgeted(stream, max_bytes))
         .into_iter()
         .collect();
     options

@@ -16,8 +16,18 @@ use hearthkeep::store::Store;
 use hearthkeep::store::catalog::{Catalog, Entry};
 use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::writer::{Refused, State};
+use hearthkeep_format::StreamId;
 use hearthkeep_format::segment::ReadAt as _;
 use store_support::{FRAGMENT_US, FaultyDisk, Home, until};
+
+/// A camera of one stream that may have so many bytes.
+fn budgeted(stream: StreamId, max_bytes: u64) -> CameraBudget {
+    CameraBudget {
+        streams: vec![stream],
+        max_bytes: Some(max_bytes),
+        ..CameraBudget::default()
+    }
+}
 
 #[test]
 fn a_full_disk_is_an_event_and_recording_goes_on() {
@@ -139,11 +149,7 @@ fn what_a_crash_left_of_a_deletion_is_footage_again_until_it_is_decided() {
     assert_eq!((report.undeleted, report.deleted.len()), (2, 1));
     drop(store);
     let mut options = home.options();
-    options.cameras = vec![CameraBudget {
-        streams: vec![stream.id],
-        max_bytes: Some(2 * sealed[0].bytes().len() as u64),
-        ..CameraBudget::default()
-    }];
+    options.cameras = vec![budgeted(stream.id, 2 * sealed[0].bytes().len() as u64)];
     let (store, _) = home.open_with(options);
     until("what is beyond the budget goes", || {
         store.usage(&stream.id).segments == 2
@@ -159,11 +165,7 @@ fn the_store_keeps_to_a_cameras_bytes_and_spares_what_is_open() {
     let mut stream = home.stream(0);
     let sealed: Vec<_> = (0..6).map(|_| stream.seal(2, 5000)).collect();
     let bytes = sealed[0].bytes().len() as u64;
-    let budget = CameraBudget {
-        streams: vec![stream.id],
-        max_bytes: Some(3 * bytes + 10),
-        ..CameraBudget::default()
-    };
+    let budget = budgeted(stream.id, 3 * bytes + 10);
     {
         let (store, _) = home.open();
         sealed.iter().for_each(|sealed| sealed.record(&store));
@@ -225,11 +227,7 @@ fn what_lies_on_a_disk_that_is_away_does_not_cost_what_is_there() {
     sign.leave_whole(&home);
     let mut options = home.options();
     options.cameras = [(stream.id, 3 * bytes as u64), (sign.new.stream, 0)]
-        .map(|(stream, max_bytes)| CameraBudget {
-            streams: vec![stream],
-            max_bytes: Some(max_bytes),
-            ..CameraBudget::default()
-        })
+        .map(|(stream, max_bytes)| budgeted(stream, max_bytes))
         .into();
     let (store, _) = home.open_with(options);
     until("a pass was made", || !home.path_of(&sign.new).exists());

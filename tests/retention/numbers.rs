@@ -1,8 +1,8 @@
 //! Sequence numbers are never given twice, also not those of footage that is deleted.
 
 use hearthkeep::store::catalog::Catalog;
-use hearthkeep::store::retention::CameraBudget;
 
+use crate::budgeted;
 use crate::store_support::{Home, Stream, until};
 
 /// What a stream passes over where somebody may have been given more.
@@ -14,11 +14,7 @@ fn record_and_delete(home: &Home, stream: &mut Stream, segments: usize) {
     (0..segments).for_each(|_| stream.seal(1, 50).record(&store));
     drop(store);
     let mut options = home.options();
-    options.cameras = vec![CameraBudget {
-        streams: vec![stream.id],
-        max_bytes: Some(0),
-        ..CameraBudget::default()
-    }];
+    options.cameras = vec![budgeted(stream.id, 0)];
     let (store, report) = home.open_with(options);
     assert_eq!(report.strange, 0);
     until("all is deleted", || store.usage(&stream.id).segments == 0);

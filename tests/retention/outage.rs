@@ -8,11 +8,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use hearthkeep::clock::Clock as _;
 use hearthkeep::config::{self, Tier};
 use hearthkeep::store::catalog::{Batch, CatalogError, Database, Each, Memory, Shelf};
-use hearthkeep::store::retention::CameraBudget;
 use hearthkeep::store::writer::State;
 use hearthkeep::store::{AbsentDisk, DiskUse, MountedDisk, Options, Store};
 use hearthkeep_format::DiskId;
 
+use crate::budgeted;
 use crate::holds::{driven, go_on};
 use crate::store_support::{self, FRAGMENT_US, FaultyDisk, Home, Stream, until};
 
@@ -154,11 +154,7 @@ fn a_catalog_that_takes_nothing_goes_on_in_memory_and_comes_back() {
     const MAX_BYTES: u64 = 400_000;
     let with_budget = || {
         let mut options = options(&home, &shelf);
-        options.cameras = vec![CameraBudget {
-            streams: vec![stream.id],
-            max_bytes: Some(MAX_BYTES),
-            ..CameraBudget::default()
-        }];
+        options.cameras = vec![budgeted(stream.id, MAX_BYTES)];
         options
     };
     let options = with_budget();
@@ -216,11 +212,7 @@ fn the_numbers_of_what_was_deleted_are_taken_along_and_come_back() {
     let mut stream = home.stream(0);
     let with_budget = || {
         let mut options = options(&home, &shelf);
-        options.cameras = vec![CameraBudget {
-            streams: vec![stream.id],
-            max_bytes: Some(0),
-            ..CameraBudget::default()
-        }];
+        options.cameras = vec![budgeted(stream.id, 0)];
         options
     };
     let (opened, reopened) = (with_budget(), with_budget());
@@ -402,11 +394,7 @@ fn what_only_the_database_knows_is_there_again_when_the_catalog_is_back() {
     let (mut on_it, mut gone) = (home.stream(1), home.stream(2));
     let with_budget = || {
         let mut options = options(&home, &shelf);
-        options.cameras = vec![CameraBudget {
-            streams: vec![stream.id],
-            max_bytes: Some(150_000),
-            ..CameraBudget::default()
-        }];
+        options.cameras = vec![budgeted(stream.id, 150_000)];
         options
     };
     let absent = |path: &Path, index: usize, number: u8| AbsentDisk {
@@ -502,11 +490,7 @@ fn what_was_deleted_meanwhile_does_not_come_back_with_the_catalog() {
     let mut options = options(&home, &shelf);
     options.disks.push(home.another_disk(&usb, 9));
     options.spread.pinned.insert(stream.id, usb.clone());
-    options.cameras = vec![CameraBudget {
-        streams: vec![stream.id],
-        max_bytes: Some(150_000),
-        ..CameraBudget::default()
-    }];
+    options.cameras = vec![budgeted(stream.id, 150_000)];
     leave(&mut stream, &usb, 2);
     let (store, hands) = driven(&home, options);
     shelf.set(true, true);
