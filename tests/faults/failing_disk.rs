@@ -28,7 +28,7 @@ pub fn errors() {
     let viewer = Viewer::new(&installation, &mut recorder);
     let visit = viewer.visit(&mut recorder);
     let ids = ids(&visit);
-    let (mut begun_us, mut failed_us) = (Vec::new(), Vec::new());
+    let (mut begun_us, mut failed_us) = (None, Vec::new());
     // What is said of one is not to be what is left of another.
     for (asked, error, said) in [
         (Asked::Write, Errno::ENOSPC, "it was full"),
@@ -40,7 +40,7 @@ pub fn errors() {
         let from_us = now_us();
         until_durable(&visit, &ids, from_us);
         let poisoned = count(&installation, "a segment is poisoned");
-        begun_us.push(now_us());
+        begun_us.get_or_insert_with(now_us);
         disk.faults.fail(asked, CAMERAS as u64, error);
         await_condition("each segment is poisoned", LONG, || {
             count(&installation, "a segment is poisoned") == poisoned + CAMERAS
@@ -65,7 +65,7 @@ pub fn errors() {
     );
     let list = installation.list(&[]);
     for id in &ids {
-        let gaps = gaps(&list, id, "disk-error", begun_us[0], now_us());
+        let gaps = gaps(&list, id, "disk-error", begun_us.unwrap(), now_us());
         assert_eq!(gaps.len(), failed_us.len(), "{list:#}");
         let rows = of_stream(&list, id);
         let back = rows.iter().filter(|row| cause(row) == Some("disk-error"));
