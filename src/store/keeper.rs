@@ -480,8 +480,8 @@ impl Work {
         self.is_late |= !epochs.is_empty();
         self.backlog.extend(epochs);
         if self.backlog.is_empty() {
-            // What there was to wait for may have turned out to be nothing.
-            self.later.is_over();
+            // A disk that was waited for may have nothing.
+            self.later.end_if_over();
         }
         mends.into_iter().for_each(|segment| self.mend(segment));
         if dates {
@@ -542,7 +542,7 @@ impl Work {
         if let Err(error) = self.shared.catalog.flush() {
             tracing::error!("{}", super::Error::Catalog(error));
         }
-        if self.later.is_over() {
+        if self.later.end_if_over() {
             let found = std::mem::take(&mut self.found);
             tracing::info!(
                 files = found.files,

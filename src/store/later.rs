@@ -124,8 +124,8 @@ impl Later {
         !self.epochs.is_empty() || !self.unlisted.is_empty()
     }
 
-    /// Whether all epochs that waited were compared, once those were that could be tried.
-    pub(super) fn is_over(&mut self) -> bool {
+    /// To be told when what could be tried was compared: where nothing is left that waits, the wait ends. Whether it has.
+    pub(super) fn end_if_over(&mut self) -> bool {
         if !self.has_epochs() {
             self.since_us = None;
         }
