@@ -23,7 +23,7 @@ pub enum Error {
     /// The configuration's own words.
     #[error(transparent)]
     Config(#[from] config::EditError),
-    /// It lies in another folder of the store, or around one.
+    /// It lies in another disk of the store, or around one or the state folder.
     #[error(transparent)]
     Nested(#[from] config::Nested),
     /// The configuration is not the recorder's to change.

@@ -107,9 +107,9 @@ impl Pool {
         }
         let folders = door::open_all(&self.doors, &config.disks);
         let folders: Vec<_> = folders.iter().flatten().collect();
+        let state_dir = config::real(self.state().folder());
         for (index, folder) in folders.iter().enumerate() {
             let before = folders[..index].iter().map(|folder| &*folder.real_path);
-            let state_dir = config::real(self.state().folder());
             // Whoever runs this configuration tells of it.
             let nested = config::Nested::find(&folder.real_path, before, &state_dir, config::plain);
             if nested.is_some() {
