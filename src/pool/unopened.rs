@@ -6,7 +6,7 @@ use std::path::Path;
 use hearthkeep_format::DiskId;
 
 use crate::config;
-use crate::store::{AbsentDisk, DiskStatus, DiskUse, OnDisk, being_taken_in};
+use crate::store::{AbsentDisk, DiskStatus, OnDisk, being_taken_in};
 
 /// What is configured, and what was found of it last.
 #[derive(Default)]
@@ -101,9 +101,8 @@ impl Unopened {
 
     /// How they are; `None` where none is known to be away.
     pub(super) fn statuses(&self) -> Option<Vec<DiskStatus>> {
-        let status = |away: &AbsentDisk, state| {
+        let status = |away: &AbsentDisk| {
             let mut status = away.status();
-            status.state = state;
             if let Some(there) = away.id.and_then(|id| self.on_disk.get(&id)) {
                 status.segments = there.segments;
                 status.used_bytes = there.bytes;
@@ -111,9 +110,8 @@ impl Unopened {
             }
             status
         };
-        let absent = self.absent.iter().map(|away| status(away, DiskUse::Absent));
-        let left_out = self.left_out.iter();
-        let left_out = left_out.map(|known| status(known, DiskUse::LeftOut));
+        let left_out = self.left_out.iter().map(|known| status(known).left_out());
+        let absent = self.absent.iter().map(status);
         let statuses: Vec<_> = absent.chain(left_out).collect();
         (!statuses.is_empty()).then_some(statuses)
     }

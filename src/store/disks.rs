@@ -191,6 +191,17 @@ impl OnDisk {
     }
 }
 
+impl DiskStatus {
+    /// The same of a disk that the configuration does not have.
+    pub(crate) fn left_out(self) -> Self {
+        Self {
+            state: DiskUse::LeftOut,
+            fault: Some(DiskFault::LeftOut),
+            ..self
+        }
+    }
+}
+
 impl Shared {
     fn on_disk(&self, id: DiskId) -> Result<OnDisk> {
         OnDisk::of(&self.catalog, id)
@@ -259,8 +270,7 @@ impl Shared {
             .status(),
         };
         if !slot.is_wanted() {
-            status.state = DiskUse::LeftOut;
-            status.fault = Some(DiskFault::LeftOut);
+            status = status.left_out();
         }
         let Some(id) = slot.id else { return status };
         // What the catalog cannot say is not shown; its own trouble is told elsewhere.

@@ -301,9 +301,6 @@ pub struct DiskStatus {
     pub id: Option<String>,
     /// "in use", "absent", "draining" or "drained".
     pub state: String,
-    /// Whether it is absent because the configuration does not have it any more.
-    #[serde(default)]
-    pub left_out: bool,
     /// "hot", or "cold" for old footage.
     pub tier: String,
     /// Size of the file system, where it answers.
@@ -441,7 +438,6 @@ impl DiskStatus {
             path: disk.path.display().to_string(),
             id: disk.id.map(|id| id.to_string()),
             state: disk.state.as_str().to_owned(),
-            left_out: disk.state == store::DiskUse::LeftOut,
             tier: disk.tier.as_str().to_owned(),
             size_bytes: disk.space.map(|space| space.total_bytes),
             free_bytes: disk.space.map_or(0, |space| space.free_bytes),
@@ -460,6 +456,11 @@ impl DiskStatus {
                 .as_ref()
                 .map(|scrub| ScrubStatus::of(scrub, disk.used_bytes)),
         }
+    }
+
+    /// Whether it is absent because the configuration does not have it any more.
+    pub fn is_left_out(&self) -> bool {
+        self.fault.as_deref() == Some(store::DiskFault::LeftOut.as_str())
     }
 
     /// The same with what will be of it.

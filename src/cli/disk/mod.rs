@@ -172,8 +172,8 @@ impl Desk {
         };
         if let Some(known) = disks.iter().find(is_it) {
             let path = PathBuf::from(&known.path);
-            let configured = disks.iter().filter(|disk| !disk.left_out);
-            return match (known.left_out, configured.count()) {
+            let configured = disks.iter().filter(|disk| !disk.is_left_out());
+            return match (known.is_left_out(), configured.count()) {
                 (true, _) => Ok(Found::LeftOut(path)),
                 (false, 1) => Err(Failure::new(ExitStatus::Failed, store::Error::LastDisk)),
                 (false, _) => Ok(Found::Configured(path)),
