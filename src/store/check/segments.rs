@@ -219,10 +219,12 @@ pub fn look(
     };
     let looked = match reading {
         Reading::Ends => skim(&front, place, known),
-        Reading::Through | Reading::Ahead => {
-            let is_ahead = reading == Reading::Ahead;
-            examine(&front, place, known, (pace, is_ahead), &finding)
-        }
+        Reading::Through => examine(&front, place, known, &finding, |check| {
+            check(&Sequential::new(&front, pace))
+        }),
+        Reading::Ahead => examine(&front, place, known, &finding, |check| {
+            disk::read_ahead(&front, pace, check)
+        }),
     };
     let mut looked = looked.unwrap_or_else(|strange| {
         let kind = kind_of(&strange);
@@ -263,13 +265,13 @@ fn skim(front: &Front, place: &Place, known: &Known<'_>) -> Result<Looked, Stran
     }
 }
 
-/// All of a segment.
+/// All of a segment, through what `read` hands to the check that it is given.
 fn examine(
     front: &Front,
     place: &Place,
     known: &Known<'_>,
-    (pace, is_ahead): (&Pace<'_>, bool),
     finding: &dyn Fn(Kind, String) -> Finding,
+    read: impl FnOnce(&dyn Fn(&dyn ReadAt) -> Result<Report, ReadError>) -> Result<Report, ReadError>,
 ) -> Result<Looked, Strange> {
     let mut head = inspect::find_head(front, place, &known.store, known.keys)?;
     head.start = known.anchors.corrected(&head.start);
@@ -286,10 +288,7 @@ fn examine(
             File::open(file, unlock)?.check(Some(&head.m))
         }
     };
-    let report = match is_ahead {
-        true => disk::read_ahead(front, pace, check),
-        false => check(&Sequential::new(front, pace)),
-    }?;
+    let report = read(&check)?;
     let lost_chunks = match report.state {
         State::Torn => lost_at_torn_end(front, &head.m)?,
         _ => 0..0,
