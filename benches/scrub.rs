@@ -1,7 +1,7 @@
 //! How fast footage is checked without a secret, beside what the disk and the hash can do: `cargo bench --bench scrub`.
 //!
-//! The bar: 80 % of the disk's or the hash's speed, whichever is lower. All are measured in turns, with as many threads, from
-//! files that the kernel has forgotten. `HEARTHKEEP_BENCH_BYTES` sets another size than 2 GiB, `HEARTHKEEP_BENCH_DIR` the folder.
+//! The bar: 80 % of the disk's or the hash's speed, whichever is lower, in the median round. All are measured in turns, with as many files at
+//! once, from files that the kernel has forgotten. `HEARTHKEEP_BENCH_BYTES` sets another size than 2 GiB, `HEARTHKEEP_BENCH_DIR` the folder.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod many;
@@ -24,7 +24,8 @@ use store_support::Home;
 /// As a camera of 4 Mbit/s: 250 KB each half a second, a minute a segment.
 const FRAGMENT_BYTES: usize = 250_000;
 const FRAGMENTS: usize = 120;
-const ROUNDS: usize = 5;
+/// Each is compared with itself: a disk that others use too is not as fast in the next one.
+const ROUNDS: usize = 11;
 const SHARE_MIN: f64 = 0.8;
 
 fn main() {
@@ -45,27 +46,36 @@ fn main() {
         files.len(),
         bytes >> 20
     );
-    let mut best = [0_f64; 3];
-    for round in 0..ROUNDS {
-        let speed = |work: &dyn Fn()| {
-            forget(&home, &files);
-            let begun = Instant::now();
-            work();
-            bytes as f64 / begun.elapsed().as_secs_f64() / 1e6
-        };
-        let read = speed(&|| each(&files, readers, read_alone));
-        let hash = speed(&|| each(&files, readers, hash_alone));
-        let scrub = speed(&|| scrub(&home, readers));
-        println!(
-            "{round}: read alone {read:.0} MB/s, SHA-256 alone {hash:.0} MB/s, checked {scrub:.0} MB/s"
-        );
-        for (best, now) in best.iter_mut().zip([read, hash, scrub]) {
-            *best = best.max(now);
-        }
-    }
-    let [read, hash, scrub] = best;
-    let share = scrub / read.min(hash);
-    println!("the best of each: {:.0} % of the lower", share * 100.0);
+    let mut shares: Vec<_> = (0..ROUNDS)
+        .map(|round| {
+            let speed = |work: &dyn Fn()| {
+                forget(&home, &files);
+                let begun = Instant::now();
+                work();
+                bytes as f64 / begun.elapsed().as_secs_f64() / 1e6
+            };
+            let read = || speed(&|| each(&files, readers, read_alone));
+            let checked = || speed(&|| scrub(&home, readers));
+            // Whoever comes second may find something in the memory of what is below the kernel.
+            let (read, checked) = match round % 2 {
+                0 => (read(), checked()),
+                _ => {
+                    let checked = checked();
+                    (read(), checked)
+                }
+            };
+            let hash = speed(&|| each(&files, readers, hash_alone));
+            let share = checked / read.min(hash);
+            println!(
+                "{round}: read alone {read:.0} MB/s, SHA-256 alone {hash:.0} MB/s, checked {checked:.0} MB/s: {:.0} % of the lower",
+                share * 100.0
+            );
+            share
+        })
+        .collect();
+    shares.sort_by(f64::total_cmp);
+    let share = shares[ROUNDS / 2];
+    println!("the median of the rounds: {:.0} %", share * 100.0);
     assert!(share >= SHARE_MIN, "the bar is {:.0} %", SHARE_MIN * 100.0);
 }
 

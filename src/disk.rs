@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use hearthkeep_format::segment::ReadAt;
 use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags};
 
-pub use ahead::read_ahead;
+pub use ahead::{Turn, read_ahead};
 pub use bounded::{BoundedDisk, Lane, Patience, is_no_answer, no_answer};
 pub use sequential::{Pace, Sequential, readers};
 

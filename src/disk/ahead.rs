@@ -1,9 +1,10 @@
 //! Reading a file in a thread of its own, ahead of who works on it: where a disk is read one file at a time, reading and work take turns
-//! otherwise, and a fast disk waits for the work.
+//! otherwise, and a fast disk waits for the work. While the end of one is worked on, the next one is read.
 
 use std::cell::RefCell;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hearthkeep_format::segment::ReadAt;
 
@@ -13,16 +14,41 @@ const PIECE_BYTES: u64 = 1 << 20;
 /// So many wait for who works on them.
 const PIECES: usize = 4;
 
-/// Does some work on a file that is read from its first byte on meanwhile. What is asked for elsewhere is read as it is asked for.
-pub fn read_ahead<T>(front: &Front, pace: &Pace<'_>, work: impl FnOnce(&dyn ReadAt) -> T) -> T {
-    let file = Sequential::new(front, pace);
+/// Whose turn it is to read a disk that is read one file at a time.
+#[derive(Debug, Default)]
+pub struct Turn {
+    reading: Mutex<()>,
+    /// What was worked on, to be filled again: memory that was never used costs the kernel about as much time as filling it. No more than
+    /// are between readers and work at once.
+    used: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Turn {
+    fn used(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does some work on a file that is read from its first byte on meanwhile, as soon as it has its turn. What is asked for elsewhere is read as it is asked for.
+pub fn read_ahead<T>(
+    front: &Front,
+    pace: &Pace<'_>,
+    turn: &Turn,
+    work: impl FnOnce(&dyn ReadAt) -> T,
+) -> T {
+    let file = Sequential::steady(front, pace);
     std::thread::scope(|scope| {
         let (send, pieces) = sync_channel(PIECES);
         let source = &file;
-        scope.spawn(move || read_all(source, &send));
+        scope.spawn(move || {
+            let reading = turn.reading.lock();
+            read_all(source, turn, &send);
+            drop(reading);
+        });
         // Where the work ends before the file does, so does reading: nobody takes another piece.
         work(&Ahead {
             file: &file,
+            turn,
             at: RefCell::new(At {
                 pieces: Some(pieces),
                 begin: 0,
@@ -32,11 +58,12 @@ pub fn read_ahead<T>(front: &Front, pace: &Pace<'_>, work: impl FnOnce(&dyn Read
     })
 }
 
-fn read_all(file: &Sequential<'_>, pieces: &SyncSender<Vec<u8>>) {
+fn read_all(file: &Sequential<'_>, turn: &Turn, pieces: &SyncSender<Vec<u8>>) {
     let mut at = 0;
     while at < file.size() {
         let length = PIECE_BYTES.min(file.size() - at);
-        let mut piece = vec![0; length as usize];
+        let mut piece = turn.used().pop().unwrap_or_default();
+        piece.resize(length as usize, 0);
         // Who works on it asks for it again, and for as much as is wanted: then it is known what cannot be read.
         if file.read_at(at, &mut piece).is_err() || pieces.send(piece).is_err() {
             return;
@@ -48,6 +75,7 @@ fn read_all(file: &Sequential<'_>, pieces: &SyncSender<Vec<u8>>) {
 /// A file, some of which was read already.
 struct Ahead<'a> {
     file: &'a Sequential<'a>,
+    turn: &'a Turn,
     at: RefCell<At>,
 }
 
@@ -66,7 +94,7 @@ impl At {
     }
 
     /// As many bytes from `offset` on as the piece has in which they are; none where they are not to come.
-    fn take(&mut self, offset: u64, buffer: &mut [u8]) -> usize {
+    fn take(&mut self, turn: &Turn, offset: u64, buffer: &mut [u8]) -> usize {
         // The tail may be looked at first: that is no reason to let go of all before it.
         while offset >= self.end() && offset < self.end() + PIECE_BYTES {
             let Some(piece) = self.pieces.as_ref().and_then(|pieces| pieces.recv().ok()) else {
@@ -74,7 +102,7 @@ impl At {
                 return 0;
             };
             self.begin = self.end();
-            self.piece = piece;
+            turn.used().push(std::mem::replace(&mut self.piece, piece));
         }
         let within = offset.checked_sub(self.begin);
         let from = within.and_then(|from| usize::try_from(from).ok());
@@ -92,7 +120,7 @@ impl ReadAt for Ahead<'_> {
 
     fn read_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
         while !buffer.is_empty() {
-            let taken = self.at.borrow_mut().take(offset, buffer);
+            let taken = self.at.borrow_mut().take(self.turn, offset, buffer);
             if taken == 0 {
                 return self.file.read_at(offset, buffer);
             }
@@ -140,7 +168,7 @@ mod tests {
                 asked.sort_unstable();
             }
             with_file(&bytes, |front| {
-                read_ahead(front, &|_| Ok(()), |file| {
+                read_ahead(front, &|_| Ok(()), &Turn::default(), |file| {
                     for (from, length) in asked {
                         let from = from.min(bytes.len());
                         let length = length.min(bytes.len() - from);
@@ -163,14 +191,16 @@ mod tests {
                 Ok(())
             };
             let mut read = vec![0; bytes.len()];
-            read_ahead(front, &pace, |file| {
+            read_ahead(front, &pace, &Turn::default(), |file| {
                 for (nth, part) in read.chunks_mut(250_001).enumerate() {
                     file.read_at(nth as u64 * 250_001, part).unwrap();
                 }
             });
             assert!(read == bytes);
             assert_eq!(paced.swap(0, Ordering::Relaxed), 12 << 20);
-            read_ahead(front, &pace, |file| file.read_at(0, &mut [0; 9]).unwrap());
+            read_ahead(front, &pace, &Turn::default(), |file| {
+                file.read_at(0, &mut [0; 9]).unwrap()
+            });
             assert!(paced.load(Ordering::Relaxed) <= (PIECES as u64 + 2) << 20);
         });
     }
@@ -179,7 +209,9 @@ mod tests {
     fn an_end_of_reading_is_told_to_who_works() {
         with_file(&bytes(3 << 20), |front| {
             let pace = |_| Err(io::ErrorKind::Interrupted.into());
-            let read = read_ahead(front, &pace, |file| file.read_at(0, &mut [0; 9]));
+            let read = read_ahead(front, &pace, &Turn::default(), |file| {
+                file.read_at(0, &mut [0; 9])
+            });
             assert_eq!(read.unwrap_err().kind(), io::ErrorKind::Interrupted);
         });
     }

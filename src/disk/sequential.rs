@@ -36,13 +36,13 @@ pub fn readers(folder: &Path, cores: usize) -> usize {
 /// What is called with the number of bytes that are about to be read, and may wait. With an error, reading ends.
 pub type Pace<'a> = dyn Fn(u64) -> io::Result<()> + Sync + 'a;
 
-/// Reads nothing but what it is asked for, but tells the disk what comes next, and at its end that nobody needs it any more: what
+/// Reads nothing but what it is asked for, but may tell the disk what comes next, and tells it at its end that nobody needs it any more: what
 /// others read and write stays in the kernel's memory.
 pub struct Sequential<'a> {
     front: &'a Front,
     pace: &'a Pace<'a>,
-    /// Where the next request to the disk begins.
-    asked: AtomicU64,
+    /// Where the next request to the disk begins; `None` where it is asked for nothing in advance.
+    asked: Option<AtomicU64>,
 }
 
 impl<'a> Sequential<'a> {
@@ -51,12 +51,22 @@ impl<'a> Sequential<'a> {
         Self {
             front,
             pace,
-            asked: AtomicU64::new(0),
+            asked: Some(AtomicU64::new(0)),
         }
     }
 
-    fn look_ahead(&self, from: u64, to: u64) {
-        let mut asked = self.asked.load(Ordering::Relaxed);
+    /// For who does nothing but read, from the first byte to the last: the kernel then looks ahead by itself, in larger pages
+    /// than where it is told what comes next, which is twice as fast where the disk is.
+    pub(super) fn steady(front: &'a Front, pace: &'a Pace<'a>) -> Self {
+        Self {
+            front,
+            pace,
+            asked: None,
+        }
+    }
+
+    fn look_ahead(&self, next: &AtomicU64, from: u64, to: u64) {
+        let mut asked = next.load(Ordering::Relaxed);
         let is_beyond = from > asked;
         if is_beyond || to + AHEAD_BYTES / 2 <= asked {
             return;
@@ -67,7 +77,7 @@ impl<'a> Sequential<'a> {
             self.front.file().will_read(asked, length);
             asked += length;
         }
-        self.asked.store(asked, Ordering::Relaxed);
+        next.store(asked, Ordering::Relaxed);
     }
 }
 
@@ -79,7 +89,9 @@ impl ReadAt for Sequential<'_> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let length = buffer.len() as u64;
         (self.pace)(length)?;
-        self.look_ahead(offset, offset.saturating_add(length));
+        if let Some(next) = &self.asked {
+            self.look_ahead(next, offset, offset.saturating_add(length));
+        }
         self.front.read_at(offset, buffer)
     }
 }

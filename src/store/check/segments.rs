@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hearthkeep_format::segment::{
-    Damage, File, Header, ReadAt, Report, SegmentOpener, State, lost_at_torn_end, scrub,
+    Damage, File, Header, ReadAt, ReadError, Report, SegmentOpener, State, lost_at_torn_end, scrub,
 };
 use hearthkeep_format::{EpochId, Error as FormatError, StreamId};
 
 use super::index::Indexed;
 use super::{Finding, Findings, Kind, Known, Slice, Subject};
-use crate::disk::{self, Disk, Front, Pace, Sequential};
+use crate::disk::{self, Disk, Front, Pace, Sequential, Turn};
 use crate::store::inspect::{self, Facts, Inspected, Place, Strange, UsableHead};
 
 /// Segments by how they end.
@@ -77,13 +77,15 @@ pub(super) fn look_at_all(
     let taken = Mutex::new((findings, Vec::new()));
     // Where files are read one at a time a core is left for that.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let is_ahead = |subject: &Subject| subject.readers <= 1 && cores > disks.len();
+    let turns: Vec<_> = disks.iter().map(|_| Turn::default()).collect();
     let take = |number: usize, place: &Place| {
-        let subject = &disks[number];
         let reading = match slice.has(&place.segment) {
             false => Reading::Ends,
-            true if subject.readers <= 1 && cores > disks.len() => Reading::Ahead,
+            true if is_ahead(&disks[number]) => Reading::Ahead(&turns[number]),
             true => Reading::Through,
         };
+        let subject = &disks[number];
         let looked = look(number, &*subject.disk, place, known, reading, pace);
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         let (findings, envelopes) = &mut *taken;
@@ -101,8 +103,12 @@ pub(super) fn look_at_all(
                 }
             };
             let is_alone = disks.len() == 1;
-            let others = subject.readers.max(1).min(places.len())
-                - usize::from(is_alone && !places.is_empty());
+            // One works on what it has while another one reads.
+            let workers = match is_ahead(subject) {
+                true => 2,
+                false => subject.readers.max(1),
+            };
+            let others = workers.min(places.len()) - usize::from(is_alone && !places.is_empty());
             for _ in 0..others {
                 let next = Arc::clone(&next);
                 scope.spawn(move || work(&next));
@@ -185,14 +191,14 @@ impl Findings {
 }
 
 /// How much of a segment is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
+#[derive(Debug, Clone, Copy)]
+pub enum Reading<'a> {
     /// Its ends.
     Ends,
     /// All of it.
     Through,
-    /// All of it, which another thread reads.
-    Ahead,
+    /// All of it, which another thread reads while nobody else has this turn.
+    Ahead(&'a Turn),
 }
 
 /// Looks at one segment. `None` for one that has been deleted.
@@ -201,7 +207,7 @@ pub fn look(
     disk: &dyn Disk,
     place: &Place,
     known: &Known<'_>,
-    reading: Reading,
+    reading: Reading<'_>,
     pace: &Pace<'_>,
 ) -> Option<Looked> {
     let path = place.path();
@@ -222,8 +228,8 @@ pub fn look(
         Reading::Through => examine(&front, place, known, &finding, |check| {
             check(&Sequential::new(&front, pace))
         }),
-        Reading::Ahead => examine(&front, place, known, &finding, |check| {
-            disk::read_ahead(&front, pace, check)
+        Reading::Ahead(turn) => examine(&front, place, known, &finding, |check| {
+            disk::read_ahead(&front, pace, turn, check)
         }),
     };
     let mut looked = looked.unwrap_or_else(|strange| {
