@@ -37,7 +37,7 @@ pub use error::{Error, Mistakes};
 pub use file::{EditError, Edited, is_closed, read_text};
 pub use nested::{Nested, plain, real};
 pub use secret::{CameraUrl, Credentials, Password, PasswordFileError};
-pub use size::parse as parse_size;
+pub use size::{parse as parse_size, text as size_text};
 
 /// A checked configuration. Its `Debug` shows no secret.
 #[derive(Debug, Clone)]

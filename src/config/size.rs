@@ -24,6 +24,16 @@ pub fn parse(text: &str) -> Option<u64> {
     u64::try_from(bytes).ok()
 }
 
+/// A size for people, in GB, or in MB where it is less than one of them.
+pub fn text(bytes: u64) -> String {
+    match bytes {
+        0 => "0 MB".to_owned(),
+        1..100_000 => "less than 0.1 MB".to_owned(),
+        100_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
 fn unit_bytes(unit: &str) -> Option<u64> {
     let lower = unit.to_ascii_lowercase();
     if lower.is_empty() || lower == "b" {
@@ -41,7 +51,7 @@ fn unit_bytes(unit: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, text};
 
     #[test]
     fn sizes_as_people_write_them() {
@@ -60,6 +70,20 @@ mod tests {
             "", "GB", "500G", "500 GBit", "-1GB", "1,5TB", "1.GB", ".5GB", "1e9", "99999PB",
         ] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_small_is_not_told_as_nothing() {
+        for (bytes, told) in [
+            (0, "0 MB"),
+            (99_999, "less than 0.1 MB"),
+            (4_210_000, "4.2 MB"),
+            (999_000_000, "999.0 MB"),
+            (1_000_000_000, "1.0 GB"),
+            (2_500_000_000_000, "2500.0 GB"),
+        ] {
+            assert_eq!(text(bytes), told);
         }
     }
 }

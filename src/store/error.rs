@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hearthkeep_format::{DiskId, StoreId};
 
 use super::CatalogError;
+use crate::config::size_text;
 
 /// What the calls of this room return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -74,7 +75,7 @@ pub enum Error {
     /// The disk cannot be emptied, for the others have not enough room.
     #[error(
         "the other disks have room for {} of the {} of footage on it: add a disk, or say with --let-go that the oldest footage may \
-         be deleted to make room", gigabytes(.there), gigabytes(.needed)
+         be deleted to make room", size_text(*.there), size_text(*.needed)
     )]
     NoRoom {
         /// Bytes of footage on it.
@@ -91,7 +92,7 @@ pub enum Error {
     /// The disk still has footage.
     #[error(
         "there are {} of footage on it ({segments} segments{}){}: empty it first with `hearthkeep disk drain`, or say with --forget that \
-         this footage is given up", gigabytes(.bytes), since_words(.oldest_us), held_words(*.held_bytes)
+         this footage is given up", size_text(*.bytes), since_words(.oldest_us), held_words(*.held_bytes)
     )]
     NotEmpty {
         /// Segments that the catalog knows there.
@@ -176,8 +177,8 @@ pub enum Error {
     Hold(&'static str),
     /// There is no room for another hold.
     #[error(
-        "all holds together would take {held} of the {room} GB that the disks have for footage, and leave too little to new \
-         footage: end holds that are not needed any more, hold less, or add a disk", held = held_bytes / 1_000_000_000, room = room_bytes / 1_000_000_000
+        "all holds together would take {} of the {} that the disks have for footage, and leave too little to new \
+         footage: end holds that are not needed any more, hold less, or add a disk", size_text(*held_bytes), size_text(*room_bytes)
     )]
     HoldsTooMuch {
         /// What would be held.
@@ -209,10 +210,6 @@ impl Error {
     }
 }
 
-fn gigabytes(bytes: &u64) -> String {
-    format!("{:.1} GB", *bytes as f64 / 1e9)
-}
-
 fn since_words(oldest_us: &Option<i64>) -> String {
     let oldest = oldest_us.and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
     oldest.map_or_else(String::new, |at| format!(", the oldest of {at:.0}"))
@@ -223,7 +220,7 @@ fn held_words(bytes: u64) -> String {
         0 => String::new(),
         bytes => format!(
             ", of which {} are held, since somebody wants to keep them",
-            gigabytes(&bytes)
+            size_text(bytes)
         ),
     }
 }

@@ -8,7 +8,7 @@ use hearthkeep_format::StreamId;
 
 use super::age::{DAY_US, Now};
 use super::{DiskStatus, DiskUse, MountedDisk, Shared};
-use crate::config::Tier;
+use crate::config::{Tier, size_text};
 
 /// How far back rates are measured: a camera that is off at night, or on Sundays, is not taken for one that records more or less.
 pub(super) const RATE_US_MAX: i64 = 7 * DAY_US;
@@ -308,8 +308,8 @@ fn disk(room: &Room) -> DiskForecast {
         format!(
             "footage that is held takes {} of the {} that this disk has for footage, and new footage is deleted early for it: end holds \
              that are not needed any more, or add a disk",
-            gigabytes(room.held_bytes),
-            gigabytes(room.bytes)
+            size_text(room.held_bytes),
+            size_text(room.bytes)
         )
     });
     DiskForecast {
@@ -371,10 +371,6 @@ fn keeps_less(load: &Load, days: f64) -> Option<String> {
         "camera \"{}\": keep_days is {wanted}, and at the rate at which it records there is room for {days:.1} days: {remedy}",
         load.camera
     ))
-}
-
-fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
 #[cfg(test)]

@@ -221,7 +221,7 @@ fn without_a_recorder_the_command_does_it_itself() {
         &installation,
         &["retire", path(&new)],
         1,
-        "GB are held, since somebody wants to keep them: empty it first",
+        "MB are held, since somebody wants to keep them: empty it first",
     );
     let told = done(&installation, &["retire", path(&new), "--forget"]);
     assert!(

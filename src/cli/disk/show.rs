@@ -6,11 +6,12 @@ use super::super::foreseen;
 use super::super::output::{Failure, line};
 use super::super::span::rfc3339;
 use super::{DiskStatus, Retired};
+use crate::config::size_text;
 
 pub(super) fn disk(disk: &DiskStatus) -> Result<(), Failure> {
-    let size = disk.size_bytes.map_or("?".to_owned(), gigabytes);
+    let size = disk.size_bytes.map_or("?".to_owned(), size_text);
     let free = match disk.size_bytes {
-        Some(_) => gigabytes(disk.free_bytes),
+        Some(_) => size_text(disk.free_bytes),
         None => "?".to_owned(),
     };
     let oldest = disk.oldest_us.map_or("none".to_owned(), rfc3339);
@@ -19,7 +20,7 @@ pub(super) fn disk(disk: &DiskStatus) -> Result<(), Failure> {
         disk.path,
         disk.state,
         disk.tier,
-        gigabytes(disk.used_bytes),
+        size_text(disk.used_bytes),
     ))?;
     if let Some(id) = &disk.id {
         line(format_args!("  id        {id}"))?;
@@ -27,8 +28,8 @@ pub(super) fn disk(disk: &DiskStatus) -> Result<(), Failure> {
     if let Some(drain) = &disk.drain {
         line(format_args!(
             "  emptied   {} moved since the recorder's start, {} left{}",
-            gigabytes(drain.moved_bytes),
-            gigabytes(drain.left_bytes),
+            size_text(drain.moved_bytes),
+            size_text(drain.left_bytes),
             if drain.let_go {
                 "; the oldest may go"
             } else {
@@ -47,11 +48,11 @@ fn room(disk: &DiskStatus) -> String {
     let Some(room_bytes) = disk.room_bytes else {
         return "not known".to_owned();
     };
-    let held = disk.held_bytes.map_or("?".to_owned(), gigabytes);
+    let held = disk.held_bytes.map_or("?".to_owned(), size_text);
     let full = foreseen::full_in(disk.full_in_days);
     format!(
         "{} for footage, {held} of it held; {full}",
-        gigabytes(room_bytes)
+        size_text(room_bytes)
     )
 }
 
@@ -63,7 +64,7 @@ pub(super) fn retired(path: &Path, retired: &Retired) -> Result<(), Failure> {
         ))?,
         (segments, oldest_us) => line(format_args!(
             "{path} is retired, and out of the configuration. With it went {segments} segments, {} of footage{}{}.",
-            gigabytes(retired.bytes),
+            size_text(retired.bytes),
             oldest_us.map_or(String::new(), |us| format!(
                 ", the oldest of {}",
                 rfc3339(us)
@@ -75,7 +76,7 @@ pub(super) fn retired(path: &Path, retired: &Retired) -> Result<(), Failure> {
                         .to_owned(),
                 Some(held) => format!(
                     "; {} of it were held, since somebody wanted to keep them",
-                    gigabytes(held)
+                    size_text(held)
                 ),
             },
         ))?,
@@ -84,8 +85,4 @@ pub(super) fn retired(path: &Path, retired: &Retired) -> Result<(), Failure> {
         eprintln!("hearthkeep: the disk itself does not say that it was retired: {why}");
     }
     Ok(())
-}
-
-fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
 }

@@ -4,6 +4,7 @@ use super::super::foreseen;
 use super::super::output::{Failure, line};
 use super::super::span::rfc3339;
 use super::{CameraStatus, DiskStatus, Status};
+use crate::config::size_text;
 use crate::web::footage::ScrubStatus;
 
 pub(super) fn show(status: &Status) -> Result<(), Failure> {
@@ -58,15 +59,13 @@ fn show_camera(camera: &CameraStatus) -> Result<(), Failure> {
 }
 
 fn show_disk(disk: &DiskStatus) -> Result<(), Failure> {
-    let free = disk
-        .free_bytes
-        .map_or("?".to_owned(), |bytes| format!("{:.1}", bytes as f64 / 1e9));
+    let free = disk.free_bytes.map_or("?".to_owned(), size_text);
     let wrong = disk.error.as_ref().or(disk.slow.as_ref());
     let wrong = wrong.map_or(String::new(), |wrong| format!(": {wrong}"));
     line(format_args!(
-        "disk         {}  {:.1} GB of footage, {free} GB free{wrong}",
+        "disk         {}  {} of footage, {free} free{wrong}",
         disk.path.display(),
-        disk.footage_bytes as f64 / 1e9,
+        size_text(disk.footage_bytes),
     ))?;
     below(room(disk))?;
     below(disk.scrub.as_ref().map(scrub))
@@ -81,7 +80,7 @@ fn below(more: Option<String>) -> Result<(), Failure> {
 fn room(disk: &DiskStatus) -> Option<String> {
     disk.room_bytes?;
     let held = match disk.held_bytes {
-        Some(held) if held > 0 => format!("; {:.1} GB held", held as f64 / 1e9),
+        Some(held) if held > 0 => format!("; {} held", size_text(held)),
         _ => String::new(),
     };
     Some(format!("{}{held}", foreseen::full_in(disk.full_in_days)))
