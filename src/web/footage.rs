@@ -305,8 +305,8 @@ pub struct DiskStatus {
     pub tier: String,
     /// Size of the file system, where it answers.
     pub size_bytes: Option<u64>,
-    /// What the file system has left.
-    pub free_bytes: u64,
+    /// What the file system has left, where it answers.
+    pub free_bytes: Option<u64>,
     /// What footage takes.
     pub used_bytes: u64,
     /// Where its footage begins, µs since 1970.
@@ -440,7 +440,7 @@ impl DiskStatus {
             state: disk.state.as_str().to_owned(),
             tier: disk.tier.as_str().to_owned(),
             size_bytes: disk.space.map(|space| space.total_bytes),
-            free_bytes: disk.space.map_or(0, |space| space.free_bytes),
+            free_bytes: disk.space.map(|space| space.free_bytes),
             used_bytes: disk.used_bytes,
             oldest_us: disk.oldest_us,
             drain,

@@ -65,7 +65,10 @@ fn an_empty_folder_becomes_no_disk_by_itself() {
         1,
     );
     std::fs::write(installation.config(), text).unwrap();
-    assert_eq!(listed(&installation, &cold)["state"], "absent");
+    let row = listed(&installation, &cold);
+    assert_eq!(row["state"], "absent");
+    let sizes = [&row["size_bytes"], &row["free_bytes"]];
+    assert!(sizes.iter().all(|size| size.is_null()), "{row}");
     assert!(Installation::files(&cold).is_empty());
     done(&installation, &["add", path(&cold)]);
     let row = listed(&installation, &cold);

@@ -10,10 +10,7 @@ use crate::config::size_text;
 
 pub(super) fn disk(disk: &DiskStatus) -> Result<(), Failure> {
     let size = disk.size_bytes.map_or("?".to_owned(), size_text);
-    let free = match disk.size_bytes {
-        Some(_) => size_text(disk.free_bytes),
-        None => "?".to_owned(),
-    };
+    let free = disk.free_bytes.map_or("?".to_owned(), size_text);
     let oldest = disk.oldest_us.map_or("none".to_owned(), rfc3339);
     line(format_args!(
         "{}\n  {:<9} {:<5} {} of footage, {free} of {size} free; oldest {oldest}",

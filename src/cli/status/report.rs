@@ -137,7 +137,7 @@ impl Report {
             path: disk.path.into(),
             error: disk.error,
             slow: disk.slow,
-            free_bytes: disk.size_bytes.map(|_| disk.free_bytes),
+            free_bytes: disk.free_bytes,
             footage_bytes: disk.used_bytes,
             room_bytes: disk.room_bytes,
             held_bytes: disk.held_bytes,

@@ -142,7 +142,8 @@ export interface Disk {
   path: string;
   state: "in use" | "absent" | "draining" | "drained";
   tier: "hot" | "cold";
-  free_bytes: number;
+  /** What its file system has left; null where that does not answer. */
+  free_bytes: number | null;
   used_bytes: number;
   /** How far it is emptied, where it is to be. */
   drain: { moved_bytes: number; left_bytes: number } | null;

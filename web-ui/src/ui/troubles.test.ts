@@ -24,7 +24,7 @@ describe("troubles", () => {
   });
 
   it("tell of the clock and of each disk", () => {
-    const b = { path: "/srv/b", state: "absent", tier: "hot", free_bytes: 0, used_bytes: 0, drain: null, room_bytes: null, held_bytes: 0, full_in_days: null, trouble: null, slow: null, scrub: null } as const;
+    const b = { path: "/srv/b", state: "absent", tier: "hot", free_bytes: null, used_bytes: 0, drain: null, room_bytes: null, held_bytes: 0, full_in_days: null, trouble: null, slow: null, scrub: null } as const;
     const disks = [...well.disks, { ...b, error: "/srv/b is not mounted", fault: "absent" as const }];
     const found = troubles({ ...well, disks, clock_trusted: false }, []);
     expect(found.map(({ kind }) => kind)).toEqual(["clock", "disk"]);

@@ -113,7 +113,7 @@ function diskText({ state, tier, drain }: Disk): string | null {
 
 /** What is on a disk, and what of it is free; of one that is not there nobody knows. */
 const usedText = ({ state, used_bytes: used, free_bytes: free }: Disk): string =>
-  state === "absent" ? `${bytesText(used)} of footage, to be seen again when it is back` : `${bytesText(used)} of footage · ${bytesText(free)} free`;
+  state === "absent" ? `${bytesText(used)} of footage, to be seen again when it is back` : `${bytesText(used)} of footage${free === null ? "" : ` · ${bytesText(free)} free`}`;
 
 /** For how long there is room on a disk, and what of it is held. */
 function roomText({ full_in_days: days, held_bytes: held }: Disk): string {
@@ -170,7 +170,7 @@ function Disks({ status: told }: { status: BoxStatus }) {
   return (
     <ul class="rows">
       {told.disks.map((disk) => {
-        const total = disk.used_bytes + disk.free_bytes;
+        const total = disk.used_bytes + (disk.free_bytes ?? 0);
         return (
           <li key={disk.path}>
             <div class="row-main">
