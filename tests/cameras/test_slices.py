@@ -72,6 +72,15 @@ class Sequences(unittest.TestCase):
             units.insert(120, units[119])
             self.assertEqual(self.verdict(units, kind="audio", gaps=gaps)["first_error"]["why"], "doubled")
 
+    def test_a_gap_of_a_whole_loop_is_no_doubled_unit(self):
+        video = self.clip.units["video"]
+        key = next(i for i, unit in enumerate(video) if unit.key and i)
+        units = looped(self.clip, "video", 0, key + 1) + looped(self.clip, "video", key + len(video), 60)
+        report = self.verdict(units, gaps=True)
+        self.assertTrue(report["ok"], report)
+        self.assertEqual(report["gaps"][0]["missing_modulo_loop"], len(video) - 1)
+        self.assertFalse(self.verdict(units)["ok"])
+
     def test_a_doubled_group_of_pictures_is_found(self):
         once, again = looped(self.clip, "video", 0, 30), looped(self.clip, "video", 15, 60, shift=1.0)
         self.assertEqual(self.verdict(once + again)["first_error"]["at"], 30)
