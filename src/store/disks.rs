@@ -120,13 +120,15 @@ impl Store {
     /// Expects that a disk may be taken out: it is empty, or its footage is given up with `forget`.
     ///
     /// # Errors
-    /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NotEmpty`], [`Error::LastLog`] until another disk has all of the log,
+    /// [`Error::NoSuchDisk`], [`Error::LastDisk`], [`Error::NotEmpty`], [`Error::Unlisted`], [`Error::LastLog`] until another disk has all of the log,
     /// [`Error::NoAnswer`] while it does not say what it has of that.
     pub fn expect_retirable(&self, id: DiskId, forget: bool) -> Result<()> {
         let slots = &self.shared.slots;
-        if !slots.read().iter().any(|slot| slot.id == Some(id)) {
+        let is_it = |slot: &&Slot| slot.id == Some(id);
+        let Some(is_away) = (slots.read().iter().find(is_it)).map(|slot| slot.mounted().is_none())
+        else {
             return Err(Error::NoSuchDisk);
-        }
+        };
         let is_another = |slot: &Slot| slot.is_wanted() && slot.id != Some(id);
         if !slots.read().iter().any(is_another) {
             return Err(Error::LastDisk);
@@ -144,6 +146,9 @@ impl Store {
                 oldest_us,
                 held_bytes: self.held_on_disk(id),
             });
+        }
+        if !forget && is_away && self.shared.catalog.why_in_memory().is_some() {
+            return Err(Error::Unlisted);
         }
         self.shared.expect_log_elsewhere(id)
     }

@@ -104,6 +104,12 @@ pub enum Error {
         /// Those of their bytes that are held.
         held_bytes: u64,
     },
+    /// What was known of a disk that is away lies in a state folder that tells nothing.
+    #[error(
+        "the disk is away, and what lies on it stands in the catalog, which the state folder does not give (`hearthkeep status` says why): \
+         mend that or bring the disk back first, or say with --forget that its footage is given up"
+    )]
+    Unlisted,
     /// A disk's id file cannot be understood.
     #[error(
         "{}/hearthkeep-disk.json cannot be understood: it is damaged or a newer version's. \

@@ -9,7 +9,7 @@ use hearthkeep::clock::Clock as _;
 use hearthkeep::config::{self, Tier};
 use hearthkeep::store::catalog::{Batch, CatalogError, Database, Each, Memory, Shelf};
 use hearthkeep::store::writer::State;
-use hearthkeep::store::{AbsentDisk, DiskUse, MountedDisk, Options, Store};
+use hearthkeep::store::{AbsentDisk, DiskUse, Error, MountedDisk, Options, Store};
 use hearthkeep_format::DiskId;
 
 use crate::budgeted;
@@ -430,7 +430,11 @@ fn what_only_the_database_knows_is_there_again_when_the_catalog_is_back() {
     assert_eq!((known(&store, &on_it), known(&store, &gone)), (0, 0));
     let before = segments(&store, &stream);
     assert!(before.len() > 1 && before[0].0 > 1, "{before:?}");
-    store.retire_disk(DiskId::from_bytes([9; 16])).unwrap();
+    let it = DiskId::from_bytes([9; 16]);
+    let refused = store.expect_retirable(it, false).unwrap_err();
+    assert!(matches!(refused, Error::Unlisted), "{refused}");
+    store.expect_retirable(it, true).unwrap();
+    store.retire_disk(it).unwrap();
     go_on(&home, &hands, 20);
     shelf.set(false, false);
     go_on(&home, &hands, 90);

@@ -42,6 +42,9 @@ pub(super) fn look(
     places
 }
 
+/// So many folders are looked into for whether a disk lies below a stranger's folder.
+const FOLDERS_MAX: u32 = 1000;
+
 struct Look<'a> {
     number: usize,
     disk: &'a dyn Disk,
@@ -153,7 +156,24 @@ impl Look<'_> {
     fn is_ours(&self, folder: &Path) -> bool {
         let at = config::real(&self.at.join(folder));
         self.known.folders.iter().any(|ours| ours.starts_with(&at))
-            || layout::is_disk_of(self.disk, folder, &self.known.store)
+            || self.has_disk(folder, &mut { FOLDERS_MAX })
+    }
+
+    /// Whether an id file of this store is in a folder or below it, in the first of `left` folders: somebody's photographs may lie there.
+    fn has_disk(&self, folder: &Path, left: &mut u32) -> bool {
+        if layout::is_disk_of(self.disk, folder, &self.known.store) {
+            return true;
+        }
+        let mut below = Vec::new();
+        let mut take = |name: &str, is_folder: bool| {
+            if is_folder && *left > 0 {
+                *left -= 1;
+                below.push(folder.join(name));
+            }
+        };
+        // What cannot be listed is told of as a stranger's.
+        _ = self.disk.list(folder, &mut take);
+        below.iter().any(|folder| self.has_disk(folder, left))
     }
 
     fn stranger(&mut self, path: PathBuf, is_folder: bool) {
