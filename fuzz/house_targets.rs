@@ -16,7 +16,8 @@ use hearthkeep::keys::{StateFolder, decode_streams};
 use hearthkeep::limits::{CAMERAS_MAX, DISKS_MAX};
 use hearthkeep::people::People;
 use hearthkeep::play;
-use hearthkeep::state_file::StateKey;
+use hearthkeep::pool;
+use hearthkeep::state_file::{StateKey, summed};
 use hearthkeep::store::anchors::Anchors;
 use hearthkeep::store::catalog::{Batch, Catalog, Database, Memory as Records};
 use hearthkeep::store::check::{self, Known, Reading, Slice, Subject};
@@ -264,21 +265,41 @@ pub fn catalog(data: &[u8]) {
     }
 }
 
-/// The files of a state folder, by the first byte. What is sealed there is sealed here, since nothing else gets past the seal.
-pub const STATE_FILES: [(&str, bool); 13] = [
-    ("clock.anchors", false),
-    ("scrub.json", false),
-    ("log.sealed", true),
-    ("log.holds.sealed", true),
-    ("log.deleted.sealed", true),
-    ("store.sealed", true),
-    ("people.sealed", true),
-    ("streams", false),
-    ("log.audits.sealed", true),
-    ("tls/authority.json", false),
-    ("tls/authority-before.json", false),
-    ("tls/leaf.json", false),
-    ("log.summary.sealed", true),
+/// What keeps a file of a state folder from being read that is not as it was written.
+#[derive(Clone, Copy)]
+pub enum Behind {
+    Nothing,
+    Sum,
+    Seal,
+}
+
+impl Behind {
+    /// The file of a content: nothing else gets past it.
+    pub fn put(self, name: &str, content: &[u8], key: &StateKey) -> Vec<u8> {
+        match self {
+            Self::Nothing => content.to_vec(),
+            Self::Sum => summed(content),
+            Self::Seal => key.seal(name, content, &mut SeededRandom::new(2)),
+        }
+    }
+}
+
+/// The files of a state folder, by the first byte.
+pub const STATE_FILES: [(&str, Behind); 14] = [
+    ("clock.anchors", Behind::Sum),
+    ("scrub.json", Behind::Sum),
+    ("log.sealed", Behind::Seal),
+    ("log.holds.sealed", Behind::Seal),
+    ("log.deleted.sealed", Behind::Seal),
+    ("store.sealed", Behind::Seal),
+    ("people.sealed", Behind::Seal),
+    ("streams", Behind::Nothing),
+    ("log.audits.sealed", Behind::Seal),
+    ("tls/authority.json", Behind::Nothing),
+    ("tls/authority-before.json", Behind::Nothing),
+    ("tls/leaf.json", Behind::Nothing),
+    ("log.summary.sealed", Behind::Seal),
+    ("disks.json", Behind::Sum),
 ];
 
 /// A folder for what is synced.
@@ -304,21 +325,17 @@ pub fn state_files(data: &[u8]) {
     let Some((file, content)) = data.split_first() else {
         return;
     };
-    let (name, is_sealed) = STATE_FILES[usize::from(*file) % STATE_FILES.len()];
+    let (name, behind) = STATE_FILES[usize::from(*file) % STATE_FILES.len()];
     if name == "streams" {
         let _ = std::str::from_utf8(content).map(decode_streams);
         return;
     }
     FOLDER.with(|(folder, key)| {
         let folder = folder.path();
-        let sealed = match is_sealed {
-            true => key.seal(name, content, &mut SeededRandom::new(2)),
-            false => content.to_vec(),
-        };
         let path = folder.join(name);
         let above = path.parent().expect("it is in a folder");
         std::fs::create_dir_all(above).expect("there is room for a folder");
-        std::fs::write(&path, sealed).expect("there is room for a file");
+        std::fs::write(&path, behind.put(name, content, key)).expect("there is room for a file");
         read_state(name, folder, key);
         match above == folder {
             true => std::fs::remove_file(path).expect("it was written"),
@@ -348,6 +365,7 @@ fn read_state(name: &str, folder: &Path, key: &StateKey) {
                 });
             }
         }
+        "disks.json" => _ = pool::look_at_homes(folder),
         name if name.starts_with("tls/") => {
             let clock = Arc::new(SimClock::new(1_790_000_000_000_000));
             let (settings, state) = (TlsSettings::default(), folder);

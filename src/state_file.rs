@@ -2,6 +2,9 @@
 //!
 //! `sealed file = XSeal(key, content, "hearthkeep/v1/state" || file name)` in the words of `docs/format.md`. The name is
 //! bound in, so that one file cannot be put in another's place.
+//!
+//! What is no secret is read before there is a key, and has a sum, by which a disk that rots is found out:
+//! `summed file = content || LF || hex(SHA-256(content)) || LF`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,11 +14,14 @@ use std::path::{Path, PathBuf};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use hearthkeep_format::Random;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 const LABEL: &[u8] = b"hearthkeep/v1/state";
 const NONCE_LEN: usize = 24;
 const TAG_LEN: usize = 16;
+/// Line feed, the sum's digits, line feed.
+const SUM_LEN: usize = 1 + 64 + 1;
 
 /// The key that seals the files of one state folder. Erased when dropped.
 #[derive(Clone)]
@@ -105,6 +111,37 @@ pub fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Zeroizing<Vec<u8>>
     Ok(Some(bytes))
 }
 
+/// What is written of a content that has a sum.
+pub fn summed(content: &[u8]) -> Vec<u8> {
+    [content, sum(content).as_bytes()].concat()
+}
+
+fn sum(content: &[u8]) -> String {
+    let digits: String = (Sha256::digest(content).iter())
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("\n{digits}\n")
+}
+
+/// Reads the content of a [summed](self) file of at most `bytes_max`; `None` where there is none.
+///
+/// # Errors
+///
+/// As [`read`], and [`io::ErrorKind::InvalidData`] where it is not as it was written.
+pub fn read_summed(path: &Path, bytes_max: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let Some(mut bytes) = read(path, bytes_max)? else {
+        return Ok(None);
+    };
+    let length = bytes.len().saturating_sub(SUM_LEN);
+    let (content, end) = bytes.split_at(length);
+    if end != sum(content).as_bytes() {
+        let what = "it is not as it was written";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    bytes.truncate(length);
+    Ok(Some(bytes))
+}
+
 /// Removes a file durably; one that is not there is removed already.
 ///
 /// # Errors
@@ -184,6 +221,31 @@ mod tests {
             let mut flipped = sealed.clone();
             flipped[at] ^= 1;
             assert!(key(1).open("people.sealed", &flipped).is_none());
+        }
+    }
+
+    #[test]
+    fn a_summed_file_is_read_only_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        assert!(read_summed(&file, 100).unwrap().is_none());
+        for content in [&b"content"[..], b""] {
+            let whole = summed(content);
+            fs::write(&file, &whole).unwrap();
+            assert_eq!(
+                read_summed(&file, 100).unwrap().unwrap().as_slice(),
+                content
+            );
+            for length in 0..whole.len() {
+                fs::write(&file, &whole[..length]).unwrap();
+                read_summed(&file, 100).unwrap_err();
+            }
+            for bit in 0..whole.len() * 8 {
+                let mut flipped = whole.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                fs::write(&file, &flipped).unwrap();
+                read_summed(&file, 100).unwrap_err();
+            }
         }
     }
 

@@ -194,7 +194,11 @@ fn what_the_background_scrub_found_is_a_trouble_also_after_a_restart() {
         "found": [found], "more": 1,
     });
     let kept = serde_json::json!({ "version": 1, "disks": { id: round } });
-    std::fs::write(installation.state().join("scrub.json"), kept.to_string()).unwrap();
+    std::fs::write(
+        installation.state().join("scrub.json"),
+        hearthkeep::state_file::summed(kept.to_string().as_bytes()),
+    )
+    .unwrap();
     let recorder = installation.start();
     let mut told = Value::Null;
     await_condition("it is told", LONG, || {

@@ -18,6 +18,7 @@ use super::{owner, running};
 use crate::disk::{self, RealDisk};
 use crate::keys::{KnownStream, StateFolder};
 use crate::people;
+use crate::pool;
 use crate::random::OsRandom;
 use crate::store::check::{self, Compared, Finding, Findings, Kind, Known, STATE, Slice, Subject};
 use crate::store::lock::{self, Lock};
@@ -228,19 +229,23 @@ pub(super) fn check(
     }
     let kept = check::look_at_state(state.folder(), &state.state_key(), &local.store());
     findings.found.extend(kept);
-    findings.found.extend(look_at_door(state));
+    findings.found.extend(look_around(state));
     let compared = compare(&mut findings, state.folder(), &known, disks, held)?;
     Ok((findings, compared))
 }
 
-/// What nobody can sign in without.
-fn look_at_door(state: &StateFolder) -> Vec<Finding> {
+/// What the store itself does not read: who may come in, by what certificate, and which disk belongs where.
+fn look_around(state: &StateFolder) -> Vec<Finding> {
     let people = people::look(state.folder(), &state.state_key()).err();
     let people = people.map(|error| {
         let what = format!("it cannot be used, and the recorder does not start with it: {error}");
         (PathBuf::from(people::FILE), what)
     });
-    let files = people.into_iter().chain(tls::look(state.folder()));
+    let homes = pool::look_at_homes(state.folder());
+    let files = people
+        .into_iter()
+        .chain(homes)
+        .chain(tls::look(state.folder()));
     let finding = |(file, what)| Finding::new(Kind::State, STATE, file, what);
     files.map(finding).collect()
 }

@@ -67,7 +67,7 @@ impl Homes {
             disks: self.homes.clone(),
         };
         let bytes = serde_json::to_vec(&kept).expect("plain values become JSON");
-        if let Err(error) = state_file::replace(&self.file, &bytes) {
+        if let Err(error) = state_file::replace(&self.file, &state_file::summed(&bytes)) {
             let file = self.file.display();
             tracing::error!(
                 "{file} cannot be written; it is tried again at the next start: {error}"
@@ -166,8 +166,17 @@ fn configured_at<'a>(path: &Path, configured: &'a [config::Disk]) -> Option<&'a 
     })
 }
 
+/// The file that cannot be used, and what a start does then.
+pub fn look_at_homes(state_dir: &Path) -> Option<(PathBuf, String)> {
+    let error = read(&state_dir.join(FILE)).err()?;
+    let what = format!(
+        "it cannot be used: {error}; the next start makes it anew, and takes disks that are at each other's paths for where they belong"
+    );
+    Some((PathBuf::from(FILE), what))
+}
+
 fn read(file: &Path) -> std::io::Result<Vec<Home>> {
-    let Some(bytes) = state_file::read(file, HOMES_FILE_BYTES_MAX)? else {
+    let Some(bytes) = state_file::read_summed(file, HOMES_FILE_BYTES_MAX)? else {
         return Ok(Vec::new());
     };
     let kept: Kept = serde_json::from_slice(&bytes)?;

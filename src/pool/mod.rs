@@ -22,6 +22,7 @@ pub use error::{Error, Result};
 use folder::Doors;
 pub use folder::{Shared, shared};
 use homes::Homes;
+pub use homes::look_at_homes;
 pub use left_out::{left_out, why_left_out};
 
 use crate::clock::SystemClock;

@@ -239,7 +239,7 @@ impl Anchors {
         let Some(file) = &self.file else { return };
         let written = serde_json::to_vec(kept)
             .map_err(io::Error::from)
-            .and_then(|bytes| state_file::replace(file, &bytes));
+            .and_then(|bytes| state_file::replace(file, &state_file::summed(&bytes)));
         if let Err(error) = written {
             tracing::error!(file = %file.display(), "the clock's anchor is forgotten at the end of this run: {error}");
         }
@@ -296,7 +296,7 @@ pub(super) fn look(state_dir: &Path) -> io::Result<()> {
 }
 
 fn read(file: &Path) -> io::Result<Option<Inner>> {
-    let Some(bytes) = state_file::read(file, ANCHORS_BYTES_MAX)? else {
+    let Some(bytes) = state_file::read_summed(file, ANCHORS_BYTES_MAX)? else {
         return Ok(None);
     };
     let kept: Kept = serde_json::from_slice(&bytes)?;

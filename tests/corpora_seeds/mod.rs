@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hearthkeep::clock::SimClock;
 use hearthkeep::people::{NewAccount, People};
+use hearthkeep::pool::look_at_homes;
 use hearthkeep::state_file::StateKey;
 use hearthkeep::store::catalog::{Batch, Catalog, Database, Entry, Memory};
 use hearthkeep::store::check::look_at_state;
@@ -15,9 +16,7 @@ use hearthkeep::web::tls::{Tls, TlsSettings};
 use hearthkeep_format::log::{AuditKind, Checkpoint, Hold, LogKey, OPEN_END_US, Record, Stamped};
 use hearthkeep_format::passphrase::Params;
 use hearthkeep_format::segment::{Gap, GapCause};
-use hearthkeep_format::{
-    DiskId, EpochId, HoldId, Identity, Kind, SeededRandom, SegmentId, StreamId,
-};
+use hearthkeep_format::{DiskId, EpochId, HoldId, Identity, Kind, SegmentId, StreamId};
 use serde_json::{Value, json};
 
 pub use on_disks::{log_files, log_starts, logs_deleted, logs_seen, repaired};
@@ -95,16 +94,14 @@ pub fn state_files() -> Vec<(&'static str, Vec<u8>)> {
     });
     let folder = tempfile::tempdir().unwrap();
     let key = StateKey::new([1; 32].into());
-    for ((name, is_sealed), content) in STATE_FILES.iter().zip(&contents) {
-        let bytes = match is_sealed {
-            true => key.seal(name, content, &mut SeededRandom::new(1)),
-            false => content.clone(),
-        };
+    for ((name, behind), content) in STATE_FILES.iter().zip(&contents) {
+        let bytes = behind.put(name, content, &key);
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
     assert_eq!(look_at_state(folder.path(), &key, &STORE), []);
+    assert_eq!(look_at_homes(folder.path()), None);
     let numbered = (0..).zip(STATE_FILES).zip(contents);
     let mut seeds: Vec<_> = numbered
         .map(|((number, (name, _)), content)| {
@@ -135,6 +132,10 @@ fn content(name: &str) -> Value {
             json!({"version": 1, "disks": {id(3): {
                 "begun_us": NOW_US, "finished_us": null, "is_over": false, "read_bytes": 9, "at": at, "found": [found], "more": 0,
             }}})
+        }
+        "disks.json" => {
+            let home = json!({"disk": id(3), "path": "/srv/footage", "max_bytes": 5_000_000_000_u64, "cold": true});
+            json!({"version": 1, "disks": [home]})
         }
         "log.sealed" => {
             json!({"version": 1, "seed": BASE64.encode([0x60; 32]), "checkpoint": checkpoint()})

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use hearthkeep::state_file::summed;
 use hearthkeep::store::catalog::Catalog;
 use hearthkeep::store::{Store, lock};
 use hearthkeep_format::log::{AnchorCause, Record};
@@ -37,7 +38,11 @@ fn with_a_stale_file(home: &Home) -> Sealed {
     }
     let january = BootId::from_bytes([7; 16]);
     let stale = format!(r#"{{"is_settled":true,"anchors":[["{january}",5,{START_US},1]]}}"#);
-    fs::write(home.state.path().join("clock.anchors"), stale).unwrap();
+    fs::write(
+        home.state.path().join("clock.anchors"),
+        summed(stale.as_bytes()),
+    )
+    .unwrap();
     sealed
 }
 
