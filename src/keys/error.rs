@@ -37,6 +37,17 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A newer version of this program has written it.
+    #[error(
+        "{} is of version {version}, which a newer version of Hearthkeep has written, and nothing here is touched: start that one again, or put \
+         back the state folder that was copied before it", .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Of what it is.
+        version: u32,
+    },
     /// A file's content makes no sense.
     #[error("{} is damaged ({what}): put the whole state folder back from one backup", .path.display())]
     Damaged {

@@ -105,6 +105,9 @@ impl StateFolder {
         let sealed = read(&path)?.ok_or_else(|| Error::Missing { path: path.clone() })?;
         let json = derive_state_key(&machine_key).open(STORE, &sealed);
         let json = json.ok_or_else(|| Error::WrongMachineKey { path: path.clone() })?;
+        if let Some(version) = State::newer(&json) {
+            return Err(Error::Newer { path, version });
+        }
         let state = State::decode(&json).map_err(|what| Error::Damaged { path, what })?;
         let mut keyring = None;
         if state.root.is_some() {

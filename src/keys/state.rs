@@ -135,14 +135,17 @@ impl State {
         json
     }
 
+    /// The version of a state that a newer program has written, whatever else is in it.
+    pub fn newer(json: &[u8]) -> Option<u32> {
+        let of: Versioned = serde_json::from_slice(json).ok()?;
+        (of.version > VERSION).then_some(of.version)
+    }
+
     /// `Err` says what makes no sense.
     pub fn decode(json: &[u8]) -> Result<Self, String> {
         let written: Written = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if written.version != VERSION {
-            return Err(format!(
-                "version {} is not known to this program",
-                written.version
-            ));
+            return Err(format!("there is no version {}", written.version));
         }
         let root = written.root.map(|text| {
             let bytes = BASE64
@@ -175,6 +178,12 @@ impl State {
                 .ok_or("a disk's id is not an id")?,
         })
     }
+}
+
+/// All that is read of a state that this program may not know.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod disks;
 mod installation;
 #[path = "../common/judge.rs"]
 mod judge;
+mod newer;
 mod repairs;
 #[path = "../common/scripted.rs"]
 mod scripted;
