@@ -25,20 +25,19 @@ pub fn judge(house: &House, started_us: u64) {
             faults == Faults::default()
         });
     let mut ledger = world.ledger.borrow_mut();
-    let is_excused = !is_calm || !ledger.excuses.is_quiet_but_for_room(since_us);
+    let holds = world.holds.borrow();
+    // What is held may take all the room.
+    let mut cameras = 0..world.fate.cameras.len();
+    let is_held = cameras.any(|camera| holds.may_be_held(camera, since_us));
+    let is_excused = !is_calm || is_held || !ledger.excuses.is_quiet_but_for_room(since_us);
     ledger.progress.count(is_excused);
     if is_excused {
         return;
     }
-    let (holds, late_us) = match is_short {
-        true => (world.holds.borrow(), SHORT_LATE_US),
-        false => (world.holds.borrow(), LATE_US),
+    let late_us = match is_short {
+        true => SHORT_LATE_US,
+        false => LATE_US,
     };
-    // What is held may take all the room.
-    let cameras = 0..world.fate.cameras.len();
-    if { cameras }.any(|camera| holds.may_be_held(camera, since_us)) {
-        return;
-    }
     for (number, camera) in world.cameras.borrow().iter().enumerate() {
         let durable = ledger.durable.get(&camera.model.stream);
         let at_us = durable.map_or(0, |(_, at_us)| *at_us);
