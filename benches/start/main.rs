@@ -1,9 +1,9 @@
 //! What a start costs with many segments on the disk, after the box was killed: `cargo bench --bench start`.
 //!
 //! Segments are real and small, and the signed log has an entry for each: [`before`]. `HEARTHKEEP_BENCH_SEGMENTS` sets another
-//! number than 102,000, of which some are deleted, `HEARTHKEEP_BENCH_DIR` the folder they are written to. The kernel's caches are dropped before each, as after a
-//! power cut, where that is allowed (root): it is said where it is not. The bars: a segment is durable within 10 s of the start, the catalog rebuilt and the log read within
-//! 60 s.
+//! number than 102,000, of which some are deleted, `HEARTHKEEP_BENCH_DIR` the folder they are written to. The kernel's caches are
+//! dropped before each, as after a power cut, where that is allowed (root): it is said where it is not. The bars: a segment is
+//! durable within 10 s of the start, the catalog rebuilt and the log read within 60 s.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod before;
