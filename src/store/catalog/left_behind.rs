@@ -9,7 +9,7 @@ use hearthkeep_format::StreamId;
 use super::entry::summary_key;
 use super::{CatalogError, Database, Entry, Summary, read_parts};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct LeftBehind {
     /// The fingerprints of the segments in each bucket, but for those that memory was told of since.
     buckets: BTreeMap<(StreamId, u64), Vec<u32>>,

@@ -159,16 +159,14 @@ impl Catalog {
 
     /// Enters what was left behind in the database and is still wanted. To be called by whoever holds `writing`.
     fn take_back(&self, home: &dyn Database) -> Result<BTreeSet<EpochFolder>, CatalogError> {
-        let buckets = match &*self.refuge() {
-            Refuge::Taken { left, .. } => left.buckets(),
-            Refuge::Closed | Refuge::Open => Vec::new(),
+        // Not read under the lock: the state folder may hang, and others are to say so.
+        let left = match &*self.refuge() {
+            Refuge::Taken { left, .. } => left.clone(),
+            Refuge::Closed | Refuge::Open => LeftBehind::default(),
         };
         let mut taken_back = BTreeSet::new();
-        for (stream, number) in buckets {
-            let entries = match &*self.refuge() {
-                Refuge::Taken { left, .. } => left.read(home, &stream, number)?,
-                Refuge::Closed | Refuge::Open => Vec::new(),
-            };
+        for (stream, number) in left.buckets() {
+            let entries = left.read(home, &stream, number)?;
             self.try_to_change(&entries, &put)?;
             let folders = entries.iter().map(|e| (e.stream, e.epoch, e.disk));
             taken_back.extend(folders);
