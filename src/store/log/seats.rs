@@ -201,14 +201,14 @@ impl Seats {
                 Err(flaw) => flaw.of_copy().map(|()| false),
             };
             // Entries that its own checkpoint does not have may be there in memory only, since a sync failed.
-            let vouches = || {
-                let own = LogFiles::open(disk, &current.key.store, &log);
-                own.is_ok_and(|own| own.checkpoint.size >= current.end.tree.count())
+            let vouches = || match LogFiles::open(disk, &current.key.store, &log) {
+                Ok(own) => Ok(own.checkpoint.size >= current.end.tree.count()),
+                Err(flaw) => flaw.of_copy().map(|()| false),
             };
             // It may be its tree alone that is lost.
             let has_all = || match holds()? {
                 true => Ok(true),
-                false if !vouches() => Ok(false),
+                false if !vouches()? => Ok(false),
                 false => match mend_tree(disk, &current.key.store, &log) {
                     Ok(is_mended) => Ok(is_mended && holds()?),
                     Err(flaw) => flaw.of_copy().map(|()| false),
