@@ -352,6 +352,8 @@ impl Writing {
             Ok(file) => {
                 self.sequence += 1;
                 self.gap = None;
+                // What comes after this one does not begin at the end of the one before.
+                self.ending = None;
                 let segment = Arc::clone(file.segment());
                 let sealed_bytes = writer.head().len() as u64;
                 self.materials.progress.begun(segment, sealed_bytes);
