@@ -159,21 +159,24 @@ impl Look<'_> {
             || self.has_disk(folder, &mut { FOLDERS_MAX })
     }
 
-    /// Whether an id file of this store is in a folder or below it, in the first of `left` folders: somebody's photographs may lie there.
+    /// Whether an id file of this store is in a folder or below it, or may be: no more than `left` folders are looked into, since
+    /// somebody's photographs may lie there.
     fn has_disk(&self, folder: &Path, left: &mut u32) -> bool {
         if layout::is_disk_of(self.disk, folder, &self.known.store) {
             return true;
         }
         let mut below = Vec::new();
         let mut take = |name: &str, is_folder: bool| {
-            if is_folder && *left > 0 {
-                *left -= 1;
+            if is_folder && below.len() <= FOLDERS_MAX as usize {
                 below.push(folder.join(name));
             }
         };
-        // What cannot be listed is told of as a stranger's.
-        _ = self.disk.list(folder, &mut take);
-        below.iter().any(|folder| self.has_disk(folder, left))
+        let is_listed = self.disk.list(folder, &mut take).is_ok();
+        let Some(rest) = left.checked_sub(below.len() as u32) else {
+            return true;
+        };
+        *left = rest;
+        !is_listed || below.iter().any(|folder| self.has_disk(folder, left))
     }
 
     fn stranger(&mut self, path: PathBuf, is_folder: bool) {
