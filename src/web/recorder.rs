@@ -350,12 +350,16 @@ impl Footage for RecorderFootage {
         };
         let status = self.status();
         let store = self.recording.get().map(|recording| &recording.store);
+        let disks = self.disks();
+        // A disk that was left out may have been where another one is now, which comes before it: a series has a path once.
+        let is_first = |(nth, disk): &(usize, &store::DiskStatus)| {
+            disks[..*nth].iter().all(|other| other.path != disk.path)
+        };
+        let told = disks.iter().enumerate().filter(is_first);
         Measures {
             streams: self.streams().into_iter().map(measured).collect(),
-            disks: self
-                .disks()
-                .iter()
-                .map(|disk| DiskMeasures {
+            disks: told
+                .map(|(_, disk)| DiskMeasures {
                     log_behind: self.lacks_log(disk),
                     ..disk_measures(disk, self.forecast().of_disk(disk))
                 })
