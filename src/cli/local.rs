@@ -296,11 +296,11 @@ fn left_out(
     let mut here = Vec::new();
     for (disk, path) in disks.iter().zip(paths) {
         match layout::identify(&**disk, path) {
-            Ok(Some(identity)) => here.push(identity.disk),
+            Ok(Some(identity)) => here.push((identity.disk, &**path)),
             _ => away.push(path),
         }
     }
-    let known = pool::left_out(state, &here, away.into_iter());
+    let known = pool::left_out(state, &here, &away);
     let told = known.into_iter().map(|known| {
         let why = Failure::new(ExitStatus::Failed, pool::why_left_out(&known));
         (known.path, why)

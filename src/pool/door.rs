@@ -122,14 +122,20 @@ pub(super) fn mount_opened(
             Err(error) => disks.absent.push(AbsentDisk {
                 wanted: wanted.clone(),
                 index,
-                id: remembered(&wanted.path, state),
+                id: None,
                 error: error.to_string(),
             }),
         }
     }
-    let here: Vec<_> = disks.mounted.iter().map(|disk| disk.id).collect();
+    let here = disks.mounted.iter().map(|disk| (disk.id, &*disk.path));
+    let here: Vec<_> = here.collect();
     let away = disks.absent.iter().map(|away| &*away.wanted.path);
-    let known = left_out::left_out(state, &here, away);
+    let away: Vec<_> = away.collect();
+    let expected = left_out::expected(state, &here, &away);
+    let known = left_out::left_out(state, &here, &away);
+    for (absent, id) in disks.absent.iter_mut().zip(expected) {
+        absent.id = id;
+    }
     let known = known.iter().zip(configured.len()..);
     disks.left_out = known
         .map(|(known, index)| left_out::absent(known, index))
@@ -217,7 +223,17 @@ pub fn spread_keyring<'a>(
 /// only where `anew` says so: somebody named it just now. What is found empty by itself may be a bare mount point.
 pub(super) fn identify(folder: &Folder, state: &mut StateFolder, anew: bool) -> Result<DiskId> {
     let taken = take(folder, state, anew, None)?;
-    state.remember_disk(&folder.real_path, taken.id, &mut OsRandom)?;
+    match state.remember_disk(&folder.real_path, taken.id, &mut OsRandom) {
+        // No night is lost for it.
+        Err(error) if !anew => {
+            let path = folder.real_path.display();
+            tracing::error!(
+                "that the disk {} is at {path} now is not remembered: {error}",
+                taken.id
+            );
+        }
+        remembered => remembered?,
+    }
     Ok(taken.id)
 }
 

@@ -139,6 +139,9 @@ pub enum Error {
          --forget that its footage is given up"
     )]
     LeftOut,
+    /// It is out of the configuration, so that nothing can be done with it.
+    #[error("this disk is not in the configuration: put it back first, with `hearthkeep disk add`")]
+    NotConfigured,
     /// There are files on it that the catalog does not know.
     #[error(
         "{files} files stay on it that are no whole footage of this box, or were moved and could not be deleted there: look at them with \

@@ -89,10 +89,17 @@ impl Homes {
         let known = self.home(id).cloned();
         let known = known.or_else(|| Home::at(id, last?, configured));
         let here = Home::of(id, real_path, wanted);
-        let is_configured = |home: &Home| configured_at(&home.path, configured).is_some();
-        let is_elsewhere =
-            |home: &Home| home.path != here.path && home.is_otherwise(&here) && is_configured(home);
-        let Some(home) = known.filter(is_elsewhere) else {
+        let is_elsewhere = |home: &Home| home.path != here.path && home.is_otherwise(&here);
+        // Where the configuration says otherwise of its path by now, and not the same as of this one, somebody wants that.
+        let at_home = |home: Home| {
+            Some(Home::of(
+                id,
+                &home.path,
+                configured_at(&home.path, configured)?,
+            ))
+        };
+        let home = known.filter(is_elsewhere).and_then(at_home);
+        let Some(home) = home.filter(is_elsewhere) else {
             self.set(here);
             return None;
         };

@@ -10,25 +10,46 @@ use crate::config;
 use crate::keys::{KnownDisk, Standing, StateFolder};
 use crate::store::AbsentDisk;
 
-/// Those that are neither `here` nor expected at one of the configured paths whose disk is `away`.
-pub fn left_out<'a>(
+/// Those that are neither `here`, each at its configured path, nor expected at one of the configured paths whose disk is `away`.
+pub fn left_out(state: &StateFolder, here: &[(DiskId, &Path)], away: &[&Path]) -> Vec<KnownDisk> {
+    let expected = expected(state, here, away);
+    let is_expected = |known: &&KnownDisk| expected.contains(&Some(known.id));
+    let left_out = elsewhere(state, here).filter(|known| !is_expected(known));
+    left_out.cloned().collect()
+}
+
+/// Which disk is expected at each of the configured paths whose disk is `away`: the one that was last there or, where that one is `here` at
+/// another path, one that was last at a configured path where another one is now, as where two drives were exchanged and one of them is
+/// late.
+pub(super) fn expected(
     state: &StateFolder,
-    here: &[DiskId],
-    away: impl Iterator<Item = &'a Path>,
-) -> Vec<KnownDisk> {
-    let expected: Vec<_> = away
-        .filter_map(|path| door::remembered(path, state))
-        .collect();
-    let mut found: Vec<KnownDisk> = Vec::new();
-    // Where it was last says the last of its paths.
-    for known in state.disks().iter().rev() {
-        let is_told = found.iter().any(|other| other.id == known.id);
-        let is_meant = here.contains(&known.id) || expected.contains(&known.id);
-        if !is_told && !is_meant && state.standing(known.id) != Standing::Retired {
-            found.push(known.clone());
-        }
-    }
-    found
+    here: &[(DiskId, &Path)],
+    away: &[&Path],
+) -> Vec<Option<DiskId>> {
+    let is_here = |id: &DiskId| here.iter().any(|(other, _)| other == id);
+    let last = |path: &&Path| door::remembered(path, state);
+    let mut expected: Vec<_> = away.iter().map(last).collect();
+    let meant = expected.clone();
+    let is_taken: Vec<_> = here.iter().map(|(_, path)| config::real(path)).collect();
+    let mut homeless = elsewhere(state, here)
+        .filter(|known| !meant.contains(&Some(known.id)) && is_taken.contains(&known.path));
+    let exchanged = expected
+        .iter_mut()
+        .filter(|id| id.as_ref().is_some_and(is_here));
+    exchanged.for_each(|id| *id = homeless.next().map(|known| known.id));
+    expected
+}
+
+/// Those that are known and not `here`, each where it was last.
+fn elsewhere<'a>(
+    state: &'a StateFolder,
+    here: &'a [(DiskId, &Path)],
+) -> impl Iterator<Item = &'a KnownDisk> {
+    let is_here = |known: &KnownDisk| here.iter().any(|(id, _)| *id == known.id);
+    let is_last = |known: &KnownDisk| state.path_of(known.id) == Some(&*known.path);
+    let newest = state.disks().iter().rev();
+    let known = newest.filter(move |known| is_last(known) && !is_here(known));
+    known.filter(|known| state.standing(known.id) != Standing::Retired)
 }
 
 /// What is to be done with one, in a sentence.

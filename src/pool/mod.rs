@@ -266,7 +266,12 @@ impl Pool {
     /// Expects that a folder lies in none of the disks that are in use, nor around one.
     fn expect_apart(&self, path: &Path) -> Result<()> {
         let used: Vec<_> = match self.store.get() {
-            Some(store) => store.disks().into_iter().map(|disk| disk.path).collect(),
+            Some(store) => {
+                let disks = store.disks().into_iter();
+                // One that was left out may be anywhere by now, also here.
+                let used = disks.filter(|disk| disk.state != DiskUse::LeftOut);
+                used.map(|disk| disk.path).collect()
+            }
             None => {
                 let unopened = self.unopened();
                 unopened
@@ -288,7 +293,7 @@ impl Pool {
     /// [`Error::NotOpen`], [`Error::Store`].
     pub fn drain(&self, disk: &str, let_go: bool) -> Result<()> {
         let _one = self.one_at_a_time();
-        let (store, id, _) = self.find(disk)?;
+        let (store, id) = self.find_configured(disk)?;
         let standing = match let_go {
             true => Standing::DrainingLetGo,
             false => Standing::Draining,
@@ -309,7 +314,7 @@ impl Pool {
     /// [`Error::NotOpen`], [`Error::Keys`].
     pub fn keep(&self, disk: &str) -> Result<()> {
         let _one = self.one_at_a_time();
-        let (store, id, _) = self.find(disk)?;
+        let (store, id) = self.find_configured(disk)?;
         self.state()
             .set_standing(id, Standing::InUse, &mut OsRandom)?;
         store.keep_disk(id);
@@ -449,9 +454,19 @@ impl Pool {
         let store = self.store.get().ok_or(Error::NotOpen)?;
         let disks = store.disks();
         let status = desk::meant(&disks, disk)?.clone();
-        // One that was never there has no id; the state folder may remember which it was.
-        let id = status.id.or_else(|| self.remembered(&status.path));
+        // One that was never there has no id; the state folder may remember which it was, unless that is at another path now.
+        let is_elsewhere = |id: &DiskId| disks.iter().any(|disk| disk.id == Some(*id));
+        let remembered = || self.remembered(&status.path).filter(|id| !is_elsewhere(id));
+        let id = status.id.or_else(remembered);
         Ok((store, id.ok_or(store::Error::NoSuchDisk)?, status))
+    }
+
+    /// The same of one that the configuration has.
+    fn find_configured(&self, disk: &str) -> Result<(&Arc<Store>, DiskId)> {
+        match self.find(disk)? {
+            (_, _, status) if status.state == DiskUse::LeftOut => Err(Error::NotConfigured),
+            (store, id, _) => Ok((store, id)),
+        }
     }
 
     fn remembered(&self, path: &Path) -> Option<DiskId> {

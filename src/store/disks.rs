@@ -286,9 +286,12 @@ impl Shared {
         status.scrub = self.scrub.status(id);
         status.drain = self.slots.drains().get(&id).cloned();
         if let Some(drain) = &status.drain {
-            if status.error.is_none() {
+            let is_well = status
+                .fault
+                .is_none_or(|fault| fault == DiskFault::Misplaced);
+            if is_well && drain.trouble.is_some() {
                 status.error.clone_from(&drain.trouble);
-                status.fault = drain.trouble.as_ref().map(|_| DiskFault::Drain);
+                status.fault = Some(DiskFault::Drain);
             }
             if status.state == DiskUse::InUse {
                 let is_empty = there.segments == 0 && !drain.in_hand && !self.is_written_to(id);

@@ -98,6 +98,7 @@ impl Slots {
             id: known.id,
             place: Place::LeftOut(known.error.clone()),
         }));
+        are_nowhere_else(&mut slots);
         Self {
             slots: RwLock::new(slots),
             placement: spread.placement,
@@ -242,7 +243,9 @@ impl Slots {
         let mut slots = self.write();
         let mut wanted = slots.iter_mut().filter(|slot| slot.is_wanted());
         let slot = wanted.find(|slot| slot.wanted.path == path);
-        slot.map(edit).is_some()
+        let is_there = slot.map(edit).is_some();
+        are_nowhere_else(&mut slots);
+        is_there
     }
 
     // ---- what is commanded
@@ -289,6 +292,18 @@ impl Slots {
 
     pub(super) fn is_draining(&self, id: DiskId) -> bool {
         self.drains().contains_key(&id)
+    }
+}
+
+/// A disk that is there is neither left out, nor waited for at another path.
+fn are_nowhere_else(slots: &mut Vec<Slot>) {
+    let mounted = slots.iter().filter_map(Slot::mounted);
+    let here: Vec<_> = mounted.map(|disk| disk.id).collect();
+    let is_here = |slot: &Slot| slot.id.is_some_and(|id| here.contains(&id));
+    slots.retain(|slot| slot.is_wanted() || !is_here(slot));
+    let empty = slots.iter_mut().filter(|slot| slot.mounted().is_none());
+    for slot in empty.filter(|slot| is_here(slot)) {
+        slot.id = None;
     }
 }
 

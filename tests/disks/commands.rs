@@ -54,12 +54,16 @@ pub fn refused(installation: &Installation, arguments: &[&str], code: i32, sente
     assert!(said.contains(sentence), "{arguments:?}: {said}");
 }
 
+/// What `disk list --json` says of all disks.
+pub fn all_listed(installation: &Installation) -> Vec<Value> {
+    serde_json::from_str(&done(installation, &["list", "--json"])).unwrap()
+}
+
 /// What `disk list --json` says of the disk in this folder.
 pub fn listed(installation: &Installation, folder: &Path) -> Value {
-    let all: Value = serde_json::from_str(&done(installation, &["list", "--json"])).unwrap();
-    let mut rows = all.as_array().unwrap().iter();
-    let row = rows.find(|row| row["path"] == path(folder));
-    row.unwrap_or_else(|| panic!("{} is not among {all}", folder.display()))
+    let all = all_listed(installation);
+    let row = all.iter().find(|row| row["path"] == path(folder));
+    row.unwrap_or_else(|| panic!("{} is not among {all:?}", folder.display()))
         .clone()
 }
 

@@ -8,8 +8,8 @@ use hearthkeep::keys::StateFolder;
 use hearthkeep::pool;
 use hearthkeep_format::DiskId;
 
-use super::commands::{camera, done, folder, listed, one_camera};
-use super::installation::{Installation, path};
+use super::commands::{all_listed, camera, done, folder, listed, one_camera, refused};
+use super::installation::{Installation, await_condition, path};
 use super::mounts::segments;
 
 const LONG: Duration = Duration::from_secs(90);
@@ -169,5 +169,116 @@ fn a_recorder_tells_of_disks_that_were_exchanged() {
     recorder.until("it records", LONG, |_| segments(&both[0]).len() > before);
     let output = installation.run("status", &[]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    recorder.terminate();
+}
+
+#[test]
+fn a_budget_that_is_changed_where_a_misplaced_disk_belongs_counts() {
+    let installation = Installation::unmade(&[camera(NOWHERE)]);
+    let both = two(&installation, NOWHERE);
+    let [a, b] = &both;
+    let small = found(&installation, b);
+    swap(&both);
+    assert_eq!(found(&installation, a), small);
+    let text = std::fs::read_to_string(installation.config()).unwrap();
+    std::fs::write(installation.config(), text.replace("20000000", "40000000")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            found(&installation, a),
+            (small.0, Some(2 * SMALL), Tier::Cold)
+        );
+        assert!(trouble(&installation, a).unwrap().contains(path(b)));
+    }
+}
+
+#[test]
+fn a_disk_that_was_elsewhere_is_used_though_that_cannot_be_remembered() {
+    let installation = Installation::unmade(&[camera(NOWHERE)]);
+    let [a, b] = ["a", "b"].map(|name| folder(&installation, name));
+    installation.write_config_with_disks(&[camera(NOWHERE)], &["a"]);
+    installation.init();
+    let disk = found(&installation, &a);
+    std::fs::remove_dir(&b).unwrap();
+    std::fs::rename(&a, &b).unwrap();
+    installation.write_config_with_disks(&[camera(NOWHERE)], &["b"]);
+    assert_eq!(found(&installation, &b), disk);
+    std::fs::rename(&b, &a).unwrap();
+    installation.write_config_with_disks(&[camera(NOWHERE)], &["a"]);
+    // What is written first when the file is replaced.
+    let beside = installation.state().join(".store.sealed.new");
+    std::fs::create_dir(&beside).unwrap();
+    assert_eq!(found(&installation, &a), disk);
+}
+
+/// The paths and states of all disks, and how many have this id.
+fn rows(installation: &Installation, id: DiskId) -> (Vec<(String, String)>, usize) {
+    let all = all_listed(installation);
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let rows = all
+        .iter()
+        .map(|row| (text(&row["path"]), text(&row["fault"])));
+    let of_it = all.iter().filter(|row| text(&row["id"]) == id.to_string());
+    (rows.collect(), of_it.count())
+}
+
+#[test]
+fn one_of_two_exchanged_disks_that_is_late_is_expected_and_not_left_out() {
+    let (_cameras, url) = one_camera();
+    let installation = Installation::unmade(&[camera(&url)]);
+    let both = two(&installation, &url);
+    let [a, b] = &both;
+    let (large, small) = (found(&installation, a), found(&installation, b));
+    swap(&both);
+    let late = installation.folder().join("late");
+    std::fs::rename(a, &late).unwrap();
+    std::fs::create_dir(a).unwrap();
+    let mut recorder = installation.start();
+    recorder.until("it records", LONG, |_| !segments(b).is_empty());
+    let told = |at: &Path, fault: &str| (path(at).to_owned(), fault.to_owned());
+    let expected = vec![told(a, "absent"), told(b, "misplaced")];
+    assert_eq!(rows(&installation, small.0), (expected, 1));
+    assert_eq!(rows(&installation, large.0).1, 1);
+    std::fs::remove_dir(a).unwrap();
+    std::fs::rename(&late, a).unwrap();
+    let expected = vec![told(a, "misplaced"), told(b, "misplaced")];
+    await_condition("it is in use", LONG, || {
+        rows(&installation, small.0) == (expected.clone(), 1)
+    });
+    recorder.terminate();
+}
+
+#[test]
+fn a_disk_that_was_left_out_and_comes_up_at_a_configured_path_is_that_one_only() {
+    let (_cameras, url) = one_camera();
+    let installation = Installation::unmade(&[camera(&url)]);
+    let both = two(&installation, &url);
+    let [a, b] = &both;
+    let (large, small) = (found(&installation, a), found(&installation, b));
+    let c = folder(&installation, "c");
+    done(&installation, &["add", path(&c)]);
+    // The first is dead, the second out of the configuration.
+    std::fs::rename(a, a.with_extension("dead")).unwrap();
+    std::fs::create_dir(a).unwrap();
+    installation.write_config_with_disks(&[camera(&url)], &["a", "c"]);
+    let mut recorder = installation.start();
+    recorder.until("it records", LONG, |_| !segments(&c).is_empty());
+    let told = |at: &Path, fault: &str| (path(at).to_owned(), fault.to_owned());
+    let expected = vec![told(a, "absent"), told(&c, ""), told(b, "left-out")];
+    assert_eq!(rows(&installation, small.0), (expected, 1));
+    for more in [&[][..], &["--stop"]] {
+        let arguments = [&["drain", path(b)], more].concat();
+        refused(&installation, &arguments, 1, "is not in the configuration");
+    }
+    std::fs::remove_dir(a).unwrap();
+    std::fs::rename(b, a).unwrap();
+    let expected = vec![told(a, ""), told(&c, "")];
+    await_condition("it is in use", LONG, || {
+        rows(&installation, small.0) == (expected.clone(), 1)
+    });
+    assert_eq!(
+        rows(&installation, large.0).1,
+        0,
+        "it is not looked for at another one's path"
+    );
     recorder.terminate();
 }

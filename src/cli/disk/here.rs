@@ -16,7 +16,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::keys::StateFolder;
 use crate::pool::{self, Pool};
 use crate::store::log;
-use crate::store::{DiskUse, Store};
+use crate::store::{DiskFault, DiskUse, Store};
 
 /// How often it is looked how far a disk is emptied.
 const LOOK: Duration = Duration::from_millis(200);
@@ -78,7 +78,18 @@ impl Here {
             let moved = status.drain.as_ref().map_or(0, |drain| drain.moved_bytes);
             bar.set_length(moved + status.used_bytes);
             bar.set_position(moved);
-            match (status.state, &status.error) {
+            // One that is at another one's path, or slow, is emptied all the same.
+            let keeps_from_it = [
+                DiskFault::Absent,
+                DiskFault::LeftOut,
+                DiskFault::Failing,
+                DiskFault::Drain,
+            ];
+            let why = status
+                .fault
+                .filter(|fault| keeps_from_it.contains(fault))
+                .and(status.error.as_ref());
+            match (status.state, why) {
                 (DiskUse::Drained, None) => break,
                 (_, Some(error)) => {
                     bar.abandon();
