@@ -3,6 +3,8 @@
 
 mod store_support;
 
+use std::path::Path;
+
 use hearthkeep::store::catalog::{Catalog, Entry};
 use hearthkeep_format::segment::{Gap, GapCause};
 use hearthkeep_format::{
@@ -12,8 +14,10 @@ use proptest::prelude::*;
 use store_support::START_US;
 
 const STORE: StoreId = StoreId::from_bytes([3; 16]);
+/// Parts of a database that rot, one at a time, a sixth of it each.
+const ROTTEN: usize = 24;
 
-fn open(folder: &std::path::Path) -> Catalog {
+fn open(folder: &Path) -> Catalog {
     let opened = Catalog::open(folder, &STORE).unwrap();
     assert!(opened.moved_aside.is_none(), "{:?}", opened.moved_aside);
     opened.catalog
@@ -199,28 +203,47 @@ fn a_catalog_that_could_not_be_read_is_not_believed_again() {
     }
     catalog.flush().unwrap();
     drop(catalog);
-    // Rot in the middle: opening may not see it, reading everything does.
-    let mut db = std::fs::read(folder.join("db")).unwrap();
-    let middle = db.len() / 8;
-    db[middle..middle * 5]
-        .iter_mut()
-        .step_by(512)
-        .for_each(|byte| *byte ^= 0x55);
-    std::fs::write(folder.join("db"), db).unwrap();
-    let opened = Catalog::open(&folder, &STORE).unwrap();
-    if opened.moved_aside.is_some() {
-        println!("seen when it was opened");
-        return;
-    }
     let stream = StreamId::from_bytes([1; 16]);
-    let failed = opened
-        .catalog
-        .oldest_first(&stream)
-        .any(|entry| entry.is_err());
-    println!("{} entries, failed: {failed}", opened.catalog.len());
-    drop(opened);
-    let opened = Catalog::open(&folder, &STORE).unwrap();
-    assert_eq!(opened.moved_aside.is_some(), failed);
+    let whole = std::fs::read(folder.join("db")).unwrap();
+    let (mut at_opening, mut at_reading) = (0, 0);
+    for round in 0..ROTTEN {
+        // Rot somewhere: opening may not see it, reading everything does.
+        let rotten = home.path().join(round.to_string());
+        copy(&folder, &rotten);
+        let mut db = whole.clone();
+        let begin = whole.len() / ROTTEN * round;
+        let end = whole.len().min(begin + whole.len() / 6);
+        let part = &mut db[begin..end];
+        part.iter_mut().step_by(512).for_each(|byte| *byte ^= 0x55);
+        std::fs::write(rotten.join("db"), db).unwrap();
+        let opened = Catalog::open(&rotten, &STORE).unwrap();
+        if opened.moved_aside.is_some() {
+            at_opening += 1;
+            continue;
+        }
+        let mut entries = opened.catalog.oldest_first(&stream);
+        let failed = entries.any(|entry| entry.is_err());
+        drop(entries);
+        drop(opened);
+        at_reading += usize::from(failed);
+        let opened = Catalog::open(&rotten, &STORE).unwrap();
+        assert_eq!(opened.moved_aside.is_some(), failed, "round {round}");
+    }
+    println!("of {ROTTEN} seen {at_opening} when it was opened, {at_reading} when it was read");
+    assert!(at_opening + at_reading > 0);
+}
+
+/// A folder with the files and folders in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        match path.is_dir() {
+            true => copy(&path, &to),
+            false => _ = std::fs::copy(&path, &to).unwrap(),
+        }
+    }
 }
 
 #[test]
