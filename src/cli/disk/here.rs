@@ -78,7 +78,7 @@ impl Here {
             let moved = status.drain.as_ref().map_or(0, |drain| drain.moved_bytes);
             bar.set_length(moved + status.used_bytes);
             bar.set_position(moved);
-            // One that is at another one's path, or slow, is emptied all the same.
+            // One that is full, or at another one's path, is emptied all the same.
             let keeps_from_it = [
                 DiskFault::Absent,
                 DiskFault::LeftOut,

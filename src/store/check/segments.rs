@@ -80,12 +80,12 @@ pub(super) fn look_at_all(
     let is_ahead = |subject: &Subject| subject.readers <= 1 && cores > disks.len();
     let turns: Vec<_> = disks.iter().map(|_| Turn::default()).collect();
     let take = |number: usize, place: &Place| {
+        let subject = &disks[number];
         let reading = match slice.has(&place.segment) {
             false => Reading::Ends,
-            true if is_ahead(&disks[number]) => Reading::Ahead(&turns[number]),
+            true if is_ahead(subject) => Reading::Ahead(&turns[number]),
             true => Reading::Through,
         };
-        let subject = &disks[number];
         let looked = look(number, &*subject.disk, place, known, reading, pace);
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         let (findings, envelopes) = &mut *taken;

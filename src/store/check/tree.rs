@@ -13,6 +13,8 @@ use crate::store::layout;
 
 /// Folders of a disk that are nobody's business here.
 const OTHERS: [&str; 2] = ["lost+found", layout::LOST];
+/// So many folders are looked into for whether a disk lies below a stranger's folder.
+const FOLDERS_MAX: u32 = 1000;
 
 /// Lists the segments of a disk. What else there is, is found.
 pub(super) fn look(
@@ -41,9 +43,6 @@ pub(super) fn look(
     }
     places
 }
-
-/// So many folders are looked into for whether a disk lies below a stranger's folder.
-const FOLDERS_MAX: u32 = 1000;
 
 struct Look<'a> {
     number: usize,
