@@ -111,6 +111,15 @@ pub fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Zeroizing<Vec<u8>>
     Ok(Some(bytes))
 }
 
+/// As [`replace`], with a sum.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_summed(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, &summed(content))
+}
+
 /// What is written of a content that has a sum.
 pub fn summed(content: &[u8]) -> Vec<u8> {
     [content, sum(content).as_bytes()].concat()

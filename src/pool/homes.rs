@@ -67,7 +67,7 @@ impl Homes {
             disks: self.homes.clone(),
         };
         let bytes = serde_json::to_vec(&kept).expect("plain values become JSON");
-        if let Err(error) = state_file::replace(&self.file, &state_file::summed(&bytes)) {
+        if let Err(error) = state_file::replace_summed(&self.file, &bytes) {
             let file = self.file.display();
             tracing::error!(
                 "{file} cannot be written; it is tried again at the next start: {error}"

@@ -239,7 +239,7 @@ impl Anchors {
         let Some(file) = &self.file else { return };
         let written = serde_json::to_vec(kept)
             .map_err(io::Error::from)
-            .and_then(|bytes| state_file::replace(file, &state_file::summed(&bytes)));
+            .and_then(|bytes| state_file::replace_summed(file, &bytes));
         if let Err(error) = written {
             tracing::error!(file = %file.display(), "the clock's anchor is forgotten at the end of this run: {error}");
         }

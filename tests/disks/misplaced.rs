@@ -210,7 +210,12 @@ fn a_disk_that_was_elsewhere_is_used_though_that_cannot_be_remembered() {
     assert_eq!(found(&installation, &a), disk);
 }
 
-/// The paths and states of all disks, and how many have this id.
+/// A disk's path, and what is wrong with it.
+fn told(at: &Path, fault: &str) -> (String, String) {
+    (path(at).to_owned(), fault.to_owned())
+}
+
+/// The paths and troubles of all disks, and how many have this id.
 fn rows(installation: &Installation, id: DiskId) -> (Vec<(String, String)>, usize) {
     let all = all_listed(installation);
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -234,7 +239,6 @@ fn one_of_two_exchanged_disks_that_is_late_is_expected_and_not_left_out() {
     std::fs::create_dir(a).unwrap();
     let mut recorder = installation.start();
     recorder.until("it records", LONG, |_| !segments(b).is_empty());
-    let told = |at: &Path, fault: &str| (path(at).to_owned(), fault.to_owned());
     let expected = vec![told(a, "absent"), told(b, "misplaced")];
     assert_eq!(rows(&installation, small.0), (expected, 1));
     assert_eq!(rows(&installation, large.0).1, 1);
@@ -262,7 +266,6 @@ fn a_disk_that_was_left_out_and_comes_up_at_a_configured_path_is_that_one_only()
     installation.write_config_with_disks(&[camera(&url)], &["a", "c"]);
     let mut recorder = installation.start();
     recorder.until("it records", LONG, |_| !segments(&c).is_empty());
-    let told = |at: &Path, fault: &str| (path(at).to_owned(), fault.to_owned());
     let expected = vec![told(a, "absent"), told(&c, ""), told(b, "left-out")];
     assert_eq!(rows(&installation, small.0), (expected, 1));
     for more in [&[][..], &["--stop"]] {

@@ -66,7 +66,7 @@ pub(super) fn write(state_dir: &Path, disks: &BTreeMap<DiskId, Round>) -> io::Re
         disks: disks.collect(),
     };
     let bytes = serde_json::to_vec(&kept)?;
-    state_file::replace(&state_dir.join(FILE), &state_file::summed(&bytes))
+    state_file::replace_summed(&state_dir.join(FILE), &bytes)
 }
 
 #[cfg(test)]
