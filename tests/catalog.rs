@@ -1,10 +1,13 @@
 //! The catalog: what is found again, what damage costs, and that it is never believed where it should not be.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "common/copied.rs"]
+mod copied;
 mod store_support;
 
 use std::path::Path;
 
+use copied::copy;
 use hearthkeep::store::catalog::{Catalog, Entry};
 use hearthkeep_format::segment::{Gap, GapCause};
 use hearthkeep_format::{
@@ -231,19 +234,6 @@ fn a_catalog_that_could_not_be_read_is_not_believed_again() {
     }
     println!("of {ROTTEN} seen {at_opening} when it was opened, {at_reading} when it was read");
     assert!(at_opening + at_reading > 0);
-}
-
-/// A folder with the files and folders in it.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (path, to) = (entry.path(), to.join(entry.file_name()));
-        match path.is_dir() {
-            true => copy(&path, &to),
-            false => _ = std::fs::copy(&path, &to).unwrap(),
-        }
-    }
 }
 
 #[test]

@@ -9,6 +9,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/copied.rs"]
+mod copied;
 mod gap;
 #[path = "../common/installation.rs"]
 mod installation;
@@ -21,12 +23,13 @@ mod scripted;
 mod shifted;
 mod trouble;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::{Cameras, clip};
+use copied::copy;
 use installation::{CameraEntry, Installation, await_condition, path};
 use serde_json::Value;
 
@@ -135,20 +138,6 @@ fn file_of(installation: &Installation, segment: &str) -> PathBuf {
     let files = Installation::files(&installation.footage());
     let file = files.into_iter().find(|file| path(file).contains(segment));
     file.unwrap()
-}
-
-/// Copies a file, or a folder with all in it; a socket is left out.
-fn copy(from: &Path, to: &Path) {
-    if from.is_file() {
-        std::fs::copy(from, to).unwrap();
-    }
-    if from.is_dir() {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let name = entry.unwrap().file_name();
-            copy(&from.join(&name), &to.join(&name));
-        }
-    }
 }
 
 /// Which picture a camera pushed when, in its own words.

@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/copied.rs"]
+mod copied;
 #[path = "../common/installation.rs"]
 mod installation;
 #[path = "../store_support/log_files.rs"]

@@ -13,6 +13,7 @@ use hearthkeep::store::{LogSettings, MountedDisk, NewHold, Store};
 use hearthkeep_format::log::{BeginCause, Checkpoint, Hold, LogKey, Record};
 use zeroize::Zeroizing;
 
+pub use crate::copied::copy;
 use crate::store_support::{GENERATION, Home, Sealed, until};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -97,18 +98,6 @@ pub fn folder(disk: &Path) -> PathBuf {
     let folder = logs.next().unwrap().unwrap().path();
     assert!(logs.next().is_none(), "there is one log");
     folder
-}
-
-pub fn copy(from: &Path, to: &Path) {
-    if from.is_file() {
-        fs::copy(from, to).unwrap();
-        return;
-    }
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let name = entry.unwrap().file_name();
-        copy(&from.join(&name), &to.join(&name));
-    }
 }
 
 /// What a command that has ended said and ended with.
