@@ -169,6 +169,7 @@ impl Recorder {
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for (index, source) in (1..).zip(sources) {
             let before = Before::of(&setting.store, &source.id);
+            Before::tell(before.as_ref(), &source.camera.name, &*setting.clock);
             let waited = waiting.map_or(&[][..], Waiting::streams).iter();
             let waited = waited.clone().find(|stream| stream.id == source.id);
             let stream = waited.cloned().unwrap_or_else(|| {

@@ -55,6 +55,16 @@ impl Before {
         }
     }
 
+    /// Says in the log what a start finds missing, as the timeline and the metrics do.
+    pub(super) fn tell(before: Option<&Self>, camera: &str, clock: &dyn Clock) {
+        let (cause, since) = Self::gap(before);
+        let Some(length_us) = gap_length_us(since, clock.wall_us()) else {
+            return;
+        };
+        let (cause, seconds) = (cause.as_str(), length_us / 1_000_000);
+        tracing::info!(%camera, cause, "nothing was recorded for {seconds} s before this start");
+    }
+
     /// What the store knows of the stream; nothing where it has never recorded it. A catalog that cannot be read is no
     /// reason not to record.
     pub(super) fn of(store: &Store, stream: &StreamId) -> Option<Self> {

@@ -2,28 +2,32 @@
 //! is exact, and that the log says it once.
 #![allow(clippy::unwrap_used)]
 
-#[path = "web/client.rs"]
+#[path = "../web/client.rs"]
 #[allow(dead_code)]
 mod client;
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "common/installation.rs"]
+#[path = "../common/installation.rs"]
 mod installation;
-#[path = "common/judge.rs"]
+#[path = "../common/judge.rs"]
 mod judge;
-#[path = "common/rows.rs"]
+#[path = "../common/rows.rs"]
 mod rows;
-#[path = "common/scripted.rs"]
+#[path = "../common/scripted.rs"]
 mod scripted;
-#[path = "common/viewer.rs"]
+#[path = "../common/told_gap.rs"]
+mod told_gap;
+#[path = "../common/viewer.rs"]
 mod viewer;
+
+mod told;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{Cameras, clip};
 use installation::{CameraEntry, Installation, await_condition, path};
-use rows::{now_us, text, was_told_in_time};
-use scripted::{IDR, SLICE, Script, Scripted, Step, video};
+use rows::{now_us, text};
 use serde_json::Value;
 use viewer::{Viewer, Visit};
 
@@ -294,150 +298,9 @@ fn lost_packets_mark_what_they_may_have_damaged() {
     whole(last_us.max(whole_us + 1_000_000), end_us);
 }
 
-/// What no real server would do. Each is told wherever one may look, within 10 s, and ends by itself.
-#[test]
-fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
-    let well = || script(vec![live_gop(0, 60 * 30)]);
-    let then_well = |last: Vec<Step>| {
-        let first = script(vec![live_gop(0, 60), last]);
-        // Some of these may be spent on a TEARDOWN that nobody answered.
-        Scripted::start_all(
-            std::iter::once(first)
-                .chain((0..6).map(|_| well()))
-                .collect(),
-        )
-    };
-    let cameras = [
-        ("silent", then_well(vec![Step::Silence]), "camera-stalled"),
-        (
-            "jumps",
-            then_well(vec![video(90_000 * 600, SLICE), Step::Silence]),
-            "timestamps",
-        ),
-        (
-            "noisy",
-            then_well(vec![Step::Raw(vec![0xff; 4096]), Step::Silence]),
-            "camera-data",
-        ),
-    ];
-    let urls = cameras
-        .each_ref()
-        .map(|(_, camera, _)| format!("rtsp://127.0.0.1:{}/live", camera.port));
-    let names = cameras.each_ref().map(|(name, _, _)| *name);
-    let installation = Installation::new(&CameraEntry::plain(&names, &urls));
-    let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    recorder.until("the silent one is recorded", LONG, |list| {
-        rows(list, "silent")
-            .iter()
-            .any(|row| duration_us(row) > 1_000_000)
-    });
-    let metrics = || metrics(&installation);
-    let stream_of = |name: &str| {
-        let streams = visit.streams().into_iter();
-        let mut of_it = streams.filter(|stream| stream["camera"] == name);
-        of_it.next().unwrap()["id"].as_str().unwrap().to_owned()
-    };
-    let ids = names.map(stream_of);
-    let gaps = |id: &str| visit.timeline(id)["gaps"].as_array().unwrap().clone();
-    // It begins anew by itself soon after it was told: all are looked for at once.
-    let mut told: [Option<i64>; 4] = [None; 4];
-    await_condition("all tell of it", LONG, || {
-        let log = || installation.log().contains("cause=\"camera-stalled\"");
-        let open = "hearthkeep_stream_gap_open{camera=\"silent\",feed=\"main\"} 1\n";
-        let is_it = |gap: &Value| gap["open"] == true && gap["cause"] == "camera-stalled";
-        let looks: [&dyn Fn() -> bool; 4] = [
-            &|| open_gap(&installation, "silent")["cause"] == "camera-stalled",
-            &|| metrics().contains(open),
-            &|| gaps(&ids[0]).iter().any(is_it),
-            &log,
-        ];
-        for (told, look) in told.iter_mut().zip(looks) {
-            if told.is_none() && look() {
-                *told = Some(now_us());
-            }
-        }
-        told.iter().all(Option::is_some)
-    });
-    let list = installation.list(&["--camera", "silent"]);
-    // The moment of the last picture, by what was recorded of it.
-    let last_us = start_us(&list[0]) + duration_us(&list[0]);
-    for (told, place) in told
-        .iter()
-        .zip(["status", "metrics", "the timeline", "the log"])
-    {
-        was_told_in_time(place, last_us, told.unwrap());
-    }
-    recorder.until("all are recorded again", LONG, |list| {
-        names.iter().all(|name| rows(list, name).len() >= 2)
-    });
-    await_condition("no gap is open", LONG, || {
-        names
-            .iter()
-            .all(|name| open_gap(&installation, name) == Value::Null)
-    });
-    let counted = metrics();
-    for ((name, _, cause), id) in cameras.iter().zip(&ids) {
-        let metric = format!(
-            "hearthkeep_stream_gap_seconds_total{{camera=\"{name}\",feed=\"main\",cause=\"{cause}\"}}"
-        );
-        assert!(counted.contains(&metric), "{metric}: {counted}");
-        let told = gaps(id);
-        assert!(
-            told.iter().any(|gap| gap["cause"] == *cause),
-            "{name}: {told:?}"
-        );
-    }
-    recorder.terminate();
-    // What it does itself is told in the same way.
-    let mut recorder = installation.start();
-    recorder.until("they go on after a stop", LONG, |list| {
-        names.iter().all(|name| {
-            let last = rows(list, name)
-                .last()
-                .map(|row| row["gap_before"]["cause"].clone());
-            last.is_some_and(|cause| cause == "shutdown")
-        })
-    });
-    recorder.terminate();
-    let list = installation.list(&[]);
-    for (name, _, cause) in &cameras {
-        let causes: Vec<_> = rows(&list, name)
-            .iter()
-            .map(|row| {
-                row["gap_before"]["cause"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned()
-            })
-            .collect();
-        assert_eq!(causes[..2], ["start", *cause], "{name}: {causes:?}");
-    }
-}
-
 fn metrics(installation: &Installation) -> String {
     let metrics = installation.run("status", &["--metrics"]);
     String::from_utf8(metrics.stdout).unwrap()
-}
-
-fn script(steps: Vec<Vec<Step>>) -> Script {
-    Script {
-        steps: steps.into_iter().flatten().collect(),
-        ..Script::default()
-    }
-}
-
-/// Pictures as a camera sends them, a key frame each second.
-fn live_gop(first: u32, pictures: u32) -> Vec<Step> {
-    let picture = |n: u32| {
-        let unit = if n.is_multiple_of(30) { IDR } else { SLICE };
-        [
-            Step::Pause(Duration::from_micros(33_333)),
-            video(n * 3_000, unit),
-        ]
-    };
-    (first..first + pictures).flat_map(picture).collect()
 }
 
 /// What a segment covers is exported exactly, and nothing of the clip is missing in it.

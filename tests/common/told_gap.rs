@@ -1,0 +1,75 @@
+//! When each place tells of a gap: the timeline that the API gives to the page, the metrics, and the log.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use crate::installation::Installation;
+use crate::rows::{now_us, was_told_in_time};
+use crate::viewer::Visit;
+
+const PLACES: [&str; 3] = ["the timeline", "the metrics", "the log"];
+
+/// A gap that is looked for.
+pub struct ToldGap {
+    camera: String,
+    stream: String,
+    cause: &'static str,
+    /// How much the log had said before.
+    log_bytes: usize,
+    /// When each of [`PLACES`] told of it first, us.
+    told_us: [Option<i64>; 3],
+}
+
+impl ToldGap {
+    /// One of that camera, with that id of its stream, whose cause none of its gaps had before.
+    pub fn new(
+        installation: &Installation,
+        camera: &str,
+        stream: &str,
+        cause: &'static str,
+    ) -> Self {
+        Self {
+            camera: camera.to_owned(),
+            stream: stream.to_owned(),
+            cause,
+            log_bytes: installation.log().len(),
+            told_us: [None; 3],
+        }
+    }
+
+    /// Looks wherever it was not told yet. True once it is told everywhere.
+    pub fn is_told(&mut self, installation: &Installation, visit: &Visit) -> bool {
+        let (camera, cause) = (&self.camera, self.cause);
+        let sample = format!("{{camera=\"{camera}\",feed=\"main\",cause=\"{cause}\"}}");
+        let timeline = || {
+            let gaps = visit.timeline(&self.stream)["gaps"].clone();
+            gaps.as_array()
+                .unwrap()
+                .iter()
+                .any(|gap| gap["cause"] == cause)
+        };
+        let metrics = || {
+            let metrics = visit.client().get("/metrics").body;
+            String::from_utf8_lossy(&metrics).contains(&sample)
+        };
+        let log = || {
+            let log = installation.log();
+            let mut lines = log[self.log_bytes..].lines();
+            lines.any(|line| line.contains(camera) && line.contains(cause))
+        };
+        let looks: [&dyn Fn() -> bool; 3] = [&timeline, &metrics, &log];
+        for (told, look) in self.told_us.iter_mut().zip(looks) {
+            if told.is_none() && look() {
+                *told = Some(now_us());
+            }
+        }
+        self.told_us.iter().all(Option::is_some)
+    }
+
+    /// It began then, and was told everywhere soon enough.
+    pub fn was_in_time(&self, begun_us: i64) {
+        for (place, told_us) in PLACES.iter().zip(self.told_us) {
+            let what = format!("{} ({}): {place}", self.camera, self.cause);
+            was_told_in_time(&what, begun_us, told_us.unwrap());
+        }
+    }
+}
