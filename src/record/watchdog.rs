@@ -344,8 +344,8 @@ mod tests {
             sealed_us: (100 - seconds) * SECOND_US,
             ..WELL
         };
-        assert_eq!(stuck(&silent(9)), None);
-        assert_eq!(stuck(&silent(17)), None);
-        assert_eq!(stuck(&silent(18)), Some(Stuck::Sealing));
+        assert_eq!(stuck(&silent(8)), None);
+        assert_eq!(stuck(&silent(15)), None);
+        assert_eq!(stuck(&silent(16)), Some(Stuck::Sealing));
     }
 }

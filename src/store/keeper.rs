@@ -275,7 +275,8 @@ impl Work {
             Event::Abandoned(segment) => self.mend(segment),
             Event::Poisoned(segment, error) => {
                 let id = segment.new.segment;
-                tracing::error!(%id, stream = %segment.new.stream, "a segment is poisoned: {error}");
+                let cause = GapCause::DiskError.as_str();
+                tracing::error!(%id, stream = %segment.new.stream, cause, "a segment is poisoned: {error}");
                 if is_full(&error) {
                     self.look_at_us = self.now_us();
                 }

@@ -36,6 +36,18 @@ impl ToldGap {
         }
     }
 
+    /// One of each of these cameras, with their streams' ids.
+    pub fn of_all(
+        installation: &Installation,
+        cameras: &[String],
+        streams: &[String],
+        cause: &'static str,
+    ) -> Vec<Self> {
+        let all = cameras.iter().zip(streams);
+        all.map(|(camera, stream)| Self::new(installation, camera, stream, cause))
+            .collect()
+    }
+
     /// Looks wherever it was not told yet. True once it is told everywhere.
     pub fn is_told(&mut self, installation: &Installation, visit: &Visit) -> bool {
         let (camera, cause) = (&self.camera, self.cause);
@@ -54,7 +66,8 @@ impl ToldGap {
         let log = || {
             let log = installation.log();
             let mut lines = log[self.log_bytes..].lines();
-            lines.any(|line| line.contains(camera) && line.contains(cause))
+            let of_it = |line: &str| line.contains(camera) || line.contains(&self.stream);
+            lines.any(|line| of_it(line) && line.contains(cause))
         };
         let looks: [&dyn Fn() -> bool; 3] = [&timeline, &metrics, &log];
         for (told, look) in self.told_us.iter_mut().zip(looks) {
@@ -63,6 +76,15 @@ impl ToldGap {
             }
         }
         self.told_us.iter().all(Option::is_some)
+    }
+
+    /// The same of several.
+    pub fn are_told(gaps: &mut [Self], installation: &Installation, visit: &Visit) -> bool {
+        let untold = gaps.iter_mut().filter_map(|gap| {
+            let is_told = gap.is_told(installation, visit);
+            (!is_told).then_some(())
+        });
+        untold.count() == 0
     }
 
     /// It began then, and was told everywhere soon enough.

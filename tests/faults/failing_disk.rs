@@ -10,8 +10,9 @@ use super::durable::{are_durable, durable_us, ids, until_durable};
 use super::fuse_disk::{Asked, FuseDisk};
 use super::installation::{Installation, await_condition};
 use super::rows::{cause, now_us, of_stream, start_us};
-use super::slow_disk::{gaps, on_fuse};
+use super::slow_disk::{begin_us, gaps, on_fuse};
 use super::street::Street;
+use super::told_gap::ToldGap;
 use super::viewer::Viewer;
 
 const CAMERAS: usize = 2;
@@ -29,6 +30,7 @@ pub fn errors() {
     let visit = viewer.visit(&mut recorder);
     let ids = ids(&visit);
     let (mut begun_us, mut failed_us) = (None, Vec::new());
+    let mut told = ToldGap::of_all(&installation, &street.names, &ids, "disk-error");
     // What is said of one is not to be what is left of another.
     for (asked, error, said) in [
         (Asked::Write, Errno::ENOSPC, "it was full"),
@@ -46,6 +48,9 @@ pub fn errors() {
             count(&installation, "a segment is poisoned") == poisoned + CAMERAS
         });
         failed_us.push(now_us());
+        await_condition("it is told", LONG, || {
+            ToldGap::are_told(&mut told, &installation, &visit)
+        });
         let told = installation.run("status", &["--json"]);
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();
         let sentence = told["disks"][0]["error"].as_str().unwrap_or_default();
@@ -64,11 +69,12 @@ pub fn errors() {
         "files that failed, and were tried again"
     );
     let list = installation.list(&[]);
-    for id in &ids {
+    for (id, told) in ids.iter().zip(&told) {
         let gaps = gaps(&list, id, "disk-error", begun_us.unwrap(), now_us());
         assert_eq!(gaps.len(), failed_us.len(), "{list:#}");
         let rows = of_stream(&list, id);
         let back = rows.iter().filter(|row| cause(row) == Some("disk-error"));
+        told.was_in_time(begin_us(back.clone().next().unwrap()));
         let back: Vec<_> = back.map(|row| start_us(row)).collect();
         let worst = back
             .iter()
@@ -154,6 +160,36 @@ pub fn a_sync_that_hangs() {
         let gaps = gaps(&list, id, "queue-full", hung_us, healed_us);
         println!("on the disk that hung: {gaps:?} µs were not recorded");
         assert!(gaps.iter().sum::<i64>() < BACK_US_MAX, "{list:#}");
+    }
+    street.is_what_was_recorded(&installation);
+}
+
+/// Nothing is durable while it lasts, which is told; nothing is lost by it.
+pub fn a_sync_that_hangs_on_the_only_disk() {
+    let street = Street::new(CAMERAS);
+    let (installation, disk) = on_fuse(&street);
+    let mut recorder = installation.start();
+    let viewer = Viewer::new(&installation, &mut recorder);
+    let visit = viewer.visit(&mut recorder);
+    let ids = ids(&visit);
+    until_durable(&visit, &ids, now_us());
+    let mut told = ToldGap::of_all(&installation, &street.names, &ids, "stuck");
+
+    let trouble = disk.faults.hang(&[Asked::Sync]);
+    await_condition("it is told", LONG, || {
+        ToldGap::are_told(&mut told, &installation, &visit)
+    });
+    for (id, told) in ids.iter().zip(&told) {
+        told.was_in_time(durable_us(&visit, id));
+    }
+    drop(trouble);
+    let healed_us = now_us();
+    until_durable(&visit, &ids, healed_us);
+    recorder.terminate();
+    let list = installation.list(&[]);
+    for id in &ids {
+        let rows = of_stream(&list, id);
+        assert!(rows[1..].iter().all(|row| cause(row).is_none()), "{list:#}");
     }
     street.is_what_was_recorded(&installation);
 }

@@ -21,6 +21,8 @@ mod left_out;
 mod rows;
 #[path = "../common/street.rs"]
 mod street;
+#[path = "../common/told_gap.rs"]
+mod told_gap;
 #[path = "../common/viewer.rs"]
 mod viewer;
 
@@ -81,6 +83,11 @@ const TESTS: &[Test] = &[
         "failing_disk::a_sync_that_hangs",
         &[Need::Root, Need::Fuse],
         failing_disk::a_sync_that_hangs,
+    ),
+    (
+        "failing_disk::a_sync_that_hangs_on_the_only_disk",
+        &[Need::Root, Need::Fuse],
+        failing_disk::a_sync_that_hangs_on_the_only_disk,
     ),
     (
         "hanging_disk::beside_one_that_works",

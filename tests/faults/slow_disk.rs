@@ -16,8 +16,9 @@ use super::durable::{are_durable, ids, until_durable};
 use super::fuse_disk::{Asked, FuseDisk};
 use super::installation::{HEARTHKEEP, Installation, await_condition};
 use super::memory::resident_bytes;
-use super::rows::{cause, end_us, now_us, of_stream, start_us, text, was_told_in_time};
+use super::rows::{cause, end_us, now_us, of_stream, start_us, text};
 use super::street::Street;
+use super::told_gap::ToldGap;
 use super::viewer::{Viewer, Visit};
 
 /// What so many send in 30 s, in 1080p, is far more than [`SLACK_BYTES`].
@@ -64,33 +65,14 @@ pub fn a_tenth_of_the_speed() {
     let well = watched.during(WELL);
     let bytes_per_s = (disk.faults.written_bytes() - written) / WELL.as_secs();
     let before_bytes = resident_bytes(recorder.pid());
-    let said = installation.log().len();
+    let mut told = ToldGap::of_all(&installation, &street.names, &ids, "queue-full");
 
     let slowed_us = now_us();
     let trouble = disk.faults.slow_down(bytes_per_s / 10);
     let mut most_bytes = 0;
-    let mut told = vec![[None; 3]; cameras];
     let mut slow = watched.until(|| {
         most_bytes = most_bytes.max(resident_bytes(recorder.pid()));
-        let metrics = visit.client().get("/metrics").body;
-        let log = &installation.log()[said..];
-        let metrics = String::from_utf8_lossy(&metrics);
-        for ((camera, id), told) in street.names.iter().zip(&ids).zip(&mut told) {
-            let of_it = format!(
-                "gap_seconds_total{{camera=\"{camera}\",feed=\"main\",cause=\"queue-full\"}}"
-            );
-            let gaps = visit.timeline(id)["gaps"].as_array().unwrap().clone();
-            let looks = [
-                gaps.iter().any(|gap| gap["cause"] == "queue-full"),
-                metrics.contains(&of_it),
-                log.lines()
-                    .any(|line| line.contains(camera) && line.contains("queue-full")),
-            ];
-            for (told, is_told) in told.iter_mut().zip(looks) {
-                *told = told.or(is_told.then(now_us));
-            }
-        }
-        told.iter().flatten().all(Option::is_some)
+        ToldGap::are_told(&mut told, &installation, &visit)
     });
     slow.add(watched.during(WELL));
     let grown = most_bytes.saturating_sub(before_bytes);
@@ -110,7 +92,7 @@ pub fn a_tenth_of_the_speed() {
     let later = slow.later_than(&well);
     assert!(later < LATER_MAX, "later by {later:?}");
     let list = installation.list(&[]);
-    for (id, told) in ids.iter().zip(told) {
+    for (id, told) in ids.iter().zip(&told) {
         let gaps = gaps(&list, id, "queue-full", slowed_us, healed_us + 3_000_000);
         println!("{} ms were not recorded", gaps.iter().sum::<i64>() / 1000);
         assert!(!gaps.is_empty(), "{list:#}");
@@ -118,15 +100,13 @@ pub fn a_tenth_of_the_speed() {
         let begun_us = rows
             .find(|row| cause(row) == Some("queue-full"))
             .map(begin_us);
-        for (place, told_us) in ["the timeline", "the metrics", "the log"].iter().zip(told) {
-            was_told_in_time(place, begun_us.unwrap(), told_us.unwrap());
-        }
+        told.was_in_time(begun_us.unwrap());
     }
     street.is_what_was_recorded(&installation);
 }
 
 /// When the gap before a segment began.
-fn begin_us(row: &Value) -> i64 {
+pub fn begin_us(row: &Value) -> i64 {
     start_us(row) - row["gap_before"]["length_us"].as_i64().unwrap()
 }
 

@@ -9,7 +9,7 @@ use super::installation::{CameraEntry, Installation, await_condition};
 use super::rows::{now_us, text, was_told_in_time};
 use super::scripted::{IDR, SLICE, Script, Scripted, Step, video};
 use super::told_gap::ToldGap;
-use super::viewer::{Viewer, Visit};
+use super::viewer::Viewer;
 use super::{LONG, duration_us, metrics, open_gap, rows, start_us};
 
 /// Its next connection has pictures, and no key frame.
@@ -59,12 +59,6 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
     };
     let new = |(name, cause): &(&str, &'static str)| {
         ToldGap::new(&installation, name, &stream_of(name), cause)
-    };
-    let is_all_told = |told: &mut [ToldGap], visit: &Visit| {
-        let untold = told
-            .iter_mut()
-            .filter_map(|gap| (!gap.is_told(&installation, visit)).then_some(()));
-        untold.count() == 0
     };
     let mut told: Vec<_> = causes.iter().map(new).collect();
     // It begins anew by itself soon after it was told: all are looked for at once.
@@ -122,7 +116,9 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
         let mut told: Vec<_> = names.iter().map(|name| new(&(name, cause))).collect();
         let mut recorder = installation.start();
         let visit = viewer.visit(&mut recorder);
-        await_condition(cause, LONG, || is_all_told(&mut told, &visit));
+        await_condition(cause, LONG, || {
+            ToldGap::are_told(&mut told, &installation, &visit)
+        });
         told.iter().for_each(|gap| gap.was_in_time(begun_us));
         recorder
     };
