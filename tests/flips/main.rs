@@ -444,6 +444,33 @@ fn the_damaged_end_that_is_cut_off_a_torn_segment_is_kept() {
     );
 }
 
+/// Nothing beside it tells which envelope is right, so that only an identity finds it; and it costs that segment and no more.
+#[test]
+fn a_flipped_envelope_of_a_torn_segment_that_is_alone_is_found_by_who_opens_it() {
+    let whole = Whole::new(5);
+    let shelf = &whole.shelf;
+    let sealed = shelf.segments.iter().find(|sealed| sealed.torn).unwrap();
+    let path = sealed.place.path();
+    for n in 256..sealed.edges[0] {
+        let disk = shelf.disk.twin();
+        let others = shelf.segments.iter();
+        let others = others.filter(|other| other.place != sealed.place);
+        others.for_each(|other| disk.without(&other.place.path()));
+        let mut bytes = sealed.bytes.clone();
+        bytes[n] ^= 1 << (n % 8);
+        disk.put(&path, Arc::new(bytes));
+        let findings = shelf.check(&disk);
+        assert!(findings.found.is_empty(), "byte {n}: {:?}", findings.found);
+        let told = shelf.open_check(&disk, &sealed.place).finding;
+        assert_eq!(told.map(|told| told.kind), Some(Kind::Refused), "byte {n}");
+        assert!(shelf.footage(&disk, &sealed.place).is_empty(), "byte {n}");
+        let refused = shelf.repair(&disk, &findings, false);
+        assert!(refused.is_empty(), "byte {n}: {refused:?}");
+        let left = shelf.footage_by_epoch(&disk, &sealed.place);
+        assert_eq!(left, *whole.footage(&sealed.place), "byte {n}");
+    }
+}
+
 #[test]
 fn a_finished_segment_without_an_envelope_is_told_and_left_as_it_is() {
     let whole = Whole::new(4);
