@@ -60,17 +60,23 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
     let new = |(name, cause): &(&str, &'static str)| {
         ToldGap::new(&installation, name, &stream_of(name), cause)
     };
+    // In status, the metrics and the timeline.
+    let is_open = |name: &str, cause: &str| {
+        let open = format!("hearthkeep_stream_gap_open{{camera=\"{name}\",feed=\"main\"}} 1\n");
+        let gaps = visit.timeline(&stream_of(name))["gaps"].clone();
+        let is_it = |gap: &Value| gap["open"] == true && gap["cause"] == cause;
+        gaps.as_array().unwrap().iter().any(is_it)
+            && open_gap(&installation, name)["cause"] == cause
+            && metrics(&installation).contains(&open)
+    };
     let mut told: Vec<_> = causes.iter().map(new).collect();
     // It begins anew by itself soon after it was told: all are looked for at once.
-    let mut status_us = None;
+    let mut open_us = None;
     await_condition("all tell of all", LONG, || {
-        if status_us.is_none() && open_gap(&installation, "silent")["cause"] == "camera-stalled" {
-            status_us = Some(now_us());
+        if open_us.is_none() && is_open("silent", "camera-stalled") {
+            open_us = Some(now_us());
         }
-        let untold = told
-            .iter_mut()
-            .filter_map(|gap| (!gap.is_told(&installation, &visit)).then_some(()));
-        untold.count() == 0 && status_us.is_some()
+        ToldGap::are_told(&mut told, &installation, &visit) && open_us.is_some()
     });
     recorder.until("all are recorded again", LONG, |list| {
         names.iter().all(|name| rows(list, name).len() >= 2)
@@ -89,7 +95,7 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
         };
         gap.was_in_time(last_us + away_us);
         if *name == "silent" {
-            was_told_in_time("status", last_us, status_us.unwrap());
+            was_told_in_time("whoever asks what is open", last_us, open_us.unwrap());
         }
     }
     await_condition("no gap is open", LONG, || {
@@ -122,7 +128,14 @@ fn what_a_strange_camera_does_is_told_everywhere_and_ends_by_itself() {
         told.iter().for_each(|gap| gap.was_in_time(begun_us));
         recorder
     };
-    after("shutdown").kill();
+    let mut recorder = after("shutdown");
+    recorder.until("they go on after a stop", LONG, |list| {
+        names.iter().all(|name| {
+            let last = rows(list, name).last().copied().cloned();
+            last.is_some_and(|row| row["gap_before"]["cause"] == "shutdown")
+        })
+    });
+    recorder.kill();
     after("crash").terminate();
     let list = installation.list(&[]);
     for (name, cause) in &causes {
