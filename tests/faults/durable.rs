@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::installation::await_condition;
+use super::installation::{Installation, Running, await_condition};
 use super::rows::{end_us, text};
-use super::viewer::Visit;
+use super::viewer::{Viewer, Visit};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -12,6 +12,13 @@ const LONG: Duration = Duration::from_secs(60);
 pub fn ids(visit: &Visit) -> Vec<String> {
     let streams = visit.until_all_record(LONG);
     streams.iter().map(|stream| text(stream, "id")).collect()
+}
+
+/// The owner at a box, and the streams' ids once all of them are recorded.
+pub fn visited(installation: &Installation, recorder: &mut Running<'_>) -> (Visit, Vec<String>) {
+    let visit = Viewer::new(installation, recorder).visit(recorder);
+    let ids = ids(&visit);
+    (visit, ids)
 }
 
 /// Wall time to which a stream is durable; 0 before anything is.

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use fuser::Errno;
 use serde_json::Value;
 
-use super::durable::{are_durable, durable_us, ids, until_durable};
+use super::durable::{are_durable, durable_us, until_durable, visited};
 use super::fuse_disk::{Asked, FuseDisk};
 use super::installation::{Installation, await_condition};
 use super::rows::{cause, now_us, of_stream, start_us};
 use super::slow_disk::{begin_us, gaps, on_fuse};
 use super::street::Street;
 use super::told_gap::ToldGap;
-use super::viewer::Viewer;
 
 const CAMERAS: usize = 2;
 const LONG: Duration = Duration::from_secs(60);
@@ -26,9 +25,7 @@ pub fn errors() {
     let street = Street::new(CAMERAS);
     let (installation, disk) = on_fuse(&street);
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     let (mut begun_us, mut failed_us) = (None, Vec::new());
     let mut told = ToldGap::of_all(&installation, &street.names, &ids, "disk-error");
     // What is said of one is not to be what is left of another.
@@ -109,9 +106,7 @@ pub fn a_sync_that_hangs() {
     let street = Street::new(CAMERAS * 2);
     let (installation, disk, [behind, other]) = on_two_disks(&street);
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     await_condition("both disks are written to", LONG, || {
         are_durable(&visit, &ids, 0)
             && [&behind, &other]
@@ -169,9 +164,7 @@ pub fn a_sync_that_hangs_on_the_only_disk() {
     let street = Street::new(CAMERAS);
     let (installation, disk) = on_fuse(&street);
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     until_durable(&visit, &ids, now_us());
     let mut told = ToldGap::of_all(&installation, &street.names, &ids, "stuck");
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::durable::{are_durable, ids};
+use super::durable::{are_durable, ids, visited};
 use super::installation::{Installation, Running, await_condition};
 use super::loop_disk::{Kind, LoopDisk, move_onto};
 use super::rows::{cause, end_us, now_us, of_stream, start_us};
@@ -79,9 +79,7 @@ pub fn no_room_at_all() {
     let street = Street::showing(CAMERAS, &CLIPS);
     let (installation, disk) = on_loop_disk(&street, 256 << 20, "footage");
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     until_durable(
         &installation,
         &mut recorder,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hearthkeep::limits::{QUEUE_AGE_MS_MAX, QUEUE_BYTES_MAX};
 
-use super::durable::{are_durable, durable_us, ids};
+use super::durable::{are_durable, durable_us, visited};
 use super::failing_disk::{on_two_disks, segments};
 use super::fuse_disk::{Asked, Faults, Trouble};
 use super::installation::await_condition;
@@ -13,7 +13,6 @@ use super::memory::resident_bytes;
 use super::rows::now_us;
 use super::slow_disk::{SLACK_BYTES, gaps};
 use super::street::Street;
-use super::viewer::Viewer;
 
 /// In 1080p: together they send more in [`QUEUE_AGE_MS_MAX`] than all queues may hold.
 const CAMERAS: usize = 12;
@@ -38,9 +37,7 @@ fn all_goes_on_with_the_other(trouble: impl Fn(&Faults, u64) -> Trouble<'_>) {
     let street = Street::showing(CAMERAS, &["h264_1080p30"]);
     let (installation, disk, [behind, other]) = on_two_disks(&street);
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     let is_on = |id: &String, disk: &Path| segments(disk).iter().any(|file| file.contains(id));
     await_condition("both disks are written to", LONG, || {
         are_durable(&visit, &ids, 0)

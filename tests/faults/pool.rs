@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::durable::{are_durable, durable_us, ids, until_durable};
+use super::durable::{are_durable, durable_us, until_durable, visited};
 use super::fuse_disk::{Asked, FuseDisk};
 use super::installation::{Installation, await_condition, path};
 use super::rows::{end_us, now_us, number, start_us, text};
 use super::street::Street;
-use super::viewer::{Viewer, Visit};
+use super::viewer::Visit;
 
 const LONG: Duration = Duration::from_secs(60);
 /// Within which it must be told.
@@ -30,9 +30,7 @@ pub fn a_disk_that_goes_takes_along_what_was_queued() {
     installation.init();
     let name = street.names[0].clone();
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     let id = &ids[0];
     until_durable(&visit, &ids, now_us());
 

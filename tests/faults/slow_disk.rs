@@ -12,7 +12,7 @@ use hearthkeep_format::{OpenKeyring, kit};
 use serde_json::Value;
 
 use super::client::{frame, try_read_frame};
-use super::durable::{are_durable, ids, until_durable};
+use super::durable::{are_durable, until_durable, visited};
 use super::fuse_disk::{Asked, FuseDisk};
 use super::installation::{HEARTHKEEP, Installation, await_condition};
 use super::memory::resident_bytes;
@@ -56,9 +56,7 @@ pub fn a_tenth_of_the_speed() {
     let street = Street::showing(cameras, &["h264_1080p30"]);
     let (installation, disk) = on_fuse(&street);
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     let watched = Watched::start(&installation, &visit, &ids[0]);
 
     let written = disk.faults.written_bytes();
@@ -165,9 +163,7 @@ pub fn reads_that_hang() {
     let street = Street::new(CAMERAS);
     let (installation, disk) = on_fuse(&street);
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     let watched = Watched::start(&installation, &visit, &ids[0]);
     until_durable(&visit, &ids[..1], 0);
     let segment = text(&visit.timeline(&ids[0])["segments"][0], "id");

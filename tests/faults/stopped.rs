@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::durable::{are_durable, ids, until_durable};
+use super::durable::{are_durable, until_durable, visited};
 use super::installation::{Installation, await_condition, signal};
 use super::rows::{cause, end_us, now_us, of_stream, start_us};
 use super::street::Street;
-use super::viewer::Viewer;
 
 const CAMERAS: usize = 3;
 const LONG: Duration = Duration::from_secs(60);
@@ -23,9 +22,7 @@ pub fn for_a_while() {
     let street = Street::new(CAMERAS);
     let installation = Installation::new(&street.entries());
     let mut recorder = installation.start();
-    let viewer = Viewer::new(&installation, &mut recorder);
-    let visit = viewer.visit(&mut recorder);
-    let ids = ids(&visit);
+    let (visit, ids) = visited(&installation, &mut recorder);
     until_durable(&visit, &ids, 0);
 
     signal(recorder.pid(), "STOP");
