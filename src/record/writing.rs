@@ -61,8 +61,9 @@ impl Before {
         let Some(length_us) = gap_length_us(since, clock.wall_us()) else {
             return;
         };
-        let (cause, seconds) = (cause.as_str(), length_us / 1_000_000);
-        tracing::info!(%camera, cause, "nothing was recorded for {seconds} s before this start");
+        // One that was ended and started at once misses less than a second.
+        let (cause, seconds) = (cause.as_str(), length_us as f64 / 1_000_000.0);
+        tracing::info!(%camera, cause, "nothing was recorded for {seconds:.1} s before this start");
     }
 
     /// What the store knows of the stream; nothing where it has never recorded it. A catalog that cannot be read is no
