@@ -11,7 +11,7 @@ use super::ConfigArgument;
 use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, log_to_stderr};
 use super::owner;
-use super::socket::{self, Answering, Request};
+use super::socket::{self, Answer, Answering, Request};
 use super::span::rfc3339;
 use super::status::report::{Page, Report};
 use super::store;
@@ -157,15 +157,24 @@ fn answer_commands(
     pool: &Arc<Pool>,
 ) -> Option<Answering> {
     let (footage, page, pool) = (Arc::clone(footage), Arc::clone(page), Arc::clone(pool));
-    let handle = move |request| match request {
-        Request::Status => {
-            serde_json::to_value(Report::of(&footage, &page)).map_err(|error| error.to_string())
+    let handle = move |request| {
+        // Asked before it is tried: meanwhile the start may come to its end.
+        let is_starting = footage.is_starting();
+        let done = match request {
+            Request::Status => {
+                serde_json::to_value(Report::of(&footage, &page)).map_err(|error| error.to_string())
+            }
+            request @ (Request::Holds { .. }
+            | Request::AddHold { .. }
+            | Request::EndHold { .. }) => hold::answer(&*footage, request),
+            Request::Metrics => Ok(text_of(&footage.measures()).into()),
+            request => disk::answer(&pool, request),
+        };
+        match done {
+            Ok(done) => Answer::Done(done),
+            Err(sentence) if is_starting => Answer::NotYet(sentence),
+            Err(sentence) => Answer::Refused(sentence),
         }
-        request @ (Request::Holds { .. } | Request::AddHold { .. } | Request::EndHold { .. }) => {
-            hold::answer(&*footage, request)
-        }
-        Request::Metrics => Ok(text_of(&footage.measures()).into()),
-        request => disk::answer(&pool, request),
     };
     socket::answer(state_dir, handle)
         .map_err(|error| {

@@ -105,12 +105,14 @@ pub enum Request {
 }
 
 /// What comes back.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Answer {
+pub enum Answer<T> {
     /// It was done, and this is what there is to say.
-    Done(Value),
-    /// Why it was not.
+    Done(T),
+    /// Why it was not, as a sentence: the recorder is just starting, and may do it soon.
+    NotYet(String),
+    /// Why it was not, as a sentence.
     Refused(String),
 }
 
@@ -120,7 +122,7 @@ pub struct Answering(PathBuf);
 /// Begins to answer. To be called by whoever holds the store's lock.
 pub fn answer(
     state_dir: &Path,
-    mut handle: impl FnMut(Request) -> Result<Value, String> + Send + 'static,
+    mut handle: impl FnMut(Request) -> Answer<Value> + Send + 'static,
 ) -> io::Result<Answering> {
     let path = state_dir.join(SOCKET);
     let (listener, is_open_to_all) = match bind_in(state_dir, &path) {
@@ -199,7 +201,7 @@ fn connect(state_dir: &Path) -> io::Result<UnixStream> {
 
 fn tell(
     mut stream: UnixStream,
-    handle: &mut impl FnMut(Request) -> Result<Value, String>,
+    handle: &mut impl FnMut(Request) -> Answer<Value>,
 ) -> io::Result<()> {
     let longest = Some(Duration::from_millis(STATUS_ANSWER_MS_MAX));
     stream.set_read_timeout(longest)?;
@@ -207,7 +209,7 @@ fn tell(
     let mut line = String::new();
     BufReader::new((&stream).take(STATUS_REQUEST_BYTES_MAX)).read_line(&mut line)?;
     let answer = match serde_json::from_str(&line) {
-        Ok(request) => handle(request).map_or_else(Answer::Refused, Answer::Done),
+        Ok(request) => handle(request),
         Err(_) => Answer::Refused(
             "the running recorder does not know this command: it is of another version, so start it again".to_owned(),
         ),
@@ -217,11 +219,11 @@ fn tell(
     stream.write_all(&line)
 }
 
-/// Asks the recorder of this state folder; `None` where nobody answers. The inner error is its own sentence.
+/// Asks the recorder of this state folder; `None` where nobody answers.
 pub fn ask<T: DeserializeOwned>(
     state_dir: &Path,
     request: &Request,
-) -> io::Result<Option<Result<T, String>>> {
+) -> io::Result<Option<Answer<T>>> {
     use io::ErrorKind::{ConnectionRefused, NotFound};
     let mut stream = match connect(state_dir) {
         Err(error) if [NotFound, ConnectionRefused].contains(&error.kind()) => return Ok(None),
@@ -235,10 +237,7 @@ pub fn ask<T: DeserializeOwned>(
     stream
         .take(STATUS_ANSWER_BYTES_MAX)
         .read_to_end(&mut bytes)?;
-    Ok(Some(match serde_json::from_slice(&bytes)? {
-        Answer::Done(value) => Ok(serde_json::from_value(value)?),
-        Answer::Refused(sentence) => Err(sentence),
-    }))
+    Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
 /// The socket by a short path, valid while the folder is held: the kernel takes 107 bytes.
@@ -260,15 +259,18 @@ mod tests {
         let status = || ask::<Vec<u8>>(&folder, &Request::Status).unwrap();
         assert!(status().is_none());
         let handle = |request| match request {
-            Request::Status => Ok(serde_json::json!([1, 2])),
-            _ => Err("no".to_owned()),
+            Request::Status => Answer::Done(serde_json::json!([1, 2])),
+            Request::Disks => Answer::Refused("no".to_owned()),
+            _ => Answer::NotYet("soon".to_owned()),
         };
         let first = answer(&folder, handle).unwrap();
         for _ in 0..3 {
-            assert_eq!(status(), Some(Ok(vec![1, 2])));
+            assert_eq!(status(), Some(Answer::Done(vec![1, 2])));
         }
         let refused = ask::<()>(&folder, &Request::Disks).unwrap();
-        assert_eq!(refused, Some(Err("no".to_owned())));
+        assert_eq!(refused, Some(Answer::Refused("no".to_owned())));
+        let later = ask::<()>(&folder, &Request::Metrics).unwrap();
+        assert_eq!(later, Some(Answer::NotYet("soon".to_owned())));
         // A killed recorder removes nothing.
         std::mem::forget(first);
         let second = answer(&folder, handle).unwrap();
@@ -288,10 +290,10 @@ mod tests {
         std::fs::remove_dir(&in_the_way).unwrap();
         assert_eq!(status(), None);
         std::fs::create_dir(&in_the_way).unwrap();
-        let answering = answer(folder.path(), |_| Ok(serde_json::json!(7))).unwrap();
+        let answering = answer(folder.path(), |_| Answer::Done(serde_json::json!(7))).unwrap();
         assert_eq!(
             status(),
-            Some(Ok(7)),
+            Some(Answer::Done(7)),
             "a folder in the way takes no connection"
         );
         drop(answering);
@@ -309,7 +311,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused_in_words() {
         let folder = tempfile::tempdir().unwrap();
-        let _answering = answer(folder.path(), |_| Ok(Value::Null)).unwrap();
+        let _answering = answer(folder.path(), |_| Answer::Done(Value::Null)).unwrap();
         let (near, _held) = near(folder.path()).unwrap();
         let mut stream = UnixStream::connect(near).unwrap();
         stream.write_all(b"{\"ask\":\"dance\"}\n").unwrap();

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use super::local::state_failure;
 use super::output::{ExitStatus, Failure, OrFail};
 use super::owner;
-use super::running;
-use super::socket::{self, Request};
+use super::running::{self, LOCK_AGAIN};
+use super::socket::Request;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::keys::{KnownStream, StateFolder, StreamName};
@@ -24,9 +24,6 @@ use crate::store::retention::CameraBudget;
 use crate::store::{
     self, Carried, LogSettings, Options, Reindexed, ScrubSettings, SharedKeys, Spread, Store,
 };
-
-/// A lock that somebody has is tried again after this.
-const LOCK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Takes the lock of the configured store, as the user whose it is: all that is written from then on is theirs.
 pub(super) fn lock(config: &Config) -> Result<Lock, Failure> {
@@ -60,7 +57,8 @@ pub(super) fn lock_patiently(config: &Config) -> Result<Lock, Failure> {
     }
 }
 
-/// Asks the recorder that works with the configured store; `None` where there is none, and the caller may do it under the lock.
+/// Asks the recorder that works with the configured store, also one that is just starting; `None` where there is none, and the caller may do it
+/// under the lock.
 pub(super) fn ask_recorder<T: DeserializeOwned>(
     config: &Config,
     request: &Request,
@@ -70,11 +68,8 @@ pub(super) fn ask_recorder<T: DeserializeOwned>(
     if !state_dir.exists() {
         return Ok(None);
     }
-    let answer = socket::ask(state_dir, request)
-        .map_err(|error| Failure::new(ExitStatus::Failed, running::unasked(&error)))?;
-    match answer {
-        Some(Ok(done)) => Ok(Some(done)),
-        Some(Err(sentence)) => Err(Failure::new(ExitStatus::Failed, sentence)),
+    match running::ask(state_dir, request).map_err(|why| Failure::new(ExitStatus::Failed, why))? {
+        Some(done) => Ok(Some(done)),
         None => match lock::holder(state_dir).or_fail(ExitStatus::Failed)? {
             None => Ok(None),
             Some(pid) => Err(Failure::new(

@@ -95,6 +95,11 @@ impl RecorderFootage {
         condition.notify_all();
     }
 
+    /// Whether the box has an owner, and does not record yet.
+    pub fn is_starting(&self) -> bool {
+        self.recording.get().is_none() && self.keys().is_claimed()
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

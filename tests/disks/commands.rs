@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
+use hearthkeep::store::lock::holder;
 use serde_json::Value;
 
 use super::common::{Cameras, clip};
@@ -368,4 +369,20 @@ fn a_drain_that_is_killed_goes_on() {
     assert_eq!((segments(&old), segments(&new)), (0, recorded.len()));
     assert_eq!(files(), recorded);
     assert_eq!(installation.run("check", &[]).status.code(), Some(0));
+}
+
+#[test]
+fn a_recorder_that_is_just_starting_is_waited_for() {
+    let installation = Installation::new(&[]);
+    let recorder = installation.start();
+    await_condition("it has the store's lock", LONG, || {
+        holder(&installation.state()).unwrap() == Some(recorder.pid())
+    });
+    let cold = installation.folder().join("cold");
+    std::fs::create_dir(&cold).unwrap();
+    done(&installation, &["add", path(&cold), "--cold"]);
+    let listed = done(&installation, &["list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed:#}");
+    recorder.terminate();
 }

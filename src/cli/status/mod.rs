@@ -13,7 +13,7 @@ use super::ConfigArgument;
 use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::run;
-use super::socket::{self, Request};
+use super::socket::{self, Answer, Request};
 use super::span::rfc3339;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -168,8 +168,10 @@ fn metrics(state_dir: &Path) -> Result<ExitStatus, Failure> {
     let answer = socket::ask::<String>(state_dir, &Request::Metrics);
     match answer.or_fail(ExitStatus::Failed)? {
         None => Ok(ExitStatus::NotRunning),
-        Some(Err(refused)) => Err(Failure::new(ExitStatus::Failed, refused)),
-        Some(Ok(text)) => line(text.trim_end()).map(|()| ExitStatus::Done),
+        Some(Answer::Done(text)) => line(text.trim_end()).map(|()| ExitStatus::Done),
+        Some(Answer::NotYet(why) | Answer::Refused(why)) => {
+            Err(Failure::new(ExitStatus::Failed, why))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::socket::{self, Request};
+use super::super::socket::{self, Answer, Request};
 use crate::web::RecorderFootage;
 use crate::web::footage::{
     CameraForecast, DiskStatus, Footage as _, ScrubStatus, StreamState, StreamStatus,
@@ -205,6 +205,9 @@ fn stream(footage: &RecorderFootage, status: StreamStatus) -> StreamReport {
 
 /// Asks the recorder of this state folder how it is; `None` where nobody answers.
 pub fn ask(state_dir: &Path) -> io::Result<Option<Report>> {
-    let answer = socket::ask(state_dir, &Request::Status)?;
-    answer.transpose().map_err(io::Error::other)
+    match socket::ask(state_dir, &Request::Status)? {
+        None => Ok(None),
+        Some(Answer::Done(report)) => Ok(Some(report)),
+        Some(Answer::NotYet(why) | Answer::Refused(why)) => Err(io::Error::other(why)),
+    }
 }
