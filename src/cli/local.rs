@@ -300,7 +300,7 @@ fn left_out(
             _ => away.push(path),
         }
     }
-    let known = pool::left_out(state, &here, &away);
+    let known = pool::NotHere::of(state, &here, &away).left_out;
     let told = known.into_iter().map(|known| {
         let why = Failure::new(ExitStatus::Failed, pool::why_left_out(&known));
         (known.path, why)

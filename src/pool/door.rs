@@ -9,7 +9,7 @@ use hearthkeep_format::{DiskId, Keyring};
 use super::error::{Error, Result};
 use super::folder::{Doors, Folder};
 use super::homes::Homes;
-use super::left_out;
+use super::left_out::{self, NotHere};
 use crate::config::{self, Config};
 use crate::disk::{Disk, Patience};
 use crate::keys::{Standing, StateFolder};
@@ -131,12 +131,11 @@ pub(super) fn mount_opened(
     let here: Vec<_> = here.collect();
     let away = disks.absent.iter().map(|away| &*away.wanted.path);
     let away: Vec<_> = away.collect();
-    let expected = left_out::expected(state, &here, &away);
-    let known = left_out::left_out(state, &here, &away);
-    for (absent, id) in disks.absent.iter_mut().zip(expected) {
+    let not_here = NotHere::of(state, &here, &away);
+    for (absent, id) in disks.absent.iter_mut().zip(not_here.expected) {
         absent.id = id;
     }
-    let known = known.iter().zip(configured.len()..);
+    let known = not_here.left_out.iter().zip(configured.len()..);
     disks.left_out = known
         .map(|(known, index)| left_out::absent(known, index))
         .collect();

@@ -10,22 +10,29 @@ use crate::config;
 use crate::keys::{KnownDisk, Standing, StateFolder};
 use crate::store::AbsentDisk;
 
-/// Those that are neither `here`, each at its configured path, nor expected at one of the configured paths whose disk is `away`.
-pub fn left_out(state: &StateFolder, here: &[(DiskId, &Path)], away: &[&Path]) -> Vec<KnownDisk> {
-    let expected = expected(state, here, away);
-    let is_expected = |known: &&KnownDisk| expected.contains(&Some(known.id));
-    let left_out = elsewhere(state, here).filter(|known| !is_expected(known));
-    left_out.cloned().collect()
+/// The disks of the store that are not here.
+pub struct NotHere {
+    /// Which one is expected at each of the configured paths whose disk is away.
+    pub expected: Vec<Option<DiskId>>,
+    /// Those that are expected at none of them.
+    pub left_out: Vec<KnownDisk>,
+}
+
+impl NotHere {
+    /// Those that are not `here`, each at its configured path, where the disks of the configured paths `away` are not.
+    pub fn of(state: &StateFolder, here: &[(DiskId, &Path)], away: &[&Path]) -> Self {
+        let expected = expected(state, here, away);
+        let is_expected = |known: &&KnownDisk| expected.contains(&Some(known.id));
+        let left_out = elsewhere(state, here).filter(|known| !is_expected(known));
+        let left_out = left_out.cloned().collect();
+        Self { expected, left_out }
+    }
 }
 
 /// Which disk is expected at each of the configured paths whose disk is `away`: the one that was last there or, where that one is `here` at
 /// another path, one that was last at a configured path where another one is now, as where two drives were exchanged and one of them is
 /// late.
-pub(super) fn expected(
-    state: &StateFolder,
-    here: &[(DiskId, &Path)],
-    away: &[&Path],
-) -> Vec<Option<DiskId>> {
+fn expected(state: &StateFolder, here: &[(DiskId, &Path)], away: &[&Path]) -> Vec<Option<DiskId>> {
     let is_here = |id: &DiskId| here.iter().any(|(other, _)| other == id);
     let last = |path: &&Path| door::remembered(path, state);
     let mut expected: Vec<_> = away.iter().map(last).collect();
