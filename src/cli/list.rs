@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use hearthkeep_format::log::OPEN_END_US;
 use serde::Serialize;
 
+use super::damage::{self, Damage, Marks};
 use super::footage::is_in;
 use super::gaps::{self, Begin, LoneGap};
 use super::local::{Local, PlaceArguments};
@@ -79,6 +80,9 @@ struct Row<'a> {
     clock_trusted: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gap_before: Option<GapRow>,
+    /// What of it is damaged, or may be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<Damage>,
 }
 
 #[derive(Serialize)]
@@ -111,18 +115,19 @@ pub(super) fn main(arguments: ListArguments) -> Result<ExitStatus, Failure> {
     let log = local.witness(&logs);
     let listing = local.listing(stream.as_ref().map(|known| &known.id))?;
     let inside = |listed: &&Listed| is_in(listed, &span);
+    let told = Told::read(&local, &logs);
+    let damage = damage::Known::of(&local, &told.gaps);
     let mut rows = Vec::new();
     for listed in listing.segments.iter().filter(inside) {
         let name = names.get(&listed.facts.header.stream);
         let camera = name.map_or("(unknown)", |name| name.camera.as_str());
-        rows.push(Row::new(
-            listed,
-            camera,
-            name.map_or("main", |name| name.feed.as_str()),
-        ));
+        let feed = name.map_or("main", |name| name.feed.as_str());
+        rows.push(Row {
+            damaged: damage.in_segment(listed),
+            ..Row::new(listed, camera, feed)
+        });
     }
     if arguments.tells_gaps() {
-        let told = Told::read(&local, &logs);
         let of_one = |known: &&KnownStream| stream.as_ref().is_none_or(|one| one.id == known.id);
         let state = local.state().map(StateFolder::folder);
         let mut lasting = state.map_or_else(HashMap::new, gaps::lasting);
@@ -159,7 +164,8 @@ fn list_remote(remote: &Remote, arguments: &ListArguments) -> Result<ExitStatus,
         let timeline = remote.timeline(stream, &span)?;
         tell_away(&timeline, &span);
         let segments = timeline.segments.iter();
-        let of_it = segments.map(|segment| Row::remote(stream, segment, &timeline.gaps));
+        let damaged = Marks::new(timeline.damaged.clone());
+        let of_it = segments.map(|segment| Row::remote(stream, segment, &timeline.gaps, &damaged));
         let mut of_it: Vec<_> = of_it.collect();
         if arguments.tells_gaps() {
             let lone = lone_of(&timeline);
@@ -221,19 +227,24 @@ impl ListArguments {
 }
 
 impl<'a> Row<'a> {
-    fn remote(stream: &'a RemoteStream, segment: &TimelineSegment, gaps: &[Gap]) -> Self {
-        let before = gaps.iter().find(|gap| gap.end_us == segment.start_us);
+    fn remote(
+        stream: &'a RemoteStream,
+        segment: &TimelineSegment,
+        gaps: &[Gap],
+        damaged: &Marks,
+    ) -> Self {
+        let mut gaps = gaps.iter();
+        let before = gaps.find(|gap| gap.end_us == segment.start_us);
+        let end_us = segment
+            .start_us
+            .saturating_add_unsigned(segment.duration_us);
         Self {
             camera: &stream.camera,
             feed: &stream.feed,
             stream: stream.id.clone(),
             segment: Some(segment.id.clone()),
             start: rfc3339(segment.start_us),
-            end: rfc3339(
-                segment
-                    .start_us
-                    .saturating_add_unsigned(segment.duration_us),
-            ),
+            end: rfc3339(end_us),
             start_us: segment.start_us,
             duration_us: segment.duration_us,
             bytes: Some(segment.bytes),
@@ -249,6 +260,7 @@ impl<'a> Row<'a> {
                 cause: gap.cause.clone(),
                 length_us: u64::try_from(gap.end_us.saturating_sub(gap.start_us)).ok(),
             }),
+            damaged: damaged.within(segment.start_us, end_us),
         }
     }
 
@@ -273,6 +285,7 @@ impl<'a> Row<'a> {
             cause: Some(gap.cause),
             clock_trusted: None,
             gap_before: None,
+            damaged: Vec::new(),
         }
     }
 
@@ -306,6 +319,7 @@ impl<'a> Row<'a> {
                 cause: gap.cause.as_str().to_owned(),
                 length_us: gap.length_us,
             }),
+            damaged: Vec::new(),
         }
     }
 }
@@ -344,8 +358,12 @@ fn print_table(rows: &[Row<'_>]) -> Result<(), Failure> {
             Some(false) => "  (the clock was not set)",
             _ => "",
         };
+        let damaged = match damage::length_us(&row.damaged) {
+            0 => String::new(),
+            us => format!("  (damaged for {:.1} s)", us as f64 / 1e6),
+        };
         line(format_args!(
-            "{:<16} {}  {seconds:>6.1} s  {megabytes:>7.1} MB  {}{gap}{clock}",
+            "{:<16} {}  {seconds:>6.1} s  {megabytes:>7.1} MB  {}{gap}{clock}{damaged}",
             row.camera, row.start, row.state
         ))?;
     }

@@ -3,6 +3,7 @@
 mod announce;
 mod audit;
 mod check;
+mod damage;
 mod disk;
 mod evidence;
 mod export;

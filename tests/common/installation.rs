@@ -134,6 +134,22 @@ impl Installation {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// What `list --json --box` prints, which asks the running box over its page's port.
+    pub fn list_from_afar(&self, recorder: &mut Running<'_>) -> Value {
+        let url = format!("https://{}", recorder.address());
+        let status = self.run("status", &["--json"]);
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+        let output = Command::new(HEARTHKEEP)
+            .args(["list", "--json", "--box", &url, "--fingerprint"])
+            .arg(status["fingerprint"].as_str().unwrap())
+            .arg("--passphrase-file")
+            .arg(self.passphrase_file())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// Begins to record; waits for nothing.
     pub fn start(&self) -> Running<'_> {
         self.start_with(&[])

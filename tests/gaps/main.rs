@@ -271,6 +271,7 @@ fn lost_packets_mark_what_they_may_have_damaged() {
         !damaged(&visit).is_empty()
     });
     let marks = damaged(&visit);
+    let afar = installation.list_from_afar(&mut recorder);
     recorder.terminate();
     let (first_us, last_us) = (
         marks[0]["start_us"].as_i64().unwrap(),
@@ -286,6 +287,15 @@ fn lost_packets_mark_what_they_may_have_damaged() {
         rows[0]["duration_us"].as_i64() > Some(last_us - start_us(rows[0])),
         "{list:#}"
     );
+    for list in [&list, &afar] {
+        let listed = listed_damage(list);
+        assert_eq!(start_us(listed[0]), first_us, "{list:#}");
+        let ends = listed.iter().map(|damage| damage["end_us"].as_i64());
+        assert_eq!(ends.max().unwrap(), Some(last_us), "{list:#}");
+    }
+    let table = installation.run("list", &["--camera", "loses"]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("(damaged for "), "{table}");
     // Sound is lost too, from when it was told to be; it damages no picture. What is sent is placed by its camera's clock, a little
     // to either side of when it was.
     let whole = |from_us: i64, to_us: i64| {
@@ -296,6 +306,13 @@ fn lost_packets_mark_what_they_may_have_damaged() {
     whole(start_us(rows[0]), first_us.min(lost_us) - 200_000);
     let end_us = start_us(rows[0]) + duration_us(rows[0]);
     whole(last_us.max(whole_us + 1_000_000), end_us);
+}
+
+/// What `list --json` calls damaged of the camera that loses packets.
+fn listed_damage(list: &Value) -> Vec<&Value> {
+    let listed = rows(list, "loses").into_iter();
+    let listed = listed.filter_map(|row| row["damaged"].as_array());
+    listed.flatten().collect()
 }
 
 fn metrics(installation: &Installation) -> String {

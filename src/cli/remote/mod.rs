@@ -20,6 +20,7 @@ use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::damage::Damage;
 use super::output::{ExitStatus, Failure, OrFail};
 use super::span::rfc3339;
 use super::witness;
@@ -76,6 +77,7 @@ pub struct RemoteStream {
 pub struct Timeline {
     pub segments: Vec<TimelineSegment>,
     pub gaps: Vec<Gap>,
+    pub damaged: Vec<Damage>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -292,6 +294,7 @@ impl Remote {
             let piece: Timeline = self.client.get(&path)?;
             all.segments.extend(piece.segments);
             all.gaps.extend(piece.gaps);
+            all.damaged.extend(piece.damaged);
             from = to;
         }
         let order = |one: &TimelineSegment| (one.start_us, one.sequence, one.id.clone());
