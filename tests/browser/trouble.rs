@@ -116,13 +116,16 @@ pub fn look(
     recorder.terminate();
 }
 
-/// Flips a bit in a picture of a segment that is closed. Which segment, and at which byte.
+/// Flips a bit in a picture of the longest segment that is closed. Which segment, and at which byte.
+///
+/// The one that the kill left torn may have a single chunk, if the one before it was just full: its middle is then the copy.
 fn damage(installation: &Installation) -> (String, usize) {
     let list = installation.list(&[]);
     let closed = rows_of_good(&list)
         .into_iter()
-        .find(|row| row["state"] == "recovered");
-    let id = closed.expect("the kill left a segment torn")["segment"]
+        .filter(|row| row["state"] != "open")
+        .max_by_key(|row| row["duration_us"].as_u64());
+    let id = closed.expect("what was recorded before the kill is closed")["segment"]
         .as_str()
         .unwrap()
         .to_owned();

@@ -59,7 +59,9 @@ export async function damage({ page, expect, shot }, segment, atByte) {
     async (path) => (await fetch(path)).json(),
     `/api/v1/segments/${stream}/${segment}/index`,
   );
-  const hit = index.chunks.find(({ offset, bytes }) => offset <= atByte && atByte < offset + bytes);
+  // A byte between two belongs to the head of the second.
+  const hit = index.chunks.find(({ offset, bytes }) => atByte < offset + bytes);
+  if (!hit) throw new Error(`no chunk reaches to byte ${atByte}: ${JSON.stringify(index.chunks)}`);
   const next = index.chunks.find(({ k, key }) => k > hit.k && key);
   if (!next) throw new Error("behind the damage there is no key frame to go on with");
   await steps.seekTo(page, stream, entry.start_us + hit.start_us - 2e6);
