@@ -79,8 +79,10 @@ pub const SCRUB_DAYS_MAX: u32 = 365;
 pub const SCRUB_BYTES_PER_S_MIN: u64 = 256 << 10;
 /// And at most, whatever the days ask for.
 pub const SCRUB_BYTES_PER_S_MAX: u64 = 16 << 20;
-/// A disk whose syncs take longer than this, 99 of 100, or on which one has taken as long by now, is left to recording.
+/// A disk on which a sync has taken longer than this by now is left to recording.
 pub const SCRUB_YIELDS_MS: u64 = 300;
+/// One whose syncs take longer, 99 of 100, is left alone for so many times as long as reading took.
+pub const SCRUB_SLOW_RESTS: u64 = 9;
 /// From here on syncs that 99 of 100 do not exceed are too slow: a power cut can cost more than 2.5 s.
 pub const FSYNC_SLOW_MS: u64 = 300;
 /// Syncs that must have been measured before anything is said of them.
@@ -114,6 +116,8 @@ pub const AGE_STANDS_US_MIN: i64 = 86_400_000_000;
 
 /// From the end of a segment until the log has it, and between two checkpoints while there is something new.
 pub const LOG_BATCH_MS_MAX: u64 = 60_000;
+/// Files of segments of which nothing became durable that stay on a disk until the next start, which may find footage in them all the same.
+pub const FAILED_FILES_MAX: u32 = 100;
 /// From one look whether what the catalog has is still on the disks to the next.
 pub const ROLL_CALL_MS: u64 = 86_400_000;
 /// Between two epochs of it.

@@ -17,13 +17,14 @@ mod round;
 mod walk;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hearthkeep_format::{DiskId, StreamId};
+use hearthkeep_format::{DiskId, SegmentId, StreamId};
 
 use super::inspect::Place;
 use super::keeper::Backlog;
@@ -62,6 +63,8 @@ pub struct ScrubStatus {
     pub begun_us: i64,
     /// When the last whole round ended, if one has.
     pub finished_us: Option<i64>,
+    /// For how many days the round has been under way, where those are more than twice those it may take.
+    pub late_days: Option<u32>,
     /// Bytes that were read in the round.
     pub read_bytes: u64,
     /// Bytes that were read since the store was opened.
@@ -111,6 +114,18 @@ pub struct ScrubFinding {
     pub span_us: Option<(i64, i64)>,
 }
 
+/// What the scrub of the recorder of a state folder has found to be lost, by segment: from when to when in wall time, us. What it finds
+/// now is there within minutes.
+pub fn scrubbed(state_dir: &Path) -> HashMap<SegmentId, Vec<(i64, i64)>> {
+    let mut lost = HashMap::<_, Vec<_>>::new();
+    for round in kept::read(state_dir).values() {
+        for (place, span_us) in round.lost() {
+            lost.entry(place.segment).or_default().push(span_us);
+        }
+    }
+    lost
+}
+
 /// What the work tells, for whoever asks.
 #[derive(Default)]
 pub(super) struct Board {
@@ -126,6 +141,7 @@ pub(super) struct Board {
 struct Told {
     round: Round,
     phase: ScrubPhase,
+    late_days: Option<u32>,
     read_since_start_bytes: u64,
 }
 
@@ -139,6 +155,7 @@ impl Board {
             phase: told.phase,
             begun_us: round.begun_us,
             finished_us: round.finished_us,
+            late_days: told.late_days,
             read_bytes: round.read_bytes,
             read_since_start_bytes: told.read_since_start_bytes,
             damaged: round.damaged(),

@@ -406,7 +406,12 @@ impl ScrubStatus {
                 "what reads its footage again in the background has failed inside: start the recorder again, and report what its log says"
                     .to_owned(),
             ),
-            (0, _) => None,
+            (0, _) => scrub.late_days.map(|days| {
+                format!(
+                    "its footage has been read again for {days} days now, more than twice as long as `scrub_days` gives it: recording needs \
+                     the disk, or it is too slow for so much. A faster disk helps, or a larger `scrub_days`"
+                )
+            }),
             (1, _) => Some(format!("one of its files is damaged or missing{first}: {ADVICE}")),
             (n, _) => Some(format!(
                 "{n} of its files are damaged or missing, of them the first{first}: {ADVICE}"

@@ -141,6 +141,13 @@ fn root_adds_a_disk_to_a_running_recorder_and_its_user_is_told_how() {
     signal(recorder.id(), "TERM");
     assert!(recorder.wait().unwrap().success());
     box_.is_its_users();
+
+    // Nor is anything given to a store that cannot be opened.
+    fs::write(box_.at("state/store.sealed"), "of another version").unwrap();
+    let unused = box_.folder_of_roots("unused");
+    let output = box_.run(&["disk", "add"], &[path(&unused)]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(fs::metadata(&unused).unwrap().uid(), 0);
 }
 
 /// What `make install` and systemd make, in a folder of its own.

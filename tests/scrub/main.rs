@@ -9,7 +9,7 @@ mod log_files;
 mod store_support;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -411,6 +411,45 @@ fn a_disk_that_recording_needs_is_left_alone() {
     writer.join().unwrap();
     handle.finish(sealed.end.clone(), sealed.duration_us);
     assert_eq!(store.round(&home).damaged, 0);
+}
+
+#[test]
+fn a_disk_that_is_slow_for_good_is_read_a_tenth_of_the_time() {
+    const EACH_US: u32 = 2_000_000;
+    let home = Home::new(14);
+    left(&home, 6, 4_000);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let store = House::open_with(&home, home.options_on(disk));
+    let (clock, worked) = (Arc::clone(&home.clock), Arc::new(AtomicU32::new(0)));
+    let times = Arc::clone(&worked);
+    *faults.each.lock().unwrap() = Some(Box::new(move || {
+        times.fetch_add(1, Ordering::SeqCst);
+        clock.advance_us(EACH_US);
+    }));
+    let sealed = home.stream(9).seal(2, 1_000);
+    let handle = sealed.begin(&store.store);
+    handle.finish(sealed.end.clone(), sealed.duration_us);
+    while store.store.usage(&sealed.new.stream).segments == 0 {
+        store.turn(&home);
+    }
+    let (begun_us, mut read) = (home.clock.monotonic_us(), 0);
+    let is_resting = |scrub: ScrubStatus| scrub.phase == ScrubPhase::Resting;
+    while !store.scrub().is_some_and(is_resting) {
+        let before = worked.load(Ordering::SeqCst);
+        if store.turn(&home) == SCRUB {
+            read += worked.load(Ordering::SeqCst) - before;
+        }
+    }
+    let scrub = store.scrub().unwrap();
+    assert!(scrub.read_bytes > 6 * 8 * 4_000, "{scrub:?}");
+    let took_us = home.clock.monotonic_us() - begun_us;
+    let read_us = u64::from(read * EACH_US);
+    let (read_s, took_s) = (read_us / 1_000_000, took_us / 1_000_000);
+    println!("read for {read_s} of {took_s} s");
+    assert!(
+        (9..12).contains(&(took_us / read_us)),
+        "{read_s} of {took_s} s"
+    );
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub struct Faults {
     pub hanging_renames: Mutex<Vec<(PathBuf, PathBuf)>>,
     /// Is done each time that footage is listed.
     pub listed: Mutex<Option<Box<dyn Fn() + Send>>>,
+    /// Is done each time that something is read or synced.
+    pub each: Mutex<Option<Box<dyn Fn() + Send>>>,
     /// How often something was to be deleted.
     pub removals: AtomicU64,
     pub syncs: AtomicU64,
@@ -173,6 +175,12 @@ impl Faults {
         match path.starts_with("footage") && self.silent.load(Ordering::SeqCst) {
             true => Err(no_answer()),
             false => Ok(()),
+        }
+    }
+
+    fn work(&self) {
+        if let Some(each) = &*self.each.lock().unwrap() {
+            each();
         }
     }
 
@@ -346,6 +354,7 @@ impl DiskFile for FaultyFile {
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         self.faults.read(self.is_log)?;
         let read = self.real.read_at(offset, bytes)?;
+        self.faults.work();
         self.faults
             .read_bytes
             .fetch_add(read as u64, Ordering::SeqCst);
@@ -388,6 +397,7 @@ impl DiskFile for FaultyFile {
     fn sync_data(&self) -> io::Result<()> {
         self.faults.syncs.fetch_add(1, Ordering::SeqCst);
         self.faults.pass(self.is_log);
+        self.faults.work();
         if self.faults.fail_sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("the disk lost what was written"));
         }

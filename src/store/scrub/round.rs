@@ -6,6 +6,7 @@ use hearthkeep_format::{SegmentId, StreamId};
 use serde::{Deserialize, Serialize};
 
 use super::ScrubFinding;
+use crate::clock::EARLIEST_WALL_US;
 use crate::limits::{
     SCRUB_BYTES_PER_S_MAX, SCRUB_BYTES_PER_S_MIN, SCRUB_FINDINGS_MAX, SCRUB_WORDS_CHARS_MAX,
 };
@@ -106,6 +107,14 @@ impl Round {
     pub(super) fn is_next_due(&self, now_us: i64, days: u32) -> bool {
         let age_us = now_us.saturating_sub(self.begun_us);
         age_us < 0 || age_us.unsigned_abs() >= u64::from(days) * DAY_US
+    }
+
+    /// For how many days it has been under way, where those are more than twice those it may take.
+    pub(super) fn late_days(&self, now_us: i64, days: u32) -> Option<u32> {
+        let has_begun = self.begun_us >= EARLIEST_WALL_US && !self.is_over;
+        let age_us = u64::try_from(now_us.saturating_sub(self.begun_us)).ok()?;
+        let age_days = u32::try_from(age_us / DAY_US).ok()?;
+        Some(age_days).filter(|age_days| has_begun && *age_days > 2 * days)
     }
 
     /// Remembers what is wrong with a segment. True where that was not known.
@@ -219,6 +228,26 @@ mod tests {
         let rate = rate(4_000_000_000_000, 30);
         let seconds = 30 * 86_400;
         assert!(rate * seconds >= 4_900_000_000_000 && rate * seconds <= 5_000_000_000_000);
+    }
+
+    #[test]
+    fn a_round_is_late_after_twice_its_days() {
+        let mut round = Round::default();
+        assert_eq!(round.late_days(i64::MAX, 30), None, "none has begun");
+        let begun_us = 1_790_000_000_000_000;
+        let after = |days: i64| begun_us + days * DAY_US as i64;
+        round.begin(begun_us);
+        assert_eq!(round.late_days(after(60), 30), None);
+        assert_eq!(round.late_days(after(61), 30), Some(61));
+        assert_eq!(round.late_days(after(-1), 30), None);
+        round.finish(after(61));
+        assert_eq!(round.late_days(after(62), 30), None);
+        round.begin(5);
+        assert_eq!(
+            round.late_days(after(62), 30),
+            None,
+            "by a clock that was wrong"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use hearthkeep_format::{DiskId, SegmentId};
 use super::round::{Position, Round, rate};
 use super::walk::{self, Step};
 use super::{ScrubPhase, ScrubSettings, Told, kept};
-use crate::limits::{SCRUB_FINDINGS_MAX, SCRUB_SAVED_EVERY_US, WATCH_PERIOD_MS};
+use crate::limits::{SCRUB_FINDINGS_MAX, SCRUB_SAVED_EVERY_US, SCRUB_SLOW_RESTS, WATCH_PERIOD_MS};
 use crate::store::Shared;
 use crate::store::catalog::Entry;
 use crate::store::check::{self, Finding, Kind, Known, Reading, Subject};
@@ -39,6 +39,8 @@ pub(super) struct Work {
     state_dir: PathBuf,
     rest: Rest,
     seats: HashMap<DiskId, Seat>,
+    /// How long it has paused within segments.
+    paused_us: AtomicU64,
     saved_us: u64,
     /// Whether there is anything new to save, and whether at once.
     news: News,
@@ -84,7 +86,15 @@ impl turns::Work for Work {
         if let Some(disk) = due.filter(|disk| self.due_us(disk) <= now_us)
             && let Some(mut seat) = self.seats.remove(&disk.id)
         {
+            let paused_us = self.paused_us.load(Ordering::Relaxed);
             seat.due_us = self.step(disk, &mut seat);
+            if disk.is_slow() {
+                // It may be so for good, and is to be read through all the same.
+                let paused_us = self.paused_us.load(Ordering::Relaxed) - paused_us;
+                let took_us = self.now_us().saturating_sub(now_us);
+                let rest_us = took_us.saturating_sub(paused_us) * SCRUB_SLOW_RESTS;
+                seat.due_us = seat.due_us.max(self.now_us() + rest_us);
+            }
             self.seats.insert(disk.id, seat);
         }
         // A pause within a segment may have heard the bell, which then rings no more.
@@ -128,6 +138,7 @@ impl Work {
             state_dir: state_dir.to_owned(),
             rest,
             seats: HashMap::new(),
+            paused_us: AtomicU64::new(0),
             news: News::None,
         }
     }
@@ -169,6 +180,12 @@ impl Work {
     /// Does the next thing there is to do on a disk; says when the one after it is due.
     fn step(&mut self, disk: &Arc<MountedDisk>, seat: &mut Seat) -> u64 {
         let now_us = self.now_us();
+        let (clock, days) = (&self.shared.clock, self.settings.days);
+        let wall_us = clock.trusted().then(|| clock.wall_us());
+        self.change(disk, |told| {
+            let late_days = wall_us.and_then(|now_us| told.round.late_days(now_us, days));
+            told.late_days = late_days;
+        });
         if disk.is_needed() {
             self.change(disk, |told| told.phase = ScrubPhase::Waiting);
             return now_us.saturating_add(PAUSE_US);
@@ -393,6 +410,14 @@ impl Work {
 
     /// Waits until more may be read; false where nothing more is to be.
     fn pause(&self, disk: &Arc<MountedDisk>, due_us: u64) -> bool {
+        let begun_us = self.now_us();
+        let is_to_go_on = self.wait(disk, due_us);
+        let paused_us = self.now_us().saturating_sub(begun_us);
+        self.paused_us.fetch_add(paused_us, Ordering::Relaxed);
+        is_to_go_on
+    }
+
+    fn wait(&self, disk: &Arc<MountedDisk>, due_us: u64) -> bool {
         let is_to_go_on = || !self.shared.scrub.is_over() && self.is_mounted(disk);
         let left = || Duration::from_micros(due_us.saturating_sub(self.now_us()));
         if left() < BREATH && !disk.is_needed() {
