@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hearthkeep::limits::DISK_LATE_MS_MIN;
+use hearthkeep::limits::{DISK_LATE_MS_MIN, FAILED_FILES_MAX};
 use hearthkeep::store::Kept;
 use hearthkeep::store::writer::{Budget, Event, Pace, Refused, SegmentHandle, State, Writer};
 use store_support::{FaultyDisk, Home, QUICK, until};
@@ -92,6 +92,33 @@ fn an_open_segment_is_served_as_far_as_it_is_durable() {
     until("it is catalogued", || store.usage(&stream.id).segments == 1);
     let bytes = sealed.bytes().len() as u64;
     assert_eq!(store.kept(&stream.id), Kept { bytes, ..growing });
+}
+
+#[test]
+fn of_what_a_disk_never_made_durable_few_files_stay() {
+    let home = Home::new(4);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let (store, _) = home.open_with(home.options_on(disk));
+    let mut stream = home.stream(0);
+    let path = home.path_of(&stream.seal(1, 10).new);
+    let epoch = path.parent().unwrap();
+    let files = || std::fs::read_dir(epoch).map_or(0, Iterator::count);
+    let most = usize::try_from(FAILED_FILES_MAX).unwrap();
+    faults.fail_sync.store(true, Ordering::SeqCst);
+    for _ in 0..most + 5 {
+        let sealed = stream.seal(4, 1000);
+        let handle = sealed.begin(&store);
+        until("it is poisoned", || {
+            handle.segment().state() == State::Poisoned
+        });
+    }
+    until("the newest take no room", || {
+        faults.removals.load(Ordering::SeqCst) == 5 && files() == most
+    });
+    faults.fail_sync.store(false, Ordering::SeqCst);
+    stream.seal(4, 1000).record(&store);
+    until("it is catalogued", || store.usage(&stream.id).segments == 1);
+    assert_eq!(files(), most + 1);
 }
 
 #[test]
@@ -209,7 +236,7 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
     let mut handles = Vec::new();
     let mut sealed: Vec<_> = (0..4).map(|n| home.stream(n).seal(1, 10)).collect();
     for sealed in &sealed {
-        handles.push(writer.begin(sealed.new, sealed.head.clone()).unwrap());
+        handles.push(writer.begin(sealed.new, sealed.head.clone(), 0).unwrap());
     }
     let chunk = bytes::Bytes::from(vec![0; 10_000]);
     let mut taken = [0; 4];
@@ -242,6 +269,31 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
 }
 
 #[test]
+fn a_segment_is_not_begun_where_what_follows_has_no_room() {
+    let home = Home::new(1);
+    let (disk, faults) = FaultyDisk::new(home.disk.path());
+    let budget = Arc::new(Budget::new(1 << 20));
+    let writer = Writer::start(disk, 0, home.means(Arc::clone(&budget), QUICK), |_| ());
+    let writer = writer.unwrap();
+    faults.stall(true);
+    let [first, second] = [1, 2].map(|sequence| home.stream(0).seal(sequence, 10));
+    // More than could ever be queued: it is tried where there is room for much of it.
+    let handle = writer.begin(first.new, first.head.clone(), usize::MAX);
+    let handle = handle.unwrap();
+    let chunk = bytes::Bytes::from(vec![0; 10_000]);
+    while handle.room(chunk.len()).is_ok() {
+        handle.append(chunk.clone(), 1);
+    }
+    let begin = |following| writer.begin(second.new, second.head.clone(), following);
+    let refused = begin(chunk.len()).map(drop);
+    assert_eq!(refused.unwrap_err(), Refused::QueueFull);
+    assert!(begin(0).is_ok(), "for its head alone there is room");
+    faults.stall(false);
+    until("the queue is empty", || budget.queued_bytes() == 0);
+    assert!(begin(chunk.len()).is_ok());
+}
+
+#[test]
 fn a_disk_that_is_late_leaves_half_of_each_share_to_one_that_answers() {
     let home = Home::new(12);
     let (slow, faults) = FaultyDisk::new(home.disk.path());
@@ -267,14 +319,14 @@ fn a_disk_that_is_late_leaves_half_of_each_share_to_one_that_answers() {
     let (first, second) = (stream.seal(1, 10), stream.seal(1, 10));
     faults.stall(true);
     others.stall(true);
-    let hanging = slow.begin(first.new, first.head.clone()).unwrap();
+    let hanging = slow.begin(first.new, first.head.clone(), 0).unwrap();
     until("it waits for its disk", || slow.waited_us() > 0);
     home.clock
         .advance_us(u32::try_from(DISK_LATE_MS_MIN * 1_000).unwrap());
     let taken = fill(&hanging);
     assert!((400_000..=1 << 19).contains(&taken), "{taken}");
     // The other half is for who goes on with the other disk.
-    let going_on = answering.begin(second.new, second.head.clone()).unwrap();
+    let going_on = answering.begin(second.new, second.head.clone(), 0).unwrap();
     let taken = fill(&going_on);
     assert!(
         taken > 400_000 && budget.queued_bytes() <= 1 << 20,
@@ -306,7 +358,7 @@ fn a_queue_that_is_too_old_refuses() {
     let writer = Writer::start(disk, 0, home.means(Arc::default(), pace), |_| {}).unwrap();
     let sealed = home.stream(0).seal(1, 10);
     faults.stall(true);
-    let handle = writer.begin(sealed.new, sealed.head.clone()).unwrap();
+    let handle = writer.begin(sealed.new, sealed.head.clone(), 0).unwrap();
     until("it refuses", || handle.room(1) == Err(Refused::QueueFull));
     faults.stall(false);
     until("it takes again", || handle.room(1).is_ok());
@@ -346,7 +398,7 @@ fn chunks_of_an_interval_are_written_and_synced_together() {
     };
     let writer = Writer::start(disk, 0, home.means(Arc::default(), pace), |_| {}).unwrap();
     let sealed = home.stream(0).seal(20, 100);
-    let handle = writer.begin(sealed.new, sealed.head.clone()).unwrap();
+    let handle = writer.begin(sealed.new, sealed.head.clone(), 0).unwrap();
     for chunk in &sealed.chunks {
         handle.append(chunk.clone(), 1);
     }

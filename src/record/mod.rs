@@ -52,7 +52,7 @@ use progress::Progress;
 use state::StreamState;
 use stream::StreamTask;
 use watchdog::Watchdog;
-use writing::{Before, Materials, Writing};
+use writing::{Before, Materials, Moment, Writing};
 
 /// A camera's stream that is to be recorded.
 #[derive(Debug, Clone)]
@@ -166,10 +166,11 @@ impl Recorder {
         let (stop, stopping) = watch::channel(false);
         let count = sources.len() as u64;
         let sealing = Arc::new(setting.sealing);
+        let began = waiting.map_or_else(|| Moment::now(&*setting.clock), Waiting::since);
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for (index, source) in (1..).zip(sources) {
             let before = Before::of(&setting.store, &source.id);
-            Before::tell(before.as_ref(), &source.camera.name, &*setting.clock);
+            Before::tell(before.as_ref(), began, &source.camera.name, &*setting.clock);
             let waited = waiting.map_or(&[][..], Waiting::streams).iter();
             let waited = waited.clone().find(|stream| stream.id == source.id);
             let stream = waited.cloned().unwrap_or_else(|| {

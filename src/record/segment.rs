@@ -73,13 +73,18 @@ impl OpenSegment {
         }
     }
 
+    /// Bytes of a fragment once it is sealed.
+    pub(super) fn room_for(fragment: &Fragment) -> usize {
+        SegmentWriter::HEADROOM + fragment.encoded_len() + SegmentWriter::TAILROOM
+    }
+
     /// Seals a fragment and hands it to the disk and to viewers.
     ///
     /// # Errors
     /// The fragment does not fit the format's limits. Then what is in the file and what a footer would say may differ: drop
     /// the segment instead of finishing it.
     pub(super) fn seal(&mut self, fragment: &Fragment, random: &mut dyn Random) -> Result<Fate> {
-        let room = SegmentWriter::HEADROOM + fragment.encoded_len() + SegmentWriter::TAILROOM;
+        let room = Self::room_for(fragment);
         // Asked first: what is sealed and then refused could not be sealed again, and the footer would name it.
         if let Some(Err(refused)) = self.file.as_ref().map(|file| file.room(room)) {
             return Ok(Fate::Refused(refused));

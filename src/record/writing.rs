@@ -55,10 +55,11 @@ impl Before {
         }
     }
 
-    /// Says in the log what a start finds missing, as the timeline and the metrics do.
-    pub(super) fn tell(before: Option<&Self>, camera: &str, clock: &dyn Clock) {
+    /// Says in the log what a start that `began` then finds missing, as the timeline and the metrics do.
+    pub(super) fn tell(before: Option<&Self>, began: Moment, camera: &str, clock: &dyn Clock) {
         let (cause, since) = Self::gap(before);
-        let Some(length_us) = gap_length_us(since, clock.wall_us()) else {
+        let began_us = began.wall_us(offset_us(clock));
+        let Some(length_us) = gap_length_us(since, began_us) else {
             return;
         };
         // One that was ended and started at once misses less than a second.
@@ -140,6 +141,7 @@ pub(super) struct Writing {
     segment_offset_us: i64,
     /// The last one that had ended whole, and what the clock was off then: its end may yet not be written.
     ending: Option<(Arc<Segment>, i64)>,
+    group: Group,
     /// Why nothing is recorded since when; `None` when not known.
     gap: Option<(GapCause, Option<Moment>)>,
 }
@@ -174,6 +176,7 @@ impl Writing {
             last_end,
             segment_offset_us: 0,
             ending: None,
+            group: Group::default(),
             first_sequence: sequence,
             gap: Some(gap),
             materials,
@@ -186,6 +189,7 @@ impl Writing {
         if self.must_change(fragment) {
             self.finish();
         }
+        self.group.take(fragment);
         if self.segment.is_none() {
             if !fragment.starts_with_key() {
                 self.lost(GapCause::NoKeyFrame);
@@ -193,25 +197,29 @@ impl Writing {
             }
             self.begin(fragment, &preamble());
         }
+        if let Some(Fate::Refused(refused)) = self.seal(fragment) {
+            self.refused(refused, fragment, preamble);
+        }
+    }
+
+    /// Seals a fragment of the running segment, and says what became of it; `None` where there is none, or it cannot be sealed.
+    fn seal(&mut self, fragment: &Fragment) -> Option<Fate> {
         // Out of its place meanwhile: should sealing panic, it is abandoned, and not finished as if all of it were there.
-        let Some(mut segment) = self.segment.take() else {
-            return;
-        };
+        let mut segment = self.segment.take()?;
         match segment.seal(fragment, &mut self.materials.random) {
             Ok(fate) => {
                 if fate == Fate::Queued {
                     self.materials.progress.sealed(segment.sealed_bytes());
                 }
                 self.segment = Some(segment);
-                if let Fate::Refused(refused) = fate {
-                    self.refused(refused, fragment, preamble);
-                }
+                Some(fate)
             }
             Err(error) => {
                 tracing::error!(%error, "a fragment could not be sealed");
                 self.ended(segment.end());
                 drop(segment);
                 self.end(GapCause::CameraData);
+                None
             }
         }
     }
@@ -299,18 +307,18 @@ impl Writing {
         self.finish();
         if fragment.starts_with_key() {
             self.begin(fragment, &preamble());
-        } else {
-            self.begin_live_only(fragment, &preamble());
+            match self.seal(fragment) {
+                // Another disk has taken the key frame: nothing is lost.
+                Some(Fate::Queued) => return,
+                Some(Fate::LiveOnly) => return self.lost(cause_of(refused)),
+                // Neither does that disk, now that it is to: what would follow could not be decoded.
+                Some(Fate::Refused(_)) => self.finish(),
+                None => return,
+            }
         }
-        // Where another disk has taken the key frame, nothing is.
-        if !self.segment.as_ref().is_some_and(OpenSegment::is_stored) {
-            self.lost(cause_of(refused));
-        }
-        if let Some(segment) = &mut self.segment
-            && let Err(error) = segment.seal(fragment, &mut self.materials.random)
-        {
-            tracing::error!(%error, "a fragment could not be sealed");
-        }
+        self.begin_live_only(fragment, &preamble());
+        self.lost(cause_of(refused));
+        self.seal(fragment);
     }
 
     /// Where the end of the last segment could not be written, the gap begins there: it may be deleted before the one that comes, which is
@@ -355,11 +363,9 @@ impl Writing {
             segment: writer.id(),
             start,
         };
-        let file = match self
-            .materials
-            .store
-            .begin(new, Bytes::copy_from_slice(writer.head()))
-        {
+        let head = Bytes::copy_from_slice(writer.head());
+        let following = self.group.expected(fragment);
+        let file = match self.materials.store.begin_before(new, head, following) {
             Ok(file) => {
                 self.sequence += 1;
                 self.gap = None;
@@ -450,6 +456,29 @@ impl Writing {
                 None
             }
         }
+    }
+}
+
+/// How large a group of pictures is: a disk that does not keep up is not given a part of one.
+#[derive(Debug, Default)]
+struct Group {
+    /// Bytes of the last one.
+    last: usize,
+    /// Bytes of the one that comes, so far.
+    this: usize,
+}
+
+impl Group {
+    fn take(&mut self, fragment: &Fragment) {
+        if fragment.starts_with_key() {
+            self.last = std::mem::take(&mut self.this);
+        }
+        self.this += fragment.encoded_len();
+    }
+
+    /// How much is expected of one that begins with this fragment.
+    fn expected(&self, first: &Fragment) -> usize {
+        self.last.max(OpenSegment::room_for(first))
     }
 }
 

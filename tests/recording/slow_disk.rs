@@ -9,7 +9,7 @@ use hearthkeep_format::SegmentId;
 use hearthkeep_format::segment::GapCause;
 
 use crate::rig::{PICTURE_TICKS, Rig, gop, live_gop, script};
-use crate::scripted::{SLICE, Scripted, Step, large_video, video};
+use crate::scripted::{IDR, SLICE, Scripted, Step, large_video, video};
 use crate::store_support::until;
 
 const START: Option<GapCause> = Some(GapCause::Start);
@@ -30,12 +30,18 @@ fn a_full_queue_costs_footage_and_not_memory_and_ends_with_the_next_key_frame() 
     const BYTES: usize = 6 << 20;
     let large = QUEUE_BYTES_MAX as u32 / BYTES as u32 + 10;
     let ((flood, flooding), (go_on, going_on)) = (mpsc::channel(), mpsc::channel());
-    let first = 30 + large;
+    let key = 30 + large;
+    let first = key + 30;
     let camera = Scripted::start(script(vec![
         gop(0, 30),
         vec![Step::Await(flooding)],
-        (30..first)
+        (30..key)
             .flat_map(|n| large_video(n * PICTURE_TICKS, SLICE[0], BYTES))
+            .collect(),
+        // For its head there is room, and for the pictures after it, which cannot be decoded without it.
+        large_video(key * PICTURE_TICKS, IDR[0], BYTES),
+        (key + 1..first)
+            .map(|n| video(n * PICTURE_TICKS, SLICE))
             .collect(),
         vec![Step::Await(going_on)],
         // These are shown, but nothing could be decoded of them in a file.
@@ -60,6 +66,8 @@ fn a_full_queue_costs_footage_and_not_memory_and_ends_with_the_next_key_frame() 
         );
         shown(rig.hub(0)) != stored
     });
+    let before_key = shown(rig.hub(0));
+    until("the key frame is shown", || shown(rig.hub(0)) != before_key);
     let gap = rig.snapshot(0).gap.unwrap();
     assert_eq!(gap.cause, GapCause::QueueFull, "while it lasts");
     faults.stall(false);

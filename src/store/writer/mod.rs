@@ -284,11 +284,17 @@ impl Writer {
         self.queue.takes_if(takes);
     }
 
-    /// Begins a segment: its file is made with `head`, which ends with chunk 0.
+    /// Begins a segment: its file is made with `head`, which ends with chunk 0. It is not where so many bytes that follow would not be
+    /// taken, unless those are a large part of all that may be queued.
     ///
     /// # Errors
     /// [`Refused::QueueFull`], [`Refused::Closed`]: nothing was begun.
-    pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
+    pub fn begin(
+        &self,
+        new: NewSegment,
+        head: Bytes,
+        following: usize,
+    ) -> Result<SegmentHandle, Refused> {
         let account = self.budget.account(new.stream);
         let segment = Arc::new(Segment::new(new, self.disk));
         let handle = SegmentHandle {
@@ -297,7 +303,7 @@ impl Writer {
             queue: Arc::clone(&self.queue),
             ended: false,
         };
-        handle.room(head.len())?;
+        handle.room_before(head.len(), following)?;
         let segment = Arc::clone(&handle.segment);
         let create = Command::Create {
             segment,
@@ -393,10 +399,15 @@ impl SegmentHandle {
     /// # Errors
     /// Why not.
     pub fn room(&self, bytes: usize) -> Result<(), Refused> {
+        self.room_before(bytes, 0)
+    }
+
+    fn room_before(&self, bytes: usize, following: usize) -> Result<(), Refused> {
         if self.segment.state() == State::Poisoned {
             return Err(Refused::Poisoned);
         }
-        let admitted = self.queue.admits(&self.account, bytes as u64);
+        let (bytes, following) = (bytes as u64, following as u64);
+        let admitted = self.queue.admits(&self.account, bytes, following);
         if admitted == Err(Refused::Poisoned) {
             self.segment.poison();
         }

@@ -15,6 +15,8 @@ use crate::store::turns::{Bell, Next};
 
 /// Into so many parts a stream's share is divided, of which disks that are late have one while another disk answers.
 const LATE_PARTS: u64 = 2;
+/// Into so many parts a stream's share is divided, of which a segment needs no more than one to begin, however large what follows is.
+const FOLLOWING_PARTS: u64 = 4;
 
 /// The memory that all queues together may hold, in equal shares for the streams that write. What waits for a disk that is late takes
 /// no more than half of a share while another disk answers, which needs the rest.
@@ -110,13 +112,14 @@ impl Budget {
 }
 
 impl Account {
-    /// Whether there is room for so many bytes more on a disk that is late, or not.
-    fn has_room(&self, bytes: u64, is_late: bool) -> bool {
+    /// Whether there is room for so many bytes more, and for what is expected to follow them, on a disk that is late, or not.
+    fn has_room(&self, bytes: u64, following: u64, is_late: bool) -> bool {
         let streams = self.shared.streams.load(Ordering::Relaxed).max(1) as u64;
         let share = match is_late && self.shared.queues.answers_one() {
             true => self.shared.bytes_max / streams / LATE_PARTS,
             false => self.shared.bytes_max / streams,
         };
+        let bytes = bytes + following.min(share / FOLLOWING_PARTS);
         self.bytes.load(Ordering::Relaxed) + bytes <= share
             && self.shared.bytes.load(Ordering::Relaxed) + bytes <= self.shared.bytes_max
     }
@@ -264,7 +267,12 @@ impl Queue {
         answers && self.takes.get().is_none_or(|takes| takes(now_us))
     }
 
-    pub(super) fn admits(&self, account: &Account, bytes: u64) -> Result<(), Refused> {
+    pub(super) fn admits(
+        &self,
+        account: &Account,
+        bytes: u64,
+        following: u64,
+    ) -> Result<(), Refused> {
         let now_us = self.clock.monotonic_us();
         let inner = self.lock();
         if inner.lost {
@@ -279,7 +287,7 @@ impl Queue {
         let is_late = inner.waited_us(now_us) > DISK_LATE_MS_MIN * 1_000;
         // The others are asked without it: they may be asked about this one meanwhile.
         drop(inner);
-        match !is_old && account.has_room(bytes, is_late) {
+        match !is_old && account.has_room(bytes, following, is_late) {
             true => Ok(()),
             false => Err(Refused::QueueFull),
         }
