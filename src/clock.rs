@@ -11,7 +11,7 @@ use crate::limits::CLOCK_JUMP_US_MIN;
 use crate::random::OsRandom;
 
 /// 2026-01-01T00:00:00Z in µs: this program did not exist before, so an earlier clock is wrong.
-const EARLIEST_WALL_US: i64 = 1_767_225_600_000_000;
+pub(crate) const EARLIEST_WALL_US: i64 = 1_767_225_600_000_000;
 
 /// What time it is, three ways. Rooms take a `&dyn Clock` and never ask the machine themselves.
 pub trait Clock: Send + Sync {

@@ -199,6 +199,16 @@ pub fn tail_us(end_us: i64, now: Now, known_us: impl FnOnce() -> i64) -> i64 {
     }
 }
 
+/// Whether a time that was set for the future has come: the clock was seen to go there without a jump, or what it says has stood for as
+/// long as a jump would have to that began at `set_after_us`, before which nobody had set it. Dates of footage do not tell: those of a boot
+/// are moved with its clock.
+pub fn has_come(time_us: i64, set_after_us: i64, now: Now) -> bool {
+    let begun_us = now.wall_us.saturating_sub(now.steady_us);
+    let was_seen = (begun_us..=now.wall_us).contains(&time_us);
+    let jump_us = begun_us.saturating_sub(set_after_us);
+    was_seen || (time_us < begun_us && stands(jump_us, now.steady_us))
+}
+
 /// The time that a stream's footage knows to have passed since a wall time of which its own dates say the same.
 pub fn known_since_us(history: &dyn History, tail_us: i64, since_us: i64) -> i64 {
     let mut count = Count::new(tail_us);
@@ -376,6 +386,24 @@ mod tests {
         assert_eq!(look(0, 3 * DAY_US + 1, true), Some(0), "set back");
         assert_eq!(look(9 * DAY_US, 4 * DAY_US, false), None);
         assert_eq!(look(9 * DAY_US, 4 * DAY_US, true), Some(0));
+    }
+
+    #[test]
+    fn a_time_comes_where_the_clock_goes_through_it_or_has_stood() {
+        let come = |time_us, steady_us| {
+            let wall_us = 100 * DAY_US;
+            has_come(time_us, 86 * DAY_US, Now { wall_us, steady_us })
+        };
+        let soon_us = 100 * DAY_US - HOUR_US;
+        assert!(!come(100 * DAY_US + 1, 10 * DAY_US), "to come");
+        assert!(come(soon_us, HOUR_US), "gone through");
+        assert!(!come(soon_us, HOUR_US - 1), "jumped over");
+        assert!(!come(99 * DAY_US - 1, DAY_US - 1), "not for a day yet");
+        assert!(come(99 * DAY_US - 1, DAY_US));
+        let wall_us = 100 * DAY_US;
+        let steady_us = 2 * DAY_US;
+        let now = Now { wall_us, steady_us };
+        assert!(!has_come(90 * DAY_US, 60 * DAY_US, now), "a long one");
     }
 
     #[test]

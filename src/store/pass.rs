@@ -128,10 +128,10 @@ impl Passes {
         deletions.retain(|Deletion { entry, .. }| {
             !self.refusals.contains_key(&entry.disk) || asked.insert(entry.disk)
         });
-        let outcome =
-            deleting::delete(shared, deletions, (&self.held.held, self.held.version), log);
+        let outcome = deleting::delete(shared, deletions, self.held.version, log);
         let lets_go_again = self.mind(shared, &mounted, &outcome);
-        if lets_go_again || outcome.gone.len() >= RETENTION_BATCH_SEGMENTS {
+        let is_cut_off = outcome.is_outdated || outcome.gone.len() >= RETENTION_BATCH_SEGMENTS;
+        if lets_go_again || is_cut_off {
             0
         } else if mounted.iter().any(|disk| disk.is_full()) {
             FULL_PERIOD_US
@@ -336,7 +336,7 @@ impl Holdings {
     }
 }
 
-/// Ends the holds whose own end has come: by the wall clock, and by the time that is known to have passed.
+/// Ends the holds whose own end has come: a jump of the clock does not bring it about.
 fn end_holds(shared: &Shared, now: Now) {
     let holds = shared.log.holds();
     let over: Vec<_> = holds
@@ -347,19 +347,15 @@ fn end_holds(shared: &Shared, now: Now) {
         return;
     }
     let catalog = &shared.catalog;
-    let has_passed = |until_us: i64| {
-        let since_us = now.wall_us.saturating_sub(until_us);
-        let old = |stream: StreamId| {
-            let last = catalog.last(&stream).ok()??;
-            let tail_us = age::tail_us(last.end_us(), now, || 0);
-            Old::find(&catalog.history(stream), since_us, tail_us, now)
-        };
-        catalog
-            .streams()
-            .into_iter()
-            .any(|stream| old(stream).is_some())
-    };
-    for hold in over.iter().filter(|hold| has_passed(hold.until_us)) {
+    let firsts = catalog.streams().into_iter();
+    let oldest_us = firsts.filter_map(|stream| catalog.usage(&stream).first_us);
+    let oldest_us = oldest_us.min().unwrap_or(i64::MIN);
+    for hold in over {
+        // It was set since then: no jump over its end was larger.
+        let set_after_us = hold.from_us.max(oldest_us);
+        if !age::has_come(hold.until_us, set_after_us, now) {
+            continue;
+        }
         tracing::info!(id = %hold.id, "a hold has ended: its time is over");
         shared.log.append(Record::Unhold {
             id: hold.id,

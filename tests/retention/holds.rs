@@ -299,6 +299,35 @@ fn a_hold_ends_at_its_time_and_not_because_the_clock_jumped() {
     assert_eq!(store.usage(&stream.id).segments, 0);
 }
 
+#[test]
+fn a_jump_to_just_beyond_the_end_of_a_hold_does_not_end_it() {
+    const DAYS: i64 = 5;
+    let home = Home::new(68);
+    let mut stream = home.stream(0);
+    let mut sealed = Vec::new();
+    // So much is known to have passed, which is more than the jump goes beyond.
+    for n in 0..DAYS * 24 {
+        stream.wall_us = START_US + (n - DAYS * 24) * HOUR_US;
+        sealed.push(stream.seal(2, 500));
+    }
+    sealed.iter().for_each(|sealed| sealed.leave_whole(&home));
+    let new = NewHold {
+        to_us: None,
+        until_us: Some(START_US + 10 * DAY_US),
+        ..hold_of(&sealed[0])
+    };
+    set(&home.open_with(options(&home, None)).0, new);
+    let (store, hands) = driven(&home, options(&home, Some((stream.id, 1))));
+    go_on(&home, &hands, 60);
+    let segments = store.usage(&stream.id).segments;
+    home.clock.set_wall_us(home.clock.wall_us() + 12 * DAY_US);
+    go_on(&home, &hands, 22 * 3600);
+    assert_eq!(store.holds().unwrap().len(), 1, "it has not stood yet");
+    assert_eq!(store.usage(&stream.id).segments, segments);
+    go_on(&home, &hands, 12 * 3600);
+    assert_eq!(store.holds().unwrap().len(), 0, "it has stood");
+}
+
 /// Entries of the log that is being written.
 fn entries(store: &Store) -> u64 {
     let published = store.log().published();
