@@ -17,8 +17,8 @@ use proptest::prelude::*;
 use store_support::START_US;
 
 const STORE: StoreId = StoreId::from_bytes([3; 16]);
-/// Parts of a database that rot, one at a time, a sixth of it each.
-const ROTTEN: usize = 24;
+/// Parts of a database that rot, one at a time, a 32nd of it each.
+const ROTTEN: usize = 64;
 
 fn open(folder: &Path) -> Catalog {
     let opened = Catalog::open(folder, &STORE).unwrap();
@@ -206,6 +206,8 @@ fn a_catalog_that_could_not_be_read_is_not_believed_again() {
     }
     catalog.flush().unwrap();
     drop(catalog);
+    // Opened once more, its pages are known: before, rot in the last of them only looks like a write that was cut off.
+    drop(open(&folder));
     let stream = StreamId::from_bytes([1; 16]);
     let whole = std::fs::read(folder.join("db")).unwrap();
     let (mut at_opening, mut at_reading) = (0, 0);
@@ -215,7 +217,7 @@ fn a_catalog_that_could_not_be_read_is_not_believed_again() {
         copy(&folder, &rotten);
         let mut db = whole.clone();
         let begin = whole.len() / ROTTEN * round;
-        let end = whole.len().min(begin + whole.len() / 6);
+        let end = whole.len().min(begin + whole.len() / 32);
         let part = &mut db[begin..end];
         part.iter_mut().step_by(512).for_each(|byte| *byte ^= 0x55);
         std::fs::write(rotten.join("db"), db).unwrap();
@@ -233,7 +235,7 @@ fn a_catalog_that_could_not_be_read_is_not_believed_again() {
         assert_eq!(opened.moved_aside.is_some(), failed, "round {round}");
     }
     println!("of {ROTTEN} seen {at_opening} when it was opened, {at_reading} when it was read");
-    assert!(at_opening + at_reading > 0);
+    assert!(at_reading > 0);
 }
 
 #[test]

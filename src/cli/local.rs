@@ -302,7 +302,8 @@ fn left_out(
     }
     let known = pool::NotHere::of(state, &here, &away).left_out;
     let told = known.into_iter().map(|known| {
-        let why = Failure::new(ExitStatus::Failed, pool::why_left_out(&known));
+        let why = store::why_left_out(known.id, &known.path);
+        let why = Failure::new(ExitStatus::Failed, why);
         (known.path, why)
     });
     told.collect()

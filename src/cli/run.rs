@@ -159,7 +159,7 @@ fn answer_commands(
     let (footage, page, pool) = (Arc::clone(footage), Arc::clone(page), Arc::clone(pool));
     let handle = move |request| {
         // Asked before it is tried: meanwhile the start may come to its end.
-        let is_starting = footage.is_starting();
+        let has_begun = footage.has_begun();
         let done = match request {
             Request::Status => {
                 serde_json::to_value(Report::of(&footage, &page)).map_err(|error| error.to_string())
@@ -172,7 +172,7 @@ fn answer_commands(
         };
         match done {
             Ok(done) => Answer::Done(done),
-            Err(sentence) if is_starting => Answer::NotYet(sentence),
+            Err(sentence) if !has_begun && footage.is_not_held_up() => Answer::NotYet(sentence),
             Err(sentence) => Answer::Refused(sentence),
         }
     };

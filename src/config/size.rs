@@ -29,7 +29,8 @@ pub fn text(bytes: u64) -> String {
     match bytes {
         0 => "0 MB".to_owned(),
         1..100_000 => "less than 0.1 MB".to_owned(),
-        100_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        // What would be rounded to a thousand of them is one of the next.
+        100_000..999_950_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
@@ -80,6 +81,8 @@ mod tests {
             (99_999, "less than 0.1 MB"),
             (4_210_000, "4.2 MB"),
             (999_000_000, "999.0 MB"),
+            (999_949_999, "999.9 MB"),
+            (999_999_999, "1.0 GB"),
             (1_000_000_000, "1.0 GB"),
             (2_500_000_000_000, "2500.0 GB"),
         ] {

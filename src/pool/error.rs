@@ -107,7 +107,8 @@ pub enum Error {
     },
     /// Nothing is recorded yet.
     #[error(
-        "the store is not open yet: the box waits for its owner, or has just been started. Try again once it records"
+        "the store is not open yet: the box waits for its owner, none of its disks is there, or it has just been started. Try again \
+         once it records"
     )]
     NotOpen,
     /// The disk that is to be replaced is the one that is there.

@@ -8,7 +8,7 @@ use hearthkeep_format::DiskId;
 use super::door;
 use crate::config;
 use crate::keys::{KnownDisk, Standing, StateFolder};
-use crate::store::AbsentDisk;
+use crate::store::{AbsentDisk, why_left_out};
 
 /// The disks of the store that are not here.
 pub struct NotHere {
@@ -59,17 +59,7 @@ fn elsewhere<'a>(
     known.filter(|known| state.standing(known.id) != Standing::Retired)
 }
 
-/// What is to be done with one, in a sentence.
-pub fn why_left_out(known: &KnownDisk) -> String {
-    let (id, path) = (known.id, known.path.display());
-    format!(
-        "the disk {id}, which was last at {path}, belongs to this store and is none of its configuration: what lies on it cannot be \
-         seen. Put it back (`hearthkeep disk add {path}`, or the folder that it is mounted at now), or give up what is on it with \
-         `hearthkeep disk retire --forget {id}`"
-    )
-}
-
-/// The same, as a store takes it.
+/// One, as a store takes it, which is also told what is to be done.
 pub(super) fn absent(known: &KnownDisk, index: usize) -> AbsentDisk {
     AbsentDisk {
         wanted: config::Disk {
@@ -79,6 +69,6 @@ pub(super) fn absent(known: &KnownDisk, index: usize) -> AbsentDisk {
         },
         index,
         id: Some(known.id),
-        error: why_left_out(known),
+        error: why_left_out(known.id, &known.path),
     }
 }

@@ -23,7 +23,7 @@ use folder::Doors;
 pub use folder::{Shared, shared};
 use homes::Homes;
 pub use homes::look_at_homes;
-pub use left_out::{NotHere, why_left_out};
+pub use left_out::NotHere;
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config};

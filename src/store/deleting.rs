@@ -5,7 +5,6 @@ use std::io;
 use std::path::PathBuf;
 
 use super::catalog::Entry;
-use super::held::Held;
 use super::log::Keeping;
 use super::retention::{Deletion, Reason};
 use super::{Shared, layout};
@@ -21,14 +20,16 @@ pub(super) struct Outcome {
     pub refusing: HashSet<u16>,
     /// What a disk did not answer for: it may be gone, or go yet. It keeps its mark until [`settle`] knows.
     pub doubtful: Vec<Deletion>,
+    /// What is held has changed meanwhile, so that another plan is to be made.
+    pub is_outdated: bool,
 }
 
-/// Deletes, and tells the log before. What is held meanwhile stays: `held` is what was known when the plan was made, with its
-/// version.
+/// Deletes, and tells the log before. Where what is held changes meanwhile the rest stays: `version` is that of the holds that were known
+/// when the plan was made.
 pub(super) fn delete(
     shared: &Shared,
     deletions: Vec<Deletion>,
-    held: (&Held, Option<u64>),
+    version: Option<u64>,
     mut log: Option<&mut Keeping>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
@@ -50,11 +51,14 @@ pub(super) fn delete(
         let refuses = outcome.refusing.contains(&disk);
         let unlinked = match refuses {
             true => Unlinked::Refused,
-            false => unlink(shared, &deletion.entry, held),
+            false => unlink(shared, &deletion.entry, version),
         };
         match unlinked {
             Unlinked::Gone => outcome.gone.push(deletion),
-            Unlinked::Held => stays.push(deletion.entry),
+            Unlinked::Outdated => {
+                stays.push(deletion.entry);
+                outcome.is_outdated = true;
+            }
             Unlinked::Refused => {
                 stays.push(deletion.entry);
                 outcome.refusing.insert(disk);
@@ -141,27 +145,19 @@ fn mark<'a>(
 
 enum Unlinked {
     Gone,
-    /// It was held after the plan was made.
-    Held,
+    /// What is held has changed since the plan was made.
+    Outdated,
     /// The disk does not let go of it.
     Refused,
     /// The disk did not answer in time.
     Doubtful,
 }
 
-fn unlink(shared: &Shared, entry: &Entry, (held, version): (&Held, Option<u64>)) -> Unlinked {
+fn unlink(shared: &Shared, entry: &Entry, version: Option<u64>) -> Unlinked {
     // Whoever sets a hold does it before or after this: what is there when he is told that it is held stays.
     let _gate = shared.gate();
-    let (newer, newest) = match version == Some(shared.log.holds_version()) {
-        true => (None, version),
-        false => {
-            let (held, version) = shared.log.held();
-            (Some(held), Some(version))
-        }
-    };
-    let held = newer.as_ref().unwrap_or(held);
-    if newest != version && held.touches(&entry.stream, entry.start_us, entry.end_us()) {
-        return Unlinked::Held;
+    if version != Some(shared.log.holds_version()) {
+        return Unlinked::Outdated;
     }
     let Some(disk) = shared.slots.disk(entry.disk) else {
         return Unlinked::Refused;

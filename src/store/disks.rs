@@ -286,10 +286,14 @@ impl Shared {
         status.scrub = self.scrub.status(id);
         status.drain = self.slots.drains().get(&id).cloned();
         if let Some(drain) = &status.drain {
-            let is_well = status
-                .fault
-                .is_none_or(|fault| fault == DiskFault::Misplaced);
-            if is_well && drain.trouble.is_some() {
+            // What keeps it from being emptied comes before what does not.
+            let is_minor = status.fault.is_none_or(|fault| {
+                matches!(
+                    fault,
+                    DiskFault::Misplaced | DiskFault::Full | DiskFault::Limited
+                )
+            });
+            if is_minor && drain.trouble.is_some() {
                 status.error.clone_from(&drain.trouble);
                 status.fault = Some(DiskFault::Drain);
             }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::anchors::Anchors;
 use super::catalog::Entry;
+use super::writer::NewSegment;
 use super::{layout, rewrite};
 use crate::disk::{Disk, Front};
 
@@ -34,6 +35,15 @@ impl Place {
             stream: entry.stream,
             epoch: entry.epoch,
             segment: entry.segment,
+        }
+    }
+
+    /// Where the file of one that is being written lies.
+    pub(super) fn of_new(new: &NewSegment) -> Self {
+        Self {
+            stream: new.stream,
+            epoch: new.epoch,
+            segment: new.segment,
         }
     }
 

@@ -11,6 +11,7 @@ use hearthkeep_format::{EpochId, StreamId};
 
 use super::Shared;
 use super::catalog::Entry;
+use super::failed::Failed;
 use super::health::is_full;
 use super::inspect::Place;
 use super::later::{Due, Later};
@@ -85,6 +86,7 @@ impl Keeper {
             watch: Watch::new(means, notes.clone()),
             mover: Mover::new(look_at_us),
             roll_call: RollCall::new(roll_call_from_us),
+            failed: Failed::default(),
             log,
             was_replayed: false,
             may: May::Nothing,
@@ -135,6 +137,7 @@ struct Work {
     watch: Watch,
     mover: Mover,
     roll_call: RollCall,
+    failed: Failed,
     log: Option<Keeping>,
     /// Whether the log had been read in the last turn.
     was_replayed: bool,
@@ -280,12 +283,13 @@ impl Work {
                 if is_full(&error) {
                     self.look_at_us = self.now_us();
                 }
-                // It takes room, and plays to where it is durable. Without any of that the next start looks at it.
+                // It takes room, and plays to where it is durable.
                 if segment.durable_bytes() > 0 {
                     self.insert_soon(&segment);
                 } else {
                     self.shared.segments().remove(&id);
                     self.tell_lost(&segment);
+                    self.failed.take(&self.shared, &segment);
                 }
             }
         }
@@ -347,12 +351,8 @@ impl Work {
 
     /// Gives an abandoned segment its tail; later, where its disk does not answer.
     fn mend(&mut self, segment: Arc<Segment>) {
+        let place = Place::of_new(&segment.new);
         let new = &segment.new;
-        let place = Place {
-            stream: new.stream,
-            epoch: new.epoch,
-            segment: new.segment,
-        };
         let shared = Arc::clone(&self.shared);
         let Some(disk) = shared.slots.disk(segment.disk) else {
             // It is mended when its disk comes back.
@@ -511,20 +511,21 @@ impl Work {
     }
 
     fn compare_one_epoch(&mut self) {
-        let Some((number, stream, epoch)) = self.backlog.pop() else {
+        let Some(epoch_on) = self.backlog.pop() else {
             return;
         };
+        let (number, stream, epoch) = epoch_on;
         // One that is gone again is compared when it comes back.
         if let Some(disk) = self.shared.slots.disk(number) {
-            let waits_for = match disk.hangs() {
+            // A copy that is not finished is taken for what a crash has left.
+            let waits_for = match disk.hangs() || self.mover.is_copying_to(&epoch_on) {
                 true => Ok(Some(number)),
                 false => self.compare(&disk, &stream, &epoch),
             };
             match waits_for {
                 Ok(None) => {}
                 Ok(Some(waits_for)) => {
-                    let epoch = (number, stream, epoch);
-                    self.later.compare(epoch, waits_for, self.now_us());
+                    self.later.compare(epoch_on, waits_for, self.now_us());
                 }
                 Err(error) => tracing::error!("{error}"),
             }

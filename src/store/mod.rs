@@ -14,6 +14,7 @@ mod damaged;
 mod deleting;
 mod disks;
 mod error;
+mod failed;
 pub mod forecast;
 mod glimpse;
 mod growth;
@@ -98,9 +99,9 @@ use recovery::Report;
 pub use reindex::{Carried, Reindexed};
 use retention::{CameraBudget, DiskState};
 use scrub::{Board, Scrub};
-pub use scrub::{ScrubFinding, ScrubPhase, ScrubSettings, ScrubStatus};
+pub use scrub::{ScrubFinding, ScrubPhase, ScrubSettings, ScrubStatus, scrubbed};
 use slots::Slots;
-pub use slots::{Drain, Spread, being_taken_in};
+pub use slots::{Drain, Spread, being_taken_in, why_left_out};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
 pub use watch::Doorkeeper;
@@ -268,11 +269,25 @@ impl Store {
         ))
     }
 
-    /// Begins a segment on the disk that the rule of placement names, or the next that takes it. `head` is header, envelope and chunk 0. Never waits.
+    /// [`begin_before`](Self::begin_before) where nothing is known of what follows.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
+        self.begin_before(new, head, 0)
+    }
+
+    /// Begins a segment on the disk that the rule of placement names, or the next that takes it. `head` is header, envelope and chunk 0;
+    /// so many bytes as `following` says are expected at once after it. Never waits.
     ///
     /// # Errors
     /// Why no disk takes it now; ask again at the next key frame.
-    pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
+    pub fn begin_before(
+        &self,
+        new: NewSegment,
+        head: Bytes,
+        following: usize,
+    ) -> Result<SegmentHandle, Refused> {
         let mut refused = Refused::NoDisk;
         // Of the catalog only what was read last: whoever writes to it may hold it for as long as the state folder's disk takes.
         let growing_bytes = |disk: &MountedDisk| self.shared.growing_bytes(disk);
@@ -284,7 +299,7 @@ impl Store {
         for disk in disks {
             // Whoever finds its file finds it here too, or would take it for torn.
             let mut segments = self.shared.segments();
-            match disk.begin(new, &head) {
+            match disk.begin(new, &head, following) {
                 Ok(handle) => {
                     segments.insert(new.segment, Arc::clone(handle.segment()));
                     drop(segments);

@@ -421,12 +421,17 @@ impl MountedDisk {
         Ok(())
     }
 
-    pub(super) fn begin(&self, new: NewSegment, head: &Bytes) -> Result<SegmentHandle, Refused> {
+    pub(super) fn begin(
+        &self,
+        new: NewSegment,
+        head: &Bytes,
+        following: usize,
+    ) -> Result<SegmentHandle, Refused> {
         if self.is_full() {
             return Err(Refused::DiskFull);
         }
         let writer = self.writer.get().ok_or(Refused::NoDisk)?;
-        writer.begin(new, head.clone())
+        writer.begin(new, head.clone(), following)
     }
 
     pub(super) fn writer_has_ended(&self) -> bool {
@@ -475,18 +480,17 @@ impl MountedDisk {
         self.health.trouble(now_us).or_else(misplaced)
     }
 
-    /// Whether recording needs all of it, so that who is in no hurry leaves it alone.
+    /// Whether recording needs all of it now, so that who is in no hurry leaves it alone.
     pub(super) fn is_needed(&self) -> bool {
-        let Some(writer) = self.writer.get() else {
-            return false;
-        };
-        let longest = Duration::from_millis(SCRUB_YIELDS_MS);
-        Duration::from_micros(writer.waited_us()) > longest
-            || writer.queued_bytes() > WRITE_EARLY_BYTES
-            || writer
-                .latency()
-                .p99_so_far()
-                .is_some_and(|p99| p99 > longest)
+        self.writer.get().is_some_and(|w| {
+            w.waited_us() > SCRUB_YIELDS_MS * 1_000 || w.queued_bytes() > WRITE_EARLY_BYTES
+        })
+    }
+
+    /// Whether it has been slow to sync lately.
+    pub(super) fn is_slow(&self) -> bool {
+        let p99 = self.writer.get().and_then(|w| w.latency().p99_so_far());
+        p99.is_some_and(|p99| p99 > Duration::from_millis(SCRUB_YIELDS_MS))
     }
 
     pub(super) fn close_writer(&self) {

@@ -18,7 +18,7 @@ use super::age::Now;
 use super::catalog::Entry;
 use super::copies::PIECE_BYTES;
 use super::inspect::Place;
-use super::keeper::Backlog;
+use super::keeper::{Backlog, EpochOn};
 use super::leftovers::{self, Leftovers};
 use super::log::Keeping;
 use super::mount::MountedDisk;
@@ -123,6 +123,14 @@ impl Mover {
     /// The epochs in which something lies that was moved, and is the only copy by now: they are to be compared with the catalog.
     pub(super) fn take_found(&mut self) -> Backlog {
         self.leftovers.take_found()
+    }
+
+    /// Whether something is being copied to an epoch of a disk.
+    pub(super) fn is_copying_to(&self, (number, stream, epoch): &EpochOn) -> bool {
+        self.copying.as_ref().is_some_and(|copying| {
+            copying.to.number() == *number
+                && (copying.entry.stream, copying.entry.epoch) == (*stream, *epoch)
+        })
     }
 
     /// Returns for how long to rest at least, in us.

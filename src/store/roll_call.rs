@@ -23,6 +23,8 @@ pub(super) struct RollCall {
     /// When the next round begins.
     next_us: u64,
     epochs: Backlog,
+    /// Those whose disk had more urgent things to do.
+    later: Backlog,
 }
 
 impl RollCall {
@@ -33,6 +35,7 @@ impl RollCall {
             at_us: next_us,
             next_us,
             epochs: Backlog::new(),
+            later: Backlog::new(),
         }
     }
 
@@ -52,12 +55,21 @@ impl RollCall {
     /// Looks at an epoch. Returns whether the catalog has forgotten something that was not there.
     pub(super) fn turn(&mut self, shared: &Shared) -> bool {
         let now_us = shared.clock.monotonic_us();
-        if self.epochs.is_empty() && now_us >= self.next_us {
-            self.next_us = now_us.saturating_add(ROLL_CALL_MS * 1_000);
-            self.epochs = all(shared);
+        if self.epochs.is_empty() {
+            self.epochs = std::mem::take(&mut self.later);
+            if now_us >= self.next_us {
+                self.next_us = now_us.saturating_add(ROLL_CALL_MS * 1_000);
+                self.epochs = all(shared);
+            }
         }
-        let looked = self.epochs.pop().map(|epoch| look(shared, epoch));
-        self.at_us = match self.epochs.is_empty() {
+        let looked = self.epochs.pop().and_then(|epoch| {
+            if is_busy(shared, &epoch) {
+                self.later.push(epoch);
+                return None;
+            }
+            Some(look(shared, epoch))
+        });
+        self.at_us = match self.epochs.is_empty() && self.later.is_empty() {
             true => self.next_us,
             false => now_us.saturating_add(ROLL_CALL_REST_MS * 1_000),
         };
@@ -82,15 +94,17 @@ fn all(shared: &Shared) -> Backlog {
     epochs
 }
 
+/// Whether the disk of an epoch has more urgent things to do.
+fn is_busy(shared: &Shared, (number, ..): &EpochOn) -> bool {
+    let disk = shared.slots.disk(*number);
+    disk.is_some_and(|disk| disk.hangs() || disk.keeps_waiting() || disk.is_needed())
+}
+
 /// Forgets what the catalog has of an epoch and is not there; whether there was any.
 fn look(shared: &Shared, (number, stream, epoch): EpochOn) -> super::Result<bool> {
     let Some(disk) = shared.slots.disk(number) else {
         return Ok(false);
     };
-    // What waits for a disk is more urgent, and the next round comes.
-    if disk.hangs() || disk.keeps_waiting() || disk.is_needed() {
-        return Ok(false);
-    }
     let gone = missing(shared, &disk, &stream, &epoch)?;
     if gone.is_empty() || is_still_there(shared, &disk).is_err() {
         return Ok(false);

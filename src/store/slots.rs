@@ -233,19 +233,23 @@ impl Slots {
 
     /// A disk is there. False where its slot has gone meanwhile.
     pub(super) fn mount(&self, disk: &Arc<MountedDisk>) -> bool {
-        self.change(&disk.path, |slot| {
-            slot.id = Some(disk.id);
-            slot.place = Place::Mounted(Arc::clone(disk));
-        })
+        let mut slots = self.write();
+        let Some(slot) = configured(&mut slots, &disk.path) else {
+            return false;
+        };
+        let before = slot.id.replace(disk.id);
+        slot.place = Place::Mounted(Arc::clone(disk));
+        goes_elsewhere(&mut slots, before, disk.id, &disk.path);
+        are_nowhere_else(&mut slots);
+        true
     }
 
-    fn change(&self, path: &Path, edit: impl FnOnce(&mut Slot)) -> bool {
+    fn change(&self, path: &Path, edit: impl FnOnce(&mut Slot)) {
         let mut slots = self.write();
-        let mut wanted = slots.iter_mut().filter(|slot| slot.is_wanted());
-        let slot = wanted.find(|slot| slot.wanted.path == path);
-        let is_there = slot.map(edit).is_some();
+        if let Some(slot) = configured(&mut slots, path) {
+            edit(slot);
+        }
         are_nowhere_else(&mut slots);
-        is_there
     }
 
     // ---- what is commanded
@@ -255,13 +259,13 @@ impl Slots {
     pub(super) fn add(&self, wanted: &config::Disk, id: DiskId) {
         self.forget_left_out(id);
         let mut slots = self.write();
-        let mut known = slots.iter_mut().filter(|slot| slot.is_wanted());
-        if let Some(slot) = known.find(|slot| slot.wanted.path == wanted.path) {
-            if slot.mounted().is_none() {
-                slot.id = Some(id);
-            }
+        if let Some(slot) = configured(&mut slots, &wanted.path) {
             if let Place::Absent(why) = &mut slot.place {
                 *why = being_taken_in(&wanted.path);
+            }
+            if slot.mounted().is_none() {
+                let before = slot.id.replace(id);
+                goes_elsewhere(&mut slots, before, id, &wanted.path);
             }
             return;
         }
@@ -295,6 +299,37 @@ impl Slots {
     }
 }
 
+/// The slot of a path of the configuration.
+fn configured<'a>(slots: &'a mut [Slot], path: &Path) -> Option<&'a mut Slot> {
+    let mut wanted = slots.iter_mut().filter(|slot| slot.is_wanted());
+    wanted.find(|slot| slot.wanted.path == path)
+}
+
+/// What was expected `at` a path where another disk is `now` is expected where that one was or, where that is nowhere, left out.
+fn goes_elsewhere(slots: &mut Vec<Slot>, before: Option<DiskId>, now: DiskId, at: &Path) {
+    let has = |slot: &Slot, id| slot.id == Some(id);
+    let Some(before) = before.filter(|id| !slots.iter().any(|slot| has(slot, *id))) else {
+        return;
+    };
+    let mut empty = slots
+        .iter_mut()
+        .filter(|slot| slot.is_wanted() && slot.wanted.path != at);
+    if let Some(slot) = empty.find(|slot| has(slot, now)) {
+        slot.id = Some(before);
+        return;
+    }
+    let wanted = config::Disk {
+        path: at.to_owned(),
+        max_bytes: None,
+        tier: config::Tier::default(),
+    };
+    slots.push(Slot {
+        wanted,
+        id: Some(before),
+        place: Place::LeftOut(why_left_out(before, at)),
+    });
+}
+
 /// A disk that is there is neither left out, nor waited for at another path.
 fn are_nowhere_else(slots: &mut Vec<Slot>) {
     let mounted = slots.iter().filter_map(Slot::mounted);
@@ -305,6 +340,16 @@ fn are_nowhere_else(slots: &mut Vec<Slot>) {
     for slot in empty.filter(|slot| is_here(slot)) {
         slot.id = None;
     }
+}
+
+/// What is to be done with a disk that the store knows and its configuration does not have, and that was last at a path.
+pub fn why_left_out(id: DiskId, path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "the disk {id}, which was last at {path}, belongs to this store and is none of its configuration: what lies on it cannot be \
+         seen. Put it back (`hearthkeep disk add {path}`, or the folder that it is mounted at now), or give up what is on it with \
+         `hearthkeep disk retire --forget {id}`"
+    )
 }
 
 /// Why a disk that was just added is not in use.

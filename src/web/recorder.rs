@@ -95,9 +95,14 @@ impl RecorderFootage {
         condition.notify_all();
     }
 
-    /// Whether the box has an owner, and does not record yet.
-    pub fn is_starting(&self) -> bool {
-        self.recording.get().is_none() && self.keys().is_claimed()
+    /// Whether recording has begun.
+    pub fn has_begun(&self) -> bool {
+        self.recording.get().is_some()
+    }
+
+    /// Whether recording needs nobody to begin, neither an owner nor a disk: where it has not, it is about to.
+    pub fn is_not_held_up(&self) -> bool {
+        self.waiting().disks.is_empty() && self.keys().is_claimed()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

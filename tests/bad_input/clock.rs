@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::installation::{CameraEntry, HEARTHKEEP, Installation, Running, await_condition, path};
+use super::installation::{CameraEntry, HEARTHKEEP, Installation, await_condition, path};
 use super::shifted::ShiftedClock;
 use super::{LONG, judge, one_camera, record, recorded_us};
 
@@ -62,8 +62,7 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
     recorder.until("a second segment is recorded", LONG, |list| {
         of_good(list).len() >= 2
     });
-    let asked = Asked::of(&installation, &mut recorder);
-    let afar = asked.list();
+    let afar = installation.list_from_afar(&mut recorder);
     recorder.terminate();
 
     // What was recorded before is shown when it was, by the disks, by the box and by the kit alone.
@@ -104,33 +103,6 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
     let verdict = judge::slices(&mp4, &[&clip], &["--gaps", "--av-ms-max", "40"]);
     assert_eq!(verdict["ok"], true, "{verdict:#}");
     assert!(!installation.log().contains("footage was deleted"));
-}
-
-/// A running box, asked over its page's port.
-struct Asked<'a> {
-    installation: &'a Installation,
-    url: String,
-}
-
-impl<'a> Asked<'a> {
-    fn of(installation: &'a Installation, recorder: &mut Running<'_>) -> Self {
-        let url = format!("https://{}", recorder.address());
-        Self { installation, url }
-    }
-
-    fn list(&self) -> Value {
-        let status = self.installation.run("status", &["--json"]);
-        let status: Value = serde_json::from_slice(&status.stdout).unwrap();
-        let output = Command::new(HEARTHKEEP)
-            .args(["list", "--json", "--box", &self.url, "--fingerprint"])
-            .arg(status["fingerprint"].as_str().unwrap())
-            .arg("--passphrase-file")
-            .arg(self.installation.passphrase_file())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::process::{Command, Output};
 
 use hearthkeep::keys::StateFolder;
 use hearthkeep::random::OsRandom;
 use serde_json::Value;
 
-use super::installation::{Installation, read};
+use super::installation::{HEARTHKEEP, Installation, path, read};
 use super::{camera, failed, one_camera, record};
 
 const FILE: &str = "store.sealed";
@@ -21,6 +22,15 @@ fn all_files(installation: &Installation) -> BTreeMap<PathBuf, Vec<u8>> {
     let lock = installation.state().join("lock");
     let files = files.filter(|file| *file != lock);
     files.map(|file| (file.clone(), read(&file))).collect()
+}
+
+fn in_two_words(installation: &Installation, words: &[&str], more: &[&str]) -> Output {
+    let mut command = Command::new(HEARTHKEEP);
+    command
+        .args(words)
+        .arg("--config")
+        .arg(installation.config());
+    command.args(more).output().unwrap()
 }
 
 #[test]
@@ -37,21 +47,39 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     state["of_the_future"] = Value::Null;
     let sealed = key.seal(FILE, state.to_string().as_bytes(), &mut OsRandom);
     std::fs::write(&file, sealed).unwrap();
+    let another = installation.folder().join("another");
+    std::fs::create_dir(&another).unwrap();
     let before = all_files(&installation);
+    let footage = path(&installation.footage()).to_owned();
     for (command, more) in [
-        ("run", &[][..]),
-        ("list", &[]),
-        ("check", &[]),
-        ("repair", &["--quarantine"]),
-        ("reindex", &[]),
-        ("export", &["--camera", "good", "--out", "-"]),
+        (&["run"][..], &[][..]),
+        (&["init"], &[]),
+        (&["list"], &[]),
+        (&["check"], &[]),
+        (&["repair"], &["--quarantine"]),
+        (&["reindex"], &[]),
+        (&["export"], &["--camera", "good", "--out", "-"]),
+        (
+            &["play"],
+            &["--camera", "good", "--from", "2026-01-01T00:00:00Z"],
+        ),
+        (&["status"], &[]),
+        (&["disk", "list"], &[]),
+        (&["disk", "add"], &[path(&another)]),
+        (&["disk", "drain"], &[&*footage]),
+        (&["disk", "retire"], &[&*footage]),
+        (&["hold", "list"], &[]),
+        (&["keys"], &[]),
     ] {
-        let output = installation.run(command, more);
+        let output = match command {
+            [command] => installation.run(command, more),
+            words => in_two_words(&installation, words, more),
+        };
         failed(&output, 1, "a newer version of Hearthkeep has written");
         let after = all_files(&installation);
         let paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
         let differs = |path: &&&PathBuf| before.get(**path) != after.get(**path);
         let changed: Vec<_> = paths.iter().filter(differs).collect();
-        assert!(changed.is_empty(), "{command}: {changed:?}");
+        assert!(changed.is_empty(), "{command:?}: {changed:?}");
     }
 }

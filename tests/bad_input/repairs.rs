@@ -109,6 +109,18 @@ fn what_stands_twice_is_repaired_and_what_is_foreign_only_moved_when_asked() {
     assert!(repair.status.success(), "{repair:?}");
     assert!(disk.join("lost/holiday.jpg").exists());
     assert_eq!(found(&installation, &[]), (Some(0), Vec::new()));
+
+    // In what is too large to be looked through a disk may lie: it is told, and stays.
+    let photographs = disk.join("photographs");
+    (0..1001).for_each(|day| std::fs::create_dir_all(photographs.join(day.to_string())).unwrap());
+    let unexplored = (Some(65), vec!["unexplored".to_owned()]);
+    assert_eq!(found(&installation, &[]), unexplored);
+    failed(&installation.run("repair", &["--quarantine"]), 65, "");
+    assert_eq!(found(&installation, &[]), unexplored);
+    std::fs::remove_dir(photographs.join("7")).unwrap();
+    let stranger = (Some(65), vec!["stranger".to_owned()]);
+    assert_eq!(found(&installation, &[]), stranger);
+    std::fs::remove_dir_all(&photographs).unwrap();
     let repair = installation.run("repair", &["--json"]);
     assert!(repair.status.success(), "{repair:?}");
     let report: Value = serde_json::from_slice(&repair.stdout).unwrap();

@@ -125,6 +125,10 @@ fn disks_that_were_exchanged_before_anything_was_remembered_keep_their_budgets()
         assert_eq!(found(&installation, b), small);
         assert_eq!(trouble(&installation, b), None);
         std::fs::write(installation.state().join("disks.json"), "{").unwrap();
+        let check = installation.run("check", &[]);
+        let said = String::from_utf8_lossy(&check.stdout);
+        assert_eq!(check.status.code(), Some(65), "{check:?}");
+        assert!(said.contains("disks.json"), "{said}");
     }
 
     // A path that the configuration no longer has is nobody's: what is said of the new one counts.
@@ -274,14 +278,21 @@ fn a_disk_that_was_left_out_and_comes_up_at_a_configured_path_is_that_one_only()
     }
     std::fs::remove_dir(a).unwrap();
     std::fs::rename(b, a).unwrap();
-    let expected = vec![told(a, ""), told(&c, "")];
+    // The dead one is not looked for at another one's path, and nobody has given it up.
+    let expected = vec![told(a, ""), told(&c, ""), told(a, "left-out")];
     await_condition("it is in use", LONG, || {
         rows(&installation, small.0) == (expected.clone(), 1)
     });
-    assert_eq!(
-        rows(&installation, large.0).1,
-        0,
-        "it is not looked for at another one's path"
-    );
+    let id = large.0.to_string();
+    assert_eq!(rows(&installation, large.0), (expected.clone(), 1));
+    refused(&installation, &["retire", &id], 1, "--forget");
+    recorder.terminate();
+    let recorder = installation.start();
+    await_condition("a start says the same", LONG, || {
+        rows(&installation, large.0) == (expected.clone(), 1)
+    });
+    done(&installation, &["retire", "--forget", &id]);
+    let expected = vec![told(a, ""), told(&c, "")];
+    assert_eq!(rows(&installation, large.0), (expected, 0));
     recorder.terminate();
 }

@@ -129,6 +129,11 @@ fn a_start_that_waits_for_its_disk_is_an_open_gap_and_another_one_than_that_befo
         "{gaps:?}"
     );
     assert!(near(gaps[1].1, waited_us), "{gaps:?}");
+    let said = installation.log();
+    let said = said.split("nothing was recorded for ").last().unwrap();
+    let (said_s, _) = said.split_once(" s before this start").unwrap();
+    let said_us = (said_s.parse::<f64>().unwrap() * 1e6) as i64;
+    assert!(near(said_us, waited_us - ended_us), "{said_us}: {gaps:?}");
     recorder.terminate();
 
     let list = installation.list(&["--gaps"]);

@@ -45,6 +45,7 @@ pub fn errors() {
             count(&installation, "a segment is poisoned") == poisoned + CAMERAS
         });
         failed_us.push(now_us());
+        // The first of them: metrics name a cause once.
         await_condition("it is told", LONG, || {
             ToldGap::are_told(&mut told, &installation, &visit)
         });

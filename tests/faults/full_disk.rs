@@ -241,6 +241,7 @@ impl<'a> OutOfInodes<'a> {
                 .log()
                 .contains("a segment is poisoned: No space left")
         });
+        let failed_us = now_us();
         until_durable(
             installation,
             &mut out.recorder,
@@ -250,6 +251,15 @@ impl<'a> OutOfInodes<'a> {
         );
         let back_us = now_us() - out_us;
         println!("2 s of all cameras are durable after {} ms", back_us / 1000);
+        // Before that there was nothing to be recorded: the cameras were not connected yet.
+        let mut seen = Seen::default();
+        seen.look(&visit, &out.ids);
+        let without_us = seen.all_begun_us(out_us) - failed_us;
+        println!(
+            "all are recorded again {} ms after a segment failed",
+            without_us / 1000
+        );
+        assert!(without_us < WITHOUT_US_MAX);
         out
     }
 
@@ -377,6 +387,12 @@ impl Seen {
             .values()
             .filter_map(|segments| segments.values().max());
         *reach.min().unwrap()
+    }
+
+    /// When all streams had begun a segment after `from_us`.
+    fn all_begun_us(&self, from_us: i64) -> i64 {
+        let first = |segments: &BTreeMap<i64, i64>| *segments.range(from_us..).next().unwrap().0;
+        self.0.values().map(first).max().unwrap()
     }
 
     /// The longest time after `from_us` of which a stream has nothing.

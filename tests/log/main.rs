@@ -16,6 +16,7 @@ mod aside;
 mod audits;
 mod away;
 mod begun;
+mod called;
 mod clock;
 mod copies;
 mod full;

@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use super::ConfigArgument;
 use super::audit::who;
-use super::local::load_config;
+use super::local::{load_config, state_failure};
 use super::output::{ExitStatus, Failure, OrFail, line};
 use super::owner;
 use super::socket::Request;
 use super::store::{ask_recorder, pool_failure};
 use crate::config::{self, Config, Tier};
+use crate::keys::StateFolder;
 use crate::pool::{self, Pool};
 use crate::store;
 use crate::web::footage::DiskStatus;
@@ -199,6 +200,8 @@ fn list(desk: &Desk, json: bool) -> Result<ExitStatus, Failure> {
 
 fn add(desk: &Desk, mut wanted: config::Disk, replace: bool) -> Result<ExitStatus, Failure> {
     let edited = pool::with_disk(&desk.path, &mut wanted).map_err(pool_failure)?;
+    // Before the folder is given to anybody: the store may be a newer program's.
+    StateFolder::load(&desk.config.state_dir).map_err(state_failure)?;
     owner::give_folder(&desk.config.state_dir, &wanted.path)
         .map_err(|error| not_given(&wanted, &error))?;
     let request = Request::AddDisk {

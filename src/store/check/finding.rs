@@ -100,6 +100,8 @@ kinds! {
     Leftover = "leftover" strange,
     /// A file or folder that is none of this program's.
     Stranger = "stranger" strange,
+    /// A folder that is none of this program's and that cannot be looked through: a disk of this store may lie in it.
+    Unexplored = "unexplored" strange,
 }
 
 impl Finding {

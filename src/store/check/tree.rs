@@ -44,6 +44,15 @@ pub(super) fn look(
     places
 }
 
+/// Whose a folder is that this program has not made here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    Others,
+    /// It cannot be looked through.
+    Unknown,
+}
+
 struct Look<'a> {
     number: usize,
     disk: &'a dyn Disk,
@@ -152,17 +161,19 @@ impl Look<'_> {
     }
 
     /// Whether a folder is a disk of this store, by its id file or for being named as one, or lies above such a folder.
-    fn is_ours(&self, folder: &Path) -> bool {
+    fn whose(&self, folder: &Path) -> Whose {
         let at = config::real(&self.at.join(folder));
-        self.known.folders.iter().any(|ours| ours.starts_with(&at))
-            || self.has_disk(folder, &mut { FOLDERS_MAX })
+        if self.known.folders.iter().any(|ours| ours.starts_with(&at)) {
+            return Whose::Ours;
+        }
+        self.looked_into(folder, &mut { FOLDERS_MAX })
     }
 
-    /// Whether an id file of this store is in a folder or below it, or may be: no more than `left` folders are looked into, since
-    /// somebody's photographs may lie there.
-    fn has_disk(&self, folder: &Path, left: &mut u32) -> bool {
+    /// The same by the id files in a folder and below it: no more than `left` folders are looked into, since somebody's photographs
+    /// may lie there.
+    fn looked_into(&self, folder: &Path, left: &mut u32) -> Whose {
         if layout::is_disk_of(self.disk, folder, &self.known.store) {
-            return true;
+            return Whose::Ours;
         }
         let mut below = Vec::new();
         let mut take = |name: &str, is_folder: bool| {
@@ -172,14 +183,29 @@ impl Look<'_> {
         };
         let is_listed = self.disk.list(folder, &mut take).is_ok();
         let Some(rest) = left.checked_sub(below.len() as u32) else {
-            return true;
+            return Whose::Unknown;
         };
         *left = rest;
-        !is_listed || below.iter().any(|folder| self.has_disk(folder, left))
+        let mut whose = match is_listed {
+            true => Whose::Others,
+            false => Whose::Unknown,
+        };
+        for folder in below {
+            match self.looked_into(&folder, left) {
+                Whose::Ours => return Whose::Ours,
+                Whose::Unknown => whose = Whose::Unknown,
+                Whose::Others => {}
+            }
+        }
+        whose
     }
 
     fn stranger(&mut self, path: PathBuf, is_folder: bool) {
-        if is_folder && self.is_ours(&path) {
+        let whose = match is_folder {
+            true => self.whose(&path),
+            false => Whose::Others,
+        };
+        if whose == Whose::Ours {
             return;
         }
         let is_new = path.extension().is_some_and(|end| end == "new");
@@ -189,6 +215,11 @@ impl Look<'_> {
             (true, _) => (
                 Kind::Leftover,
                 "a write that was interrupted has left it; what it was to replace is there",
+            ),
+            _ if whose == Whose::Unknown => (
+                Kind::Unexplored,
+                "this folder is none of this program's, and is too large, or cannot be listed, to be sure that no disk of this store lies \
+                 in it: look at it yourself; nothing is done with it",
             ),
             (_, true) => (Kind::Stranger, "this folder is none of this program's"),
             _ => (Kind::Stranger, "this file is none of this program's"),
