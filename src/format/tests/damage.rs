@@ -109,6 +109,31 @@ fn flip_every_bit_of(world: &World, built: &Built, bytes: &[u8]) {
     }
 }
 
+/// A byte that was put in anywhere is found, and costs at most the chunk that it is put into, or the way to open the file.
+#[test]
+fn insert_at_every_place() {
+    let (world, built) = small();
+    let fragments = built.edges[1]..built.edges[5];
+    for n in 0..=built.bytes.len() {
+        for byte in [0, 0xA5] {
+            let mut bytes = built.bytes.clone();
+            bytes.insert(n, byte);
+            let reports = [
+                world.open(&bytes).and_then(|file| {
+                    let most = usize::from(fragments.contains(&n) && !built.edges.contains(&n));
+                    assert!(lost(&footage(&file), &built) <= most, "at {n}");
+                    file.check(Some(&world.m))
+                }),
+                world.open(&bytes).and_then(|file| file.check(None)),
+                scrub(&bytes, &world.m),
+            ];
+            for report in reports.into_iter().flatten() {
+                assert!(!report.is_whole(), "{byte} at {n}: {report}");
+            }
+        }
+    }
+}
+
 /// The owner of the generation's identity finds flips in the envelope himself.
 #[test]
 fn flip_every_byte_of_the_head_with_an_identity() {

@@ -246,7 +246,7 @@ fn missing_at_end(walk: &Walk, end: Option<&Result<End>>) -> Option<Damage> {
     }
 }
 
-/// Whether the clear part of the tail says where things were found.
+/// Whether the clear part of the tail says where things were found, and it stands where the copy ends.
 fn tail_fits(walk: &Walk) -> bool {
     let Some((tail, _)) = &walk.layout.tail else {
         return false;
@@ -259,7 +259,9 @@ fn tail_fits(walk: &Walk) -> bool {
         Some(offset) => u64::from(tail.footer_offset) == offset,
         None => !tail.recovered || tail.footer_offset == 0,
     };
+    let copy_end = copy_head(walk).map(|copy| walk.layout.chunks.end + copy.bytes.len() as u64);
     footer_fits
+        && copy_end.is_none_or(|end| end == walk.layout.tail_at)
         && u64::from(tail.copy_offset) == walk.layout.chunks.end
         && (!walk.is_complete() || last.is_some_and(|chunk| chunk.k + 1 == tail.chunks))
 }

@@ -22,6 +22,8 @@ pub struct Layout {
     pub chunks: Range<u64>,
     /// The tail, where the file ends with one.
     pub tail: Option<(Tail, [u8; TAIL_LEN])>,
+    /// Where the tail stands, or the file ends without one.
+    pub tail_at: u64,
 }
 
 /// Header, envelope and chunk 0.
@@ -64,12 +66,14 @@ impl Layout {
         };
         let tail_len = if tail.is_some() { TAIL_LEN as u64 } else { 0 };
         let start = u64::from(head.header.first_chunk_offset);
-        let end = copy_at.unwrap_or(size - tail_len).max(start);
+        let tail_at = size - tail_len;
+        let end = copy_at.unwrap_or(tail_at).max(start);
         Ok(Self {
             chunks: start..end,
             first,
             copy,
             tail,
+            tail_at,
         })
     }
 
