@@ -517,10 +517,12 @@ impl Work {
         let (number, stream, epoch) = epoch_on;
         // One that is gone again is compared when it comes back.
         if let Some(disk) = self.shared.slots.disk(number) {
-            // A copy that is not finished is taken for what a crash has left.
-            let waits_for = match disk.hangs() || self.mover.is_copying_to(&epoch_on) {
+            let waits_for = match disk.hangs() {
                 true => Ok(Some(number)),
-                false => self.compare(&disk, &stream, &epoch),
+                false => {
+                    self.mover.leave_to_comparing(&epoch_on);
+                    self.compare(&disk, &stream, &epoch)
+                }
             };
             match waits_for {
                 Ok(None) => {}

@@ -125,12 +125,13 @@ impl Mover {
         self.leftovers.take_found()
     }
 
-    /// Whether something is being copied to an epoch of a disk.
-    pub(super) fn is_copying_to(&self, (number, stream, epoch): &EpochOn) -> bool {
-        self.copying.as_ref().is_some_and(|copying| {
+    /// To be told before an epoch of a disk is compared with the catalog: a copy on its way there is begun anew after that. Comparing takes
+    /// it for what a crash has left, finished or not: it removes what has no name yet, and of two that are the same one.
+    pub(super) fn leave_to_comparing(&mut self, (number, stream, epoch): &EpochOn) {
+        self.copying.take_if(|copying| {
             copying.to.number() == *number
                 && (copying.entry.stream, copying.entry.epoch) == (*stream, *epoch)
-        })
+        });
     }
 
     /// Returns for how long to rest at least, in us.
