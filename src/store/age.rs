@@ -200,13 +200,14 @@ pub fn tail_us(end_us: i64, now: Now, known_us: impl FnOnce() -> i64) -> i64 {
 }
 
 /// Whether a time that was set for the future has come: the clock was seen to go there without a jump, or what it says has stood for as
-/// long as a jump would have to that began at `set_after_us`, before which nobody had set it. Dates of footage do not tell: those of a boot
-/// are moved with its clock.
+/// long as a jump would have to that began at `set_after_us`, before which nobody had set it, and for a day however short the jump was.
+/// Dates of footage do not tell: those of a boot are moved with its clock.
 pub fn has_come(time_us: i64, set_after_us: i64, now: Now) -> bool {
     let begun_us = now.wall_us.saturating_sub(now.steady_us);
     let was_seen = (begun_us..=now.wall_us).contains(&time_us);
-    let jump_us = begun_us.saturating_sub(set_after_us);
-    was_seen || (time_us < begun_us && stands(jump_us, now.steady_us))
+    // It was set before it was to come, whatever is dated.
+    let jump_us = begun_us.saturating_sub(set_after_us.min(time_us));
+    was_seen || (time_us < begun_us && has_stood(jump_us, now.steady_us))
 }
 
 /// The time that a stream's footage knows to have passed since a wall time of which its own dates say the same.
@@ -261,7 +262,12 @@ impl Part {
 
 /// Whether a gap is believed after which this much time is known to have passed.
 fn stands(gap_us: i64, known_us: i64) -> bool {
-    gap_us <= AGE_GAP_US_MAX || known_us >= AGE_STANDS_US_MIN.max(gap_us / AGE_STANDS_PART)
+    gap_us <= AGE_GAP_US_MAX || has_stood(gap_us, known_us)
+}
+
+/// Whether a clock that jumped has gone on for so long that it is believed.
+fn has_stood(jump_us: i64, since_us: i64) -> bool {
+    since_us >= AGE_STANDS_US_MIN.max(jump_us / AGE_STANDS_PART)
 }
 
 /// The time that has passed, counted from now back.
@@ -404,6 +410,17 @@ mod tests {
         let steady_us = 2 * DAY_US;
         let now = Now { wall_us, steady_us };
         assert!(!has_come(90 * DAY_US, 60 * DAY_US, now), "a long one");
+        let set_after = |set_after_us, steady_us| {
+            let now = Now { wall_us, steady_us };
+            has_come(99 * DAY_US - 1, set_after_us, now)
+        };
+        let just_before_us = 99 * DAY_US - HOUR_US / 2;
+        assert!(!set_after(just_before_us, DAY_US / 2), "a short one, too");
+        assert!(set_after(just_before_us, DAY_US));
+        assert!(
+            !set_after(200 * DAY_US, DAY_US / 2),
+            "dated by a wrong clock"
+        );
     }
 
     #[test]
