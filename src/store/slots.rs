@@ -269,11 +269,17 @@ impl Slots {
             }
             return;
         }
-        slots.push(Slot {
+        // Before those that were left out: who looks for a path finds what is configured there first.
+        let at = slots
+            .iter()
+            .position(|slot| !slot.is_wanted())
+            .unwrap_or(slots.len());
+        let added = Slot {
             wanted: wanted.clone(),
             id: Some(id),
             place: Place::Absent(being_taken_in(&wanted.path)),
-        });
+        };
+        slots.insert(at, added);
     }
 
     /// A disk that is to be used no more.
