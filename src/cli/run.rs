@@ -356,7 +356,7 @@ fn wait_for_a_disk(
     ended: &End,
     begin: impl Fn() -> Waiting,
 ) -> Option<(pool::Disks, Option<Waiting>)> {
-    let (mut said, mut waiting) = (Vec::new(), None);
+    let (mut said, mut waiting) = (Vec::new(), None::<Waiting>);
     loop {
         let disks = pool.mount(config);
         for disk in &disks.absent {
@@ -366,6 +366,10 @@ fn wait_for_a_disk(
             }
         }
         if !disks.mounted.is_empty() {
+            if let Some(waiting) = &waiting {
+                // None is waited for any more.
+                footage.waits_for_a_disk(Vec::new(), waiting.streams());
+            }
             return Some((disks, waiting));
         }
         let waiting = waiting.get_or_insert_with(&begin);
