@@ -1,6 +1,7 @@
 //! A box that does not know the time.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -64,6 +65,7 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
     });
     let afar = installation.list_from_afar(&mut recorder);
     recorder.terminate();
+    let ended = Instant::now();
 
     // What was recorded before is shown when it was, by the disks, by the box and by the kit alone.
     let list = installation.list(&[]);
@@ -93,7 +95,11 @@ fn a_clock_at_1970_is_told_and_marked_and_set_right_later() {
     // Its arrival is known to a turn of ingest only.
     assert!(between_us.abs() < 500_000, "{between_us} us");
 
-    // It goes on, and all of it is one film.
+    // It goes on, and all of it is one film: a pause
+    // that is not longer than a frame would not be one in it.
+    await_condition("a second has passed", LONG, || {
+        ended.elapsed() > Duration::from_secs(1)
+    });
     record(&installation, recorded_us(&list) + 1_000_000);
     assert_eq!(of_good(&installation.list(&[]))[0], rows[0]);
     let mp4 = installation.folder().join("good.mp4");
