@@ -5,6 +5,7 @@ use std::path::Path;
 use hearthkeep::config::Placement;
 use hearthkeep::store::DiskUse;
 use hearthkeep::store::writer::{Refused, State};
+use hearthkeep_format::DiskId;
 
 use super::installation::Installation;
 use super::rig::{Rig, SECOND_US, away, options, path_of, second_disk, still_home};
@@ -301,4 +302,27 @@ fn a_disk_in_which_a_moved_segment_hangs_is_not_used_before_it_let_go() {
     faults.stall(false);
     until("it is used again", &mut || status().state == DiskUse::InUse);
     store.close();
+}
+
+#[test]
+fn one_that_is_added_where_another_is_left_out_is_found_by_that_path() {
+    let (home, folder) = still_home(97);
+    let usb = folder.path().join("usb");
+    let mut only = options(&home, Vec::new());
+    let known = away(&usb, 1, Some(DiskId::from_bytes([8; 16])));
+    let wanted = known.wanted.clone();
+    only.left_out = vec![known];
+    let rig = Rig::open(&home, only);
+    assert_eq!(rig.is(&usb), DiskUse::LeftOut);
+    let added = second_disk(&home, &usb, 9);
+    rig.store.add_disk(&wanted, added.id);
+    let status = rig.status(&usb);
+    assert_eq!(
+        (status.state, status.id),
+        (DiskUse::Absent, Some(added.id)),
+        "to be taken in"
+    );
+    rig.pass(10 * SECOND_US);
+    assert_eq!(rig.is(&usb), DiskUse::InUse);
+    assert_eq!(rig.store.disks().len(), 3, "the other one is still told");
 }
