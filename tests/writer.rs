@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use hearthkeep::limits::{DISK_LATE_MS_MIN, FAILED_FILES_MAX};
 use hearthkeep::store::Kept;
-use hearthkeep::store::writer::{Budget, Event, Pace, Refused, SegmentHandle, State, Writer};
-use store_support::{FaultyDisk, Home, QUICK, until};
+use hearthkeep::store::writer::{
+    Budget, Event, Following, Pace, Refused, SegmentHandle, State, Writer,
+};
+use store_support::{FaultyDisk, Home, QUICK, Sealed, until};
 
 #[test]
 fn what_is_finished_is_durable_and_found_again() {
@@ -236,7 +238,11 @@ fn a_slow_disk_refuses_in_equal_shares_and_never_blocks() {
     let mut handles = Vec::new();
     let mut sealed: Vec<_> = (0..4).map(|n| home.stream(n).seal(1, 10)).collect();
     for sealed in &sealed {
-        handles.push(writer.begin(sealed.new, sealed.head.clone(), 0).unwrap());
+        handles.push(
+            writer
+                .begin(sealed.new, sealed.head.clone(), Following::default())
+                .unwrap(),
+        );
     }
     let chunk = bytes::Bytes::from(vec![0; 10_000]);
     let mut taken = [0; 4];
@@ -278,19 +284,26 @@ fn a_segment_is_not_begun_where_what_follows_has_no_room() {
     faults.stall(true);
     let [first, second] = [1, 2].map(|sequence| home.stream(0).seal(sequence, 10));
     // More than could ever be queued: it is tried where there is room for much of it.
-    let handle = writer.begin(first.new, first.head.clone(), usize::MAX);
-    let handle = handle.unwrap();
+    let begin_with = |one: &Sealed, first, group| {
+        let following = Following { first, group };
+        writer.begin(one.new, one.head.clone(), following)
+    };
+    let handle = begin_with(&first, 10_000, usize::MAX).unwrap();
     let chunk = bytes::Bytes::from(vec![0; 10_000]);
     while handle.room(chunk.len()).is_ok() {
         handle.append(chunk.clone(), 1);
     }
-    let begin = |following| writer.begin(second.new, second.head.clone(), following);
-    let refused = begin(chunk.len()).map(drop);
-    assert_eq!(refused.unwrap_err(), Refused::QueueFull);
-    assert!(begin(0).is_ok(), "for its head alone there is room");
+    let begin = |first, group| begin_with(&second, first, group).map(drop);
+    assert_eq!(begin(0, chunk.len()), Err(Refused::QueueFull));
+    assert_eq!(begin(chunk.len(), 0), Err(Refused::QueueFull));
+    assert_eq!(begin(0, 0), Ok(()), "for its head alone there is room");
     faults.stall(false);
     until("the queue is empty", || budget.queued_bytes() == 0);
-    assert!(begin(chunk.len()).is_ok());
+    assert_eq!(begin(chunk.len(), chunk.len()), Ok(()));
+    // Nothing of it could be written.
+    until("the queue is empty", || budget.queued_bytes() == 0);
+    assert_eq!(begin(1 << 20, 1 << 20), Err(Refused::QueueFull));
+    assert_eq!(begin(1 << 19, 1 << 20), Ok(()), "half of all");
 }
 
 #[test]
@@ -319,14 +332,18 @@ fn a_disk_that_is_late_leaves_half_of_each_share_to_one_that_answers() {
     let (first, second) = (stream.seal(1, 10), stream.seal(1, 10));
     faults.stall(true);
     others.stall(true);
-    let hanging = slow.begin(first.new, first.head.clone(), 0).unwrap();
+    let hanging = slow
+        .begin(first.new, first.head.clone(), Following::default())
+        .unwrap();
     until("it waits for its disk", || slow.waited_us() > 0);
     home.clock
         .advance_us(u32::try_from(DISK_LATE_MS_MIN * 1_000).unwrap());
     let taken = fill(&hanging);
     assert!((400_000..=1 << 19).contains(&taken), "{taken}");
     // The other half is for who goes on with the other disk.
-    let going_on = answering.begin(second.new, second.head.clone(), 0).unwrap();
+    let going_on = answering
+        .begin(second.new, second.head.clone(), Following::default())
+        .unwrap();
     let taken = fill(&going_on);
     assert!(
         taken > 400_000 && budget.queued_bytes() <= 1 << 20,
@@ -358,7 +375,9 @@ fn a_queue_that_is_too_old_refuses() {
     let writer = Writer::start(disk, 0, home.means(Arc::default(), pace), |_| {}).unwrap();
     let sealed = home.stream(0).seal(1, 10);
     faults.stall(true);
-    let handle = writer.begin(sealed.new, sealed.head.clone(), 0).unwrap();
+    let handle = writer
+        .begin(sealed.new, sealed.head.clone(), Following::default())
+        .unwrap();
     until("it refuses", || handle.room(1) == Err(Refused::QueueFull));
     faults.stall(false);
     until("it takes again", || handle.room(1).is_ok());
@@ -398,7 +417,9 @@ fn chunks_of_an_interval_are_written_and_synced_together() {
     };
     let writer = Writer::start(disk, 0, home.means(Arc::default(), pace), |_| {}).unwrap();
     let sealed = home.stream(0).seal(20, 100);
-    let handle = writer.begin(sealed.new, sealed.head.clone(), 0).unwrap();
+    let handle = writer
+        .begin(sealed.new, sealed.head.clone(), Following::default())
+        .unwrap();
     for chunk in &sealed.chunks {
         handle.append(chunk.clone(), 1);
     }

@@ -18,7 +18,7 @@ use crate::clock::{Clock, offset_us};
 use crate::keys::Sealing;
 use crate::limits::SEGMENT_US_MAX;
 use crate::random::SharedRandom;
-use crate::store::writer::{NewSegment, Refused, Segment, SegmentHandle};
+use crate::store::writer::{Following, NewSegment, Refused, Segment, SegmentHandle};
 use crate::store::{LastFootage, Store};
 
 /// What the segments of one stream are made with.
@@ -476,9 +476,12 @@ impl Group {
         self.this += fragment.encoded_len();
     }
 
-    /// How much is expected of one that begins with this fragment.
-    fn expected(&self, first: &Fragment) -> usize {
-        self.last.max(OpenSegment::room_for(first))
+    /// What is expected of one that begins with this fragment.
+    fn expected(&self, first: &Fragment) -> Following {
+        Following {
+            first: OpenSegment::room_for(first),
+            group: self.last,
+        }
     }
 }
 

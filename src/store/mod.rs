@@ -105,7 +105,7 @@ pub use slots::{Drain, Spread, being_taken_in, why_left_out};
 pub use timeline::{GapSpan, Span, Timeline};
 use turns::{Driver, Hands};
 pub use watch::Doorkeeper;
-use writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle};
+use writer::{Event, Following, Means, NewSegment, Refused, Segment, SegmentHandle};
 
 /// Events that a listener may lag behind before it misses some.
 const EVENTS_KEPT: usize = 1024;
@@ -274,11 +274,11 @@ impl Store {
     /// # Errors
     /// The same.
     pub fn begin(&self, new: NewSegment, head: Bytes) -> Result<SegmentHandle, Refused> {
-        self.begin_before(new, head, 0)
+        self.begin_before(new, head, Following::default())
     }
 
     /// Begins a segment on the disk that the rule of placement names, or the next that takes it. `head` is header, envelope and chunk 0;
-    /// so many bytes as `following` says are expected at once after it. Never waits.
+    /// `following` says what is expected at once after it. Never waits.
     ///
     /// # Errors
     /// Why no disk takes it now; ask again at the next key frame.
@@ -286,7 +286,7 @@ impl Store {
         &self,
         new: NewSegment,
         head: Bytes,
-        following: usize,
+        following: Following,
     ) -> Result<SegmentHandle, Refused> {
         let mut refused = Refused::NoDisk;
         // Of the catalog only what was read last: whoever writes to it may hold it for as long as the state folder's disk takes.

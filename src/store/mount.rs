@@ -19,7 +19,7 @@ use super::retention::DiskState;
 use super::scrub::ScrubStatus;
 use super::slots::Drain;
 use super::turns::{self, Driver};
-use super::writer::{Event, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
+use super::writer::{Event, Following, Means, NewSegment, Refused, Segment, SegmentHandle, Writer};
 use super::{Error, Result};
 use crate::config::{self, Tier};
 use crate::disk::{BoundedDisk, Disk, Lane, Patience, RealDisk, Space, is_no_answer};
@@ -425,7 +425,7 @@ impl MountedDisk {
         &self,
         new: NewSegment,
         head: &Bytes,
-        following: usize,
+        following: Following,
     ) -> Result<SegmentHandle, Refused> {
         if self.is_full() {
             return Err(Refused::DiskFull);

@@ -46,6 +46,15 @@ pub use latency::Latency;
 pub use queue::Budget;
 use queue::{Account, Command, Queue};
 
+/// What is expected at once after a segment's head, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Following {
+    /// Its first fragment: without room for that nothing of it could be written.
+    pub first: usize,
+    /// The group of pictures that begins with it, as far as can be told.
+    pub group: usize,
+}
+
 /// What a stream tells of a segment that it begins.
 #[derive(Debug, Clone, Copy)]
 pub struct NewSegment {
@@ -284,8 +293,8 @@ impl Writer {
         self.queue.takes_if(takes);
     }
 
-    /// Begins a segment: its file is made with `head`, which ends with chunk 0. It is not where so many bytes that follow would not be
-    /// taken, unless those are a large part of all that may be queued.
+    /// Begins a segment: its file is made with `head`, which ends with chunk 0. It is not where what follows would not be taken, unless
+    /// that is more than one fragment and a large part of all that may be queued.
     ///
     /// # Errors
     /// [`Refused::QueueFull`], [`Refused::Closed`]: nothing was begun.
@@ -293,7 +302,7 @@ impl Writer {
         &self,
         new: NewSegment,
         head: Bytes,
-        following: usize,
+        following: Following,
     ) -> Result<SegmentHandle, Refused> {
         let account = self.budget.account(new.stream);
         let segment = Arc::new(Segment::new(new, self.disk));
@@ -399,15 +408,14 @@ impl SegmentHandle {
     /// # Errors
     /// Why not.
     pub fn room(&self, bytes: usize) -> Result<(), Refused> {
-        self.room_before(bytes, 0)
+        self.room_before(bytes, Following::default())
     }
 
-    fn room_before(&self, bytes: usize, following: usize) -> Result<(), Refused> {
+    fn room_before(&self, bytes: usize, following: Following) -> Result<(), Refused> {
         if self.segment.state() == State::Poisoned {
             return Err(Refused::Poisoned);
         }
-        let (bytes, following) = (bytes as u64, following as u64);
-        let admitted = self.queue.admits(&self.account, bytes, following);
+        let admitted = self.queue.admits(&self.account, bytes as u64, following);
         if admitted == Err(Refused::Poisoned) {
             self.segment.poison();
         }

@@ -8,14 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearthkeep_format::StreamId;
 
-use super::{Pace, Refused, Segment};
+use super::{Following, Pace, Refused, Segment};
 use crate::clock::Clock;
 use crate::limits::DISK_LATE_MS_MIN;
 use crate::store::turns::{Bell, Next};
 
 /// Into so many parts a stream's share is divided, of which disks that are late have one while another disk answers.
 const LATE_PARTS: u64 = 2;
-/// Into so many parts a stream's share is divided, of which a segment needs no more than one to begin, however large what follows is.
+/// Into so many parts a stream's share is divided, of which a segment needs no more than one to begin, however large the group of pictures
+/// is that follows; but for its first fragment.
 const FOLLOWING_PARTS: u64 = 4;
 
 /// The memory that all queues together may hold, in equal shares for the streams that write. What waits for a disk that is late takes
@@ -113,13 +114,14 @@ impl Budget {
 
 impl Account {
     /// Whether there is room for so many bytes more, and for what is expected to follow them, on a disk that is late, or not.
-    fn has_room(&self, bytes: u64, following: u64, is_late: bool) -> bool {
+    fn has_room(&self, bytes: u64, following: Following, is_late: bool) -> bool {
         let streams = self.shared.streams.load(Ordering::Relaxed).max(1) as u64;
         let share = match is_late && self.shared.queues.answers_one() {
             true => self.shared.bytes_max / streams / LATE_PARTS,
             false => self.shared.bytes_max / streams,
         };
-        let bytes = bytes + following.min(share / FOLLOWING_PARTS);
+        let group = (following.group as u64).min(share / FOLLOWING_PARTS);
+        let bytes = bytes + group.max(following.first as u64);
         self.bytes.load(Ordering::Relaxed) + bytes <= share
             && self.shared.bytes.load(Ordering::Relaxed) + bytes <= self.shared.bytes_max
     }
@@ -271,7 +273,7 @@ impl Queue {
         &self,
         account: &Account,
         bytes: u64,
-        following: u64,
+        following: Following,
     ) -> Result<(), Refused> {
         let now_us = self.clock.monotonic_us();
         let inner = self.lock();
