@@ -20,7 +20,7 @@ use hearthkeep::web::footage::DiskStatus;
 use hearthkeep_format::{Identity, Keyring, MetadataKey, SeededRandom};
 use hooked::Hooked;
 use log_files::log_files;
-use store_support::{FaultyDisk, GENERATION, Home, Sealed};
+use store_support::{FaultyDisk, GENERATION, Home, Sealed, until};
 
 const DAYS: u32 = 1;
 const DAY_US: u64 = 86_400_000_000;
@@ -395,6 +395,7 @@ fn a_disk_that_recording_needs_is_left_alone() {
     home.clock.advance_us(5_000_000);
     let hands = store.hands.clone();
     let writer = std::thread::spawn(move || hands.turn(WRITER));
+    until("a write does not come back", || faults.writers() > 0);
     let begun = Instant::now();
     let phase = || store.scrub().map(|scrub| scrub.phase);
     while phase() != Some(ScrubPhase::Waiting) {

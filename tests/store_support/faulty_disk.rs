@@ -105,6 +105,8 @@ struct Stalled {
     log_reads: bool,
     /// Who waits for a read.
     readers: usize,
+    /// Who waits for a write or a sync.
+    writers: usize,
 }
 
 impl Faults {
@@ -128,6 +130,11 @@ impl Faults {
     /// How many reads have not come back.
     pub fn readers(&self) -> usize {
         self.stalled.lock().unwrap().readers
+    }
+
+    /// How many writes and syncs have not come back.
+    pub fn writers(&self) -> usize {
+        self.stalled.lock().unwrap().writers
     }
 
     /// No read of the log comes back.
@@ -185,9 +192,10 @@ impl Faults {
     }
 
     fn pass(&self, is_log: bool) {
-        let stalled = self.stalled.lock().unwrap();
+        let mut stalled = self.stalled.lock().unwrap();
+        stalled.writers += 1;
         let hangs = |stalled: &mut Stalled| stalled.all || (is_log && stalled.log);
-        drop(self.go_on.wait_while(stalled, hangs).unwrap());
+        self.go_on.wait_while(stalled, hangs).unwrap().writers -= 1;
     }
 }
 
