@@ -63,7 +63,7 @@ pub struct ScrubStatus {
     pub begun_us: i64,
     /// When the last whole round ended, if one has.
     pub finished_us: Option<i64>,
-    /// For how many days the round has been under way, where those are more than twice those it may take.
+    /// For how many days the round has been under way with its disk there, where those are more than twice those it may take.
     pub late_days: Option<u32>,
     /// Bytes that were read in the round.
     pub read_bytes: u64,

@@ -384,6 +384,37 @@ fn a_disk_that_goes_while_it_is_read_is_no_finding() {
 }
 
 #[test]
+fn a_round_is_late_by_the_days_on_which_its_disk_was_there() {
+    let home = Home::new(15);
+    left(&home, 4, 4_000);
+    let days = |days: u32| (0..24 * days).for_each(|_| home.clock.advance_us(3_600_000_000));
+    let (options, _, is_away) = Hooked::on(&home, None);
+    let store = House::open_with(&home, options);
+    store.until(&home, "the first is read", |scrub| scrub.read_bytes > 0);
+    is_away.store(true, Ordering::Relaxed);
+    while store.store.disks()[0].error.is_none() {
+        store.turn(&home);
+    }
+    store.hands.turn(SCRUB);
+    days(10);
+    for _ in 0..50 {
+        store.turn(&home);
+    }
+    let before = store.scrub().unwrap();
+    assert_eq!(before.late_days, None);
+    store.close();
+    days(10);
+    let store = House::open(&home);
+    store.until(&home, "it goes on", |scrub| {
+        scrub.read_bytes > before.read_bytes
+    });
+    assert_eq!(store.scrub().unwrap().late_days, None);
+    days(3);
+    store.hands.turn(SCRUB);
+    assert_eq!(store.scrub().unwrap().late_days, Some(3));
+}
+
+#[test]
 fn a_disk_that_recording_needs_is_left_alone() {
     let home = Home::new(8);
     left(&home, 2, 4_000);

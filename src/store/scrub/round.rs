@@ -6,7 +6,6 @@ use hearthkeep_format::{SegmentId, StreamId};
 use serde::{Deserialize, Serialize};
 
 use super::ScrubFinding;
-use crate::clock::EARLIEST_WALL_US;
 use crate::limits::{
     SCRUB_BYTES_PER_S_MAX, SCRUB_BYTES_PER_S_MIN, SCRUB_FINDINGS_MAX, SCRUB_WORDS_CHARS_MAX,
 };
@@ -26,6 +25,9 @@ pub(super) struct Round {
     pub begun_us: i64,
     /// When the last one that came to its end did.
     pub finished_us: Option<i64>,
+    /// For how long it has been under way with its disk there, by monotonic time, us.
+    #[serde(default)]
+    took_us: u64,
     /// Whether all was read.
     pub is_over: bool,
     /// Bytes that were read.
@@ -94,7 +96,7 @@ impl Position {
 impl Round {
     /// Begins the next one. What was found stays until it is looked at again.
     pub(super) fn begin(&mut self, now_us: i64) {
-        self.begun_us = now_us;
+        (self.begun_us, self.took_us) = (now_us, 0);
         (self.is_over, self.read_bytes, self.at, self.more) = (false, 0, None, 0);
     }
 
@@ -109,12 +111,19 @@ impl Round {
         age_us < 0 || age_us.unsigned_abs() >= u64::from(days) * DAY_US
     }
 
-    /// For how many days it has been under way, where those are more than twice those it may take.
-    pub(super) fn late_days(&self, now_us: i64, days: u32) -> Option<u32> {
-        let has_begun = self.begun_us >= EARLIEST_WALL_US && !self.is_over;
-        let age_us = u64::try_from(now_us.saturating_sub(self.begun_us)).ok()?;
-        let age_days = u32::try_from(age_us / DAY_US).ok()?;
-        Some(age_days).filter(|age_days| has_begun && *age_days > 2 * days)
+    /// So much time has passed with its disk there.
+    pub(super) fn goes_on(&mut self, us: u64) {
+        if self.begun_us != 0 && !self.is_over {
+            self.took_us = self.took_us.saturating_add(us);
+        }
+    }
+
+    /// For how many days it has been under way, where those are more than twice those it may take. Days on which the disk was away, or
+    /// the recorder off, do not count.
+    pub(super) fn late_days(&self, days: u32) -> Option<u32> {
+        let took_days = u32::try_from(self.took_us / DAY_US).ok()?;
+        let is_late = !self.is_over && took_days > days.saturating_mul(2);
+        Some(took_days).filter(|_| is_late)
     }
 
     /// Remembers what is wrong with a segment. True where that was not known.
@@ -233,21 +242,17 @@ mod tests {
     #[test]
     fn a_round_is_late_after_twice_its_days() {
         let mut round = Round::default();
-        assert_eq!(round.late_days(i64::MAX, 30), None, "none has begun");
-        let begun_us = 1_790_000_000_000_000;
-        let after = |days: i64| begun_us + days * DAY_US as i64;
-        round.begin(begun_us);
-        assert_eq!(round.late_days(after(60), 30), None);
-        assert_eq!(round.late_days(after(61), 30), Some(61));
-        assert_eq!(round.late_days(after(-1), 30), None);
-        round.finish(after(61));
-        assert_eq!(round.late_days(after(62), 30), None);
-        round.begin(5);
-        assert_eq!(
-            round.late_days(after(62), 30),
-            None,
-            "by a clock that was wrong"
-        );
+        round.goes_on(100 * DAY_US);
+        assert_eq!(round.late_days(30), None, "none has begun");
+        round.begin(1_790_000_000_000_000);
+        round.goes_on(60 * DAY_US);
+        assert_eq!(round.late_days(30), None);
+        round.goes_on(DAY_US);
+        assert_eq!(round.late_days(30), Some(61));
+        round.finish(1_790_000_000_000_000);
+        assert_eq!(round.late_days(30), None);
+        round.begin(1_790_000_000_000_000);
+        assert_eq!(round.late_days(30), None, "the next one");
     }
 
     #[test]

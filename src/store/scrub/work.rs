@@ -56,6 +56,8 @@ enum News {
 /// A disk's place in the work.
 struct Seat {
     due_us: u64,
+    /// Up to when its time was counted.
+    counted_us: u64,
     /// A segment that was not as it should be when it was looked at for the first time.
     suspect: Option<SegmentId>,
     /// Of what something was told before the start: it may have been repaired.
@@ -156,12 +158,19 @@ impl Work {
 
     fn seat(&mut self, disks: &[Arc<MountedDisk>], now_us: u64) {
         let is_there = |id: &DiskId| disks.iter().any(|disk| disk.id == *id);
-        self.seats.retain(|id, _| is_there(id));
+        self.seats.retain(|id, _| {
+            let stays = is_there(id);
+            if !stays && let Some(told) = self.shared.scrub.lock().get_mut(id) {
+                told.late_days = None;
+            }
+            stays
+        });
         let peace_us = u64::try_from(self.settings.peace.as_micros()).unwrap_or(u64::MAX);
         for disk in disks {
             let board = self.shared.scrub.lock();
             self.seats.entry(disk.id).or_insert_with(|| Seat {
                 due_us: now_us.saturating_add(peace_us),
+                counted_us: now_us,
                 suspect: None,
                 again: board
                     .get(&disk.id)
@@ -180,12 +189,16 @@ impl Work {
     /// Does the next thing there is to do on a disk; says when the one after it is due.
     fn step(&mut self, disk: &Arc<MountedDisk>, seat: &mut Seat) -> u64 {
         let now_us = self.now_us();
-        let (clock, days) = (&self.shared.clock, self.settings.days);
-        let wall_us = clock.trusted().then(|| clock.wall_us());
-        self.change(disk, |told| {
-            let late_days = wall_us.and_then(|now_us| told.round.late_days(now_us, days));
-            told.late_days = late_days;
+        let since_us = std::mem::replace(&mut seat.counted_us, now_us);
+        let days = self.settings.days;
+        let is_under_way = self.change(disk, |told| {
+            told.round.goes_on(now_us.saturating_sub(since_us));
+            told.late_days = told.round.late_days(days);
+            !told.round.is_over
         });
+        if is_under_way && self.news == News::None {
+            self.news = News::Some;
+        }
         if disk.is_needed() {
             self.change(disk, |told| told.phase = ScrubPhase::Waiting);
             return now_us.saturating_add(PAUSE_US);
